@@ -1,0 +1,1 @@
+"""Engines: what carries transfers. One file each; `base.py` is the seam."""

@@ -1,0 +1,98 @@
+"""Intake: the thread that reads lists, and the bounded buffer in front of the loop.
+
+A pipe may block for hours, so reading has a thread of its own; the loop takes
+what is there and never waits here. Owns: that thread and its buffer. Refuses to
+know: what a line means (`lists.py`). Rejected: `queue.Queue`, whose lock costs
+more than parsing a line; deque's ends are atomic.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from scraper import lists
+from scraper.errors import ScraperError
+from scraper.keys import KeyRule
+
+BUFFER = 1_000  # targets read ahead of the frontier
+
+
+class Intake:
+    """Targets of several sources, in order, read ahead by one thread.
+
+    `on_arrival` is called from that thread when the loop said it is hungry.
+    """
+
+    def __init__(
+        self, sources: Sequence[lists.Source], rule: KeyRule, on_arrival: Callable[[], None]
+    ) -> None:
+        self.hungry = False
+        self.lines = 0  # targets read so far, bad lines included
+        self._sources = sources
+        self._rule = rule
+        self._on_arrival = on_arrival
+        self._buffer: deque[lists.Read] = deque()
+        self._space = threading.Event()
+        self._done = False
+        self._closed = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def take(self) -> lists.Read | None:
+        """The next target if one is there now."""
+        try:
+            item = self._buffer.popleft()
+        except IndexError:
+            return None
+        if len(self._buffer) < BUFFER // 2:
+            self._space.set()
+        return item
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether everything was read and taken."""
+        return self._done and not self._buffer
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last line was read: then `lines` is how many there are."""
+        return self._done
+
+    def reraise(self) -> None:
+        """Raise what ended the reading, if an error did."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Read no more. A thread that waits for a pipe is left to it (it is a daemon)."""
+        self._closed = True
+        self._space.set()
+
+    def _run(self) -> None:
+        try:
+            for item in self._items():
+                self._buffer.append(item)
+                self.lines += 1
+                if self.hungry:
+                    self._on_arrival()
+                while len(self._buffer) >= BUFFER and not self._closed:
+                    self._space.clear()
+                    if len(self._buffer) >= BUFFER:
+                        self._space.wait()
+                if self._closed:
+                    return
+        except ScraperError as error:
+            self._error = error
+        except Exception as error:  # noqa: BLE001 - a caller's iterable may raise anything
+            self._error = error
+        finally:
+            self._done = True
+            self._on_arrival()
+
+    def _items(self) -> Iterator[lists.Read]:
+        for source in self._sources:
+            yield from lists.read(source, self._rule)

@@ -1,0 +1,251 @@
+"""Keys: where a body goes, a pure function of its target.
+
+The `url` rule keeps a site looking like a site: `https://example.com/docs/a.html`
+becomes `example.com/docs/a.html`. A name is kept *plain* only if nothing else
+could be kept under it, whatever file system it lands on; any other name gets a
+*mark*: `--` and 13 characters, a 64-bit hash of the URL (for a directory, of
+the URL so far). Plain are lower-case names without reserved or unsafe
+characters; a file's plain name has an extension and a directory's has none, so
+that no file is also a directory; `index.html` stands for a path that ends with
+a slash. No rule looks at other targets, so neither order nor resuming changes
+a key.
+
+Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3), no
+character outside AWS's safe list unless it is a letter, no name that NTFS
+reserves, no traversal, nothing under `.scraper/`. Refuses to know: sinks and
+responses. Rejected: numbering clashes (depends on order); pathvalidate (returns
+`..` for `..`); an extension from Content-Type (needs a request).
+"""
+
+import base64
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache, partial
+from urllib.parse import quote, unquote_to_bytes
+
+from scraper.errors import BadTarget, UsageError
+from scraper.urls import Url
+
+MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
+OWN_DIRECTORY = ".scraper"
+KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
+
+KeyRule = Callable[[Url, int], str]
+
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE)
+_PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
+_MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
+_UNSAFE = re.compile(r"[^\w!()',=+@.-]")
+_EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
+_DOUBLE = re.compile(r"(\.tar\.[A-Za-z0-9]{1,5})$")
+
+
+def make_rule(template: str, now: datetime) -> KeyRule:
+    """The rule that `--key` names: `url`, `hash` or a template of KEY_FIELDS.
+
+    Raises UsageError for a template with an unknown field, or one whose keys
+    would not tell any two targets apart.
+    """
+    if template == "url":
+        return url_key
+    if template == "hash":
+        return hash_key
+    names = re.findall(r"\{([^{}:]*)(?::[^{}]*)?\}", template)
+    left = re.sub(r"\{[^{}]*\}", "", template)
+    unknown = [name for name in names if name not in KEY_FIELDS]
+    if unknown or "{" in left or "}" in left:
+        what = f"unknown field {{{unknown[0]}}}" if unknown else "a stray brace"
+        raise UsageError(f"--key {template!r} has {what}; fields are {', '.join(KEY_FIELDS)}")
+    if not {"path", "hash", "line"} & set(names):
+        raise UsageError(f"--key {template!r} gives every target one key: use path, hash or line")
+    try:
+        template.format(host="h", path="p", ext=".e", hash="0" * 64, line=1, date=now)
+    except (ValueError, IndexError, KeyError, AttributeError) as error:
+        raise UsageError(f"--key {template!r}: {error}") from None
+    return partial(_template_key, template, now)
+
+
+def url_key(url: Url, line: int = 0) -> str:
+    """`host/path`, readable and injective: see the module's docstring."""
+    del line
+    *directories, name = url.path[1:].split("/")
+    host = host_segment(url.scheme, url.hostname, url.port)
+    if directories:
+        prefix = f"{url.scheme}://{url.hostname}:{url.port}"
+        parts = _directories(prefix, tuple(directories))
+        key = f"{host}/{parts}/{_file_name(name, url)}"
+    else:
+        key = f"{host}/{_file_name(name, url)}"
+    if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
+        return f"{host}/{_mark(url.href)}/{key.rpartition('/')[2]}"
+    return key
+
+
+def hash_key(url: Url, line: int = 0) -> str:
+    """`ab/cd/<sha256 of the URL>` with the extension of its path."""
+    del line
+    digest = _sha256(url)
+    return f"{digest[:2]}/{digest[2:4]}/{digest}{extension(url.path)}"
+
+
+def given_key(key: str) -> str:
+    """A key from the list, made safe; raises BadTarget if it leaves the destination.
+
+    Characters that some file system or S3 refuses become `_`; letters of any script stay.
+    """
+    if key.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", key):
+        raise BadTarget(f"key {key!r} is absolute: it leaves the destination")
+    parts = [part for part in re.split(r"[/\\]", key) if part not in {"", "."}]
+    if ".." in parts:
+        raise BadTarget(f"key {key!r} leaves the destination")
+    if not parts:
+        raise BadTarget(f"key {key!r} names nothing")
+    if parts[0].lower() == OWN_DIRECTORY:
+        raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
+    safe = "/".join(_sanitised(part) for part in parts)
+    if len(safe.encode()) > MAX_KEY_BYTES:
+        raise BadTarget(f"key of {len(safe.encode())} bytes is longer than {MAX_KEY_BYTES}")
+    return safe
+
+
+def extension(path: str) -> str:
+    """The extension of a URL's path with its dot, lower-case, or ""."""
+    name = path.rpartition("/")[2]
+    found = _DOUBLE.search(name) or _EXTENSION.search(name)
+    return found[1].lower() if found and found.start() else ""
+
+
+@lru_cache(maxsize=4096)
+def host_segment(scheme: str, hostname: str, port: str) -> str:
+    """One directory for each origin: plain for https on 443, else `host_http`, `host_8080`...
+
+    An underscore of the host itself is doubled, so that suffixes can't be imitated.
+    """
+    if hostname.startswith("["):
+        words = hostname[1:-1].replace("::", ":z:").split(":")
+        name = "-".join(word or "0" for word in words) + "_ipv6"
+    else:
+        name = hostname.replace("_", "__")
+    if scheme != "https":
+        name += f"_{scheme}"
+    if port:
+        name += f"_{port}"
+    if len(name) > 200 or name[0] in ".-" or name[-1] == "." or not _PLAIN_ASCII.fullmatch(name):
+        return _sanitised(name)[:200].strip(".-_") + _mark(f"{scheme}://{hostname}:{port}")
+    return f"_{name}" if _RESERVED.match(name) else name
+
+
+@lru_cache(maxsize=16384)
+def _directories(prefix: str, names: tuple[str, ...]) -> str:
+    """Names of directories below `prefix` (an origin) as key segments."""
+    parts = []
+    for name in names:
+        prefix += "/" + name
+        plain = _plain(name)
+        if plain and "." not in name:
+            parts.append(plain)
+        else:
+            parts.append(_shortened(_readable(name)) + _mark(prefix + "/"))
+    return "/".join(parts)
+
+
+def _file_name(name: str, url: Url) -> str:
+    if not name and not url.search:
+        return "index.html"
+    if not url.search and name != "index.html" and "." in name:
+        plain = _plain(name)
+        if plain:
+            return plain
+    readable = _readable(name) or "index.html"
+    ending = extension("/" + readable)
+    stem = readable[: len(readable) - len(ending)] if ending else readable
+    return _shortened(stem) + _mark(url.href) + ending
+
+
+def _plain(name: str) -> str:
+    """The name as it may stand unmarked, or "" if it may not."""
+    if _PLAIN_ASCII.fullmatch(name):
+        text = name
+    elif "%" in name and not name.isascii():
+        return ""
+    else:
+        text = _decoded(name)
+        if not text or _UNSAFE.search(text) or text[0] in ".-":
+            return ""
+        if text != text.casefold() or text != unicodedata.normalize("NFC", text):
+            return ""
+        if quote(text, safe="!()',=+@.-_") != name:  # not the only spelling of this name
+            return ""
+    if text[-1] == "." or "--" in text and _MARKED.search(text) or _RESERVED.match(text):
+        return ""
+    return text if len(text.encode()) <= MAX_SEGMENT_BYTES else ""
+
+
+def _decoded(name: str) -> str:
+    try:
+        return unquote_to_bytes(name).decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _readable(name: str) -> str:
+    """Something of the name that is safe anywhere, for a marked name: may be ""."""
+    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", _decoded(name) or name))
+    text = text.lstrip(".-").rstrip(". ")
+    return f"_{text}" if _RESERVED.match(text) else text
+
+
+def _sanitised(part: str) -> str:
+    """A segment of a given key with what is unsafe replaced; dots and case stay."""
+    text = re.sub(r"[^\w !()',=+@.&$;~#-]", "_", unicodedata.normalize("NFC", part))
+    text = re.sub(r"[. ]$", "_", text)
+    text = f"_{text}" if _RESERVED.match(text) else text
+    if len(text.encode()) <= MAX_SEGMENT_BYTES:
+        return text
+    ending = extension("/" + text)
+    return _shortened(text[: len(text) - len(ending)] if ending else text) + _mark(part) + ending
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    """At most `limit` bytes of `text`, no character cut."""
+    if len(text) * 4 <= limit:
+        return text
+    return text.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _mark(text: str) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return "--" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def _sha256(url: Url) -> str:
+    return hashlib.sha256(url.href.encode()).hexdigest()
+
+
+def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
+    ending = extension(url.path)
+    path = url_key(url).partition("/")[2]
+    return given_key(
+        template.format(
+            host=host_segment(url.scheme, url.hostname, url.port),
+            path=path.removesuffix(ending),
+            ext=ending,
+            hash=_sha256(url),
+            line=line,
+            date=_Day(now),
+        )
+    )
+
+
+class _Day:
+    """`{date}` is ISO; `{date:%Y/%m}` is strftime's."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def __format__(self, spec: str) -> str:
+        return self._now.strftime(spec or "%Y-%m-%d")

@@ -1,0 +1,169 @@
+"""What travels: targets down, results up. Frozen data, nothing else.
+
+Owns: the shape of a target, of a response's facts, and of every outcome a
+target can have. Refuses to know: JSON (`manifest.py`), how any of it came
+about. Rejected: one flat record with optional fields, in which an outcome
+could carry what it does not have; here `match` with an exhaustiveness check
+finds each case that was forgotten.
+
+Units: times are seconds as float, sizes bytes as int.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scraper.errors import Kind
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of the list.
+
+    `listed` is the URL as it stood there; `url` its WHATWG form without fragment
+    and userinfo (empty when the line names no target); `host` is who is asked,
+    for politeness; `key` the object's name in the destination, final; `headers`
+    come from a JSON line; `userinfo` is `user:password`, percent-decoded, or "".
+    """
+
+    listed: str
+    url: str
+    host: str
+    key: str
+    line: int
+    source: str
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    userinfo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The final response of a transfer, as far as it was seen."""
+
+    http_code: int
+    url_effective: str
+    content_type: str | None = None
+    content_encoding: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    remote_ip: str | None = None
+    redirects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed: see `TransferError` for the flags.
+
+    `retry_after_s` is the wait the server asked for, None if it asked for none.
+    """
+
+    kind: Kind
+    message: str
+    transient: bool | None = None
+    unreachable: bool = False
+    http_code: int | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """`started` is seconds since 1970 (UTC); the rest are durations, None if unknown.
+
+    connect: to a fresh connection (0.0 when one was reused); starttransfer: to
+    the response's headers; total: to the commit; queue: from the line being
+    read to the start of the last attempt. The names are curl's `--write-out`.
+    """
+
+    started: float | None = None
+    connect: float | None = None
+    starttransfer: float | None = None
+    total: float | None = None
+    queue: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The body is in the sink, durable, under the target's key."""
+
+    response: Response
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The server said that what the sink holds is current (304)."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing was asked, because nothing was needed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same URL and key stood in an earlier line."""
+
+    of_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The server asked for a longer wait than this run grants."""
+
+    failure: Failure
+    response: Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No object was stored."""
+
+    failure: Failure
+    response: Response | None = None
+
+
+Outcome = Stored | NotModified | Skipped | Duplicate | Deferred | Failed
+
+STATUSES: Mapping[type[Outcome], str] = {
+    Stored: "stored",
+    NotModified: "not_modified",
+    Skipped: "skipped",
+    Duplicate: "duplicate",
+    Deferred: "deferred",
+    Failed: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one target: exactly one for each line that is no comment."""
+
+    target: Target
+    outcome: Outcome
+    attempts: int = 0
+    times: Times = field(default_factory=Times)
+
+    @property
+    def status(self) -> str:
+        """`stored`, `not_modified`, `skipped`, `duplicate`, `deferred` or `failed`."""
+        return STATUSES[type(self.outcome)]
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why nothing was stored, if something went wrong."""
+        return self.outcome.failure if isinstance(self.outcome, Failed | Deferred) else None
+
+    @property
+    def response(self) -> Response | None:
+        """The final response, if one was seen."""
+        match self.outcome:
+            case Skipped() | Duplicate():
+                return None
+            case outcome:
+                return outcome.response

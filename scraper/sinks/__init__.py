@@ -1,0 +1,1 @@
+"""Sinks: where bodies go. One file each; `base.py` is the seam."""

@@ -1,0 +1,97 @@
+"""The seam between transfers and places: Sink, Upload, and how a sink is found.
+
+Owns: the two protocols, the facts that accompany a body, and the look-up of a
+sink by URL scheme in the entry-point group `scraper.sinks` (ours are registered
+there too, so a third party's takes the path that is tested every day). Refuses
+to know: any one sink. Rejected: base classes; a Protocol is enough to check a
+plugin's types, and `scraper.testing` checks its behaviour.
+
+A factory is called as `factory(destination, options)` and must not touch the
+network or the disk: `check()` does, when a run really begins.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from scraper.errors import UsageError
+from scraper.records import Response, Stored
+from scraper.settings import S3
+
+ENTRY_POINT_GROUP = "scraper.sinks"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is known of a body when it is complete.
+
+    `size` is bytes as stored, `sha256` hexadecimal, `fetched_at` seconds since
+    1970 (UTC); `source_url` has no secrets.
+    """
+
+    source_url: str
+    fetched_at: float
+    size: int
+    sha256: str
+    response: Response
+
+    def stored(self) -> Stored:
+        """The record of this body, for a sink to return from `commit`."""
+        return Stored(response=self.response, size=self.size, sha256=self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkOptions:
+    """What a sink may want to know of the run."""
+
+    max_concurrency: int = 16
+    s3: S3 = S3()
+
+
+class Upload(Protocol):
+    """One body on its way to one key; used by one thread at a time."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises SinkError."""
+
+    def commit(self, body: Body) -> Stored:
+        """Make the object appear, whole and durable, replacing any other. Raises SinkError."""
+
+    def abort(self) -> None:
+        """Leave nothing behind; harmless after anything, `commit` included. Never raises."""
+
+
+class Sink(Protocol):
+    """A place for bodies; `open` is called from many threads."""
+
+    def check(self) -> None:
+        """Raise DestinationError, in one line, unless objects can be stored. Before any request."""
+
+    def open(self, key: str) -> Upload:
+        """Begin an object. `key` is relative, safe, '/'-separated. Raises SinkError."""
+
+    def close(self) -> None:
+        """Let go of everything; give up uploads that were neither committed nor aborted."""
+
+
+SinkFactory = Callable[[str, SinkOptions], Sink]
+
+
+def scheme_of(destination: str) -> str:
+    """The URL scheme of a destination in lower case; `file` for a plain path."""
+    found = _SCHEME.match(destination)
+    return found[1].lower() if found else "file"
+
+
+def find_sink(destination: str, options: SinkOptions) -> Sink:
+    """The sink registered for the scheme of `destination`; raises UsageError if there is none."""
+    scheme = scheme_of(destination)
+    found = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == scheme]
+    if not found:
+        known = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+        raise UsageError(f"--to {destination!r}: no sink for {scheme}:// (there are: {known})")
+    factory: SinkFactory = found[0].load()
+    return factory(destination, options)

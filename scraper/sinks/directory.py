@@ -1,0 +1,146 @@
+"""The directory sink: one file for each key.
+
+A body is written under a temporary name in `DEST/.scraper/tmp/`, the same file
+system, then flushed to the disk, given its modification time and renamed. A
+reader sees the old file or the new one, never a part. Owns: that order of
+calls, and directories below the destination. Refuses to know: HTTP. Rejected:
+O_TMPFILE and linkat, which can't replace a file that exists.
+"""
+
+import contextlib
+import errno
+import os
+from email.utils import parsedate_to_datetime
+from itertools import count
+from pathlib import Path
+
+from scraper.errors import DestinationError, SinkError
+from scraper.records import Stored
+from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.workspace import Workspace
+
+OWN = ".scraper"
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
+
+
+def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
+    """The sink for a path or a `file://` URL."""
+    del options
+    return DirectorySink(path_of(destination))
+
+
+def path_of(destination: str) -> Path:
+    """The directory that a destination without or with the `file` scheme means."""
+    return Path(destination.removeprefix("file://"))
+
+
+class DirectorySink:
+    """Files below `root`; permissions are the umask's, times the server's."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._workspace: Workspace | None = None
+        self._names = count()
+        self._made: set[str] = set()
+
+    def check(self) -> None:
+        """Make the directory and a workspace in it; raises DestinationError if that fails."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._workspace = Workspace(self.root / OWN / "tmp")
+            probe = self._workspace.path / "probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DestinationError(f"can't write to directory {str(self.root)!r}: {reason}") from None
+
+    def open(self, key: str) -> "FileUpload":
+        """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
+        assert self._workspace is not None, "check() comes first"
+        path = f"{self._workspace.path}/{next(self._names):x}"
+        return FileUpload(self, path, key)
+
+    def place(self, path: str, key: str) -> None:
+        """Rename `path` to `key`, making directories as needed."""
+        final = f"{self.root}/{key}"
+        parent = os.path.dirname(final)
+        if parent not in self._made:
+            os.makedirs(parent, exist_ok=True)
+            if len(self._made) > 10_000:
+                self._made.clear()
+            self._made.add(parent)
+        try:
+            os.replace(path, final)
+        except FileNotFoundError:  # somebody removed the directory meanwhile
+            os.makedirs(parent, exist_ok=True)
+            os.replace(path, final)
+
+    def close(self) -> None:
+        """Remove what was not committed."""
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
+
+
+class FileUpload:
+    """One file on its way."""
+
+    def __init__(self, sink: DirectorySink, path: str, key: str) -> None:
+        self._sink = sink
+        self._path = path
+        self._key = key
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise _mapped(error, key) from None
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        view = memoryview(chunk)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+
+    def commit(self, body: Body) -> Stored:
+        """Flush, set the time, rename."""
+        try:
+            modified = _timestamp(body.response.last_modified)
+            if modified is not None:
+                os.utime(self._fd, (body.fetched_at, modified))
+            os.fsync(self._fd)
+            self._close()
+            self._sink.place(self._path, self._key)
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+        return body.stored()
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        self._close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _timestamp(last_modified: str | None) -> float | None:
+    if last_modified is None:
+        return None
+    try:
+        return parsedate_to_datetime(last_modified).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
+    reason = error.strerror or str(error)
+    if error.errno in _FATAL:
+        return DestinationError(f"the directory takes no more: {reason}")
+    return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)

@@ -1,0 +1,131 @@
+"""URLs: parsed by one parser, compared, and shown without their secrets.
+
+Owns: what counts as a URL here (the WHATWG URL standard, by can_ada, the
+parser of Node), who a host is, and what of a URL is secret. Refuses to know:
+lists (`lists.py`) and keys (`keys.py`). Rejected: urllib.parse, which
+disagrees with HTTP clients about where `http://ex.com\\@evil.com/` leads; the
+parser that decides identity must be the one that decides the connection.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import can_ada
+
+from scraper.errors import BadTarget
+
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_SECRET_WORD = (
+    r"(?:access|auth|api|app|client|session|security|refresh|id|private)?[-_]?"
+    r"(?:token|secret|signature|sig|password|passwd|pwd|credentials?|authorization|auth"
+    r"|api[-_]?key|access[-_]?key|access[-_]?key[-_]?id|key)"
+)
+_SECRET_FIELD = re.compile(
+    rf"([?&;](?:x-(?:amz|goog|oss|ms)-)?{_SECRET_WORD}=)[^&;#\s]*", re.IGNORECASE
+)
+_USERINFO = re.compile(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*)[^/\\?#]*@")
+_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_SECRET_HEADER = re.compile(
+    r"auth|cookie|token|secret|password|signature|credential|api-?key|access-?key", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A parsed http(s) URL. `href` has neither userinfo nor fragment; `search` keeps its `?`.
+
+    `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default.
+    `userinfo` is `user:password` percent-decoded, or "".
+    """
+
+    href: str
+    scheme: str
+    hostname: str
+    port: str
+    path: str
+    search: str
+    userinfo: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, str]:
+        """Scheme, host and port: what may share a secret (RFC 6454 4)."""
+        return self.scheme, self.hostname, self.port
+
+    @property
+    def host(self) -> str:
+        """Who is asked, for politeness: http and https of a name are one server."""
+        return f"{self.hostname}:{self.port}" if self.port else self.hostname
+
+
+def parse(text: str) -> Url:
+    """The URL that a browser would see in `text`; raises BadTarget when it is none for us."""
+    try:
+        return _checked(can_ada.parse(text))
+    except ValueError:
+        raise BadTarget(_why_not(text)) from None
+
+
+def join(base: Url, reference: str) -> Url:
+    """`reference` as a browser would resolve it against `base`; raises BadTarget."""
+    try:
+        return _checked(can_ada.parse(base.href) + reference)
+    except ValueError:
+        raise BadTarget("not a valid URL") from None
+
+
+def _checked(url: can_ada.URL) -> Url:
+    scheme = url.protocol[:-1]
+    if scheme not in _DEFAULT_PORTS:
+        raise BadTarget(f"scheme {scheme!r} is not http or https")
+    hostname = url.hostname
+    if not hostname:
+        raise BadTarget("no host")
+    userinfo = ""
+    if url.has_credentials():
+        userinfo = _unquoted(url.username) + ":" + _unquoted(url.password)
+        url.username = url.password = ""
+    if url.has_hash():
+        url.hash = ""
+    return Url(url.href, scheme, hostname, url.port, url.pathname, url.search, userinfo)
+
+
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "replace")
+
+
+def _why_not(text: str) -> str:
+    head = text.strip()
+    if not head:
+        return "no URL"
+    if "://" not in head and not head.lower().startswith(("http:", "https:")):
+        return "no scheme: a URL begins with http:// or https://"
+    return "not a valid URL"
+
+
+def basic_authorization(userinfo: str) -> str:
+    """The Authorization value for `user:password` (RFC 7617 2, UTF-8)."""
+    return "Basic " + base64.b64encode(userinfo.encode()).decode()
+
+
+def redact(url: str) -> str:
+    """`url` with userinfo and secret-looking query values replaced by `REDACTED`."""
+    if "@" in url:
+        url = _USERINFO.sub(r"\1REDACTED@", url)
+    if "=" in url:
+        url = _SECRET_FIELD.sub(r"\1REDACTED", url)
+    return url
+
+
+def redact_text(text: str) -> str:
+    """A message in which every URL is redacted."""
+    if "://" not in text and "=" not in text:
+        return text
+    text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
+    return _SECRET_FIELD.sub(r"\1REDACTED", text)
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header of this name may carry a credential."""
+    return bool(_SECRET_HEADER.search(name))
