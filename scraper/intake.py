@@ -53,6 +53,11 @@ class Intake:
         return item
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is there to take now."""
+        return not self._buffer
+
+    @property
     def exhausted(self) -> bool:
         """Whether everything was read and taken."""
         return self._done and not self._buffer
@@ -78,6 +83,7 @@ class Intake:
                 self._buffer.append(item)
                 self.lines += 1
                 if self.hungry:
+                    self.hungry = False
                     self._on_arrival()
                 while len(self._buffer) >= BUFFER and not self._closed:
                     self._space.clear()

@@ -38,6 +38,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """The `number`-th attempt (from 1) at a target, before or while it is made.
+
+    `queued_at` and `first_started` (None before the first start) are monotonic seconds.
+    """
+
+    target: Target
+    queued_at: float
+    number: int = 1
+    first_started: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """The final response of a transfer, as far as it was seen."""
 

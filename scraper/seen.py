@@ -3,13 +3,14 @@
 Owns: telling a repeat (same URL, same key) from a clash (another URL, same
 key), by 64-bit digests in SQLite's private temporary database, which lives in
 a small cache and spills to a file that the system removes by itself. Refuses
-to know: what either means. Rejected: a set, 100 bytes for each line of the list.
+to know: lists and sinks. Rejected: a set, 100 bytes for each line of the list.
 """
 
 import sqlite3
 from hashlib import blake2b
 
-from scraper.records import Target
+from scraper.errors import Kind
+from scraper.records import Duplicate, Failed, Failure, Result, Target
 
 _CACHE_KIB = 8 * 1024
 
@@ -24,6 +25,16 @@ class Seen:
         self._db.execute("CREATE TABLE seen (key INTEGER PRIMARY KEY, url INTEGER, line INTEGER)")
         self._db.execute("BEGIN")
         self._cursor = self._db.cursor()
+
+    def judge(self, target: Target) -> Result | None:
+        """The Result of a target that must not be fetched: a repeat, or a key that is taken."""
+        line, same = self.first(target)
+        if not line:
+            return None
+        if same:
+            return Result(target, Duplicate(of_line=line))
+        message = f"key {target.key!r} is taken by another URL in line {line}"
+        return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))
 
     def first(self, target: Target) -> tuple[int, bool]:
         """The line that had this target's key first, and whether with the same URL.

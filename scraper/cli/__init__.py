@@ -1,0 +1,81 @@
+"""The command line: Click and nothing else knows it.
+
+Owns: the group of commands, of which `fetch` is the default, and turning any
+error into one line and an exit status. Refuses to know: what commands do.
+Rejected: Click's own error format of three lines; cron mails every one of them.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click_default_group import DefaultGroup
+
+import scraper
+from scraper.cli.demo import demo
+from scraper.cli.fetch import fetch
+from scraper.errors import DestinationError, ScraperError, UsageError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+EXIT_USAGE = 2
+EXIT_DESTINATION = 3
+
+
+class MainGroup(DefaultGroup):  # type: ignore[misc]
+    """`scraper --help` shows the options of `fetch`, which is what people run."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Fetch's help, then the commands."""
+        fetch.format_help(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+@click.group(
+    cls=MainGroup,
+    default="fetch",
+    default_if_no_args=True,
+    context_settings=CONTEXT,
+    options_metavar="",
+    subcommand_metavar="[fetch] [OPTIONS] [FILE]...",
+)
+@click.version_option(scraper.__version__, message="%(prog)s %(version)s")
+def group() -> None:
+    """Fetch every URL of a list into a directory or S3."""
+
+
+group.add_command(fetch)
+group.add_command(demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status."""
+    status = _status_of(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a closed pipe: what could be told was told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _status_of(arguments: Sequence[str] | None) -> int:
+    try:
+        status: Any = group.main(arguments, prog_name="scraper", standalone_mode=False)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except UsageError as error:
+        return _fail(str(error), EXIT_USAGE)
+    except DestinationError as error:
+        return _fail(str(error), EXIT_DESTINATION)
+    except ScraperError as error:
+        return _fail(str(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return status

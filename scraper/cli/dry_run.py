@@ -1,0 +1,60 @@
+"""`--dry-run`: what would be fetched, and under which key.
+
+Owns: its output, `URL<TAB>key` on stdout and reports on stderr. Refuses to
+know: the network; a list at a URL can't be previewed.
+"""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from scraper import lists
+from scraper.errors import UsageError
+from scraper.keys import make_rule
+from scraper.log import Log, printable
+from scraper.records import Result
+from scraper.seen import Seen
+from scraper.settings import Settings
+from scraper.streams import Lines
+from scraper.summary import Tally
+from scraper.urls import redact
+
+_BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
+
+
+def dry_run(settings: Settings, names: Sequence[str]) -> int:
+    """Print every target with its key; the status is 1 if more fail than is tolerated."""
+    sources = lists.open_sources(names, _refuse)
+    rule = make_rule(settings.key, datetime.now().astimezone())
+    log, seen, tally = Log(Lines.to_stderr), Seen(), Tally()
+    batch: list[str] = []
+    targets = 0
+    try:
+        for source in sources:
+            at_once = _BATCH if source.size is not None else 1
+            for item in lists.read(source, rule):
+                early = item if isinstance(item, Result) else seen.judge(item)
+                targets += 1
+                if early is not None:
+                    tally(early)
+                    log(early)
+                elif not isinstance(item, Result):
+                    batch.append(f"{printable(redact(item.listed))}\t{item.key}\n")
+                if len(batch) >= at_once:
+                    _print(batch)
+        _print(batch)
+    except BrokenPipeError:
+        return 0
+    problems = f"{tally.failures:,} bad lines or collisions, {tally.statuses['duplicate']:,} repeats"
+    Lines.to_stderr(f"{targets:,} targets, {problems}; nothing was fetched")
+    return int(tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets))
+
+
+def _print(batch: list[str]) -> None:
+    sys.stdout.buffer.write("".join(batch).encode())
+    sys.stdout.buffer.flush()
+    batch.clear()
+
+
+def _refuse(url: str) -> "lists.BinaryIO":
+    raise UsageError(f"--dry-run asks nothing of the network: fetch the list {redact(url)!r} first")

@@ -1,0 +1,178 @@
+"""`scraper fetch`: a thin caller of `scraper.loop.Run`.
+
+Owns: which streams are written, signals, and the exit status. Refuses to know:
+how a run goes. Everything heavy is imported when the command really runs.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scraper.cli.options import SectionedCommand, fetch_options
+from scraper.errors import DestinationError, UsageError
+
+if TYPE_CHECKING:
+    from scraper.lists import Source
+    from scraper.loop import Run
+    from scraper.settings import Settings
+
+_OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
+
+
+@click.command(cls=SectionedCommand, options_metavar="[OPTIONS]")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@fetch_options
+def fetch(files: tuple[str, ...], **options: Any) -> int:
+    """Fetch every URL listed in FILE into a directory or S3, one object per URL.
+
+    FILE is a list of URLs, one a line: a path, '-' for stdin, or an http(s) or s3 URL;
+    gzip, CSV, TSV and JSON Lines work too. Without FILE a pipe on stdin is read.
+    """
+    from scraper.settings import Settings, parse_header
+
+    ours = {name: options.pop(name) for name in _OURS}
+    options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
+    settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
+    names = _names(files)
+    if ours["quiet"] and ours["verbose"]:
+        raise UsageError("--quiet and --verbose contradict each other")
+    if ours["dry_run"] and ours["results"]:
+        raise UsageError("--dry-run has no results: leave --results out")
+    if settings.http.cacert and not os.path.isfile(settings.http.cacert):
+        raise UsageError(f"--cacert: no file {settings.http.cacert!r}")
+    if ours["dry_run"]:
+        from scraper.cli.dry_run import dry_run
+
+        return dry_run(settings, names)
+    return _Fetch(settings, names, ours).run()
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    if files.count("-") > 1:
+        raise UsageError("stdin ('-') can be read once only")
+    if files:
+        return list(files)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("no list: give FILE, or pipe URLs into stdin (see --help)")
+    return ["-"]
+
+
+class _Fetch:
+    """One run of the command: its streams, its signals, its status."""
+
+    def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
+        from scraper.log import Log
+        from scraper.streams import Lines, ResultStream
+
+        self._ours = ours
+        self._signal: int | None = None
+        self._closed = False
+        self._run: Run | None = None
+        self._sources = _open(names, settings)
+        self._lines = Lines(ours["log_file"])
+        self._log = Log(
+            self._lines.write,
+            as_json=ours["log_format"] == "json",
+            quiet=ours["quiet"],
+            verbose=ours["verbose"],
+        )
+        self._results = ResultStream(ours["results"], self._stdout_closed)
+        self._settings = settings
+
+    def run(self) -> int:
+        """Fetch, and return the exit status."""
+        from scraper.loop import Run
+
+        receivers = [self._log, self._results]
+        run = self._run = Run(self._settings, self._sources, receivers, self._log.note)
+        status = 0
+        try:
+            with ExitStack() as stack:
+                stack.callback(self._restore, self._catch_signals())
+                stack.enter_context(run)
+                run.places = self._places(run)
+                self._log.say("info", "start", run.describe(), version=run.version)
+                display = self._display(run)
+                if display is not None:
+                    stack.enter_context(display)
+                for _ in run:
+                    pass
+        except (DestinationError, UsageError) as error:
+            status = 3 if isinstance(error, DestinationError) else 2
+            self._lines.to_stderr(f"scraper: {error}")
+        if not self._closed and run.begun:
+            self._log.summary(run.summary())
+        self._results.close()
+        self._lines.close()
+        return self._ended(run, status)
+
+    def _ended(self, run: "Run", status: int) -> int:
+        if self._signal is not None:
+            status = 128 + self._signal
+        elif not status and run.tally.over(self._settings.max_failures):
+            status = 1
+        if run.abandoned:  # a worker may sit in a look-up or an upload: nobody waits for it
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+    def _places(self, run: "Run") -> Any:
+        from dataclasses import replace
+
+        results = self._ours["results"]
+        shown = "stdout" if results == "-" else results
+        return replace(run.places, results=shown, log=self._ours["log_file"])
+
+    def _display(self, run: "Run") -> Any:
+        wanted = self._ours["progress"]
+        if wanted is None:
+            wanted = not self._ours["quiet"] and self._ours["log_format"] == "text"
+        if not wanted or not sys.stderr.isatty():
+            return None
+        from scraper.progress import Display
+
+        display = Display(run, self._sources)
+        self._lines.divert(display.print)
+        return display
+
+    def _stdout_closed(self) -> None:
+        """Nobody reads the results any more (`| head`): end quietly."""
+        self._closed = True
+        self._log.mute()
+        if self._run is not None:
+            self._run.stop("stdout was closed", grace_s=0.0)
+
+    def _catch_signals(self) -> dict[int, Any]:
+        caught = (signal.SIGINT, signal.SIGTERM)
+        return {number: signal.signal(number, self._on_signal) for number in caught}
+
+    @staticmethod
+    def _restore(handlers: dict[int, Any]) -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self._signal is not None or self._run is None or not self._run.begun:
+            os._exit(128 + number)
+        self._signal = number
+        self._run.stop(name)
+        self._log.say(
+            "warning",
+            "stopping",
+            f"{name}: {self._run.in_flight} transfers in flight may end; once more stops at once",
+        )
+
+
+def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
+    from scraper.lists import open_sources
+    from scraper.remote import opener
+
+    return open_sources(names, opener(settings))

@@ -1,0 +1,35 @@
+"""The seam between the loop and whatever moves bytes.
+
+An engine carries transfers, any number at once: how many is the loop's
+semaphore, not the engine's business. It pushes what it receives into each
+Transfer and maps foreign exceptions to ours. Refuses to know: frontier, retries.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from scraper.transfer import Transfer
+
+
+class Engine(Protocol):
+    """All methods but `wake` are called on the loop's thread."""
+
+    name: str
+
+    def start(self, transfer: Transfer) -> None:
+        """Begin to carry `transfer`; returns at once."""
+
+    def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
+        """Transfers that have ended, each with its `completion`; waits for one, or a `wake`.
+
+        At most `timeout_s` seconds; None: as long as it takes.
+        """
+
+    def wake(self) -> None:
+        """Make `poll` return now. From any thread, and from a signal handler."""
+
+    def give_up(self) -> None:
+        """Break off every transfer in flight; each still ends through `poll`, soon."""
+
+    def close(self) -> None:
+        """Let go of connections and threads, without waiting for any."""

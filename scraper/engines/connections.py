@@ -1,0 +1,149 @@
+"""Connections of the threads engine: urllib3's, with their address known and refusable.
+
+Owns: where a connection leads (checked between look-up and connect, so that no
+second look-up can answer otherwise) and remembering its socket, so that the
+engine can break it off. Refuses to know: transfers. Rejected: a socket-level
+monkeypatch, and checking the name before the request (a look-up later may differ).
+"""
+
+import socket
+import threading
+import time
+from ipaddress import ip_address
+from typing import Any
+
+from requests.adapters import HTTPAdapter  # noqa: TID251 - the threads engine's other half
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from scraper.errors import Kind, TransferError
+
+
+class Carriage:
+    """What one worker is using now; the loop's thread may break it off."""
+
+    def __init__(self) -> None:
+        self.connection: HTTPConnection | None = None
+        self.reused = False
+
+    def use(self, connection: HTTPConnection) -> None:
+        """Note the connection that the pool gave."""
+        self.connection = connection
+        self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
+
+    def break_off(self) -> None:
+        """Make a worker that waits for bytes stop waiting. From any thread."""
+        wire = getattr(self.connection, "wire", None)
+        if wire is not None:
+            try:
+                wire.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it is closed already
+
+
+class _Current(threading.local):
+    carriage: Carriage | None = None
+
+
+CURRENT = _Current()  # which carriage this worker thread is on; set by the engine
+
+
+class _Noted:
+    """Mixed into a connection class: notes socket, peer and the time it took."""
+
+    wire: socket.socket | None = None
+    peer: str | None = None
+    connect_s = 0.0
+    guarded = False
+
+    def connect(self) -> None:
+        begun = time.monotonic()
+        super().connect()  # type: ignore[misc]
+        self.connect_s = time.monotonic() - begun
+        self.wire = self.sock  # type: ignore[attr-defined]
+        self.peer = self.wire.getpeername()[0] if self.wire else None
+
+    def _new_conn(self) -> socket.socket:
+        if not self.guarded:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        name = self._dns_host  # type: ignore[has-type]
+        self._dns_host = _public_address(name, self.port)  # type: ignore[attr-defined]
+        try:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        finally:
+            self._dns_host = name
+
+
+def _public_address(host: str, port: int) -> str:
+    """The first address of `host`; raises TransferError if any is not global (RFC 6890)."""
+    found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for address in found:
+        if not ip_address(address).is_global:
+            message = f"redirect from a public to a non-public address ({host} is {address})"
+            raise TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
+    return str(found[0])
+
+
+class _Http(_Noted, HTTPConnection):
+    pass
+
+
+class _Https(_Noted, HTTPSConnection):
+    pass
+
+
+class _GuardedHttp(_Http):
+    guarded = True
+
+
+class _GuardedHttps(_Https):
+    guarded = True
+
+
+class _NotedPool:
+    """Mixed into a pool class: tells the current carriage which connection it got."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        if CURRENT.carriage is not None:
+            CURRENT.carriage.use(connection)
+        return connection
+
+
+class _HttpPool(_NotedPool, HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(_NotedPool, HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _GuardedHttpPool(_NotedPool, HTTPConnectionPool):
+    ConnectionCls = _GuardedHttp
+
+
+class _GuardedHttpsPool(_NotedPool, HTTPSConnectionPool):
+    ConnectionCls = _GuardedHttps
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with our pools: `hosts` of them kept, `each` connections in one."""
+
+    def __init__(self, hosts: int, each: int, *, guarded: bool) -> None:
+        self._classes = (
+            {"http": _GuardedHttpPool, "https": _GuardedHttpsPool}
+            if guarded
+            else {"http": _HttpPool, "https": _HttpsPool}
+        )
+        super().__init__(pool_connections=hosts, pool_maxsize=each)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As requests does, with our connection classes."""
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = self._classes
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """As requests does, with our connection classes, which are never guarded here."""
+        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager

@@ -1,0 +1,270 @@
+"""The threads engine: requests in a ThreadPoolExecutor.
+
+Each transfer has a worker thread from its first hop to its commit; the loop's
+semaphore caps how many there are. One adapter keeps the connections of all
+workers. A deadline of our own bounds each attempt: requests' timeouts bound one
+wait for bytes, not a body that drips, so `poll` breaks the socket of a transfer
+whose time is over.
+
+Owns: workers, connections, mapping foreign exceptions to kinds. Refuses to
+know: what a response means (`transfer.py`). Rejected: a requests.Session, whose
+`send` reads the bodies of redirects and keeps cookies of strangers together;
+its adapter is the part that moves bytes.
+"""
+
+import contextlib
+import errno
+import queue
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException, RemoteDisconnected
+from typing import Any
+from urllib.request import getproxies_environment
+
+import requests
+import urllib3
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+
+from scraper.engines.connections import CURRENT, Adapter, Carriage
+from scraper.errors import DestinationError, Kind, TransferError
+from scraper.settings import Http, Limits
+from scraper.transfer import Next, Reply, Request, Transfer
+
+_CHUNK = 64 * 1024  # bytes asked of a socket at once
+_DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
+_GONE = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+_OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
+
+
+class ThreadsEngine:
+    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap."""
+
+    name = "threads"
+
+    def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+        self._limits = limits
+        self._verify: bool | str = False if http.insecure else (http.cacert or True)
+        if http.insecure:
+            warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
+        self._proxy = http.proxy
+        self._proxies_from_environment = bool(getproxies_environment())
+        self._workers = ThreadPoolExecutor(max_concurrency, thread_name_prefix="transfer")
+        hosts = max(64, 2 * max_concurrency)
+        self._adapter = Adapter(hosts, max_concurrency, guarded=False)
+        self._guarded = Adapter(hosts, max_concurrency, guarded=True)
+        self._live: dict[Transfer, Carriage] = {}  # in order of start, so of deadline
+        self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
+
+    def start(self, transfer: Transfer) -> None:
+        """Give `transfer` to a worker."""
+        carriage = self._live[transfer] = Carriage()
+        self._workers.submit(self._carry, transfer, carriage)
+
+    def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
+        """What has ended. Also breaks off what has outlived its deadline."""
+        now = time.monotonic()
+        self._break_overdue(now)
+        due = next((t.deadline - now for t in self._live if t.deadline > now), None)
+        waits = [max(0.0, wait) for wait in (timeout_s, due) if wait is not None]
+        ended: list[Transfer] = []
+        with contextlib.suppress(queue.Empty):
+            item = self._done.get(timeout=min(waits) if waits else None)
+            while True:
+                if item is not None:
+                    del self._live[item]
+                    ended.append(item)
+                item = self._done.get_nowait()
+        return ended
+
+    def wake(self) -> None:
+        """Put nothing into the queue of ends."""
+        self._done.put(None)
+
+    def give_up(self) -> None:
+        """Abandon and break off all that is in flight."""
+        for transfer, carriage in self._live.items():
+            transfer.abandon()
+            carriage.break_off()
+
+    def close(self) -> None:
+        """Close idle connections; workers end when their transfer does."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._adapter.close()  # type: ignore[no-untyped-call]
+        self._guarded.close()  # type: ignore[no-untyped-call]
+
+    def _break_overdue(self, now: float) -> None:
+        for transfer, carriage in self._live.items():
+            if transfer.deadline > now:
+                return
+            carriage.break_off()
+
+    def _carry(self, transfer: Transfer, carriage: Carriage) -> None:
+        CURRENT.carriage = carriage
+        try:
+            while self._hop(transfer, carriage) is Next.HOP:
+                pass
+        except (TransferError, DestinationError) as error:
+            transfer.fail(_explained(error, transfer))
+        except Exception as error:  # noqa: BLE001 - a bug must not eat a slot
+            message = f"internal error: {type(error).__name__}: {error}"
+            transfer.fail(TransferError(Kind.PROTOCOL, message, transient=False))
+        finally:
+            CURRENT.carriage = None
+            carriage.connection = None
+            self._done.put(transfer)
+
+    def _hop(self, transfer: Transfer, carriage: Carriage) -> Next:
+        if transfer.abandoned:
+            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
+        transfer.check_time()
+        raw = self._send(transfer, carriage)
+        try:
+            connection: Any = carriage.connection
+            reply = Reply(
+                status=raw.status,
+                headers=list(raw.headers.iteritems()),
+                remote_ip=None if self._proxies(transfer.request) else connection.peer,
+                time_connect=0.0 if carriage.reused else connection.connect_s,
+            )
+            following = transfer.response(reply)
+            if following is Next.READ:
+                for chunk in _chunks(raw):
+                    transfer.data(chunk)
+                transfer.finish()
+            else:
+                _drain(raw)
+        finally:
+            raw.close() if not raw.closed else raw.release_conn()
+        return following
+
+    def _send(self, transfer: Transfer, carriage: Carriage) -> Any:
+        """Carry one request and return urllib3's response, its body unread."""
+        request = transfer.request
+        adapter = self._guarded if request.guarded else self._adapter
+        prepared = _prepared(request)
+        left = max(0.001, transfer.deadline - time.monotonic())
+        timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
+        while True:
+            try:
+                response = adapter.send(
+                    prepared,
+                    stream=True,
+                    timeout=timeout,
+                    verify=self._verify,
+                    proxies=self._proxies(request),
+                )
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+                # A kept connection that its server closed meanwhile says nothing about the
+                # target: send again, at the latest over a fresh one (RFC 9112 9.3.1).
+                if carriage.reused and _cause(error, *_GONE) and not transfer.abandoned:
+                    continue
+                raise _mapped(error) from None
+            except OSError as error:
+                raise _mapped(error) from None
+            return response.raw
+
+    def _proxies(self, request: Request) -> dict[str, str]:
+        if self._proxy is not None:
+            return {"http": self._proxy, "https": self._proxy}
+        if self._proxies_from_environment:
+            return get_environ_proxies(request.url)
+        return {}
+
+
+def _prepared(request: Request) -> requests.PreparedRequest:
+    """The request as it is: requests' own preparation would parse the URL once more, its way."""
+    prepared = requests.PreparedRequest()
+    prepared.method = "GET"
+    prepared.url = request.url
+    prepared.headers = requests.structures.CaseInsensitiveDict(request.headers)
+    return prepared
+
+
+def _chunks(raw: Any) -> Iterator[bytes]:
+    """The body as it comes, what one read of the socket gives at a time."""
+    try:
+        while chunk := raw.read1(_CHUNK, decode_content=False):
+            yield chunk
+    except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+        if _cause(error, ReadTimeoutError, TimeoutError):
+            raise TransferError(Kind.TIMEOUT, "no bytes came for too long") from None
+        raise TransferError(Kind.TRUNCATED, f"connection broke in the body: {error}") from None
+
+
+def _drain(raw: Any) -> None:
+    """Read an unwanted body if it is known to be short, so that its connection is kept."""
+    length = raw.length_remaining
+    if length is not None and length <= _DRAINED:
+        with contextlib.suppress(TransferError):
+            for _ in _chunks(raw):
+                pass
+
+
+def _explained(
+    error: TransferError | DestinationError, transfer: Transfer
+) -> TransferError | DestinationError:
+    """An error that our own breaking off caused, by the name of its cause."""
+    if isinstance(error, DestinationError) or error.kind is Kind.SINK:
+        return error
+    if transfer.abandoned:
+        return TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
+    try:
+        transfer.check_time()
+    except TransferError as overdue:
+        return overdue
+    return error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was made of, outermost first."""
+    pending: list[object] = [error]
+    met: set[int] = set()
+    while pending:
+        one = pending.pop(0)
+        if not isinstance(one, BaseException) or id(one) in met:
+            continue
+        met.add(id(one))
+        yield one
+        pending += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
+
+
+def _cause(error: BaseException, *types: type[BaseException]) -> BaseException | None:
+    return next((one for one in _causes(error) if isinstance(one, types)), None)
+
+
+def _mapped(error: Exception) -> TransferError:
+    """What requests or urllib3 raised before there was a response, as one of our kinds."""
+    if found := _cause(error, TransferError):
+        assert isinstance(found, TransferError)
+        return found
+    if found := _cause(error, socket.gaierror):
+        again = found.args[0] in {socket.EAI_AGAIN, socket.EAI_SYSTEM}
+        message = f"name look-up failed: {found.args[-1]}"
+        return TransferError(Kind.DNS, message, transient=again, unreachable=True)
+    if isinstance(error, requests.ConnectTimeout):
+        return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
+    if isinstance(error, requests.ReadTimeout):
+        return TransferError(Kind.TIMEOUT, "no response within the time")
+    if found := _cause(error, *_GONE):
+        return TransferError(Kind.CONNECT, "connection was closed before a response")
+    if found := _cause(error, ssl.SSLError, requests.exceptions.SSLError):
+        return TransferError(Kind.TLS, f"TLS: {_short(found)}", transient=False, unreachable=True)
+    if _cause(error, NewConnectionError, requests.exceptions.ProxyError) or (
+        isinstance(error, OSError) and not isinstance(error, requests.RequestException)
+    ):
+        found = next((one for one in _causes(error) if getattr(one, "errno", None)), error)
+        ours = getattr(found, "errno", None) in _OUR_FAULT
+        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}", unreachable=not ours)
+    return TransferError(Kind.PROTOCOL, f"not HTTP: {_short(error)}", transient=False)
+
+
+def _short(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    deepest = list(_causes(error))[-1]
+    return str(deepest) or type(deepest).__name__

@@ -1,0 +1,130 @@
+"""The log: what happens, one event a line, for people or for machines.
+
+Owns: the events, each with one text and one JSON rendering of the same record,
+so that the two can't drift apart. Refuses to know: progress displays (it is
+given a function that prints a line). Rejected: the stdlib's logging; one thread
+writes, and its levels and handlers would be configured for nobody.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from scraper import urls
+from scraper.manifest import rfc3339, to_record
+from scraper.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
+from scraper.summary import Summary, human_size
+
+Write = Callable[[str], None]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: `level` is debug, info, warning or error."""
+
+    name: str
+    level: str
+    text: str
+    record: Mapping[str, Any]
+
+    def as_json(self) -> str:
+        """One JSON object, without line feed."""
+        head = {"time": rfc3339(time.time()), "level": self.level, "event": self.name}
+        return orjson.dumps({**head, **self.record}).decode()
+
+
+class Log:
+    """Writes events that matter at this verbosity. A receiver of Results.
+
+    `quiet`: failures alone; `verbose`: retries and pauses too. `write` takes a
+    line without its end.
+    """
+
+    def __init__(
+        self, write: Write, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._write = write
+        self._as_json = as_json
+        self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
+        if verbose:
+            self._levels.add("debug")
+
+    def event(self, event: Event) -> None:
+        """Write `event`, unless it is below the verbosity."""
+        if event.level in self._levels:
+            self._write(event.as_json() if self._as_json else printable(event.text))
+
+    def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
+        """An event of a run: a retry."""
+        self.event(Event(name, level, " ".join(f"{k}={v}" for k, v in record.items()), record))
+
+    def mute(self) -> None:
+        """Say no more."""
+        self._levels = set()
+
+    def say(self, level: str, name: str, text: str, **record: Any) -> None:
+        """An event of a few fields."""
+        self.event(Event(name, level, text, {"message": text, **record}))
+
+    def __call__(self, result: Result) -> None:
+        """One line for what became of a target."""
+        level = _level(result)
+        if level in self._levels:
+            record = to_record(result) if self._as_json else {}
+            text = "" if self._as_json else _text(result)
+            self.event(Event("result", level, text, record))
+
+    def summary(self, summary: Summary) -> None:
+        """The closing account: always, unless quiet and nothing failed."""
+        bad = summary.tally.failures or summary.stopped
+        level = "warning" if bad else "info"
+        if level not in self._levels:
+            return
+        if self._as_json:
+            self._write(Event("summary", level, "", summary.as_record()).as_json())
+        else:
+            for line in summary.as_text().splitlines():
+                self._write(printable(line))
+
+
+def printable(text: str) -> str:
+    """`text` with control characters shown, so that no list or server can drive a terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _level(result: Result) -> str:
+    match result.outcome:
+        case Failed(failure):
+            unasked = failure.kind.value == "interrupted" and not result.attempts
+            return "debug" if unasked else "warning"
+        case Deferred():
+            return "warning"
+        case Stored() | NotModified() | Skipped() | Duplicate():
+            return "info"
+
+
+def _text(result: Result) -> str:
+    target = result.target
+    url = urls.redact(target.listed)
+    where = f"{target.source}:{target.line}"
+    again = f" after {result.attempts} attempts" if result.attempts > 1 else ""
+    match result.outcome:
+        case Stored(response, size, _):
+            took = result.times.total or 0.0
+            head = f"{response.http_code} {human_size(size):>9} {took:7.3f}s"
+            return f"{head}  {url} -> {target.key}{again}"
+        case NotModified(response):
+            return f"{response.http_code} unchanged  {url}"
+        case Skipped(reason):
+            return f"skipped  {url}: {reason}"
+        case Duplicate(of_line):
+            return f"duplicate  {url} ({where}): same as line {of_line}"
+        case Deferred(failure):
+            return f"deferred  {url} ({where}): {failure.message}"
+        case Failed(failure):
+            return f"failed  {url} ({where}): {failure.kind.value}: {failure.message}{again}"

@@ -1,0 +1,397 @@
+"""The loop: the whole story of a run, on one thread.
+
+    while there is work:
+        fill every free slot with a target the frontier says may start
+        wait for the engine's next results, or for the frontier's next wake-up
+        for each result: retry it later, or record it
+
+One thread owns frontier, manifest and counts, so none of them needs a lock. A
+slot is a permit of `BoundedSemaphore(max_concurrency)`: acquired before a
+transfer starts (`_start`), released where its completion is taken (`_take`),
+nowhere else; the bounded kind catches a double release.
+
+Owns: that order, stopping, and the Python entry point `run`. Refuses to know:
+HTTP, S3, Click, signals. Rejected: workers that pull targets from a queue; a
+worker that waits for a host or a retry would hold its slot.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import scraper
+from scraper import lists
+from scraper.engines.base import Engine
+from scraper.errors import DestinationError, Kind, UsageError
+from scraper.frontier import Frontier
+from scraper.intake import Intake
+from scraper.keys import make_rule
+from scraper.manifest import DEFAULT_PATH, FileManifest, Manifest, SinkManifest
+from scraper.records import Attempt, Deferred, Failed, Failure, Result, Target, Times
+from scraper.retry import Again, Defer, RetryPolicy
+from scraper.seen import Seen
+from scraper.settings import Http, Settings, expand_date
+from scraper.sinks.base import SinkOptions, find_sink, scheme_of
+from scraper.summary import Places, Summary, Tally, slowest
+from scraper.transfer import Plan, Transfer
+from scraper.urls import redact
+
+GRACE_S = 10.0  # for transfers in flight when the run is stopped
+LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
+_TICK_S = 5.0  # the longest sleep, so that records are flushed
+_ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
+_JUDGED_FROM = 100  # targets after which a share of failures means something
+
+Receiver = Callable[[Result], None]
+Note = Callable[[str, str, Mapping[str, Any]], None]
+
+
+def run(
+    urls: Iterable[str | bytes], *, to: str = "./out", max_concurrency: int = 16, **options: Any
+) -> Iterator[Result]:
+    """Fetch every target of `urls` into `to`, yielding each Result when it is final.
+
+    `urls` are lines of the list's grammar, taken lazily, on a thread of their
+    own; `to` is a directory, `s3://bucket/prefix` or any scheme a sink serves;
+    `options` are the command line's, with underscores (`per_host=8`,
+    `max_size=1_000_000`). At most `max_concurrency` transfers are in flight.
+    Leaving the iteration early stops the run.
+
+    Raises UsageError at once for a bad option; while iterating DestinationError
+    when the sink can't be used, and whatever `urls` raises.
+    """
+    settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
+    return _results(Run(settings, [lists.from_iterable(urls)]))
+
+
+def _results(run_: "Run") -> Iterator[Result]:
+    with run_:
+        yield from run_
+
+
+class Run:
+    """One run over some lists: a context manager, and an iterator of its Results.
+
+    Entering checks the destination (DestinationError); nothing is written
+    before. `receivers` are called with each Result after the manifest;
+    `note(level, event, record)` hears of retries and pauses.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sequence[lists.Source],
+        receivers: Sequence[Receiver] = (),
+        note: Note = lambda _level, _name, _record: None,
+    ) -> None:
+        now = datetime.now().astimezone()
+        self.settings = settings
+        self.destination = expand_date(settings.to, now)
+        self.tally = Tally()
+        self.places = Places(self.destination, "")
+        self.abandoned = False  # whether a worker may still be busy after the end
+        self.stopped: str | None = None
+        self._receivers = [self.tally, *receivers]
+        self._note = note
+        self._error: DestinationError | None = None
+        self._give_up_at: float | None = None
+        self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
+        self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
+        self._policy = RetryPolicy(settings.retries)
+        self._plan = make_plan(settings)
+        options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
+        self._sink = find_sink(self.destination, options)
+        self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
+        self._engine: Engine | None = None
+        self._manifest: Manifest | None = None
+        self._seen = Seen()
+        self._in_flight: set[Transfer] = set()
+
+    def __enter__(self) -> Self:
+        """Check the destination, open the manifest, begin to read."""
+        self._sink.check()
+        self._manifest = self._open_manifest()
+        self.places = replace(self.places, manifest=self._manifest.place)
+        self._engine = make_engine(self.settings)
+        self._intake.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of everything; whatever is still in flight is broken off."""
+        assert self._engine is not None
+        assert self._manifest is not None
+        self._intake.close()
+        self._engine.give_up()
+        self._engine.close()
+        try:
+            self._manifest.close()
+        finally:
+            self._sink.close()
+            self._seen.close()
+
+    def __iter__(self) -> Iterator[Result]:
+        """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
+        engine = self._engine
+        manifest = self._manifest
+        assert engine is not None, "Run is used in a with statement"
+        assert manifest is not None
+        while not self._finished():
+            now = time.monotonic()
+            yield from self._admit(now)
+            self._start(engine, now)
+            for transfer in engine.poll(self._timeout(now)):
+                yield from self._take(transfer)
+            yield from self._take_ended_early()
+            self._guard(manifest.flush)
+            if self._give_up_at is not None and not self._wait_on(engine):
+                break
+        yield from self._left_over()
+        self._guard(manifest.flush)
+        if self._error is not None:
+            raise self._error
+        self._intake.reraise()
+
+    def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
+        """Start nothing more; transfers in flight have `grace_s` to end. From any thread or signal."""
+        if self._give_up_at is None:
+            self.stopped = reason
+            self._give_up_at = time.monotonic() + grace_s
+            self._wake()
+
+    def summary(self) -> Summary:
+        """The account so far."""
+        hosts = slowest(self._frontier.statistics())
+        return Summary(self.tally, self.tally.elapsed_s(), hosts, self.places, self.stopped)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the destination was found usable and reading has begun."""
+        return self._engine is not None
+
+    @property
+    def version(self) -> str:
+        """Of the package."""
+        return scraper.__version__
+
+    def describe(self) -> str:
+        """What runs, in one line: engine, client, where to."""
+        assert self._engine is not None
+        client = getattr(self._sink, "client", None)
+        carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
+        count = self.settings.politeness.max_concurrency
+        return f"scraper {self.version}: {carried}, at most {count} at once, to {self.destination}"
+
+    @property
+    def in_flight(self) -> int:
+        """Transfers in flight now."""
+        return len(self._in_flight)
+
+    @property
+    def lines(self) -> tuple[int, bool]:
+        """Targets read so far, and whether that is all of them."""
+        return self._intake.lines, self._intake.complete
+
+    def _wake(self) -> None:
+        if self._engine is not None:
+            self._engine.wake()
+
+    def _finished(self) -> bool:
+        if self._in_flight:
+            return False
+        return self.stopped is not None or (self._intake.exhausted and not len(self._frontier))
+
+    def _admit(self, now: float) -> Iterator[Result]:
+        """Take lines in, as long as there are some and room for them."""
+        for _ in range(_ADMITTED_AT_ONCE):
+            if self.stopped is not None or not self._frontier.has_room:
+                return
+            item = self._intake.take()
+            if item is None:
+                return
+            early = item if isinstance(item, Result) else self._seen.judge(item)
+            if early is not None:
+                yield self._record(early)
+            elif isinstance(item, Target):
+                self._frontier.add(Attempt(item, queued_at=now), now)
+        yield from self._take_ended_early()
+
+    def _start(self, engine: Engine, now: float) -> None:
+        """Fill the free slots."""
+        while (
+            self.stopped is None
+            and self._frontier.may_start(now)
+            and self._slots.acquire(blocking=False)
+        ):
+            transfer = Transfer(self._frontier.start(now), self._plan, self._sink, now)
+            self._in_flight.add(transfer)
+            engine.start(transfer)
+
+    def _timeout(self, now: float) -> float:
+        """How long the engine may be waited for before something else is due."""
+        waits = [_TICK_S]
+        if self._give_up_at is not None:
+            waits.append(self._give_up_at - now)
+        else:
+            if self._frontier.has_room and not self._intake.exhausted:
+                self._intake.hungry = True
+                if not self._intake.empty:
+                    return 0.0
+            if self._intake.exhausted and self._finished():
+                return 0.0
+            due = self._frontier.wake_at(now)
+            if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
+                waits.append(due - now)
+        return max(0.0, min(waits))
+
+    def _take(self, transfer: Transfer) -> Iterator[Result]:
+        """One completion: the slot is free again; retry the target later, or record it."""
+        self._slots.release()
+        self._in_flight.discard(transfer)
+        completion = transfer.completion
+        assert completion is not None
+        attempt, outcome = completion.attempt, completion.outcome
+        failure = outcome.failure if isinstance(outcome, Failed) else None
+        now = time.monotonic()
+        took_s = completion.times.total or 0.0
+        self._frontier.ended(attempt, failure, transfer.started, took_s, now)
+        if completion.error is not None:
+            self._break(completion.error)
+        result = Result(attempt.target, outcome, attempt.number, completion.times)
+        if isinstance(outcome, Failed):
+            verdict = self._policy.decide(outcome.failure, attempt, now)
+            if isinstance(verdict, Again) and self.stopped is None:
+                self._again(attempt, outcome.failure, now, verdict.delay_s)
+                return
+            if isinstance(verdict, Defer):
+                result = replace(result, outcome=Deferred(outcome.failure, outcome.response))
+        yield self._record(result)
+
+    def _again(self, attempt: Attempt, failure: Failure, now: float, delay_s: float) -> None:
+        """Let the target wait in the frontier, without a slot."""
+        self._frontier.add(replace(attempt, number=attempt.number + 1), now, now + delay_s)
+        record = {
+            "url": redact(attempt.target.listed),
+            "attempt": attempt.number,
+            "delay_s": round(delay_s, 3),
+            "kind": failure.kind.value,
+            "message": failure.message,
+        }
+        self._note("debug", "retry", record)
+
+    def _take_ended_early(self) -> Iterator[Result]:
+        for attempt, outcome in self._frontier.take_ended_early():
+            yield self._record(Result(attempt.target, outcome, attempt.number - 1))
+
+    def _record(self, result: Result) -> Result:
+        """Tell everyone, the manifest first."""
+        if self._manifest is not None:
+            manifest = self._manifest
+            self._guard(lambda: manifest(result))
+        for receiver in self._receivers:
+            receiver(result)
+        if self.settings.fail_fast and self.stopped is None and result.failure is not None:
+            budget, tally = self.settings.max_failures, self.tally
+            if budget.exceeded(tally.failures, max(tally.targets, _JUDGED_FROM)):
+                self.stop("--fail-fast: more failures than --max-failures")
+        return result
+
+    def _guard(self, write: Callable[[], None]) -> None:
+        """Do something to the manifest; if it can't be written, the run stops."""
+        if self._error is None:
+            try:
+                write()
+            except DestinationError as error:
+                self._break(error)
+
+    def _break(self, error: DestinationError) -> None:
+        if self._error is None:
+            self._error = error
+            self.stop(str(error))
+
+    def _wait_on(self, engine: Engine) -> bool:
+        """While stopping: whether what is in flight may go on. After the grace it may not."""
+        assert self._give_up_at is not None
+        if time.monotonic() < self._give_up_at:
+            return True
+        if self.abandoned:
+            return False
+        self.abandoned = bool(self._in_flight)
+        engine.give_up()
+        self._give_up_at = time.monotonic() + LAST_GRACE_S
+        return self.abandoned
+
+    def _left_over(self) -> Iterator[Result]:
+        """A Result for everything that was read and not finished, when the run was stopped."""
+        if self.stopped is None:
+            return
+        self._intake.close()
+        message = f"not finished: {self.stopped}"
+        outcome = Failed(Failure(Kind.INTERRUPTED, message, transient=False))
+        self.abandoned = bool(self._in_flight)
+        for transfer in self._in_flight:
+            attempt = transfer.attempt
+            times = Times(total=time.monotonic() - transfer.started)
+            yield self._record(Result(attempt.target, outcome, attempt.number, times))
+        yield from self._take_ended_early()
+        for attempt in self._frontier.drain():
+            yield self._record(Result(attempt.target, outcome, attempt.number - 1))
+        while (item := self._intake.take()) is not None:
+            early = item if isinstance(item, Result) else self._seen.judge(item)
+            yield self._record(early or Result(_target(item), outcome))
+
+    def _open_manifest(self) -> Manifest:
+        if self.settings.manifest is not None:
+            from pathlib import Path
+
+            return FileManifest(Path(self.settings.manifest))
+        if scheme_of(self.destination) == "file":
+            from scraper.sinks.directory import path_of
+
+            return FileManifest(path_of(self.destination) / DEFAULT_PATH)
+        return SinkManifest(self._sink, self.destination)
+
+
+def _target(item: lists.Read) -> Target:
+    return item.target if isinstance(item, Result) else item
+
+
+def make_engine(settings: Settings) -> Engine:
+    """The engine that carries transfers."""
+    from scraper.engines.threads import ThreadsEngine
+
+    return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
+
+
+def make_plan(settings: Settings) -> Plan:
+    """What all transfers share; raises UsageError when --netrc can't be read."""
+    http = settings.http
+    agent = http.user_agent or f"scraper/{scraper.__version__}"
+    return Plan(settings.limits, http, agent, _netrc(http))
+
+
+def _netrc(http: Http) -> Mapping[str, str]:
+    """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
+    if not http.netrc:
+        return {}
+    import netrc
+    import os
+
+    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+    try:
+        entries = netrc.netrc(path).hosts
+    except (OSError, netrc.NetrcParseError) as error:
+        raise UsageError(f"--netrc: can't read {path!r}: {error}") from None
+    return {
+        host: f"{login}:{password}"
+        for host, (login, _, password) in entries.items()
+        if host != "default" and password
+    }

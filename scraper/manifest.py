@@ -1,0 +1,229 @@
+"""The manifest: Results as JSON Lines, kept with the bodies.
+
+Owns: flattening a Result to the contract's fields (nowhere else), and the two
+ways of keeping the lines: appended to a file, or, where nothing can be
+appended to (S3, other sinks), as numbered segments written through the sink
+itself. Refuses to know: terminals. Rejected: a line for each attempt; one
+target is one result.
+
+A record is written after the sink's commit, never before.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from scraper import urls
+from scraper.errors import DestinationError, ScraperError
+from scraper.records import (
+    Deferred,
+    Duplicate,
+    Failed,
+    Failure,
+    NotModified,
+    Response,
+    Result,
+    Skipped,
+    Stored,
+)
+from scraper.sinks.base import Body, Sink
+
+DEFAULT_PATH = ".scraper/manifest.jsonl"
+SEGMENT_BYTES = 4 << 20
+SEGMENT_S = 30.0
+
+
+def to_record(result: Result) -> dict[str, Any]:
+    """The contract's fields of `result`; what is unknown is absent."""
+    target, times = result.target, result.times
+    record: dict[str, Any] = {"url": urls.redact(target.listed), "line": target.line}
+    record["source"] = target.source
+    if target.key:
+        record["key"] = target.key
+    record["status"] = result.status
+    match result.outcome:
+        case Stored(response, size, digest):
+            record |= _response(response) | {"size": size, "sha256": digest}
+        case NotModified(response):
+            record |= _response(response)
+        case Skipped(reason):
+            record["reason"] = reason
+        case Duplicate(of_line):
+            record["of_line"] = of_line
+        case Deferred(failure, response) | Failed(failure, response):
+            record |= _response(response) | {"error": _error(failure)}
+    if result.attempts:
+        record["attempts"] = result.attempts
+    if times.started is not None:
+        record["started"] = rfc3339(times.started)
+    for name, value in (
+        ("time_connect", times.connect),
+        ("time_starttransfer", times.starttransfer),
+        ("time_total", times.total),
+        ("time_queue", times.queue),
+    ):
+        if value is not None:
+            record[name] = round(value, 6)
+    return record
+
+
+def encode(result: Result) -> bytes:
+    """The line of `result`, with its line feed."""
+    return orjson.dumps(to_record(result), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def rfc3339(moment: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _response(response: Response | None) -> Mapping[str, Any]:
+    if response is None:
+        return {}
+    fields = {
+        "http_code": response.http_code,
+        "content_type": response.content_type,
+        "etag": response.etag,
+        "last_modified": response.last_modified,
+        "redirects": response.redirects,
+        "url_effective": response.url_effective,
+        "remote_ip": response.remote_ip,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _error(failure: Failure) -> Mapping[str, str]:
+    return {"kind": failure.kind.value, "message": failure.message}
+
+
+class Manifest(Protocol):
+    """A receiver of Results that remembers. Raises DestinationError when it can't."""
+
+    place: str
+
+    def __call__(self, result: Result) -> None:
+        """Append the record of `result`."""
+
+    def flush(self) -> None:
+        """Let the records so far survive this process."""
+
+    def close(self) -> None:
+        """Let all records survive the machine."""
+
+
+class FileManifest:
+    """One file, appended to; a torn last line of a run that died is closed first."""
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "ab+")  # noqa: SIM115 - closed by close()
+            if self._file.tell():
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":
+                    self._file.write(b"\n")
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
+
+    def __call__(self, result: Result) -> None:
+        """Append."""
+        try:
+            self._file.write(encode(result))
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
+
+    def flush(self) -> None:
+        """Hand what is buffered to the system."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
+
+    def close(self) -> None:
+        """Flush to the disk."""
+        if self._file.closed:
+            return
+        try:
+            self._file.flush()
+            if self._file.seekable():
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
+        finally:
+            self._file.close()
+
+
+class SinkManifest:
+    """Segments `.scraper/manifest-<run>-<number>.jsonl` in any sink, written by one thread."""
+
+    def __init__(self, sink: Sink, destination: str) -> None:
+        self._sink = sink
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self._stem = f".scraper/manifest-{run}"
+        self.place = f"{destination.rstrip('/')}/{self._stem}-*.jsonl"
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._number = 0
+        self._begun = time.monotonic()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="manifest")
+        self._pending: list[Future[None]] = []
+
+    def __call__(self, result: Result) -> None:
+        """Append to the segment that is open."""
+        line = encode(result)
+        self._lines.append(line)
+        self._bytes += len(line)
+
+    def flush(self) -> None:
+        """Roll the segment when it is big or old; raises what an earlier one met."""
+        old = time.monotonic() - self._begun > SEGMENT_S
+        if self._lines and (old or self._bytes >= SEGMENT_BYTES):
+            self._roll()
+        while self._pending and self._pending[0].done():
+            self._pending.pop(0).result()
+
+    def close(self) -> None:
+        """Write what is left, and wait until it is durable."""
+        if self._lines:
+            self._roll()
+        self._writer.shutdown(wait=True)
+        pending, self._pending = self._pending, []
+        for segment in pending:
+            segment.result()
+
+    def _roll(self) -> None:
+        self._number += 1
+        data, self._lines, self._bytes = b"".join(self._lines), [], 0
+        self._begun = time.monotonic()
+        key = f"{self._stem}-{self._number:05}.jsonl"
+        self._pending.append(self._writer.submit(_put, self._sink, key, data))
+
+
+def _put(sink: Sink, key: str, data: bytes) -> None:
+    response = Response(200, "", content_type="application/x-ndjson")
+    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
+    last: ScraperError | None = None
+    for _ in range(3):
+        upload = sink.open(key)
+        try:
+            upload.write(data)
+            upload.commit(body)
+        except ScraperError as error:
+            upload.abort()
+            last = error
+        else:
+            return
+    raise DestinationError(f"can't write the manifest: {last}")
+
+
+def _cannot(place: str, error: OSError) -> str:
+    return f"can't write the manifest {place!r}: {error.strerror or error}"

@@ -1,0 +1,95 @@
+"""Lists at URLs, fetched before the run into a temporary file.
+
+Owns: opening http(s) and s3 lists with the run's own settings: its limits,
+redirects, headers and retries. Refuses to know: the grammar. Rejected:
+streaming them; a list that breaks off after a million targets can't be retried.
+"""
+
+import tempfile
+import time
+from dataclasses import replace
+from typing import BinaryIO
+
+from scraper import lists, urls
+from scraper.errors import BadTarget, ListError
+from scraper.loop import make_engine, make_plan
+from scraper.records import Attempt, Failed, Stored, Target
+from scraper.retry import Again, RetryPolicy
+from scraper.settings import Settings
+from scraper.sinks.base import Body, SinkOptions
+from scraper.transfer import Completion, Transfer
+
+
+class _FileSink:
+    """A sink of one temporary file."""
+
+    def __init__(self) -> None:
+        self.file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+
+    def check(self) -> None:
+        """Nothing to check."""
+
+    def open(self, key: str) -> "_FileSink":
+        """Begin again."""
+        del key
+        self.file.seek(0)
+        self.file.truncate()
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        self.file.write(chunk)
+
+    def commit(self, body: Body) -> Stored:
+        """Make it readable."""
+        self.file.seek(0)
+        return body.stored()
+
+    def abort(self) -> None:
+        """Nothing to take back."""
+
+    def close(self) -> None:
+        """The reader closes it."""
+
+
+def opener(settings: Settings) -> lists.OpenRemote:
+    """A function that fetches the list at an http(s) or s3 URL; it raises ListError."""
+
+    def open_remote(url: str) -> BinaryIO:
+        if url.lower().startswith("s3://"):
+            from scraper.sinks.s3 import open_object
+
+            return open_object(url, SinkOptions(1, settings.s3))
+        return _fetch(url, settings)
+
+    return open_remote
+
+
+def _fetch(url: str, settings: Settings) -> BinaryIO:
+    try:
+        parsed = urls.parse(url)
+    except BadTarget as error:
+        raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
+    target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
+    plain = replace(settings, http=replace(settings.http, expect_type=None))
+    plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
+    engine = make_engine(replace(settings, politeness=replace(settings.politeness, max_concurrency=1)))
+    attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
+    try:
+        while True:
+            transfer = Transfer(attempt, plan, sink, time.monotonic())
+            engine.start(transfer)
+            while not engine.poll(None):
+                pass
+            completion = transfer.completion
+            assert isinstance(completion, Completion)
+            if not isinstance(completion.outcome, Failed):
+                return sink.file
+            failure = completion.outcome.failure
+            verdict = policy.decide(failure, attempt, time.monotonic())
+            if not isinstance(verdict, Again):
+                raise ListError(f"can't fetch the list {urls.redact(url)!r}: {failure.message}")
+            time.sleep(verdict.delay_s)
+            attempt = replace(attempt, number=attempt.number + 1)
+    finally:
+        engine.close()

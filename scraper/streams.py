@@ -1,0 +1,90 @@
+"""Streams: where the words of a run go, and what happens when nobody listens.
+
+Owns: stderr or the log file, and the stream of results. Refuses to know: what
+the words say. A reader that goes away (`| head`) is no error of ours.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from scraper.errors import UsageError
+from scraper.manifest import encode
+from scraper.records import Result
+
+Write = Callable[[str], None]
+
+
+class Lines:
+    """Lines of the log: to a file if there is one, else to stderr or to what shows a display."""
+
+    def __init__(self, path: str | None) -> None:
+        self._write: Write = self.to_stderr
+        self._file = None
+        if path is not None:
+            try:
+                self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+            except OSError as error:
+                raise UsageError(f"--log-file: can't write {path!r}: {error.strerror}") from None
+
+    def write(self, line: str) -> None:
+        """One line. A full disk or a closed stderr costs the line, not the run."""
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                self._file.write(line + "\n")
+            else:
+                self._write(line)
+
+    def divert(self, write: Write) -> None:
+        """Print above a live display from now on."""
+        self._write = write
+
+    @staticmethod
+    def to_stderr(line: str) -> None:
+        """Straight to stderr, if there is one."""
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")
+                sys.stderr.flush()
+
+    def close(self) -> None:
+        """Back to stderr."""
+        self._write = self.to_stderr
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+class ResultStream:
+    """A receiver that writes records to stdout (`-`) or a file, each at once."""
+
+    def __init__(self, path: str | None, on_closed: Callable[[], None]) -> None:
+        self._on_closed = on_closed
+        self._file: BinaryIO | None = None
+        if path == "-":
+            self._file = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+        elif path is not None:
+            try:
+                self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+            except OSError as error:
+                raise UsageError(f"--results: can't write {path!r}: {error.strerror}") from None
+
+    def __call__(self, result: Result) -> None:
+        """Write the record of `result`."""
+        if self._file is None:
+            return
+        view = memoryview(encode(result))
+        try:
+            while view:
+                view = view[os.write(self._file.fileno(), view) :]
+        except OSError:
+            self.close()
+            self._on_closed()
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

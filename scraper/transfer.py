@@ -1,0 +1,315 @@
+"""A transfer: one attempt at one target, from the first hop to the commit.
+
+Push-fed: an engine asks for `request`, reports `response`, pushes `data`, says
+`finish` or `fail`. Everything a user could tell apart is decided here, so two
+engines can't differ in meaning: hops, limits, lengths, codings, digests, which
+secret goes to whom, which status is a failure, when the body is committed.
+
+Owns: that meaning, and the upload. Refuses to know: threads, sockets, retries.
+Rejected: letting the HTTP client follow redirects (it reads their bodies) or
+decode (it hides a truncated end).
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+
+from scraper import urls
+from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
+from scraper.errors import BadTarget, DestinationError, Kind, TransferError
+from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
+from scraper.retry import parse_retry_after
+from scraper.settings import Http, Limits
+from scraper.sinks.base import Body, Sink, Upload
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Next(Enum):
+    """What an engine does after it reported a response."""
+
+    READ = auto()  # push the body, then `finish`
+    HOP = auto()  # drop the body, carry out `request` again
+    STOP = auto()  # drop the body; the transfer has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all transfers of a run have in common. `passwords`: host to `user:password`."""
+
+    limits: Limits
+    http: Http
+    user_agent: str
+    passwords: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One hop. `guarded`: it may connect to global addresses only."""
+
+    url: str
+    headers: Mapping[str, str]
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response's head. `headers` as they came; `time_connect` 0.0 on a reused connection."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    remote_ip: str | None = None
+    time_connect: float | None = None
+
+    def all(self, name: str) -> list[str]:
+        """Every value of the header `name` (lower case)."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+    def get(self, name: str) -> str | None:
+        """The values of the header `name` (lower case) as one (RFC 9110 5.3), None without."""
+        values = self.all(name)
+        return ", ".join(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of an attempt. `error` is set when the destination as a whole is to blame."""
+
+    attempt: Attempt
+    outcome: Stored | NotModified | Failed
+    times: Times
+    error: DestinationError | None = None
+
+
+class Transfer:
+    """One attempt. Used by one thread at a time; only `abandon` may come from another."""
+
+    def __init__(self, attempt: Attempt, plan: Plan, sink: Sink, now: float) -> None:
+        self.attempt = attempt
+        self.started = now
+        self.deadline = now + plan.limits.max_time
+        self.completion: Completion | None = None
+        self._plan = plan
+        self._sink = sink
+        self._started_at = time.time()
+        self._url = urls.parse(attempt.target.url)
+        self._origin = self._url.origin
+        self._redirects = 0
+        self._guarded = False
+        self._upload: Upload | None = None
+        self._decoder: Decoder | None = None
+        self._response: Response | None = None
+        self._expected: int | None = None
+        self._received = 0
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._time_connect: float | None = None
+        self._time_starttransfer: float | None = None
+        self._abandoned = False
+
+    @property
+    def request(self) -> Request:
+        """The hop to carry out now."""
+        return Request(self._url.href, self._headers(), self._guarded)
+
+    def response(self, reply: Reply) -> Next:
+        """Take a response's head and say what follows. Raises TransferError, DestinationError."""
+        self._time_starttransfer = time.monotonic() - self.started
+        if self._time_connect is None:
+            self._time_connect = reply.time_connect
+        self._response = self._facts(reply)
+        if reply.status in _REDIRECTS and reply.get("location") is not None:
+            self._follow(reply)
+            return Next.HOP
+        if reply.status == 304:
+            self._end(NotModified(self._response))
+            return Next.STOP
+        if not 200 <= reply.status < 300:
+            self._refuse(reply)
+            return Next.STOP
+        self._accept(reply)
+        return Next.READ
+
+    def data(self, chunk: bytes) -> None:
+        """Take bytes as they came over the wire. Raises TransferError, DestinationError."""
+        self._received += len(chunk)
+        if self._decoder is None:
+            self._write(chunk)
+        else:
+            for piece in self._decoder.feed(chunk):
+                self._write(piece)
+        self.check_time()
+
+    def finish(self) -> None:
+        """The body is complete: check it and commit. Raises TransferError, DestinationError."""
+        if self._expected is not None and self._received != self._expected:
+            message = f"body ended after {self._received:,} of {self._expected:,} bytes"
+            raise TransferError(Kind.TRUNCATED, message)
+        if self._decoder is not None:
+            self._decoder.finish()
+        if self._abandoned:
+            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
+        assert self._upload is not None
+        assert self._response is not None
+        body = Body(
+            source_url=urls.redact(self.attempt.target.listed),
+            fetched_at=self._started_at,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+            response=self._response,
+        )
+        stored = self._upload.commit(body)
+        self._upload = None
+        self._end(stored)
+
+    def fail(self, error: TransferError | DestinationError) -> None:
+        """End without an object, whatever was written so far. Never raises."""
+        if self._upload is not None:
+            self._upload.abort()
+            self._upload = None
+        if isinstance(error, TransferError):
+            failure = Failure(
+                kind=error.kind,
+                message=urls.redact_text(error.message),
+                transient=error.transient,
+                unreachable=error.unreachable,
+            )
+            self._end(Failed(failure, self._response))
+        else:
+            failure = Failure(Kind.SINK, urls.redact_text(str(error)), transient=False)
+            self._end(Failed(failure, self._response), error)
+
+    def abandon(self) -> None:
+        """From another thread: commit nothing any more."""
+        self._abandoned = True
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the run has given this attempt up."""
+        return self._abandoned
+
+    def check_time(self) -> None:
+        """Raise TransferError of kind `timeout` when the attempt's time is over."""
+        if time.monotonic() > self.deadline:
+            limit = self._plan.limits.max_time
+            raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
+
+    def _headers(self) -> dict[str, str]:
+        """Names in lower case, the more particular winning: defaults, -H, the line's own.
+
+        Credentials go to the origin that they were given for (RFC 9110 15.4).
+        """
+        http = self._plan.http
+        at_home = self._url.origin == self._origin
+        headers = {"user-agent": self._plan.user_agent, "accept": "*/*"}
+        if not http.raw:
+            headers["accept-encoding"] = ACCEPT_ENCODING
+        userinfo = self._url.userinfo
+        if at_home:
+            userinfo = userinfo or self.attempt.target.userinfo
+            userinfo = userinfo or self._plan.passwords.get(self._url.hostname, "")
+        if userinfo:
+            headers["authorization"] = urls.basic_authorization(userinfo)
+        for name, value in (*http.headers, *self.attempt.target.headers.items()):
+            if at_home or not (urls.is_secret_header(name) or name.lower() == "host"):
+                headers[name.lower()] = value
+        return headers
+
+    def _facts(self, reply: Reply) -> Response:
+        return Response(
+            http_code=reply.status,
+            url_effective=urls.redact(self._url.href),
+            content_type=reply.get("content-type"),
+            content_encoding=reply.get("content-encoding") if self._plan.http.raw else None,
+            etag=reply.get("etag"),
+            last_modified=reply.get("last-modified"),
+            remote_ip=reply.remote_ip,
+            redirects=self._redirects,
+        )
+
+    def _follow(self, reply: Reply) -> None:
+        """Make the next hop the request (RFC 9110 15.4). Raises TransferError."""
+        location = reply.all("location")[0]
+        if self._redirects >= self._plan.limits.max_redirects:
+            message = f"more than {self._redirects} redirects"
+            raise TransferError(Kind.TOO_MANY_REDIRECTS, message, transient=False)
+        try:
+            following = urls.join(self._url, location)
+        except BadTarget as error:
+            shown = urls.redact(location)[:200]
+            message = f"redirect to {shown!r}: {error.message}"
+            raise TransferError(Kind.PROTOCOL, message, transient=False) from None
+        if reply.remote_ip is not None and ip_address(reply.remote_ip).is_global:
+            self._guarded = True
+        self._redirects += 1
+        self._url = following
+        self.check_time()
+
+    def _refuse(self, reply: Reply) -> None:
+        failure = Failure(
+            kind=Kind.HTTP_STATUS,
+            message=f"HTTP {reply.status}",
+            http_code=reply.status,
+            retry_after_s=parse_retry_after(reply.get("retry-after")),
+        )
+        self._end(Failed(failure, self._response))
+
+    def _accept(self, reply: Reply) -> None:
+        assert self._response is not None
+        media_type = (self._response.content_type or "").partition(";")[0].strip().lower()
+        expected = self._plan.http.expect_type
+        if expected is not None and not fnmatchcase(media_type, expected.lower()):
+            message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
+            raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
+        self._expected = _content_length(reply)
+        if not self._plan.http.raw:
+            self._decoder = make_decoder(reply.get("content-encoding"))
+        if self._decoder is None and self._expected is not None:
+            self._check_size(self._expected)
+        self._upload = self._sink.open(self.attempt.target.key)
+
+    def _write(self, piece: bytes) -> None:
+        assert self._upload is not None
+        self._size += len(piece)
+        self._check_size(self._size)
+        self._digest.update(piece)
+        self._upload.write(piece)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._plan.limits.max_size
+        if limit is not None and size > limit:
+            message = f"body is longer than --max-size {limit:,} bytes"
+            raise TransferError(Kind.TOO_LARGE, message, transient=False)
+
+    def _end(
+        self, outcome: Stored | NotModified | Failed, error: DestinationError | None = None
+    ) -> None:
+        times = Times(
+            started=self._started_at,
+            connect=self._time_connect,
+            starttransfer=self._time_starttransfer,
+            total=time.monotonic() - self.started,
+            queue=self.started - self.attempt.queued_at,
+        )
+        self.completion = Completion(self.attempt, outcome, times, error)
+
+
+def _content_length(reply: Reply) -> int | None:
+    """The body's length on the wire; None if chunked or unsaid (RFC 9112 6.3).
+
+    Raises TransferError of kind `protocol` for a value that is no length, or for two.
+    """
+    if reply.get("transfer-encoding") is not None:
+        return None
+    values = {part.strip() for value in reply.all("content-length") for part in value.split(",")}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
+        message = f"Content-Length {reply.get('content-length')!r} is no length"
+        raise TransferError(Kind.PROTOCOL, message, transient=False)
+    return int(value)
