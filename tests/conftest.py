@@ -1,0 +1,80 @@
+"""Fixtures for all tests: real servers on loopback, and an environment that says nothing.
+
+Import what is in `servers.py` as `from tests.servers import HttpServer`.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+# Last, so that an installed wheel is what `import scraper` finds, and `tests` is found at all.
+sys.path.append(str(Path(__file__).parent.parent))
+
+from tests.servers import HttpFarm, HttpServer, RawServer, Routes, Script, tls_context
+
+_OUTSIDE = (
+    "AWS_",
+    "SCRAPER_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_",
+    "NETRC",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_environment() -> Iterator[None]:
+    """Nothing that the machine says about proxies, certificates, AWS or us reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(_OUTSIDE):
+                patch.delenv(name)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # else boto3 asks 169.254.169.254
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        yield
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Routes], HttpServer]]:
+    """Start an HttpServer with the given routes; it is closed after the test."""
+    with ExitStack() as stack:
+        yield lambda routes: stack.enter_context(HttpServer(routes))
+
+
+@pytest.fixture
+def farm() -> Iterator[Callable[[Routes], HttpFarm]]:
+    """Start an HttpFarm (four hosts, one port); it is closed after the test."""
+    with ExitStack() as stack:
+        yield lambda routes: stack.enter_context(HttpFarm(routes))
+
+
+@pytest.fixture
+def misbehave() -> Iterator[Callable[[Script | bytes], RawServer]]:
+    """Start a RawServer with the given script or bytes; it is closed after the test."""
+    with ExitStack() as stack:
+        yield lambda script: stack.enter_context(RawServer(script))
+
+
+class Secure(NamedTuple):
+    """A TLS server, and the PEM file of the authority that signed for it."""
+
+    server: HttpServer
+    cacert: Path
+
+
+@pytest.fixture
+def serve_tls(tmp_path: Path) -> Iterator[Callable[[Routes], Secure]]:
+    """Start an https HttpServer (localhost and 127.0.0.1); it is closed after the test."""
+    context, pem = tls_context(tmp_path)
+    with ExitStack() as stack:
+        yield lambda routes: Secure(stack.enter_context(HttpServer(routes, tls=context)), pem)
