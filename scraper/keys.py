@@ -36,7 +36,9 @@ KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
 
 KeyRule = Callable[[Url, int], str]
 
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE
+)
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")

@@ -56,7 +56,9 @@ def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
         elif name.lower().startswith(("http://", "https://", "s3://")):
             stream = open_remote(name)
             shown = urls.redact(name)
-            sources.append(_checked(Source(shown, _once(stream), None, _dialect(name.split("?")[0]))))
+            sources.append(
+                _checked(Source(shown, _once(stream), None, _dialect(name.split("?")[0])))
+            )
         else:
             sources.append(_checked(_file(name)))
     return sources

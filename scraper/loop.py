@@ -30,12 +30,12 @@ from scraper.errors import DestinationError, Kind, UsageError
 from scraper.frontier import Frontier
 from scraper.intake import Intake
 from scraper.keys import make_rule
-from scraper.manifest import DEFAULT_PATH, FileManifest, Manifest, SinkManifest
+from scraper.manifest import Manifest, open_manifest
 from scraper.records import Attempt, Deferred, Failed, Failure, Result, Target, Times
 from scraper.retry import Again, Defer, RetryPolicy
 from scraper.seen import Seen
 from scraper.settings import Http, Settings, expand_date
-from scraper.sinks.base import SinkOptions, find_sink, scheme_of
+from scraper.sinks.base import SinkOptions, find_sink
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Plan, Transfer
 from scraper.urls import redact
@@ -114,7 +114,7 @@ class Run:
     def __enter__(self) -> Self:
         """Check the destination, open the manifest, begin to read."""
         self._sink.check()
-        self._manifest = self._open_manifest()
+        self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
         self.places = replace(self.places, manifest=self._manifest.place)
         self._engine = make_engine(self.settings)
         self._intake.start()
@@ -161,7 +161,7 @@ class Run:
         self._intake.reraise()
 
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
-        """Start nothing more; transfers in flight have `grace_s` to end. From any thread or signal."""
+        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         if self._give_up_at is None:
             self.stopped = reason
             self._give_up_at = time.monotonic() + grace_s
@@ -293,9 +293,9 @@ class Run:
 
     def _record(self, result: Result) -> Result:
         """Tell everyone, the manifest first."""
-        if self._manifest is not None:
-            manifest = self._manifest
-            self._guard(lambda: manifest(result))
+        manifest = self._manifest
+        assert manifest is not None
+        self._guard(lambda: manifest(result))
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self.stopped is None and result.failure is not None:
@@ -347,17 +347,6 @@ class Run:
         while (item := self._intake.take()) is not None:
             early = item if isinstance(item, Result) else self._seen.judge(item)
             yield self._record(early or Result(_target(item), outcome))
-
-    def _open_manifest(self) -> Manifest:
-        if self.settings.manifest is not None:
-            from pathlib import Path
-
-            return FileManifest(Path(self.settings.manifest))
-        if scheme_of(self.destination) == "file":
-            from scraper.sinks.directory import path_of
-
-            return FileManifest(path_of(self.destination) / DEFAULT_PATH)
-        return SinkManifest(self._sink, self.destination)
 
 
 def _target(item: lists.Read) -> Target:

@@ -12,7 +12,6 @@ A record is written after the sink's commit, never before.
 import os
 import secrets
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -29,12 +28,15 @@ from scraper.records import (
     Failed,
     Failure,
     NotModified,
+    Outcome,
     Response,
     Result,
     Skipped,
     Stored,
+    Times,
 )
-from scraper.sinks.base import Body, Sink
+from scraper.sinks.base import Body, Sink, scheme_of
+from scraper.sinks.directory import path_of
 
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 SEGMENT_BYTES = 4 << 20
@@ -43,36 +45,43 @@ SEGMENT_S = 30.0
 
 def to_record(result: Result) -> dict[str, Any]:
     """The contract's fields of `result`; what is unknown is absent."""
-    target, times = result.target, result.times
-    record: dict[str, Any] = {"url": urls.redact(target.listed), "line": target.line}
-    record["source"] = target.source
+    target = result.target
+    record: dict[str, Any] = {
+        "url": urls.redact(target.listed),
+        "line": target.line,
+        "source": target.source,
+    }
     if target.key:
         record["key"] = target.key
-    record["status"] = result.status
-    match result.outcome:
-        case Stored(response, size, digest):
-            record |= _response(response) | {"size": size, "sha256": digest}
-        case NotModified(response):
-            record |= _response(response)
-        case Skipped(reason):
-            record["reason"] = reason
-        case Duplicate(of_line):
-            record["of_line"] = of_line
-        case Deferred(failure, response) | Failed(failure, response):
-            record |= _response(response) | {"error": _error(failure)}
+    record |= {"status": result.status, **_outcome(result.outcome)}
     if result.attempts:
         record["attempts"] = result.attempts
-    if times.started is not None:
-        record["started"] = rfc3339(times.started)
-    for name, value in (
-        ("time_connect", times.connect),
-        ("time_starttransfer", times.starttransfer),
-        ("time_total", times.total),
-        ("time_queue", times.queue),
-    ):
-        if value is not None:
-            record[name] = round(value, 6)
-    return record
+    return record | _times(result.times)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Stored(response, size, digest):
+            return _response(response) | {"size": size, "sha256": digest}
+        case NotModified(response):
+            return _response(response)
+        case Skipped(reason):
+            return {"reason": reason}
+        case Duplicate(of_line):
+            return {"of_line": of_line}
+        case Deferred(failure, response) | Failed(failure, response):
+            return _response(response) | {"error": _error(failure)}
+
+
+def _times(times: Times) -> dict[str, Any]:
+    durations = {
+        "time_connect": times.connect,
+        "time_starttransfer": times.starttransfer,
+        "time_total": times.total,
+        "time_queue": times.queue,
+    }
+    known = {name: round(value, 6) for name, value in durations.items() if value is not None}
+    return known if times.started is None else {"started": rfc3339(times.started), **known}
 
 
 def encode(result: Result) -> bytes:
@@ -85,7 +94,7 @@ def rfc3339(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _response(response: Response | None) -> Mapping[str, Any]:
+def _response(response: Response | None) -> dict[str, Any]:
     if response is None:
         return {}
     fields = {
@@ -100,7 +109,7 @@ def _response(response: Response | None) -> Mapping[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _error(failure: Failure) -> Mapping[str, str]:
+def _error(failure: Failure) -> dict[str, str]:
     return {"kind": failure.kind.value, "message": failure.message}
 
 
@@ -206,6 +215,15 @@ class SinkManifest:
         self._begun = time.monotonic()
         key = f"{self._stem}-{self._number:05}.jsonl"
         self._pending.append(self._writer.submit(_put, self._sink, key, data))
+
+
+def open_manifest(path: str | None, destination: str, sink: Sink) -> Manifest:
+    """The manifest at `path`, or where the destination keeps it. Raises DestinationError."""
+    if path is not None:
+        return FileManifest(Path(path))
+    if scheme_of(destination) == "file":
+        return FileManifest(path_of(destination) / DEFAULT_PATH)
+    return SinkManifest(sink, destination)
 
 
 def _put(sink: Sink, key: str, data: bytes) -> None:

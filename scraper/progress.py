@@ -6,11 +6,11 @@ ten times a second is what eyes can follow.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -98,6 +98,6 @@ class _Progress(Progress):
 
     before_render = staticmethod(lambda: None)
 
-    def get_renderables(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def get_renderables(self) -> Iterator[RenderableType]:
         self.before_render()
         yield from super().get_renderables()

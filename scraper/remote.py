@@ -73,7 +73,9 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     plain = replace(settings, http=replace(settings.http, expect_type=None))
     plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
-    engine = make_engine(replace(settings, politeness=replace(settings.politeness, max_concurrency=1)))
+    engine = make_engine(
+        replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
+    )
     attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
     try:
         while True:

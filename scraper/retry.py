@@ -46,7 +46,7 @@ class GiveUp:
 Verdict = Again | Defer | GiveUp
 
 
-class _Failed(Exception):  # noqa: N818 - a carrier for tenacity, never raised
+class _Failed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure

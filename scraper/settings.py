@@ -24,7 +24,9 @@ def _require(ok: bool, message: str) -> None:
 def _at_least(least: float, **values: float | None) -> None:
     for name, value in values.items():
         option = "--" + name.removesuffix("_s").replace("_", "-")
-        _require(value is None or value >= least, f"{option} must be at least {least:g}, not {value}")
+        _require(
+            value is None or value >= least, f"{option} must be at least {least:g}, not {value}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def parse_header(text: str) -> tuple[str, str]:
     """`K: V` as name and value; raises UsageError unless RFC 9110 5.5 allows it."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
-    _require(bool(colon) and bool(_TOKEN.fullmatch(name)), f"--header {text!r} is not 'Name: value'")
+    _require(
+        bool(colon) and bool(_TOKEN.fullmatch(name)), f"--header {text!r} is not 'Name: value'"
+    )
     _require(is_field_value(value), f"--header {name!r} has a character that no header may hold")
     return name, value
 
@@ -141,7 +145,9 @@ class S3:
     sse: str | None = None
 
     def __post_init__(self) -> None:
-        _require(self.client in {"auto", "boto3"}, f"--s3-client {self.client!r} is not auto or boto3")
+        _require(
+            self.client in {"auto", "boto3"}, f"--s3-client {self.client!r} is not auto or boto3"
+        )
         _require(
             self.endpoint is None or self.endpoint.startswith(("http://", "https://")),
             f"--s3-endpoint {self.endpoint!r} is not an http(s) URL",

@@ -67,7 +67,7 @@ class ResultStream:
             self._file = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
         elif path is not None:
             try:
-                self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+                self._file = open(path, "wb", buffering=0)
             except OSError as error:
                 raise UsageError(f"--results: can't write {path!r}: {error.strerror}") from None
 

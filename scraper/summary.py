@@ -105,10 +105,9 @@ class Summary:
         if not tally.targets:
             lines = ["0 targets: the list is empty, nothing to do"]
         else:
-            lines = [
-                f"{tally.targets:,} targets: {_counts(tally.statuses)} in {_duration(seconds)}, "
-                f"{human_size(tally.size)}, {tally.targets / seconds:,.1f}/s"
-            ]
+            counts = f"{_counts(tally.statuses)} in {_duration(seconds)}"
+            rate = f"{human_size(tally.size)}, {tally.targets / seconds:,.1f}/s"
+            lines = [f"{tally.targets:,} targets: {counts}, {rate}"]
         if self.stopped:
             lines.insert(0, f"stopped: {self.stopped}")
         if tally.kinds:

@@ -7,6 +7,7 @@ know: the network; a list at a URL can't be previewed.
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 from scraper import lists
 from scraper.errors import UsageError
@@ -45,7 +46,9 @@ def dry_run(settings: Settings, names: Sequence[str]) -> int:
         _print(batch)
     except BrokenPipeError:
         return 0
-    problems = f"{tally.failures:,} bad lines or collisions, {tally.statuses['duplicate']:,} repeats"
+    problems = (
+        f"{tally.failures:,} bad lines or collisions, {tally.statuses['duplicate']:,} repeats"
+    )
     Lines.to_stderr(f"{targets:,} targets, {problems}; nothing was fetched")
     return int(tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets))
 
@@ -56,5 +59,5 @@ def _print(batch: list[str]) -> None:
     batch.clear()
 
 
-def _refuse(url: str) -> "lists.BinaryIO":
+def _refuse(url: str) -> BinaryIO:
     raise UsageError(f"--dry-run asks nothing of the network: fetch the list {redact(url)!r} first")

@@ -19,7 +19,7 @@ from scraper.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
     from scraper.lists import Source
-    from scraper.loop import Run
+    from scraper.loop import Receiver, Run
     from scraper.settings import Settings
 
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
@@ -89,7 +89,7 @@ class _Fetch:
         """Fetch, and return the exit status."""
         from scraper.loop import Run
 
-        receivers = [self._log, self._results]
+        receivers: list[Receiver] = [self._log, self._results]
         run = self._run = Run(self._settings, self._sources, receivers, self._log.note)
         status = 0
         try:

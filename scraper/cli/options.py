@@ -8,7 +8,7 @@ importing Settings for them; `scraper --help` answers before anything is loaded.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
@@ -23,13 +23,13 @@ class Size(click.ParamType[int]):
 
     name = "bytes"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number of bytes."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(value).strip(), re.IGNORECASE)
+        found = re.fullmatch(
+            r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(value).strip(), re.IGNORECASE
+        )
         if not found:
             self.fail(f"{value!r} is not a size like 500k, 10M or 2GiB", param, ctx)
         unit = found[2].upper()
@@ -88,12 +88,10 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         if param is None or param.name in {None, "config"}:
             raise click.UsageError(f"--config {path!r}: there is no option {name!r}")
         assert param.name is not None
-        if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
-            if not param.multiple or isinstance(value, Mapping):
-                raise click.UsageError(f"--config {path!r}: {name!r} takes one value")
-        elif param.multiple:
-            value = [value]
-        defaults[param.name] = value
+        if isinstance(value, dict) or (isinstance(value, list) and not param.multiple):
+            raise click.UsageError(f"--config {path!r}: {name!r} takes one value")
+        wrapped = param.multiple and not isinstance(value, list)
+        defaults[param.name] = [value] if wrapped else value
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
 
@@ -102,7 +100,9 @@ def _long_name(param: click.Parameter) -> str:
     return next((opt.removeprefix("--") for opt in param.opts if opt.startswith("--")), "")
 
 
-def _option(section: str, *names: str, default: str | None = None, **kwargs: Any) -> Callable[[F], F]:
+def _option(
+    section: str, *names: str, default: str | None = None, **kwargs: Any
+) -> Callable[[F], F]:
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
     return click.option(*names, cls=SectionOption, section=section, **kwargs)

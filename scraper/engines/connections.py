@@ -12,7 +12,7 @@ import time
 from ipaddress import ip_address
 from typing import Any
 
-from requests.adapters import HTTPAdapter  # noqa: TID251 - the threads engine's other half
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -55,6 +55,8 @@ class _Noted:
     peer: str | None = None
     connect_s = 0.0
     guarded = False
+    _dns_host: str
+    port: int
 
     def connect(self) -> None:
         begun = time.monotonic()
@@ -66,8 +68,8 @@ class _Noted:
     def _new_conn(self) -> socket.socket:
         if not self.guarded:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
-        name = self._dns_host  # type: ignore[has-type]
-        self._dns_host = _public_address(name, self.port)  # type: ignore[attr-defined]
+        name = self._dns_host
+        self._dns_host = _public_address(name, self.port)
         try:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
         finally:
@@ -139,11 +141,11 @@ class Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As requests does, with our connection classes."""
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._classes
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """As requests does, with our connection classes, which are never guarded here."""
-        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
+        manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager

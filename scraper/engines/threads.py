@@ -94,8 +94,8 @@ class ThreadsEngine:
     def close(self) -> None:
         """Close idle connections; workers end when their transfer does."""
         self._workers.shutdown(wait=False, cancel_futures=True)
-        self._adapter.close()  # type: ignore[no-untyped-call]
-        self._guarded.close()  # type: ignore[no-untyped-call]
+        self._adapter.close()
+        self._guarded.close()
 
     def _break_overdue(self, now: float) -> None:
         for transfer, carriage in self._live.items():
@@ -237,7 +237,7 @@ def _cause(error: BaseException, *types: type[BaseException]) -> BaseException |
     return next((one for one in _causes(error) if isinstance(one, types)), None)
 
 
-def _mapped(error: Exception) -> TransferError:
+def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read downwards
     """What requests or urllib3 raised before there was a response, as one of our kinds."""
     if found := _cause(error, TransferError):
         assert isinstance(found, TransferError)

@@ -12,7 +12,7 @@ network or the disk: `check()` does, when a run really begins.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
 
@@ -48,7 +48,7 @@ class SinkOptions:
     """What a sink may want to know of the run."""
 
     max_concurrency: int = 16
-    s3: S3 = S3()
+    s3: S3 = field(default_factory=S3)
 
 
 class Upload(Protocol):

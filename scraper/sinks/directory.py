@@ -54,7 +54,9 @@ class DirectorySink:
             probe.unlink()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise DestinationError(f"can't write to directory {str(self.root)!r}: {reason}") from None
+            raise DestinationError(
+                f"can't write to directory {str(self.root)!r}: {reason}"
+            ) from None
 
     def open(self, key: str) -> "FileUpload":
         """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
