@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
 
 from scraper.errors import UsageError
 from scraper.manifest import encode
@@ -58,33 +57,38 @@ class Lines:
 
 
 class ResultStream:
-    """A receiver that writes records to stdout (`-`) or a file, each at once."""
+    """A receiver that writes records to stdout (`-`) or a file, each at once.
 
-    def __init__(self, path: str | None, on_closed: Callable[[], None]) -> None:
-        self._on_closed = on_closed
-        self._file: BinaryIO | None = None
+    `on_lost` is told when nothing more can be written; later results go nowhere.
+    """
+
+    def __init__(self, path: str | None, on_lost: Callable[[OSError], None]) -> None:
+        self._on_lost = on_lost
+        self._fd = -1
         if path == "-":
-            self._file = open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+            self._fd = os.dup(sys.stdout.fileno())
         elif path is not None:
             try:
-                self._file = open(path, "wb", buffering=0)
+                self._fd = os.open(
+                    path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666
+                )
             except OSError as error:
                 raise UsageError(f"--results: can't write {path!r}: {error.strerror}") from None
 
     def __call__(self, result: Result) -> None:
         """Write the record of `result`."""
-        if self._file is None:
+        if self._fd < 0:
             return
         view = memoryview(encode(result))
         try:
             while view:
-                view = view[os.write(self._file.fileno(), view) :]
-        except OSError:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
             self.close()
-            self._on_closed()
+            self._on_lost(error)
 
     def close(self) -> None:
         """Write no more."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

@@ -15,12 +15,10 @@ from click_default_group import DefaultGroup
 
 import scraper
 from scraper.cli.demo import demo
-from scraper.cli.fetch import fetch
+from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.errors import DestinationError, ScraperError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-EXIT_USAGE = 2
-EXIT_DESTINATION = 3
 
 
 class MainGroup(DefaultGroup):  # type: ignore[misc]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scraper.loop import Receiver, Run
     from scraper.settings import Settings
 
+EXIT_USAGE = 2
+EXIT_DESTINATION = 3
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
 
 
@@ -72,7 +74,8 @@ class _Fetch:
 
         self._ours = ours
         self._signal: int | None = None
-        self._closed = False
+        self._closed = False  # by the reader of the results
+        self._unusable = False  # the file of the results
         self._run: Run | None = None
         self._sources = _open(names, settings)
         self._lines = Lines(ours["log_file"])
@@ -82,7 +85,7 @@ class _Fetch:
             quiet=ours["quiet"],
             verbose=ours["verbose"],
         )
-        self._results = ResultStream(ours["results"], self._stdout_closed)
+        self._results = ResultStream(ours["results"], self._results_lost)
         self._settings = settings
 
     def run(self) -> int:
@@ -104,7 +107,7 @@ class _Fetch:
                 for _ in run:
                     pass
         except (DestinationError, UsageError) as error:
-            status = 3 if isinstance(error, DestinationError) else 2
+            status = EXIT_DESTINATION if isinstance(error, DestinationError) else EXIT_USAGE
             self._lines.to_stderr(f"scraper: {error}")
         if not self._closed and run.begun:
             self._log.summary(run.summary())
@@ -115,6 +118,8 @@ class _Fetch:
     def _ended(self, run: "Run", status: int) -> int:
         if self._signal is not None:
             status = 128 + self._signal
+        elif self._unusable:
+            status = EXIT_DESTINATION
         elif not status and run.tally.over(self._settings.max_failures):
             status = 1
         if run.abandoned:  # a worker may sit in a look-up or an upload: nobody waits for it
@@ -142,12 +147,17 @@ class _Fetch:
         self._lines.divert(display.print)
         return display
 
-    def _stdout_closed(self) -> None:
-        """Nobody reads the results any more (`| head`): end quietly."""
-        self._closed = True
-        self._log.mute()
-        if self._run is not None:
+    def _results_lost(self, error: OSError) -> None:
+        """Nobody reads the results any more (`| head`): end quietly. A full disk is said."""
+        assert self._run is not None
+        if isinstance(error, BrokenPipeError):
+            self._closed = True
+            self._log.mute()
             self._run.stop("stdout was closed", grace_s=0.0)
+        else:
+            self._lines.to_stderr(f"scraper: --results: {error.strerror}")
+            self._unusable = True
+            self._run.stop(f"--results: {error.strerror}")
 
     def _catch_signals(self) -> dict[int, Any]:
         caught = (signal.SIGINT, signal.SIGTERM)
