@@ -1,4 +1,38 @@
-"""scraper: every URL of a list into a directory or S3."""
+"""scraper: a list of URLs in, one object per URL out, an account of every line.
+
+    for result in scraper.run(["https://example.com/"], to="./out"):
+        print(result.status, result.target.key)
+
+The map of the house. Imports point downwards only.
+
+    cli/            Click: options.py (all options), fetch.py, dry_run.py, demo.py
+    loop.py         the one loop; `run` and `Run`
+    remote.py       lists at http(s) and s3 URLs
+    frontier.py     which target may start now; everything known about a host
+    intake.py       the thread that reads lists
+    engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
+    manifest.py     Results as JSON Lines, kept with the bodies
+    log.py          what happens, a line each
+    progress.py     the live display
+    streams.py      where log and results are written
+    summary.py      counts and the closing words
+    transfer.py     one attempt: hops, limits, digest, commit
+    decode.py       content codings
+    retry.py        whether a failed attempt gets another, and when
+    sinks/          base.py (the seam), directory.py, s3.py, workspace.py (temporary files)
+    testing.py      the conformance suite for sinks, for plugin authors too
+    demo.py         a small site and an S3 endpoint on loopback
+    lists.py        lines to targets
+    seen.py         repeats and clashes, in bounded memory
+    keys.py         a target's key
+    urls.py         URLs: parsed, compared, redacted
+    settings.py     everything a run can be told
+    records.py      what travels: Target, Attempt, Response, Result
+    errors.py       the error tree and the kinds of failure
+
+A newcomer reads this, records.py, loop.py, frontier.py, engines/threads.py and
+sinks/directory.py, and knows the program.
+"""
 
 from typing import TYPE_CHECKING, Any
 
