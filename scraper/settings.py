@@ -7,26 +7,52 @@ Rejected: passing a flat bag of options down; each part gets its own branch and
 can't see the others.
 """
 
+import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
 from scraper.errors import UsageError
 
+Pair = tuple[str, str]
 
-def _require(ok: bool, message: str) -> None:
+_MOST = 1e9  # 31 years in seconds; sockets and locks overflow at 9.2e9
+
+
+def _require(ok: object, message: str) -> None:
     if not ok:
         raise UsageError(message)
 
 
-def _at_least(least: float, **values: float | None) -> None:
+def _whole(least: int, **values: int | None) -> None:
     for name, value in values.items():
-        option = "--" + name.removesuffix("_s").replace("_", "-")
+        whole = isinstance(value, int) and not isinstance(value, bool)
         _require(
-            value is None or value >= least, f"{option} must be at least {least:g}, not {value}"
+            value is None or (whole and value >= least),
+            f"{_option(name)} must be a whole number, at least {least}, not {value!r}",
         )
+
+
+def _number(least: float, *, above: bool = False, **values: float | None) -> None:
+    for name, value in values.items():
+        finite = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and value <= _MOST
+        )
+        _require(
+            value is None or (finite and (value > least if above else value >= least)),
+            f"{_option(name)} must be a number {'above' if above else 'at least'} {least:g}"
+            f" and at most {_MOST:g}, not {value!r}",
+        )
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +65,10 @@ class Politeness:
     rate: float | None = None
 
     def __post_init__(self) -> None:
-        _at_least(1, max_concurrency=self.max_concurrency)
-        _at_least(0, per_host=self.per_host, delay=self.delay)
-        _require(self.rate is None or self.rate > 0, f"--rate must be above 0, not {self.rate}")
+        _whole(1, max_concurrency=self.max_concurrency)
+        _whole(0, per_host=self.per_host)
+        _number(0, delay=self.delay)
+        _number(0, above=True, rate=self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +82,9 @@ class Retries:
     backoff_max: float = 60.0
 
     def __post_init__(self) -> None:
-        _at_least(
+        _whole(0, retries=self.retries)
+        _number(
             0,
-            retries=self.retries,
             retry_max_time=self.retry_max_time,
             max_retry_after=self.max_retry_after,
             backoff_min=self.backoff_min,
@@ -76,25 +103,42 @@ class Limits:
     max_redirects: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("connect_timeout", "read_timeout", "max_time"):
-            value = getattr(self, name)
-            _require(value > 0, f"--{name.replace('_', '-')} must be above 0, not {value}")
-        _at_least(0, max_size=self.max_size, max_redirects=self.max_redirects)
+        _number(
+            0,
+            above=True,
+            connect_timeout=self.connect_timeout,
+            read_timeout=self.read_timeout,
+            max_time=self.max_time,
+        )
+        _whole(0, max_size=self.max_size, max_redirects=self.max_redirects)
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
-_PROXY = re.compile(r"https?://[^\s/]+/?", re.IGNORECASE)
+_PROXY = re.compile(
+    r"(?:https?://)?(?:[^\s/]*@)?(?:\[[0-9a-f:.]+\]|[^\s/@:\[\]]+)(?::\d{1,5})?/?", re.IGNORECASE
+)
 
 
 def parse_header(text: str) -> tuple[str, str]:
     """`K: V` as name and value; raises UsageError unless RFC 9110 5.5 allows it."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
-    _require(
-        bool(colon) and bool(_TOKEN.fullmatch(name)), f"--header {text!r} is not 'Name: value'"
-    )
-    _require(is_field_value(value), f"--header {name!r} has a character that no header may hold")
+    shown = text.split(maxsplit=1)[0] if text.strip() else ""  # the rest may be a secret
+    _require(colon and is_field_name(name), f"--header {shown!r} is not 'Name: value'")
+    _check_value(name, value)
     return name, value
+
+
+def _headers(given: Mapping[str, str] | Iterable[str | Sequence[str]]) -> tuple[Pair, ...]:
+    """Pairs from a mapping, from `K: V` texts, or from pairs."""
+    items = given.items() if isinstance(given, Mapping) else given
+    return tuple(
+        parse_header(item) if isinstance(item, str) else (item[0], item[1]) for item in items
+    )
+
+
+def _check_value(name: str, value: str) -> None:
+    _require(is_field_value(value), f"--header {name!r} has a character that no header may hold")
 
 
 def is_field_value(value: str) -> bool:
@@ -111,7 +155,7 @@ def is_field_name(name: str) -> bool:
 class Http:
     """What requests look like and how they travel. `headers` are (name, value) pairs."""
 
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[Pair, ...] = ()
     user_agent: str | None = None
     proxy: str | None = None
     cacert: str | None = None
@@ -121,9 +165,12 @@ class Http:
     expect_type: str | None = None
 
     def __post_init__(self) -> None:
+        for name, value in self.headers:
+            _require(is_field_name(name), f"--header {name!r} is not the name of a header")
+            _check_value(name, value)
         _require(
-            self.proxy is None or bool(_PROXY.fullmatch(self.proxy)),
-            f"--proxy {self.proxy!r} is not http(s)://[user:password@]host[:port]",
+            self.proxy is None or _PROXY.fullmatch(self.proxy),
+            "--proxy is not [http(s)://][user:password@]host[:port]",
         )
         _require(
             not (self.cacert and self.insecure), "--cacert and --insecure contradict each other"
@@ -149,7 +196,7 @@ class S3:
             self.client in {"auto", "boto3"}, f"--s3-client {self.client!r} is not auto or boto3"
         )
         _require(
-            self.endpoint is None or self.endpoint.startswith(("http://", "https://")),
+            self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),
             f"--s3-endpoint {self.endpoint!r} is not an http(s) URL",
         )
 
@@ -175,8 +222,9 @@ class Budget:
 
     def exceeded(self, failures: int, targets: int) -> bool:
         """Whether `failures` of `targets` are more than tolerated."""
-        allowed = self.count if self.share is None else self.share * targets
-        return failures > allowed
+        if self.share is None:
+            return failures > self.count
+        return failures > round(self.share * targets, 6)  # 0.29 * 100 is 28.999999999999996
 
 
 _FIELD = re.compile(r"\{(?:date)?(?::([^{}]*))?\}")
@@ -206,7 +254,8 @@ class Settings:
     s3: S3 = field(default_factory=S3)
 
     def __post_init__(self) -> None:
-        _require(bool(self.to.strip()), "--to is empty")
+        _require(self.to.strip(), "--to is empty")
+        _require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -215,7 +264,7 @@ class Settings:
         Raises UsageError for an unknown name or a value out of range.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        branches: Mapping[str, tuple[type[Any], str]] = {
+        branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),
             "limits": (Limits, ""),
@@ -228,6 +277,11 @@ class Settings:
             tree[name] = branch(
                 **{inner: given.pop(flat) for inner, flat in own.items() if flat in given}
             )
+        for name in ("to", "manifest"):
+            if isinstance(given.get(name), os.PathLike):
+                given[name] = os.fspath(given[name])
+        if "headers" in given:
+            given["headers"] = _headers(given["headers"])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
         for name in ("to", "key", "manifest", "max_failures", "fail_fast"):

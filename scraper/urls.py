@@ -1,9 +1,9 @@
-"""URLs: parsed by one parser, compared, and shown without their secrets.
+r"""URLs: parsed by one parser, compared, and shown without their secrets.
 
 Owns: what counts as a URL here (the WHATWG URL standard, by can_ada, the
 parser of Node), who a host is, and what of a URL is secret. Refuses to know:
 lists (`lists.py`) and keys (`keys.py`). Rejected: urllib.parse, which
-disagrees with HTTP clients about where `http://ex.com\\@evil.com/` leads; the
+disagrees with HTTP clients about where `http://ex.com\@evil.com/` leads; the
 parser that decides identity must be the one that decides the connection.
 """
 
@@ -17,16 +17,16 @@ import can_ada
 from scraper.errors import BadTarget
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_SECRET_WORD = (
-    r"(?:access|auth|api|app|client|session|security|refresh|id|private)?[-_]?"
-    r"(?:token|secret|signature|sig|password|passwd|pwd|credentials?|authorization|auth"
-    r"|api[-_]?key|access[-_]?key|access[-_]?key[-_]?id|key)"
-)
 _SECRET_FIELD = re.compile(
-    rf"([?&;](?:x-(?:amz|goog|oss|ms)-)?{_SECRET_WORD}=)[^&;#\s]*", re.IGNORECASE
+    r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
+    r"(?:access|auth|api|app|aws|client|session|security|refresh|id|private)?[-_]?"
+    r"(?:token|secret|signature|sig|password|passwd|pwd|credentials?|authorization|auth|jwt|hmac"
+    r"|hdn(?:ts|ea|tl)|api[-_]?key|access[-_]?key|access[-_]?key[-_]?id|key|session[-_]?id)"
+    r"=)[^&#\s]*",
+    re.IGNORECASE,
 )
-_USERINFO = re.compile(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*)[^/\\?#]*@")
-_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_USERINFO = re.compile(r"(^\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|:[/\\]+)[^/\\?#]*@")
+_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s'\"<>]+")
 _SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|password|signature|credential|api-?key|access-?key", re.IGNORECASE
 )
@@ -63,7 +63,7 @@ def parse(text: str) -> Url:
     """The URL that a browser would see in `text`; raises BadTarget when it is none for us."""
     try:
         return _checked(can_ada.parse(text))
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a lone surrogate
         raise BadTarget(_why_not(text)) from None
 
 
@@ -71,7 +71,7 @@ def join(base: Url, reference: str) -> Url:
     """`reference` as a browser would resolve it against `base`; raises BadTarget."""
     try:
         return _checked(can_ada.parse(base.href) + reference)
-    except ValueError:
+    except (ValueError, TypeError):
         raise BadTarget("not a valid URL") from None
 
 
@@ -88,7 +88,9 @@ def _checked(url: can_ada.URL) -> Url:
         url.username = url.password = ""
     if url.has_hash():
         url.hash = ""
-    return Url(url.href, scheme, hostname, url.port, url.pathname, url.search, userinfo)
+    href = url.href
+    search = url.search or ("?" if href[-1] == "?" else "")  # `/?` is another URL than `/`
+    return Url(href, scheme, hostname, url.port, url.pathname, search, userinfo)
 
 
 def _unquoted(text: str) -> str:
