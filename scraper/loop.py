@@ -108,7 +108,7 @@ class Run:
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
         self._manifest: Manifest | None = None
-        self._seen = Seen()
+        self._seen: Seen
         self._in_flight: set[Transfer] = set()
 
     def __enter__(self) -> Self:
@@ -117,6 +117,7 @@ class Run:
         self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
         self.places = replace(self.places, manifest=self._manifest.place)
         self._engine = make_engine(self.settings)
+        self._seen = Seen()
         self._intake.start()
         return self
 

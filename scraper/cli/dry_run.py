@@ -15,7 +15,8 @@ from scraper.keys import make_rule
 from scraper.log import Log, printable
 from scraper.records import Result
 from scraper.seen import Seen
-from scraper.settings import Settings
+from scraper.settings import Settings, expand_date
+from scraper.sinks.base import SinkOptions, find_sink
 from scraper.streams import Lines
 from scraper.summary import Tally
 from scraper.urls import redact
@@ -25,8 +26,10 @@ _BATCH = 500  # lines written at once, when no one waits at the other end of a p
 
 def dry_run(settings: Settings, names: Sequence[str]) -> int:
     """Print every target with its key; the status is 1 if more fail than is tolerated."""
+    now = datetime.now().astimezone()
+    find_sink(expand_date(settings.to, now), SinkOptions())  # a wrong one is said now
     sources = lists.open_sources(names, _refuse)
-    rule = make_rule(settings.key, datetime.now().astimezone())
+    rule = make_rule(settings.key, now)
     log, seen, tally = Log(Lines.to_stderr), Seen(), Tally()
     batch: list[str] = []
     targets = 0
