@@ -93,6 +93,8 @@ class Host:
         """The earliest moment at which a target of this host may start; inf if none may."""
         if self.in_flight >= int(self.limit):
             return _NEVER
+        if self.unreachable >= FAILURES_UNTIL_DOWN and self.in_flight:
+            return _NEVER  # what is in flight decides whether it is down
         if self.waiting:
             due = -_NEVER
         elif self.retries:

@@ -102,7 +102,7 @@ class Summary:
     def as_text(self) -> str:
         """For people: a few lines."""
         tally, seconds = self.tally, max(self.elapsed_s, 1e-9)
-        if not tally.targets:
+        if not tally.targets and not self.stopped:
             lines = ["0 targets: the list is empty, nothing to do"]
         else:
             counts = f"{_counts(tally.statuses)} in {_duration(seconds)}"
