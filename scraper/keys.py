@@ -11,8 +11,9 @@ a slash. No rule looks at other targets, so neither order nor resuming changes
 a key.
 
 Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3), no
-character outside AWS's safe list unless it is a letter, no name that NTFS
-reserves, no traversal, nothing under `.scraper/`. Refuses to know: sinks and
+character that NTFS forbids or S3 advises against (but for `~` and `#` in keys
+that were given), no name that NTFS reserves, no traversal, nothing under
+`.scraper/`. Refuses to know: sinks and
 responses. Rejected: numbering clashes (depends on order); pathvalidate (returns
 `..` for `..`); an extension from Content-Type (needs a request).
 """
@@ -20,10 +21,10 @@ responses. Rejected: numbering clashes (depends on order); pathvalidate (returns
 import base64
 import hashlib
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache, partial
+from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from scraper.errors import BadTarget, UsageError
@@ -37,7 +38,7 @@ KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
 KeyRule = Callable[[Url, int], str]
 
 _RESERVED = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
@@ -65,8 +66,8 @@ def make_rule(template: str, now: datetime) -> KeyRule:
     if not {"path", "hash", "line"} & set(names):
         raise UsageError(f"--key {template!r} gives every target one key: use path, hash or line")
     try:
-        template.format(host="h", path="p", ext=".e", hash="0" * 64, line=1, date=now)
-    except (ValueError, IndexError, KeyError, AttributeError) as error:
+        given_key(template.format(host="h", path="p", ext=".e", hash="0" * 64, line=1, date=now))
+    except (ValueError, OverflowError, MemoryError, BadTarget) as error:
         raise UsageError(f"--key {template!r}: {error}") from None
     return partial(_template_key, template, now)
 
@@ -76,15 +77,16 @@ def url_key(url: Url, line: int = 0) -> str:
     del line
     *directories, name = url.path[1:].split("/")
     host = host_segment(url.scheme, url.hostname, url.port)
-    if directories:
+    if not directories:
+        return f"{host}/{_file_name(name, url)}"
+    if len(directories) < MAX_KEY_BYTES // 2:
         prefix = f"{url.scheme}://{url.hostname}:{url.port}"
-        parts = _directories(prefix, tuple(directories))
+        cached = len(url.path) <= 512  # longer ones would make the cache a hoard
+        parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
         key = f"{host}/{parts}/{_file_name(name, url)}"
-    else:
-        key = f"{host}/{_file_name(name, url)}"
-    if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
-        return f"{host}/{_mark(url.href)}/{key.rpartition('/')[2]}"
-    return key
+        if len(key) * 4 <= MAX_KEY_BYTES or len(key.encode()) <= MAX_KEY_BYTES:
+            return key
+    return f"{host}/{_mark(url.href)}/{_file_name(name, url)}"
 
 
 def hash_key(url: Url, line: int = 0) -> str:
@@ -99,6 +101,13 @@ def given_key(key: str) -> str:
 
     Characters that some file system or S3 refuses become `_`; letters of any script stay.
     """
+    safe = _safe(key)
+    if len(safe.encode()) > MAX_KEY_BYTES:
+        raise BadTarget(f"key of {len(safe.encode())} bytes is longer than {MAX_KEY_BYTES}")
+    return safe
+
+
+def _safe(key: str) -> str:
     if key.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", key):
         raise BadTarget(f"key {key!r} is absolute: it leaves the destination")
     parts = [part for part in re.split(r"[/\\]", key) if part not in {"", "."}]
@@ -106,12 +115,9 @@ def given_key(key: str) -> str:
         raise BadTarget(f"key {key!r} leaves the destination")
     if not parts:
         raise BadTarget(f"key {key!r} names nothing")
-    if parts[0].lower() == OWN_DIRECTORY:
+    if parts[0][0] == "." and normalize("NFC", parts[0]).casefold() == OWN_DIRECTORY:
         raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
-    safe = "/".join(_sanitised(part) for part in parts)
-    if len(safe.encode()) > MAX_KEY_BYTES:
-        raise BadTarget(f"key of {len(safe.encode())} bytes is longer than {MAX_KEY_BYTES}")
-    return safe
+    return "/".join(map(_sanitised, parts))
 
 
 def extension(path: str) -> str:
@@ -136,8 +142,10 @@ def host_segment(scheme: str, hostname: str, port: str) -> str:
         name += f"_{scheme}"
     if port:
         name += f"_{port}"
-    if len(name) > 200 or name[0] in ".-" or name[-1] == "." or not _PLAIN_ASCII.fullmatch(name):
-        return _sanitised(name)[:200].strip(".-_") + _mark(f"{scheme}://{hostname}:{port}")
+    unsafe = name[0] in ".-" or name[-1] == "." or not _PLAIN_ASCII.fullmatch(name)
+    if unsafe or len(name) > 200 or _MARKED.search(name):
+        readable = _UNSAFE.sub("_", name)[:200].strip(".-_")
+        return readable + _mark(f"{scheme}://{hostname}:{port}")
     return f"_{name}" if _RESERVED.match(name) else name
 
 
@@ -178,11 +186,12 @@ def _plain(name: str) -> str:
         text = _decoded(name)
         if not text or _UNSAFE.search(text) or text[0] in ".-":
             return ""
-        if text != text.casefold() or text != unicodedata.normalize("NFC", text):
+        # In upper case too, as NTFS compares: the dotless i becomes an I there.
+        if not text == text.casefold() == text.upper().casefold() == normalize("NFC", text):
             return ""
         if quote(text, safe="!()',=+@.-_") != name:  # not the only spelling of this name
             return ""
-    if text[-1] == "." or "--" in text and _MARKED.search(text) or _RESERVED.match(text):
+    if text[-1] == "." or ("--" in text and _MARKED.search(text)) or _RESERVED.match(text):
         return ""
     return text if len(text.encode()) <= MAX_SEGMENT_BYTES else ""
 
@@ -196,14 +205,16 @@ def _decoded(name: str) -> str:
 
 def _readable(name: str) -> str:
     """Something of the name that is safe anywhere, for a marked name: may be ""."""
-    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", _decoded(name) or name))
+    text = _UNSAFE.sub("_", normalize("NFC", _decoded(name) or name))
     text = text.lstrip(".-").rstrip(". ")
     return f"_{text}" if _RESERVED.match(text) else text
 
 
 def _sanitised(part: str) -> str:
     """A segment of a given key with what is unsafe replaced; dots and case stay."""
-    text = re.sub(r"[^\w !()',=+@.&$;~#-]", "_", unicodedata.normalize("NFC", part))
+    if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
+        return f"_{part}" if _RESERVED.match(part) else part
+    text = re.sub(r"[^\w !()',=+@.&$;~#-]", "_", normalize("NFC", part))
     text = re.sub(r"[. ]$", "_", text)
     text = f"_{text}" if _RESERVED.match(text) else text
     if len(text.encode()) <= MAX_SEGMENT_BYTES:
@@ -231,16 +242,21 @@ def _sha256(url: Url) -> str:
 def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
     ending = extension(url.path)
     path = url_key(url).partition("/")[2]
-    return given_key(
+    digest = _sha256(url) if "{hash" in template else ""
+    key = _safe(
         template.format(
             host=host_segment(url.scheme, url.hostname, url.port),
             path=path.removesuffix(ending),
             ext=ending,
-            hash=_sha256(url),
+            hash=digest,
             line=line,
             date=_Day(now),
         )
     )
+    if len(key.encode()) > MAX_KEY_BYTES:
+        first, *_, last = key.split("/")
+        return f"{first}/{_mark(url.href)}/{last}"
+    return key
 
 
 class _Day:
