@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from scraper import lists
-from scraper.errors import ScraperError
 from scraper.keys import KeyRule
 
 BUFFER = 1_000  # targets read ahead of the frontier
@@ -20,7 +19,9 @@ BUFFER = 1_000  # targets read ahead of the frontier
 class Intake:
     """Targets of several sources, in order, read ahead by one thread.
 
-    `on_arrival` is called from that thread when the loop said it is hungry.
+    `on_arrival` is called from that thread once for each time the loop said it is
+    hungry, and when the last line was read. Who says so looks at `empty` once more
+    afterwards: a target may have come just before.
     """
 
     def __init__(
@@ -87,17 +88,16 @@ class Intake:
                     self._on_arrival()
                 while len(self._buffer) >= BUFFER and not self._closed:
                     self._space.clear()
-                    if len(self._buffer) >= BUFFER:
+                    if len(self._buffer) >= BUFFER and not self._closed:
                         self._space.wait()
                 if self._closed:
                     return
-        except ScraperError as error:
-            self._error = error
         except Exception as error:  # noqa: BLE001 - a caller's iterable may raise anything
             self._error = error
         finally:
             self._done = True
-            self._on_arrival()
+            if not self._closed:
+                self._on_arrival()
 
     def _items(self) -> Iterator[lists.Read]:
         for source in self._sources:

@@ -3,19 +3,24 @@
 The grammar: UTF-8 (BOM and CRLF are fine), one target a line; `URL`, or
 `URL<TAB>key`, or a JSON object `{"url", "key"?, "headers"?}`; blank lines and
 lines that start with `#` are skipped. `.csv` and `.tsv` have a `url` column
-and may have a `key` column. gzip is recognised by its first two bytes.
+and may have a `key` column; a quoted URL has no line break. gzip is recognised by
+its first two bytes.
 
 Owns: that grammar, line numbers, and opening lists. Refuses to know: threads
 (`intake.py`) and how a list at a URL is fetched (`loop.py` brings a function).
 Rejected: reading a list to know it better first; a pipe may never end.
 """
 
+import contextlib
 import csv
 import gzip
 import io
 import os
+import re
+import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -26,8 +31,12 @@ from scraper.errors import BadTarget, Kind, ListError
 from scraper.records import NO_HEADERS, Failed, Failure, Result, Target
 from scraper.settings import is_field_name, is_field_value
 
-MAX_LINE_BYTES = 65_536
+MAX_LINE_BYTES = 65_536  # without its end
+_TAKEN_BYTES = MAX_LINE_BYTES + 2  # of one line at most: with its end
 _SHOWN_CHARS = 200  # of a line that is no target
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_HEADERS = re.compile(r'"headers', re.IGNORECASE)
 
 Read = Target | Result
 OpenRemote = Callable[[str], BinaryIO]
@@ -38,7 +47,7 @@ class Source:
     """One list. `size` is its length in bytes if that is known, for a progress display."""
 
     name: str
-    open: Callable[[], Iterable[bytes]]
+    open: Callable[[], Generator[bytes, None, None]]
     size: int | None = None
     dialect: type[csv.Dialect] | None = None
 
@@ -46,28 +55,25 @@ class Source:
 def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
     """The sources that `names` mean: paths, `-` for stdin, or http(s) and s3 URLs.
 
-    Every one is opened once, here, so that a missing list is known before
-    anything is written. Raises ListError naming the list.
+    Files and remote lists are looked into here, so that a missing or broken one is
+    known before anything is written; of a pipe nothing is read yet. Raises ListError
+    naming the list.
     """
     sources = []
     for name in names:
         if name == "-":
-            sources.append(Source("-", lambda: _lines(_stdin())))
+            sources.append(_stdin())
         elif name.lower().startswith(("http://", "https://", "s3://")):
-            stream = open_remote(name)
-            shown = urls.redact(name)
-            sources.append(
-                _checked(Source(shown, _once(stream), None, _dialect(name.split("?")[0])))
-            )
+            sources.append(_checked(_remote(name, open_remote(name))))
         else:
-            sources.append(_checked(_file(name)))
+            sources.append(_file(name))
     return sources
 
 
 def from_iterable(lines: Iterable[str | bytes], name: str = "urls") -> Source:
     """A source of lines that are already in memory, or come from a generator."""
 
-    def opened() -> Iterator[bytes]:
+    def opened() -> Generator[bytes, None, None]:
         for line in lines:
             yield line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
 
@@ -75,40 +81,60 @@ def from_iterable(lines: Iterable[str | bytes], name: str = "urls") -> Source:
 
 
 def _file(path: str) -> Source:
+    def opened() -> Generator[bytes, None, None]:
+        try:
+            file = open(path, "rb")  # noqa: SIM115 - closed by _lines
+        except OSError as error:
+            raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
+        return _lines(file, path)
+
+    dialect = _dialect(path)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            # A pipe (`<(command)`): what is read of it now would be lost to the run.
+            if not os.access(path, os.R_OK):
+                raise ListError(f"can't open the list {path!r}: Permission denied")
+            return Source(path, opened, None, dialect)
         with open(path, "rb") as file:
-            head = file.read(2)
-            size = os.fstat(file.fileno()).st_size if file.seekable() else None
+            zipped = file.read(2) == _GZIP
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-    known = size if head != b"\x1f\x8b" else None
-    return Source(path, lambda: _lines(open(path, "rb")), known, _dialect(path))  # noqa: SIM115 - closed by _lines
+    return _checked(Source(path, opened, None if zipped else size, dialect))
 
 
-def _stdin() -> BinaryIO:
+def _stdin() -> Source:
     # Not sys.stdin.buffer: a daemon thread that waits in it would hold its lock at exit.
-    return open(sys.stdin.fileno() if sys.stdin else 0, "rb", closefd=False)
+    try:
+        if sys.stdin is None:
+            raise ListError("can't read the list '-': stdin is closed")
+        file = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - closed by _lines
+    except OSError as error:
+        raise ListError(f"can't read the list '-': {error}") from None
+    return Source("-", lambda: _lines(file, "-"))
 
 
-def _once(stream: BinaryIO) -> Callable[[], Iterable[bytes]]:
-    def opened() -> Iterable[bytes]:
+def _remote(name: str, stream: BinaryIO) -> Source:
+    shown = urls.redact(name)
+
+    def opened() -> Generator[bytes, None, None]:
         stream.seek(0)
-        return _lines(io.BufferedReader(_Borrowed(stream)))
+        return _lines(io.BufferedReader(_Pieces(stream.read)), shown)
 
-    return opened
+    return Source(shown, opened, None, _dialect(name.partition("?")[0]))
 
 
-class _Borrowed(io.RawIOBase):
-    """A stream that outlives its reader: closing this leaves it open."""
+class _Pieces(io.RawIOBase):
+    """What `read` gives, when it gives it: no waiting for more; and nothing to close."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
+        data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -122,80 +148,90 @@ def _dialect(name: str) -> type[csv.Dialect] | None:
 
 def _checked(source: Source) -> Source:
     """The source, if its header (CSV, TSV) has what is needed and its gzip begins well."""
-    try:
-        lines = iter(source.open())
+    lines = source.open()
+    with contextlib.closing(lines):
         if source.dialect:
-            _columns(next(csv.reader(_texts(lines), source.dialect), []), source.name)
+            _columns(csv.reader(_TableLines(lines), source.dialect), source.name)
         else:
             next(lines, b"")
-    except (OSError, EOFError, csv.Error) as error:
-        raise ListError(f"can't read the list {source.name!r}: {error}") from None
     return source
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of at most MAX_LINE_BYTES; of a longer one the head, marked by a missing end."""
-    with file:
-        buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
-        reader: BinaryIO = buffered  # type: ignore[assignment]
-        if buffered.peek(2)[:2] == b"\x1f\x8b":
-            reader = gzip.GzipFile(fileobj=buffered)  # type: ignore[assignment]
-        first = True
-        while line := reader.readline(MAX_LINE_BYTES + 1):
-            if first:
-                line, first = line.removeprefix(b"\xef\xbb\xbf"), False
-            yield line
-            while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-                line = reader.readline(MAX_LINE_BYTES + 1)  # skipped: never in memory as a whole
+def _lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
+    """Lines of at most _TAKEN_BYTES; what is longer of one is never in memory as a whole.
+
+    Raises ListError when the list breaks off.
+    """
+    try:
+        with file:
+            reader: io.BufferedReader | gzip.GzipFile = file
+            head = file.peek(2)[:2]
+            if head and head == _GZIP[: len(head)]:  # one byte of a slow pipe is enough
+                reader = gzip.GzipFile(fileobj=_Pieces(file.read1))
+            line = taken = reader.readline(_TAKEN_BYTES)
+            line = line.removeprefix(_BOM)
+            while taken:
+                yield line
+                while len(taken) == _TAKEN_BYTES and not taken.endswith(b"\n"):
+                    taken = reader.readline(_TAKEN_BYTES)
+                line = taken = reader.readline(_TAKEN_BYTES)
+    except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
+        raise ListError(f"the list {name!r} broke off: {error}") from None
 
 
 def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
     """Every target of `source`, in order; a line that is none comes as its failed Result.
 
-    Raises ListError when the source breaks off.
+    Raises ListError when the source breaks off, and whatever a caller's iterable raises.
     """
-    try:
-        if source.dialect:
-            yield from _read_table(source, rule)
-        else:
-            yield from _read_lines(source, rule)
-    except (OSError, EOFError) as error:  # gzip's errors are OSErrors, a torn file is EOFError
-        raise ListError(f"the list {source.name!r} broke off: {error}") from None
+    return _read_table(source, rule) if source.dialect else _read_lines(source, rule)
 
 
 def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
+    headers: Mapping[str, str]
     for number, raw in enumerate(source.open(), 1):
+        shown: bytes | str = raw
         try:
             if len(raw) > MAX_LINE_BYTES:
-                raise BadTarget(f"line is longer than {MAX_LINE_BYTES:,} bytes")  # noqa: TRY301
+                _check_length(raw)
             text = raw.decode().strip(" \r\n\f\v")
             if not text or text[0] == "#" or text.isspace():
                 continue
             if text[0] == "{":
-                url, key, headers = _parse_json(text)
+                shown = _HEADERS.split(text, maxsplit=1)[0]  # they may hold a password
+                shown, key, headers = _parse_json(text)
             else:
-                url, _, key = text.partition("\t")
+                shown, _, key = text.partition("\t")
                 headers = NO_HEADERS
-            yield _target(url.rstrip(), key.strip(), headers, number, source.name, rule)
+            yield _target((shown.rstrip(), key.strip(), headers), number, source.name, rule)
         except UnicodeDecodeError:
             yield _bad(raw, number, source.name, "line is not UTF-8")
         except BadTarget as error:
-            yield _bad(raw, number, source.name, error.message)
+            yield _bad(shown, number, source.name, error.message)
+
+
+def _check_length(raw: bytes) -> None:
+    if len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:
+        raise BadTarget(f"line is longer than {MAX_LINE_BYTES:,} bytes")
 
 
 def _target(
-    url: str, key: str, headers: Mapping[str, str], line: int, source: str, rule: keys.KeyRule
+    given: tuple[str, str, Mapping[str, str]], line: int, source: str, rule: keys.KeyRule
 ) -> Target:
+    url, key, headers = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
+    if "\n" in url or "\r" in url:  # the URL standard drops them: two URLs would become one
+        raise BadTarget("URL has a line break")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
     return Target(url, parsed.href, parsed.host, final, line, source, headers, parsed.userinfo)
 
 
-def _bad(raw: bytes | str, line: int, source: str, reason: str) -> Result:
-    text = raw[:4096].decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
-    listed = text.strip(" \r\n")[:_SHOWN_CHARS]
+def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
+    if isinstance(shown, bytes):
+        shown = shown[:4096].decode("utf-8", "backslashreplace")
+    listed = shown.strip(" \r\n")[:_SHOWN_CHARS]
     target = Target(listed=listed, url="", host="", key="", line=line, source=source)
     return Result(target, Failed(Failure(Kind.BAD_URL, reason, transient=False)))
 
@@ -205,12 +241,14 @@ def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
         given = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadTarget(f"line is not JSON: {error}") from None
-    url, key, headers = given.get("url"), given.get("key", ""), given.get("headers", NO_HEADERS)
+    url, key, headers = given.get("url"), given.get("key"), given.get("headers")
     if not isinstance(url, str):
         raise BadTarget('JSON line has no "url"')
     if key is not None and not isinstance(key, str):
         raise BadTarget('"key" of a JSON line is not a string')
-    if not isinstance(headers, dict):
+    if headers is None:
+        headers = NO_HEADERS
+    elif not isinstance(headers, dict):
         raise BadTarget('"headers" of a JSON line is not an object')
     for name, value in headers.items():
         if not isinstance(value, str) or not is_field_name(name) or not is_field_value(value):
@@ -218,17 +256,41 @@ def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
     return url, key or "", headers
 
 
+class _TableLines:
+    """Lines as texts for csv.reader. `number` and `raw` are of the last one taken.
+
+    Not a generator: after the BadTarget of a line that is too long the next can be taken.
+    """
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self.number = 0
+        self.raw = b""
+        self._lines = iter(lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.raw = next(self._lines)
+        self.number += 1
+        if len(self.raw) > MAX_LINE_BYTES:
+            _check_length(self.raw)
+        return self.raw.decode("utf-8", "surrogateescape")
+
+
 def _read_table(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
     assert source.dialect is not None
-    rows = csv.reader(_texts(source.open()), source.dialect)
-    columns = _columns(next(rows, []), source.name)
+    lines = _TableLines(source.open())
+    rows = csv.reader(lines, source.dialect)
+    columns = _columns(rows, source.name)
     while True:
+        number = lines.number + 1  # of the row's first line: a quoted field may have several
         try:
             row = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:
-            yield _bad("", rows.line_num, source.name, f"row is not CSV: {error}")
+        except (csv.Error, BadTarget) as error:
+            yield _bad(lines.raw, number, source.name, str(error))
             continue
         if not any(row) or row[0].startswith("#"):
             continue
@@ -236,18 +298,21 @@ def _read_table(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
         try:
             if any("\udc80" <= char <= "\udcff" for char in url + key):
                 raise BadTarget("line is not UTF-8")  # noqa: TRY301
-            yield _target(url, key, NO_HEADERS, rows.line_num, source.name, rule)
+            yield _target((url, key, NO_HEADERS), number, source.name, rule)
         except BadTarget as error:
-            shown = url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            yield _bad(shown, rows.line_num, source.name, error.message)
+            shown = (url or ",".join(row)).encode("utf-8", "surrogateescape")
+            yield _bad(shown, number, source.name, error.message)
 
 
-def _columns(header: list[str], name: str) -> tuple[int, int | None]:
+def _columns(rows: Iterable[list[str]], name: str) -> tuple[int, int | None]:
+    """Where the URL and the key stand, by the first row that is no comment."""
+    try:
+        header = next((row for row in rows if any(row) and not row[0].startswith("#")), None)
+    except (csv.Error, BadTarget) as error:
+        raise ListError(f"can't read the list {name!r}: {error}") from None
+    if header is None:
+        return 0, None  # an empty list
     names = [column.strip().lower() for column in header]
     if "url" not in names:
         raise ListError(f"the list {name!r} has no column named 'url' in its first line")
     return names.index("url"), names.index("key") if "key" in names else None
-
-
-def _texts(lines: Iterable[bytes]) -> Iterator[str]:
-    return (line.decode("utf-8", "surrogateescape") for line in lines)
