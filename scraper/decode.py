@@ -18,6 +18,7 @@ from scraper.errors import Kind, TransferError
 ACCEPT_ENCODING = "gzip, deflate, br"
 PIECE = 1 << 20  # bytes, the most that one step yields
 _MAX_CODINGS = 5
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Decoder(Protocol):
@@ -35,21 +36,24 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._members = 0
+        self._after = b""  # what follows a member, until it is known whether it begins another
         self._fed = False
+        self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        while data:
+        while data and not self._ended:
             self._fed = True
             if self._inflate.eof:
-                if self._members and not data.startswith(b"\x1f"):
+                data, self._after = self._after + data, b""
+                if len(data) < len(_GZIP_MAGIC) and _GZIP_MAGIC.startswith(data):
+                    self._after = data
+                    return
+                if not data.startswith(_GZIP_MAGIC):
+                    self._ended = True
                     return
                 self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-            piece = _inflated(self._inflate, data)
-            if piece:
-                yield piece
-            data = self._inflate.unconsumed_tail or self._inflate.unused_data
-            self._members += self._inflate.eof
+            yield from _inflated(self._inflate, data)
+            data = self._inflate.unused_data
 
     def finish(self) -> None:
         if self._fed and not self._inflate.eof:
@@ -68,11 +72,8 @@ class _Deflate:
             self._fed = True
             if data[0] & 0x0F != 8:  # RFC 1950 2.2: CM is 8 in every zlib header
                 self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        while data and not self._inflate.eof:
-            piece = _inflated(self._inflate, data)
-            if piece:
-                yield piece
-            data = self._inflate.unconsumed_tail
+        if data and not self._inflate.eof:
+            yield from _inflated(self._inflate, data)
 
     def finish(self) -> None:
         if self._fed and not self._inflate.eof:
@@ -87,17 +88,22 @@ class _Brotli:
         self._fed = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        self._fed = self._fed or bool(data)
-        while data or not self._brotli.can_accept_more_data():
-            try:
-                piece = self._brotli.process(data, output_buffer_limit=PIECE)
-            except brotli.error as error:
-                raise TransferError(Kind.PROTOCOL, f"body is not br: {error}") from None
-            data = b""
-            if piece:
-                yield piece
-            if self._brotli.is_finished():
-                return
+        if not data:
+            return
+        self._fed = True
+        piece = self._process(data)
+        while piece:
+            # It rounds the limit up, and may call itself ready for more while output is left.
+            for start in range(0, len(piece), PIECE):
+                yield piece[start : start + PIECE]
+            piece = b"" if self._brotli.is_finished() else self._process(b"")
+
+    def _process(self, data: bytes) -> bytes:
+        try:
+            piece: bytes = self._brotli.process(data, output_buffer_limit=PIECE)
+        except brotli.error as error:
+            raise TransferError(Kind.PROTOCOL, f"body is not br: {error}") from None
+        return piece
 
     def finish(self) -> None:
         if self._fed and not self._brotli.is_finished():
@@ -146,11 +152,18 @@ def make_decoder(content_encoding: str | None) -> Decoder | None:
     return decoder
 
 
-def _inflated(inflate: "zlib._Decompress", data: bytes) -> bytes:
-    try:
-        return inflate.decompress(data, PIECE)
-    except zlib.error as error:
-        raise TransferError(Kind.PROTOCOL, f"body is not what its coding says: {error}") from None
+def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """All that `data` gives, in pieces; zlib holds output back when a piece is full."""
+    piece = b""
+    while data or len(piece) == PIECE:
+        try:
+            piece = inflate.decompress(data, PIECE)
+        except zlib.error as error:
+            message = f"body is not what its coding says: {error}"
+            raise TransferError(Kind.PROTOCOL, message) from None
+        if piece:
+            yield piece
+        data = inflate.unconsumed_tail
 
 
 def _cut_off(name: str) -> TransferError:
