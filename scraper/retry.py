@@ -9,6 +9,7 @@ Retry, which sleeps in the worker and caps Retry-After on its own.
 
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from tenacity import Future, RetryCallState, Retrying
@@ -91,7 +92,7 @@ class RetryPolicy:
             return Defer(asked)
         if self._stop_attempts(state):
             return GiveUp()
-        delay = self._wait(state) if asked is None else asked
+        delay = max(self._wait(state), asked or 0.0)  # "Retry-After: 0" asks for no hammering
         state.upcoming_sleep = delay
         return GiveUp() if self._stop_time(state) else Again(delay)
 
@@ -114,5 +115,7 @@ def parse_retry_after(value: str | None, now: float | None = None) -> float | No
         date = parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError):
         return None
+    if date.tzinfo is None:  # asctime's form (RFC 9110 5.6.7) is in UTC without saying so
+        date = date.replace(tzinfo=UTC)
     moment = time.time() if now is None else now
     return max(0.0, date.timestamp() - moment)
