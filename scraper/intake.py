@@ -36,6 +36,7 @@ class Intake:
         self._space = threading.Event()
         self._done = False
         self._closed = False
+        self._ending = threading.Lock()  # no target slips in between the last take and the count
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -74,15 +75,22 @@ class Intake:
             raise self._error
 
     def close(self) -> None:
-        """Read no more. A thread that waits for a pipe is left to it (it is a daemon)."""
-        self._closed = True
+        """Read no more: nothing arrives after this. What is there can still be taken.
+
+        A thread that waits for a pipe is left to it (it is a daemon).
+        """
+        with self._ending:
+            self._closed = True
         self._space.set()
 
     def _run(self) -> None:
         try:
             for item in self._items():
-                self._buffer.append(item)
-                self.lines += 1
+                with self._ending:
+                    if self._closed:
+                        return
+                    self._buffer.append(item)
+                    self.lines += 1
                 if self.hungry:
                     self.hungry = False
                     self._on_arrival()

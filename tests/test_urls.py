@@ -1,0 +1,220 @@
+"""URLs: one parser, one identity, no secrets shown."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scraper import urls
+from scraper.errors import BadTarget, Kind
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"),
+    [
+        ("HTTP://EXAMPLE.com", "http://example.com/"),
+        ("http://example.com:80/", "http://example.com/"),
+        ("https://example.com:443/x", "https://example.com/x"),
+        ("https://example.com:80/x", "https://example.com:80/x"),
+        ("http://example.com/a/../b/./c", "http://example.com/b/c"),
+        ("http://example.com/%2e%2e/x", "http://example.com/x"),
+        ("http://example.com/ä ö", "http://example.com/%C3%A4%20%C3%B6"),
+        ("http://bücher.example/", "http://xn--bcher-kva.example/"),
+        ("http://example.com\\a", "http://example.com/a"),
+        ("http:example.com", "http://example.com/"),
+        ("  http://example.com/  ", "http://example.com/"),
+        ("http://0x7f.1/", "http://127.0.0.1/"),
+        ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"),
+        ("http://example.com/#part", "http://example.com/"),
+        ("http://example.com/?a=b#part", "http://example.com/?a=b"),
+        ("http://example.com/a?", "http://example.com/a?"),
+    ],
+)
+def test_a_url_is_read_as_a_browser_reads_it(listed: str, asked: str) -> None:
+    assert urls.parse(listed).href == asked
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        ("", "no URL"),
+        ("example.com", "no scheme"),
+        ("//example.com/", "no scheme"),
+        ("example.com/http", "no scheme"),
+        ("http://", "not a valid URL"),
+        ("http://a b/", "not a valid URL"),
+        ("http://example.com:99999/", "not a valid URL"),
+        ("http://[::1/", "not a valid URL"),
+        ("http://a\0b/", "not a valid URL"),
+        ("http://a/\ud800", "not a valid URL"),
+        ("ftp://example.com/", "'ftp'"),
+        ("javascript:alert(1)", "'javascript'"),
+        ("file:///etc/passwd", "'file'"),
+        ("data:text/plain,x", "'data'"),
+    ],
+)
+def test_what_is_no_http_url_is_refused_with_the_reason(listed: str, reason: str) -> None:
+    with pytest.raises(BadTarget, match=reason) as caught:
+        urls.parse(listed)
+    assert caught.value.kind is Kind.BAD_URL
+    assert "\n" not in caught.value.message
+
+
+def test_the_parser_agrees_with_the_client_about_where_a_backslash_leads() -> None:
+    assert urls.parse("http://ex.com\\@evil.com/").hostname == "ex.com"
+
+
+@pytest.mark.parametrize("reference", ["//[::1", "http://", "http://a b/", "ftp://x/", "\ud800"])
+def test_a_location_that_is_no_url_is_our_error_and_no_bare_value_error(reference: str) -> None:
+    with pytest.raises(BadTarget):
+        urls.join(urls.parse("http://a/"), reference)
+
+
+@pytest.mark.parametrize(
+    ("reference", "joined"),
+    [
+        ("/x", "http://a/x"),
+        ("y", "http://a/d/y"),
+        ("?q", "http://a/d/e?q"),
+        ("#f", "http://a/d/e"),
+        ("//b/z", "http://b/z"),
+        ("../../../../x", "http://a/x"),
+        ("HTTPS://B/", "https://b/"),
+        ("", "http://a/d/e"),
+    ],
+)
+def test_a_reference_is_resolved_against_its_base(reference: str, joined: str) -> None:
+    assert urls.join(urls.parse("http://a/d/e"), reference).href == joined
+
+
+def test_a_redirect_does_not_inherit_the_password_of_its_base() -> None:
+    assert urls.join(urls.parse("http://u:p@a/"), "/x").userinfo == ""
+
+
+@pytest.mark.parametrize(
+    ("listed", "userinfo"),
+    [
+        ("http://u:p@a/", "u:p"),
+        ("http://u@a/", "u:"),
+        ("http://:p@a/", ":p"),
+        ("http://u%40x:p%3A%2F@a/", "u@x:p:/"),
+        ("http://a/", ""),
+    ],
+)
+def test_userinfo_is_taken_out_of_the_url(listed: str, userinfo: str) -> None:
+    url = urls.parse(listed)
+    assert url.userinfo == userinfo
+    assert url.href == "http://a/"
+
+
+def test_basic_authorization_is_utf8_and_base64() -> None:
+    # The example of RFC 7617, 2.1: user "test", password "123£".
+    assert urls.basic_authorization("test:123£") == "Basic dGVzdDoxMjPCow=="
+
+
+def test_http_and_https_of_a_name_are_one_host_for_politeness_and_ports_are_not() -> None:
+    assert urls.parse("http://a/").host == urls.parse("https://a/").host == "a"
+    assert urls.parse("http://a:81/").host == "a:81"
+    assert urls.parse("http://a/").origin != urls.parse("https://a/").origin
+
+
+def test_an_empty_query_is_part_of_the_identity() -> None:
+    assert urls.parse("http://a/x.html?").search == "?"
+    assert urls.parse("http://a/x.html?#f").search == "?"
+    assert urls.parse("http://a/x.html").search == ""
+    assert urls.parse("http://a/x?y?").search == "?y?"
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "http://", "https://a/", "http://a/?", "http:"]))
+def test_any_text_is_a_url_or_a_bad_target_and_parsing_it_again_changes_nothing(
+    text: str, prefix: str
+) -> None:
+    try:
+        url = urls.parse(prefix + text)
+    except BadTarget:
+        return
+    assert url.href.isascii()
+    assert "#" not in url.href
+    assert "@" not in url.href.removeprefix(url.scheme + "://").partition("/")[0]
+    again = urls.parse(url.href)
+    assert (again.href, again.search, again.origin) == (url.href, url.search, url.origin)
+    assert again.userinfo == ""
+
+
+SECRETS = [
+    "http://user:hunter2@a/x",
+    "http://hunter2@a/x",
+    "http:user:hunter2@a/x",
+    "http:\\\\user:hunter2@a/x",
+    " \thttp://user:hunter2@a/x",
+    "ftp://user:hunter2@a/x",
+    "user:hunter2@a/x",
+    "see http://user:hunter2@a/x",
+    "http://a@b:hunter2@c/",
+    "http://a/?next=http://user:hunter2@b/",
+    "https://b.s3.amazonaws.com/k?X-Amz-Date=1&X-Amz-Signature=hunter2&x=1",
+    "https://b.s3.amazonaws.com/k?X-Amz-Credential=hunter2",
+    "https://b.s3.amazonaws.com/k?X-Amz-Security-Token=hunter2",
+    "https://b.s3.amazonaws.com/k?AWSAccessKeyId=A&Expires=1&Signature=hunter2",
+    "https://storage.googleapis.com/b/k?X-Goog-Signature=hunter2",
+    "https://x.blob.core.windows.net/c/k?sv=2020&se=1&sig=hunter2",
+    "https://x.cloudfront.net/k?Expires=1&Signature=hunter2&Key-Pair-Id=K",
+    "https://a/?token=hunter2",
+    "https://a/?access_token=hunter2",
+    "https://a/#access_token=hunter2",
+    "https://a/?API_KEY=hunter2",
+    "https://a/?apikey=hunter2",
+    "https://a/?client_secret=hunter2&q=1",
+    "https://a/?q=1;password=hunter2",
+    "https://a/?token=aa;hunter2",
+    "https://a/?token=hunter2@b",
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_shown_url_has_no_secret(url: str) -> None:
+    assert "hunter2" not in urls.redact(url)
+    assert "REDACTED" in urls.redact(url)
+
+
+@pytest.mark.parametrize("url", SECRETS[:1] + SECRETS[8:])
+def test_a_message_with_a_url_in_it_has_no_secret(url: str) -> None:
+    shown = urls.redact_text(f"could not fetch {url} (see http://b/?page=2)")
+    assert "hunter2" not in shown
+    assert "http://b/?page=2" in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a/",
+        "http://a/x@y",
+        "http://a/?page=2&monkey=3",
+        "http://a/?keyword=x&tokens=2",
+        "http://a/~user:name/",
+        "http://a/mailto:x@y",
+    ],
+)
+def test_a_url_without_secrets_is_shown_as_it_is(url: str) -> None:
+    assert urls.redact(url) == url
+    assert urls.redact_text(url) == url
+
+
+@pytest.mark.timeout(60)  # quadratic time would be hours
+@pytest.mark.parametrize("word", ["a", "a:", "&", "a@", ":/", "a=", "&key=", " "])
+def test_redacting_a_hostile_line_takes_no_quadratic_time(word: str) -> None:
+    text = word * 500_000 + "=@://"
+    urls.redact(text)
+    urls.redact_text("http://" + text)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Cookie", "X-Api-Key", "X-Auth-Token", "Proxy-Authorization"]
+)
+def test_headers_that_carry_credentials_are_known(name: str) -> None:
+    assert urls.is_secret_header(name)
+    assert urls.is_secret_header(name.upper())
+
+
+@pytest.mark.parametrize("name", ["Accept", "User-Agent", "Referer", "X-Request-Id"])
+def test_other_headers_are_not_secret(name: str) -> None:
+    assert not urls.is_secret_header(name)
