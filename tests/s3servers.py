@@ -1,0 +1,247 @@
+"""S3 servers on loopback: moto's, rclone's, and a front that breaks what it is told to.
+
+    with moto() as s3:                       # or rclone(directory), or Front(s3.url, fault)
+        s3.make_bucket("b")
+        sink = S3Sink("b", "p", s3.options())
+        assert s3.read("b", "p/key") == b"..."
+
+Each says itself when it listens; nobody sleeps. moto takes any secret and any
+digest, rclone takes any digest, so what depends on those needs a Front or a
+server of the test's own.
+"""
+
+import re
+import subprocess
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.server import ThreadedMotoServer
+
+from scraper.settings import S3
+from scraper.sinks.base import SinkOptions
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KEY, SECRET = "test-key", "test-secret"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+_HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
+
+
+class S3Server:
+    """An endpoint, and a client of its own that looks at what is there."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client: S3Client = boto3.client(
+            "s3",
+            "us-east-1",
+            endpoint_url=url,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )
+
+    def options(self, **s3: Any) -> SinkOptions:
+        """Of a run that stores here."""
+        return SinkOptions(max_concurrency=8, s3=S3(endpoint=self.url, **s3))
+
+    def make_bucket(self, name: str) -> str:
+        """The same name, for a bucket that is there now."""
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        """The object's bytes, None without one."""
+        try:
+            return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise
+
+    def keys(self, bucket: str) -> set[str]:
+        """All of a bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {found["Key"] for page in pages for found in page.get("Contents", [])}
+
+    def unfinished(self, bucket: str) -> list[str]:
+        """Keys of multipart uploads that were neither completed nor aborted."""
+        try:
+            found = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        except self.client.exceptions.NoSuchUpload:  # how rclone says that there are none
+            return []
+        return [upload["Key"] for upload in found]
+
+
+@contextmanager
+def moto() -> Iterator[S3Server]:
+    """moto's server in this process; its buckets are the whole process's."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    s3 = S3Server(f"http://{host}:{port}")
+    try:
+        yield s3
+    finally:
+        s3.client.close()
+        server.stop()
+
+
+@contextmanager
+def rclone(directory: Path) -> Iterator[S3Server]:
+    """`rclone serve s3`: each directory in `directory` is a bucket."""
+    program = Path(sysconfig.get_path("scripts")) / "rclone"
+    command = [program, "serve", "s3", directory, "--addr", "127.0.0.1:0", "--config", ""]
+    with subprocess.Popen(
+        [*map(str, command), "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while not (found := re.search(r"Starting s3 server on \[(http://[^/\]]+)", said)):
+                line = process.stderr.readline()
+                assert line, f"rclone ended: {said}"
+                said += line
+            drain = threading.Thread(target=process.stderr.read, daemon=True)
+            drain.start()
+            s3 = S3Server(found[1])
+            yield s3
+            s3.client.close()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+Fault = Callable[["Asked"], tuple[int, str] | None]
+
+
+class Asked:
+    """One request at a Front: `operation` is `PUT`, `PUT part`, `POST begin`, `DELETE abort`...
+
+    `number` counts the requests of this operation, from 1; `headers` are lower-case.
+    """
+
+    def __init__(self, operation: str, number: int, path: str, headers: dict[str, str]) -> None:
+        self.operation = operation
+        self.number = number
+        self.path = path
+        self.headers = headers
+
+
+class Front:
+    """A proxy before an endpoint. `fault(asked)` answers (status, S3 code) instead of it;
+
+    status 0 cuts the connection after the request was read; None lets it pass.
+    """
+
+    def __init__(self, upstream: str, fault: Fault) -> None:
+        self.asked: list[Asked] = []
+        self._lock = threading.Lock()
+        self._upstream = urlsplit(upstream).netloc
+        self._fault = fault
+        front = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # answers Expect: 100-continue too
+
+            def do_GET(self) -> None:
+                front.carry(self)
+
+            do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - http.server's names
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def options(self, **s3: Any) -> SinkOptions:
+        """Of a run that stores through this."""
+        return SinkOptions(max_concurrency=8, s3=S3(endpoint=self.url, **s3))
+
+    def count(self, operation: str) -> int:
+        """Requests so far."""
+        with self._lock:
+            return sum(asked.operation == operation for asked in self.asked)
+
+    def carry(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer one request, or ask upstream."""
+        body = request.rfile.read(int(request.headers.get("content-length", "0")))
+        asked = self._note(request)
+        answer = self._fault(asked)
+        if answer is None:
+            self._pass(request, body)
+            return
+        status, code = answer
+        if not status:
+            request.close_connection = True
+            return
+        said = f"<Error><Code>{code}</Code><Message>as the test wants</Message></Error>".encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/xml")
+        request.send_header("Content-Length", str(len(said)))
+        request.end_headers()
+        request.wfile.write(said)
+
+    def _note(self, request: BaseHTTPRequestHandler) -> Asked:
+        query = urlsplit(request.path).query
+        operation = request.command
+        if "partNumber=" in query:
+            operation += " part"
+        elif "uploads" in query:
+            operation += " begin"
+        elif "uploadId=" in query:
+            operation += " abort" if operation == "DELETE" else " complete"
+        with self._lock:
+            number = 1 + sum(asked.operation == operation for asked in self.asked)
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            asked = Asked(operation, number, request.path, headers)
+            self.asked.append(asked)
+        return asked
+
+    def _pass(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        upstream = HTTPConnection(self._upstream, timeout=30)
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP | {"expect"}}
+        try:
+            upstream.request(request.command, request.path, body, headers)
+            reply = upstream.getresponse()
+            content = reply.read()
+        finally:
+            upstream.close()
+        request.send_response(reply.status)
+        for name, value in reply.getheaders():
+            if name.lower() not in _HOP | {"content-length"}:
+                request.send_header(name, value)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)

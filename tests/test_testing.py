@@ -1,0 +1,102 @@
+"""The conformance suite finds the sinks that break a promise."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scraper.errors import DestinationError
+from scraper.records import Stored
+from scraper.sinks.base import Body, Upload
+from scraper.sinks.directory import DirectorySink, FileUpload
+from scraper.testing import check_sink
+
+
+class InPlace:
+    """An upload that writes under the final name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def write(self, chunk: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(chunk)
+
+    def commit(self, body: Body) -> Stored:
+        return body.stored()
+
+    def abort(self) -> None:
+        pass
+
+
+class WritesInPlace(DirectorySink):
+    def open(self, key: str) -> Upload:  # type: ignore[override]
+        return InPlace(self.root / key)
+
+
+class LeavesAborted(DirectorySink):
+    def open(self, key: str) -> FileUpload:
+        return LeftUpload(self, str(self.root / f"left-{next(self._names)}"), key)
+
+
+class LeftUpload(FileUpload):
+    def abort(self) -> None:
+        self._close()
+
+
+class FlatKeys(DirectorySink):
+    def place(self, path: str, key: str) -> None:
+        os.replace(path, self.root / key.replace("/", "_"))
+
+
+class KeepsTheFirst(DirectorySink):
+    def place(self, path: str, key: str) -> None:
+        if not (self.root / key).exists():
+            super().place(path, key)
+
+
+class NeverCloses(DirectorySink):
+    def close(self) -> None:
+        assert self._workspace is not None
+        self._workspace._lock.release()
+
+
+def run_suite(sink: type[DirectorySink], root: Path) -> None:
+    def read(key: str) -> bytes | None:
+        path = root / key
+        return path.read_bytes() if path.exists() else None
+
+    def names() -> list[str]:
+        return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+
+    check_sink(lambda: sink(root), read, names)
+
+
+def test_a_good_sink_passes(tmp_path: Path) -> None:
+    run_suite(DirectorySink, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sink", "sentence"),
+    [
+        (WritesInPlace, "nothing is seen before the commit: after open, 'unseen/page' holds"),
+        (LeavesAborted, "abort leaves nothing: aborts left"),
+        (FlatKeys, "what is stored is what is read: after the commit, 'round-trip/empty' holds"),
+        (KeepsTheFirst, "the last commit wins: after it was replaced, 'replaced/page' holds"),
+        (NeverCloses, "close gives up open uploads and leaves nothing: a closed sink left"),
+    ],
+)
+def test_a_broken_promise_is_told_in_a_sentence(
+    sink: type[DirectorySink], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError) as caught:
+        run_suite(sink, tmp_path)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_sink_that_can_not_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DestinationError):
+        run_suite(DirectorySink, tmp_path / "file")
