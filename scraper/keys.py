@@ -44,7 +44,7 @@ _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
-_DOUBLE = re.compile(r"(\.tar\.[A-Za-z0-9]{1,5})$")
+_DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
 
 
 def make_rule(template: str, now: datetime) -> KeyRule:

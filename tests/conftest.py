@@ -10,12 +10,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 # Last, so that an installed wheel is what `import scraper` finds, and `tests` is found at all.
 sys.path.append(str(Path(__file__).parent.parent))
 
 from tests.servers import HttpFarm, HttpServer, RawServer, Routes, Script, tls_context
+
+# A busy machine is no bug: no deadline for one example, no verdict on how slow they come.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ours")
 
 _OUTSIDE = (
     "AWS_",
