@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import hypothesis
 import pytest
@@ -23,6 +23,9 @@ hypothesis.settings.register_profile(
     "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("ours")
+
+if TYPE_CHECKING:
+    from tests.s3servers import S3Server
 
 _OUTSIDE = (
     "AWS_",
@@ -85,3 +88,30 @@ def serve_tls(tmp_path: Path) -> Iterator[Callable[[Routes], Secure]]:
     context, pem = tls_context(tmp_path)
     with ExitStack() as stack:
         yield lambda routes: Secure(stack.enter_context(HttpServer(routes, tls=context)), pem)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that the S3 servers of these tests take."""
+    from tests.s3servers import CREDENTIALS
+
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> "Iterator[S3Server]":
+    """moto's S3; a test makes a bucket of its own in it."""
+    from tests.s3servers import moto
+
+    with moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Server]":
+    """rclone's S3; a test makes a bucket of its own in it."""
+    from tests.s3servers import rclone
+
+    with rclone(tmp_path_factory.mktemp("buckets")) as server:
+        yield server

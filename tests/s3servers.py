@@ -1,9 +1,9 @@
 """S3 servers on loopback: moto's, rclone's, and a front that breaks what it is told to.
 
     with moto() as s3:                       # or rclone(directory), or Front(s3.url, fault)
-        s3.make_bucket("b")
-        sink = S3Sink("b", "p", s3.options())
-        assert s3.read("b", "p/key") == b"..."
+        bucket = s3.make_bucket()
+        sink = S3Sink(bucket, "p", s3.options())
+        assert s3.read(bucket, "p/key") == b"..."
 
 Each says itself when it listens; nobody sleeps. moto takes any secret and any
 digest, rclone takes any digest, so what depends on those needs a Front or a
@@ -11,9 +11,11 @@ server of the test's own.
 """
 
 import re
+import ssl
 import subprocess
 import sysconfig
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -57,8 +59,9 @@ class S3Server:
         """Of a run that stores here."""
         return SinkOptions(max_concurrency=8, s3=S3(endpoint=self.url, **s3))
 
-    def make_bucket(self, name: str) -> str:
-        """The same name, for a bucket that is there now."""
+    def make_bucket(self) -> str:
+        """The name of a new bucket."""
+        name = f"bucket-{uuid.uuid4()}"
         self.client.create_bucket(Bucket=name)
         return name
 
@@ -148,7 +151,7 @@ class Front:
     status 0 cuts the connection after the request was read; None lets it pass.
     """
 
-    def __init__(self, upstream: str, fault: Fault) -> None:
+    def __init__(self, upstream: str, fault: Fault, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
         self._upstream = urlsplit(upstream).netloc
@@ -168,7 +171,10 @@ class Front:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:

@@ -40,11 +40,12 @@ from scraper.sinks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from s3transfer.futures import TransferFuture
     from s3transfer.manager import TransferManager
 
 MIB = 1 << 20
 PART_WORKERS = 8  # parts in flight, of all bodies together
-_URL_BYTES = 1800  # of 2,048 for names and values together (S3 user guide, UsingMetadata)
+_URL_BYTES = 1024  # of 2,048 for all metadata (S3 user guide, UsingMetadata); rclone counts more
 _PROBE = b"scraper was here to see whether it may write\n"
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
@@ -113,6 +114,7 @@ class S3Sink:
         self._closed = False
         self._lock = threading.Lock()  # for what is made when first needed
         self._manager: TransferManager | None = None
+        self._carried: set[TransferFuture] = set()
         self._workspace: Workspace | None = None
         self._names = count()
         self._uploads: set[S3Upload] = set()
@@ -147,7 +149,12 @@ class S3Sink:
         if self._checksums:
             extra["ChecksumAlgorithm"] = "SHA256"
         manager = self._parts(self._s3)
-        manager.upload(str(spool.on_disk()), self.bucket, self._name(key), extra).result()
+        carried = manager.upload(str(spool.on_disk()), self.bucket, self._name(key), extra)
+        self._carried.add(carried)
+        try:
+            carried.result()
+        finally:
+            self._carried.discard(carried)
 
     def forget(self, upload: "S3Upload") -> None:
         """It has ended."""
@@ -176,7 +183,9 @@ class S3Sink:
         with self._lock:
             self._closed = True
         if self._manager is not None:
-            self._manager.shutdown(cancel=True)
+            for carried in list(self._carried):
+                carried.cancel()
+            self._manager.shutdown()  # its own cancel=True fails with a TypeError (0.19)
         for upload in list(self._uploads):
             upload.abort()
         if self._s3 is not None:

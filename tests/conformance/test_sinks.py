@@ -1,7 +1,5 @@
 """Every sink of ours keeps the promises that `scraper.testing` asks of all."""
 
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,28 +7,13 @@ import pytest
 from scraper.sinks.directory import DirectorySink
 from scraper.sinks.s3 import MIB, S3Sink, Sizes
 from scraper.testing import SINK_CASES, Place, SinkCase
-from tests.s3servers import CREDENTIALS, S3Server, moto, rclone
+from tests.s3servers import S3Server
 
 SMALL_PARTS = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
 each_case = pytest.mark.parametrize("case", SINK_CASES, ids=lambda case: case.name)
 
 
-@pytest.fixture(scope="module")
-def moto_server() -> Iterator[S3Server]:
-    with moto() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with rclone(tmp_path_factory.mktemp("buckets")) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("aws")
 
 
 def in_directory(root: Path) -> Place:
@@ -47,7 +30,7 @@ def in_directory(root: Path) -> Place:
 
 
 def in_s3(server: S3Server, sizes: Sizes) -> Place:
-    bucket = server.make_bucket(f"bucket-{uuid.uuid4()}")
+    bucket = server.make_bucket()
     return Place(
         lambda: S3Sink(bucket, "some/prefix", server.options(), sizes),
         lambda key: server.read(bucket, f"some/prefix/{key}"),
