@@ -29,6 +29,7 @@ WINDOW = 10_000  # targets waiting in memory
 FAILURES_UNTIL_DOWN = 10  # connections that failed in a row
 PROBE_EVERY_S = 30.0  # one target of a host that is down is let through so often
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
+_LATE_S = 0.05  # what a busy machine needs to wake up
 _PUSHBACK = frozenset({429, 503})
 _NEVER = math.inf
 
@@ -93,6 +94,8 @@ class Host:
         """The earliest moment at which a target of this host may start; inf if none may."""
         if self.in_flight >= int(self.limit):
             return _NEVER
+        if self.in_flight and self.unreachable >= FAILURES_UNTIL_DOWN:
+            return _NEVER  # what is in flight tells whether it is down
         if self.unreachable >= FAILURES_UNTIL_DOWN and self.in_flight:
             return _NEVER  # what is in flight decides whether it is down
         if self.waiting:
@@ -176,8 +179,9 @@ class Frontier:
         self.in_flight += 1
         host.next_start = now + self._delay if self._delay else -_NEVER
         if self._interval:
-            # From the last slot, not from now: a late wake-up costs no rate.
-            self._next_start = max(self._next_start, now - self._interval) + self._interval
+            # From the last turn, not from now, when only the wake-up was late: it costs no rate.
+            late = now - self._next_start <= min(self._interval, _LATE_S)
+            self._next_start = (self._next_start if late else now) + self._interval
         host.placed = _NEVER
         self._place(host, now)
         if attempt.first_started is None:
