@@ -22,6 +22,7 @@ import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import orjson
@@ -167,16 +168,21 @@ def _lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
             reader: io.BufferedReader | gzip.GzipFile = file
             head = file.peek(2)[:2]
             if head and head == _GZIP[: len(head)]:  # one byte of a slow pipe is enough
-                reader = gzip.GzipFile(fileobj=_Pieces(file.read1))
-            line = taken = reader.readline(_TAKEN_BYTES)
-            line = line.removeprefix(_BOM)
+                reader = gzip.GzipFile(fileobj=_Pieces(partial(_as_it_comes, file)))
+            taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
+            line = taken.removeprefix(_BOM)
             while taken:
                 yield line
-                while len(taken) == _TAKEN_BYTES and not taken.endswith(b"\n"):
+                while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
                     taken = reader.readline(_TAKEN_BYTES)
                 line = taken = reader.readline(_TAKEN_BYTES)
     except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
         raise ListError(f"the list {name!r} broke off: {error}") from None
+
+
+def _as_it_comes(file: io.BufferedReader, size: int) -> bytes:
+    """Bytes for gzip: its headers and trailers (a few bytes each) whole, the rest at once."""
+    return file.read(size) if size < 16 else file.read1(size)
 
 
 def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
@@ -211,7 +217,7 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
 
 
 def _check_length(raw: bytes) -> None:
-    if len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:
+    if len(raw.removesuffix(b"\n").removesuffix(b"\r")) > MAX_LINE_BYTES:
         raise BadTarget(f"line is longer than {MAX_LINE_BYTES:,} bytes")
 
 
