@@ -11,13 +11,14 @@ server of the test's own.
 """
 
 import re
+import socket
 import ssl
 import subprocess
 import sysconfig
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -153,6 +154,7 @@ class Front:
 
     def __init__(self, upstream: str, fault: Fault, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
+        self.connections: list[socket.socket] = []
         self._lock = threading.Lock()
         self._upstream = urlsplit(upstream).netloc
         self._fault = fault
@@ -160,6 +162,10 @@ class Front:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"  # answers Expect: 100-continue too
+
+            def setup(self) -> None:
+                super().setup()
+                front.connections.append(self.connection)
 
             def do_GET(self) -> None:
                 front.carry(self)
@@ -190,6 +196,9 @@ class Front:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def options(self, **s3: Any) -> SinkOptions:
         """Of a run that stores through this."""
@@ -217,7 +226,8 @@ class Front:
         request.send_header("Content-Type", "application/xml")
         request.send_header("Content-Length", str(len(said)))
         request.end_headers()
-        request.wfile.write(said)
+        if request.command != "HEAD":
+            request.wfile.write(said)
 
     def _note(self, request: BaseHTTPRequestHandler) -> Asked:
         query = urlsplit(request.path).query
