@@ -1,0 +1,102 @@
+"""Seen: repeats and clashes, told apart in flat memory."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scraper.errors import Kind
+from scraper.records import Duplicate, Failed, Target
+from scraper.seen import Seen
+
+
+def target(url: str, key: str, line: int) -> Target:
+    return Target(url, url, "a", key, line, "urls")
+
+
+@pytest.fixture
+def seen() -> Iterator[Seen]:
+    memory = Seen()
+    yield memory
+    memory.close()
+
+
+def test_a_target_that_is_new_may_be_fetched(seen: Seen) -> None:
+    assert seen.judge(target("http://a/1", "k1", 1)) is None
+    assert seen.judge(target("http://a/2", "k2", 2)) is None
+
+
+def test_the_same_url_and_key_again_is_a_duplicate_of_the_first_line(seen: Seen) -> None:
+    seen.judge(target("http://a/1", "k", 3))
+    for line in (7, 9):
+        again = target("http://a/1", "k", line)
+        result = seen.judge(again)
+        assert result is not None
+        assert result.target is again
+        assert result.outcome == Duplicate(of_line=3)
+
+
+def test_the_same_url_under_another_key_is_fetched_again(seen: Seen) -> None:
+    assert seen.judge(target("http://a/1", "k1", 1)) is None
+    assert seen.judge(target("http://a/1", "k2", 2)) is None
+
+
+def test_another_url_with_the_same_key_never_shares_it_silently(seen: Seen) -> None:
+    seen.judge(target("http://a/1", "k", 3))
+    result = seen.judge(target("http://a/2", "k", 4))
+    assert result is not None
+    assert isinstance(result.outcome, Failed)
+    failure = result.outcome.failure
+    assert failure.kind is Kind.BAD_URL
+    assert failure.transient is False
+    assert "'k'" in failure.message
+    assert "line 3" in failure.message
+
+
+def test_a_clash_does_not_take_the_key_over(seen: Seen) -> None:
+    seen.judge(target("http://a/1", "k", 1))
+    seen.judge(target("http://a/2", "k", 2))
+    result = seen.judge(target("http://a/1", "k", 3))
+    assert result is not None
+    assert result.outcome == Duplicate(of_line=1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdé"), st.sampled_from("klmñ"))))
+def test_it_answers_as_a_dictionary_of_everything_would(pairs: list[tuple[str, str]]) -> None:
+    memory = Seen()
+    first: dict[str, tuple[str, int]] = {}
+    for line, (url, key) in enumerate(pairs, 1):
+        had = first.setdefault(key, (url, line))
+        expected = (0, True) if had[1] == line else (had[1], had[0] == url)
+        assert memory.first(target(url, key, line)) == expected
+    memory.close()
+
+
+MEASURE = """
+from scraper.records import Target
+from scraper.seen import Seen
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+seen = Seen()
+for line in range(1, 600_001):
+    url = f"http://host.example/some/longer/path/{line}.html"
+    assert seen.first(Target(url, url, "host.example", url, line, "urls")) == (0, True)
+    if line == 150_000:
+        early = peak()
+print(early, peak())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_stays_flat_however_long_the_list_is() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True
+    )
+    early, late = map(int, ended.stdout.split())
+    assert late - early < 4 * 1024  # KiB; a set of as many digests would take 40 MB more
