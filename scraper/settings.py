@@ -264,6 +264,8 @@ class Settings:
         Raises UsageError for an unknown name or a value out of range.
         """
         given = {name: value for name, value in options.items() if value is not None}
+        if "headers" in given:
+            given["headers"] = _headers(given["headers"])
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),
@@ -280,8 +282,6 @@ class Settings:
         for name in ("to", "manifest"):
             if isinstance(given.get(name), os.PathLike):
                 given[name] = os.fspath(given[name])
-        if "headers" in given:
-            given["headers"] = _headers(given["headers"])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
         for name in ("to", "key", "manifest", "max_failures", "fail_fast"):
