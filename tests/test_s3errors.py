@@ -135,7 +135,6 @@ def test_a_bucket_name_that_can_not_be_is_told(moto_server: S3Server) -> None:
         (400, "InvalidStorageClass", "InvalidStorageClass: as the test wants"),
         (503, "SlowDown", "SlowDown: as the test wants"),
         (400, "AuthorizationHeaderMalformed", "wrong region: the bucket is in another one"),
-        (301, "PermanentRedirect", "wrong region: the bucket is in another one"),
     ],
 )
 def test_whatever_the_endpoint_answers_is_told(status: int, code: str, said: str) -> None:
