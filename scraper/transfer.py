@@ -10,6 +10,7 @@ Rejected: letting the HTTP client follow redirects (it reads their bodies) or
 decode (it hides a truncated end).
 """
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -167,16 +168,23 @@ class Transfer:
         self._end(stored)
 
     def fail(self, error: TransferError | DestinationError) -> None:
-        """End without an object, whatever was written so far. Never raises."""
+        """End without an object, whatever was written so far. Never raises.
+
+        A host that answered, if only with a redirect, is not unreachable.
+        """
+        if self.completion is not None:
+            return
         if self._upload is not None:
-            self._upload.abort()
+            with contextlib.suppress(Exception):  # of a sink that breaks its promise
+                self._upload.abort()
             self._upload = None
         if isinstance(error, TransferError):
             failure = Failure(
                 kind=error.kind,
                 message=urls.redact_text(error.message),
                 transient=error.transient,
-                unreachable=error.unreachable,
+                unreachable=error.unreachable and self._response is None,
+                http_code=self._response.http_code if self._response else None,
             )
             self._end(Failed(failure, self._response))
         else:
@@ -194,7 +202,7 @@ class Transfer:
 
     def check_time(self) -> None:
         """Raise TransferError of kind `timeout` when the attempt's time is over."""
-        if time.monotonic() > self.deadline:
+        if time.monotonic() >= self.deadline:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
 
@@ -233,7 +241,7 @@ class Transfer:
 
     def _follow(self, reply: Reply) -> None:
         """Make the next hop the request (RFC 9110 15.4). Raises TransferError."""
-        location = reply.all("location")[0]
+        location = _as_sent(reply.all("location")[0])
         if self._redirects >= self._plan.limits.max_redirects:
             message = f"more than {self._redirects} redirects"
             raise TransferError(Kind.TOO_MANY_REDIRECTS, message, transient=False)
@@ -301,10 +309,17 @@ class Transfer:
 def _content_length(reply: Reply) -> int | None:
     """The body's length on the wire; None if chunked or unsaid (RFC 9112 6.3).
 
-    Raises TransferError of kind `protocol` for a value that is no length, or for two.
+    Raises TransferError of kind `protocol` for a value that is no length, or for two,
+    and for a transfer coding that we did not ask for.
     """
-    if reply.get("transfer-encoding") is not None:
+    if reply.status == 204:
+        return 0
+    codings = [value.lower() for value in reply.all("transfer-encoding")]
+    if codings == ["chunked"]:
         return None
+    if codings not in ([], ["identity"]):
+        message = f"Transfer-Encoding {', '.join(codings)!r} was not asked for"
+        raise TransferError(Kind.PROTOCOL, message, transient=False)
     values = {part.strip() for value in reply.all("content-length") for part in value.split(",")}
     if not values:
         return None
@@ -313,3 +328,11 @@ def _content_length(reply: Reply) -> int | None:
         message = f"Content-Length {reply.get('content-length')!r} is no length"
         raise TransferError(Kind.PROTOCOL, message, transient=False)
     return int(value)
+
+
+def _as_sent(value: str) -> str:
+    """A header's value as its sender meant it: UTF-8, though HTTP says Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value

@@ -6,15 +6,19 @@ engine can break it off. Refuses to know: transfers. Rejected: a socket-level
 monkeypatch, and checking the name before the request (a look-up later may differ).
 """
 
+import contextlib
 import socket
 import threading
 import time
+from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HeaderParsingError
+from urllib3.util.response import assert_header_parsing
 
 from scraper.errors import Kind, TransferError
 
@@ -25,20 +29,26 @@ class Carriage:
     def __init__(self) -> None:
         self.connection: HTTPConnection | None = None
         self.reused = False
+        self._broken = False
 
     def use(self, connection: HTTPConnection) -> None:
         """Note the connection that the pool gave."""
         self.connection = connection
         self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
+        self.check()
+
+    def check(self) -> None:
+        """Raise ConnectionAbortedError if it was broken off before there was anything to break."""
+        if self._broken:
+            raise ConnectionAbortedError("broken off")
 
     def break_off(self) -> None:
         """Make a worker that waits for bytes stop waiting. From any thread."""
+        self._broken = True
         wire = getattr(self.connection, "wire", None)
         if wire is not None:
-            try:
-                wire.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it is closed already
+            with contextlib.suppress(OSError):  # it is closed already
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)  # of TLS too: no good-bye
 
 
 class _Current(threading.local):
@@ -48,9 +58,28 @@ class _Current(threading.local):
 CURRENT = _Current()  # which carriage this worker thread is on; set by the engine
 
 
+class _Response(HTTPResponse):
+    """The standard library's, two gaps closed.
+
+    It takes `103 Early Hints` for the response itself, and after a header line that
+    it can't read it drops all others, the length of the body among them.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        while 101 < self.status < 200:  # RFC 9110 15.2
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        try:
+            assert_header_parsing(self.msg)
+        except HeaderParsingError:
+            raise HTTPException("a line among the headers is none") from None
+
+
 class _Noted:
     """Mixed into a connection class: notes socket, peer and the time it took."""
 
+    response_class: type[HTTPResponse] = _Response
     wire: socket.socket | None = None
     peer: str | None = None
     connect_s = 0.0
@@ -60,14 +89,27 @@ class _Noted:
 
     def connect(self) -> None:
         begun = time.monotonic()
-        super().connect()  # type: ignore[misc]
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            if self.wire is not None:
+                self.wire.close()  # the second handle that _new_conn made
+                self.wire = None
         self.connect_s = time.monotonic() - begun
-        self.wire = self.sock  # type: ignore[attr-defined]
-        self.peer = self.wire.getpeername()[0] if self.wire else None
+        sock = self.sock  # type: ignore[attr-defined]
+        self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
+        if CURRENT.carriage is not None:
+            CURRENT.carriage.check()
 
     def _new_conn(self) -> socket.socket:
-        if not self.guarded:
-            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        sock = self._guarded_conn() if self.guarded else super()._new_conn()  # type: ignore[misc]
+        self.peer = None
+        with contextlib.suppress(OSError):  # it was reset at once: the request will say so
+            self.peer = sock.getpeername()[0]
+        self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock` over
+        return sock
+
+    def _guarded_conn(self) -> socket.socket:
         name = self._dns_host
         self._dns_host = _public_address(name, self.port)
         try:

@@ -28,7 +28,7 @@ from urllib.request import getproxies_environment
 import requests
 import urllib3
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeoutError
 
 from scraper.engines.connections import CURRENT, Adapter, Carriage
 from scraper.errors import DestinationError, Kind, TransferError
@@ -37,6 +37,7 @@ from scraper.transfer import Next, Reply, Request, Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
+_DRAIN_S = 0.5  # and the time that is worth
 _GONE = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
@@ -137,7 +138,7 @@ class ThreadsEngine:
                     transfer.data(chunk)
                 transfer.finish()
             else:
-                _drain(raw)
+                _drain(raw, connection)
         finally:
             raw.close() if not raw.closed else raw.release_conn()
         return following
@@ -150,6 +151,7 @@ class ThreadsEngine:
         left = max(0.001, transfer.deadline - time.monotonic())
         timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
         while True:
+            transfer.check_time()
             try:
                 response = adapter.send(
                     prepared,
@@ -196,13 +198,18 @@ def _chunks(raw: Any) -> Iterator[bytes]:
         raise TransferError(Kind.TRUNCATED, f"connection broke in the body: {error}") from None
 
 
-def _drain(raw: Any) -> None:
-    """Read an unwanted body if it is known to be short, so that its connection is kept."""
+def _drain(raw: Any, connection: Any) -> None:
+    """Read an unwanted body if it is short and there at once, so that its connection is kept."""
     length = raw.length_remaining
-    if length is not None and length <= _DRAINED:
-        with contextlib.suppress(TransferError):
-            for _ in _chunks(raw):
-                pass
+    if length is None or length > _DRAINED:
+        return
+    until = time.monotonic() + _DRAIN_S
+    if connection.sock is not None:
+        connection.sock.settimeout(_DRAIN_S)  # the next request sets it anew
+    with contextlib.suppress(TransferError):
+        for _ in _chunks(raw):
+            if time.monotonic() > until:
+                return
 
 
 def _explained(
@@ -246,6 +253,9 @@ def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read
         again = found.args[0] in {socket.EAI_AGAIN, socket.EAI_SYSTEM}
         message = f"name look-up failed: {found.args[-1]}"
         return TransferError(Kind.DNS, message, transient=again, unreachable=True)
+    if found := _cause(error, UnicodeError, LocationParseError):
+        message = f"no name to look up: {_short(found)}"
+        return TransferError(Kind.DNS, message, transient=False, unreachable=True)
     if isinstance(error, requests.ConnectTimeout):
         return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
     if isinstance(error, requests.ReadTimeout):
