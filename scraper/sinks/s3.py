@@ -210,9 +210,7 @@ class S3Sink:
                 raise
             s3.put_object(**where, Body=_PROBE, **extra)
             self._checksums = False
-        with contextlib.suppress(
-            *s3errors.foreign()
-        ):  # writing may be allowed where deleting is not
+        with contextlib.suppress(*s3errors.foreign()):  # who may write may not always delete
             s3.delete_object(**where)
 
     def _parts(self, s3: "S3Client") -> "TransferManager":
