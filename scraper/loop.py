@@ -95,7 +95,7 @@ class Run:
         self.places = Places(self.destination, "")
         self.abandoned = False  # whether a worker may still be busy after the end
         self.stopped: str | None = None
-        self._receivers = [self.tally, *receivers]
+        self._receivers: list[Receiver] = [self.tally, *receivers]
         self._note = note
         self._error: DestinationError | None = None
         self._give_up_at: float | None = None

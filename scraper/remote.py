@@ -24,7 +24,7 @@ class _FileSink:
     """A sink of one temporary file."""
 
     def __init__(self) -> None:
-        self.file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+        self.file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
 
     def check(self) -> None:
         """Nothing to check."""

@@ -1,6 +1,62 @@
+"""`scraper demo`: everything to try, offline.
+
+Owns: serving until Ctrl-C, or for as long as a command runs. Refuses to know:
+what is served (`scraper.demo`).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from types import FrameType
+
 import click
 
 
-@click.command()
-def demo() -> None:
-    """Placeholder."""
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--port", type=int, default=8642, show_default=True, help="Of the site; 0: any.")
+@click.option("--s3-port", type=int, default=8643, show_default=True, help="Of S3; 0: any.")
+@click.option("--site-only", is_flag=True, help="No S3 endpoint.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+def demo(port: int, s3_port: int, command: tuple[str, ...], *, site_only: bool) -> int:
+    """Serve a small site and an S3 endpoint on loopback.
+
+    Until Ctrl-C, or while COMMAND runs, which finds S3 in its environment.
+    """
+    from scraper.demo import BUCKET, Bucket, Site
+
+    with ExitStack() as stack:
+        signal.signal(signal.SIGTERM, _leave)
+        site = stack.enter_context(Site(port))
+        environment = {"SCRAPER_DEMO_URL": site.url}
+        if not site_only:
+            environment |= stack.enter_context(Bucket(s3_port)).environment
+        if command:
+            return _run(command, environment)
+        _explain(site.url, environment, BUCKET)
+        signal.pause()
+    return 0
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
+    try:
+        ended = subprocess.run(command, env={**os.environ, **environment}, check=False)  # noqa: S603
+    except OSError as error:
+        raise click.UsageError(f"can't run {command[0]!r}: {error.strerror}") from None
+    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+
+
+def _explain(site: str, environment: dict[str, str], bucket: str) -> None:
+    click.echo(f"A site of a few hundred pages is at {site}/ until Ctrl-C. In another shell:\n")
+    click.echo(f"    scraper {site}/urls.txt --to out")
+    if "AWS_ENDPOINT_URL" in environment:
+        click.echo("\nAnd into S3:\n")
+        settings = " ".join(f"{k}={v}" for k, v in environment.items() if k.startswith("AWS_"))
+        click.echo(f"    export {settings}")
+        click.echo(f"    scraper {site}/urls.txt --to s3://{bucket}/pages")
+    sys.stdout.flush()

@@ -1,0 +1,61 @@
+# make help tells what there is. Everything is made in .venv; nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8642
+S3_PORT ?= 8643
+ARGS ?=
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# make run: the demo, or the real thing if URLS is given.
+DEMO_LIST := out/urls.example.txt
+FETCH := $(BIN)/scraper $(DEMO_LIST) http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $(ARGS)
+
+.PHONY: help run test lint types bench wheel clean
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+run: $(VENV)/.demo ## fetch the demo site into ./out and an S3 bucket; or URLS=list TO=destination
+ifdef URLS
+	$(BIN)/scraper $(URLS) --to $(or $(TO),./out) $(ARGS)
+else
+	@mkdir -p out && sed 's/:8642/:$(PORT)/' urls.example.txt > $(DEMO_LIST)
+	@echo 'A site and an S3 endpoint on loopback; every page into ./out, then into s3://demo/pages:'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec '\
+	  $(FETCH) --to ./out && echo && $(FETCH) --to s3://demo/pages'
+endif
+
+test: $(VENV)/.dev ## lint, types and all tests
+	@$(MAKE) --no-print-directory lint types
+	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.dev ## ruff
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo 'ruff: clean'
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev ## compare with other tools, side by side (nginx-light, wget2, aria2, curl: from Debian)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
+
+wheel: $(VENV)/.dev ## build dist/*.whl
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## remove what make has made
+	rm -rf $(VENV) out dist build .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'scraper needs Python 3.11 or later: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian, apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml
+	@[ -e $(VENV)/.dev ] || { echo 'installing into $(VENV) ...'; $(PIP) install -e '.[demo]'; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	@echo 'installing into $(VENV) ...'; $(PIP) install -e '.[dev]'
+	@touch $@

@@ -1,0 +1,164 @@
+"""The demo is what it says it is: a realistic site and an S3 endpoint."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from scraper import demo, keys, lists
+from scraper.errors import UsageError
+from scraper.records import Target
+
+Get = tuple[HTTPResponse, bytes]
+
+
+@pytest.fixture
+def site() -> Iterator[demo.Site]:
+    with demo.Site(0) as site:
+        yield site
+
+
+@pytest.fixture
+def connection(site: demo.Site) -> Iterator[HTTPConnection]:
+    connection = HTTPConnection(site.url.removeprefix("http://"), timeout=30)
+    yield connection
+    connection.close()
+
+
+def get(connection: HTTPConnection, path: str, **headers: str) -> Get:
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def test_every_listed_page_is_there_over_one_connection(
+    site: demo.Site, connection: HTTPConnection
+) -> None:
+    _, body = get(connection, "/urls.txt")
+    paths = [line.removeprefix(site.url) for line in body.decode().splitlines()]
+    assert len(paths) == demo.ARTICLES + demo.IMAGES
+    first_socket = connection.sock
+    for path in paths:
+        response, body = get(connection, path)
+        assert response.status == 200
+        assert len(body) == int(response.headers["Content-Length"])
+    assert connection.sock is first_socket
+
+
+def test_the_list_is_one_for_us(site: demo.Site, connection: HTTPConnection) -> None:
+    _, body = get(connection, "/urls.txt")
+    found = list(lists.read(lists.from_iterable(body.splitlines()), keys.url_key))
+    assert all(isinstance(item, Target) for item in found)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "header"), [("/flaky/1.html", 503, None), ("/busy", 429, "1")]
+)
+def test_a_page_that_fails_fails_once(
+    connection: HTTPConnection, path: str, status: int, header: str | None
+) -> None:
+    first, _ = get(connection, path)
+    second, _ = get(connection, path)
+    assert (first.status, second.status) == (status, 200)
+    assert first.headers["Retry-After"] == header
+
+
+def test_the_compressed_page_is_gzip(connection: HTTPConnection) -> None:
+    response, body = get(connection, "/compressed")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body).startswith(b"<!doctype html>")
+
+
+def test_redirects_lead_to_a_page(connection: HTTPConnection) -> None:
+    path, statuses = "/temporary", []
+    for _ in range(3):
+        response, _body = get(connection, path)
+        statuses.append(response.status)
+        path = response.headers.get("Location", path)
+    assert statuses == [302, 301, 200]
+
+
+def test_the_large_page_is_large_and_always_the_same(connection: HTTPConnection) -> None:
+    _, first = get(connection, "/big.bin")
+    _, second = get(connection, "/big.bin")
+    assert len(first) == 5_000_000
+    assert first == second
+
+
+def test_an_unchanged_page_is_not_sent_again(connection: HTTPConnection) -> None:
+    response, _ = get(connection, "/articles/0001.html")
+    again, body = get(
+        connection, "/articles/0001.html", **{"If-None-Match": response.headers["ETag"]}
+    )
+    assert (again.status, body) == (304, b"")
+
+
+def test_what_is_not_there_is_a_404(connection: HTTPConnection) -> None:
+    response, _ = get(connection, "/missing")
+    assert response.status == 404
+
+
+def test_images_are_pngs(connection: HTTPConnection) -> None:
+    _, body = get(connection, "/images/07.png")
+    assert body.startswith(b"\x89PNG\r\n\x1a\n")
+    length, kind = struct.unpack(">I4s", body[8:16])
+    assert kind == b"IHDR"
+    assert struct.unpack(">I", body[16 + length : 20 + length])[0] == zlib.crc32(
+        body[12 : 16 + length]
+    )
+    width, height = struct.unpack(">II", body[16:24])
+    start = body.index(b"IDAT")
+    (size,) = struct.unpack(">I", body[start - 4 : start])
+    assert len(zlib.decompress(body[start + 4 : start + 4 + size])) == height * (1 + 3 * width)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(site: demo.Site) -> None:
+    port = int(site.url.rpartition(":")[2])
+    with pytest.raises(UsageError, match=rf"port {port} .* --port"):
+        demo.Site(port)
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scraper", *arguments],
+        cwd=cwd,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_a_command_finds_site_and_bucket_and_gives_its_status(tmp_path: Path) -> None:
+    script = (
+        "import os, subprocess, sys\n"
+        "url = os.environ['SCRAPER_DEMO_URL']\n"
+        "for to in ('out', 's3://demo/pages'):\n"
+        "    line = [sys.executable, '-m', 'scraper', url + '/urls.txt', '--to', to]\n"
+        "    subprocess.run(line, check=True)\n"
+        "sys.exit(7)\n"
+    )
+    arguments = ["demo", "--port", "0", "--s3-port", "0", "--", sys.executable, "-c", script]
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.returncode == 7, ended.stderr
+    expected = f"{demo.ARTICLES + demo.IMAGES} targets: {demo.ARTICLES + demo.IMAGES} stored"
+    assert ended.stderr.count(expected) == 2
+    assert len(list((tmp_path / "out").rglob("*.html"))) == demo.ARTICLES
+
+
+def test_the_example_list_fails_only_where_it_says(tmp_path: Path) -> None:
+    with demo.Site(0) as site:
+        text = (Path(__file__).parent.parent / "urls.example.txt").read_text()
+        (tmp_path / "list").write_text(text.replace("http://127.0.0.1:8642", site.url))
+        ended = run("list", "--to", "out", "--max-failures", "1", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 duplicate, 1 failed" in ended.stderr
+    assert (tmp_path / "out/reading/third.html").read_bytes().startswith(b"<!doctype html>")
