@@ -147,6 +147,7 @@ class Transfer:
 
     def finish(self) -> None:
         """The body is complete: check it and commit. Raises TransferError, DestinationError."""
+        self.check_time()  # what was broken off for that looks like an end
         if self._expected is not None and self._received != self._expected:
             message = f"body ended after {self._received:,} of {self._expected:,} bytes"
             raise TransferError(Kind.TRUNCATED, message)

@@ -27,6 +27,7 @@ class Carriage:
     """What one worker is using now; the loop's thread may break it off."""
 
     def __init__(self) -> None:
+        self.url = ""  # of the hop, as it is to be asked for
         self.connection: HTTPConnection | None = None
         self.reused = False
         self._broken = False
@@ -58,18 +59,39 @@ class _Current(threading.local):
 CURRENT = _Current()  # which carriage this worker thread is on; set by the engine
 
 
-class _Response(HTTPResponse):
-    """The standard library's, two gaps closed.
+class _Head:
+    """The lines of a response's head; their end is an empty line, not the connection's."""
 
-    It takes `103 Early Hints` for the response itself, and after a header line that
-    it can't read it drops all others, the length of the body among them.
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._stream.readline(limit)
+        torn = len(line) < limit and not line.endswith(b"\n")
+        if torn and (self._begun or line.startswith(b"HTTP/")):
+            raise ConnectionResetError("closed within the headers")
+        self._begun = True
+        return line
+
+
+class _Response(HTTPResponse):
+    """The standard library's, three gaps closed.
+
+    It takes a head that ends with the connection for a whole one, `103 Early Hints`
+    for the response itself, and after a header line that it can't read it drops all
+    others, the length of the body among them.
     """
 
     def begin(self) -> None:
-        super().begin()
-        while 101 < self.status < 200:  # RFC 9110 15.2
-            self.headers = self.msg = None  # type: ignore[assignment]
+        stream, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
+        try:
             super().begin()
+            while 101 < self.status < 200:  # RFC 9110 15.2
+                self.headers = self.msg = None  # type: ignore[assignment]
+                super().begin()
+        finally:
+            self.fp = stream
         try:
             assert_header_parsing(self.msg)
         except HeaderParsingError:
@@ -101,6 +123,12 @@ class _Noted:
         if CURRENT.carriage is not None:
             CURRENT.carriage.check()
 
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        """With the hop's own URL: urllib3 quotes it anew, `/50%?a=%20` as `/50%25?a=%2520`."""
+        if CURRENT.carriage is not None:
+            url = _target(CURRENT.carriage.url, absolute=not url.startswith("/"))
+        super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]
+
     def _new_conn(self) -> socket.socket:
         sock = self._guarded_conn() if self.guarded else super()._new_conn()  # type: ignore[misc]
         self.peer = None
@@ -116,6 +144,11 @@ class _Noted:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
         finally:
             self._dns_host = name
+
+
+def _target(url: str, *, absolute: bool) -> str:
+    """The request target for a canonical URL (RFC 9112 3.2), absolute for a proxy."""
+    return url if absolute else "/" + url.split("/", 3)[3]
 
 
 def _public_address(host: str, port: int) -> str:

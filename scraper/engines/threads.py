@@ -148,6 +148,7 @@ class ThreadsEngine:
         request = transfer.request
         adapter = self._guarded if request.guarded else self._adapter
         prepared = _prepared(request)
+        carriage.url = request.url
         left = max(0.001, transfer.deadline - time.monotonic())
         timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
         while True:
