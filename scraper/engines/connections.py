@@ -59,6 +59,11 @@ class _Current(threading.local):
 CURRENT = _Current()  # which carriage this worker thread is on; set by the engine
 
 
+def _check_current() -> None:
+    if CURRENT.carriage is not None:
+        CURRENT.carriage.check()
+
+
 class _Head:
     """The lines of a response's head; their end is an empty line, not the connection's."""
 
@@ -120,8 +125,7 @@ class _Noted:
         self.connect_s = time.monotonic() - begun
         sock = self.sock  # type: ignore[attr-defined]
         self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
-        if CURRENT.carriage is not None:
-            CURRENT.carriage.check()
+        _check_current()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """With the hop's own URL: urllib3 quotes it anew, `/50%?a=%20` as `/50%25?a=%2520`."""
@@ -135,6 +139,11 @@ class _Noted:
         with contextlib.suppress(OSError):  # it was reset at once: the request will say so
             self.peer = sock.getpeername()[0]
         self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock` over
+        try:
+            _check_current()
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def _guarded_conn(self) -> socket.socket:
