@@ -98,6 +98,7 @@ class Run:
         self._receivers: list[Receiver] = [self.tally, *receivers]
         self._note = note
         self._error: DestinationError | None = None
+        self._recording = True  # until the manifest can't be written
         self._give_up_at: float | None = None
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
@@ -307,10 +308,11 @@ class Run:
 
     def _guard(self, write: Callable[[], None]) -> None:
         """Do something to the manifest; if it can't be written, the run stops."""
-        if self._error is None:
+        if self._recording:
             try:
                 write()
             except DestinationError as error:
+                self._recording = False
                 self._break(error)
 
     def _break(self, error: DestinationError) -> None:
