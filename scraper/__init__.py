@@ -5,6 +5,7 @@
 
 The map of the house. Imports point downwards only.
 
+    __main__.py     `python -m scraper`
     cli/            Click: options.py (all options), fetch.py, dry_run.py, demo.py
     loop.py         the one loop; `run` and `Run`
     remote.py       lists at http(s) and s3 URLs
@@ -19,7 +20,8 @@ The map of the house. Imports point downwards only.
     transfer.py     one attempt: hops, limits, digest, commit
     decode.py       content codings
     retry.py        whether a failed attempt gets another, and when
-    sinks/          base.py (the seam), directory.py, s3.py, workspace.py (temporary files)
+    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py (what they mean),
+                    workspace.py (temporary files)
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback
     lists.py        lines to targets

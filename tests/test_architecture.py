@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"keys", "decode"},
     {"urls"},
     {"settings"},
-    {"records"},
+    {"records", "demo"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -41,7 +41,7 @@ HOMES = {
     "s3transfer": "sinks/",
     "click": "cli/",
     "click_default_group": "cli/",
-    "moto": "cli/",
+    "moto": "demo.py",
     "rich": "progress.py",
     "tenacity": "retry.py",
     "can_ada": "urls.py",
