@@ -96,8 +96,6 @@ class Host:
             return _NEVER
         if self.in_flight and self.unreachable >= FAILURES_UNTIL_DOWN:
             return _NEVER  # what is in flight tells whether it is down
-        if self.unreachable >= FAILURES_UNTIL_DOWN and self.in_flight:
-            return _NEVER  # what is in flight decides whether it is down
         if self.waiting:
             due = -_NEVER
         elif self.retries:
