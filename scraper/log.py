@@ -6,21 +6,17 @@ given a function that prints a line). Rejected: the stdlib's logging; one thread
 writes, and its levels and handlers would be configured for nobody.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from scraper import urls
-from scraper.manifest import rfc3339, to_record
+from scraper.manifest import as_json, rfc3339, to_record
 from scraper.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
 from scraper.summary import Summary, human_size
 
 Write = Callable[[str], None]
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class Event:
     def as_json(self) -> str:
         """One JSON object, without line feed."""
         head = {"time": rfc3339(time.time()), "level": self.level, "event": self.name}
-        return orjson.dumps({**head, **self.record}).decode()
+        return as_json({**head, **self.record}).decode()
 
 
 class Log:
@@ -57,7 +53,7 @@ class Log:
     def event(self, event: Event) -> None:
         """Write `event`, unless it is below the verbosity."""
         if event.level in self._levels:
-            self._write(event.as_json() if self._as_json else printable(event.text))
+            self._write(event.as_json() if self._as_json else urls.printable(event.text))
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """An event of a run: a retry."""
@@ -89,12 +85,7 @@ class Log:
             self._write(Event("summary", level, "", summary.as_record()).as_json())
         else:
             for line in summary.as_text().splitlines():
-                self._write(printable(line))
-
-
-def printable(text: str) -> str:
-    """`text` with control characters shown, so that no list or server can drive a terminal."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+                self._write(urls.printable(line))
 
 
 def _level(result: Result) -> str:

@@ -92,7 +92,7 @@ class Run:
         self.settings = settings
         self.destination = expand_date(settings.to, now)
         self.tally = Tally()
-        self.places = Places(self.destination, "")
+        self.places = Places(redact(self.destination), "")
         self.abandoned = False  # whether a worker may still be busy after the end
         self.stopped: str | None = None
         self._receivers: list[Receiver] = [self.tally, *receivers]
@@ -189,8 +189,8 @@ class Run:
         assert self._engine is not None
         client = getattr(self._sink, "client", None)
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
-        count = self.settings.politeness.max_concurrency
-        return f"scraper {self.version}: {carried}, at most {count} at once, to {self.destination}"
+        carried += f", at most {self.settings.politeness.max_concurrency} at once"
+        return f"scraper {self.version}: {carried}, to {self.places.destination}"
 
     @property
     def in_flight(self) -> int:

@@ -9,9 +9,12 @@ target is one result.
 A record is written after the sink's commit, never before.
 """
 
+import json
 import os
 import secrets
+import stat
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,7 +24,7 @@ from typing import Any, Protocol
 import orjson
 
 from scraper import urls
-from scraper.errors import DestinationError, ScraperError
+from scraper.errors import DestinationError, SinkError
 from scraper.records import (
     Deferred,
     Duplicate,
@@ -41,6 +44,7 @@ from scraper.sinks.directory import path_of
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 SEGMENT_BYTES = 4 << 20
 SEGMENT_S = 30.0
+SEGMENT_WAITS_S = (1.0, 4.0, 16.0)  # between attempts at a segment: a busy S3 is no end of a run
 
 
 def to_record(result: Result) -> dict[str, Any]:
@@ -53,9 +57,7 @@ def to_record(result: Result) -> dict[str, Any]:
     }
     if target.key:
         record["key"] = target.key
-    record |= {"status": result.status, **_outcome(result.outcome)}
-    if result.attempts:
-        record["attempts"] = result.attempts
+    record |= {"status": result.status, **_outcome(result.outcome), "attempts": result.attempts}
     return record | _times(result.times)
 
 
@@ -86,7 +88,16 @@ def _times(times: Times) -> dict[str, Any]:
 
 def encode(result: Result) -> bytes:
     """The line of `result`, with its line feed."""
-    return orjson.dumps(to_record(result), option=orjson.OPT_APPEND_NEWLINE)
+    return as_json(to_record(result)) + b"\n"
+
+
+def as_json(record: Mapping[str, Any]) -> bytes:
+    """One line of JSON in UTF-8, without line feed, that can be shown on a terminal."""
+    try:
+        line = orjson.dumps(record)
+    except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+    return line if line.isascii() else urls.printable(line.decode()).encode()
 
 
 def rfc3339(moment: float) -> str:
@@ -135,11 +146,10 @@ class FileManifest:
         self.place = str(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab+")  # noqa: SIM115 - closed by close()
-            if self._file.tell():
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":
-                    self._file.write(b"\n")
+            torn = _is_torn(path)
+            self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+            if torn:
+                self._file.write(b"\n")
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
 
@@ -162,13 +172,12 @@ class FileManifest:
         if self._file.closed:
             return
         try:
-            self._file.flush()
-            if self._file.seekable():
-                os.fsync(self._file.fileno())
+            with self._file:  # which is closed even when it can't take what is buffered
+                self._file.flush()
+                if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                    os.fsync(self._file.fileno())
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
-        finally:
-            self._file.close()
 
 
 class SinkManifest:
@@ -178,7 +187,7 @@ class SinkManifest:
         self._sink = sink
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self._stem = f".scraper/manifest-{run}"
-        self.place = f"{destination.rstrip('/')}/{self._stem}-*.jsonl"
+        self.place = f"{urls.redact(destination).rstrip('/')}/{self._stem}-*.jsonl"
         self._lines: list[bytes] = []
         self._bytes = 0
         self._number = 0
@@ -227,20 +236,36 @@ def open_manifest(path: str | None, destination: str, sink: Sink) -> Manifest:
 
 
 def _put(sink: Sink, key: str, data: bytes) -> None:
-    response = Response(200, "", content_type="application/x-ndjson")
-    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
-    last: ScraperError | None = None
-    for _ in range(3):
-        upload = sink.open(key)
+    """Store `data`, patiently. Raises DestinationError."""
+    for wait_s in (*SEGMENT_WAITS_S, None):
         try:
-            upload.write(data)
-            upload.commit(body)
-        except ScraperError as error:
-            upload.abort()
-            last = error
+            _put_once(sink, key, data)
+        except SinkError as error:
+            if wait_s is None or not error.transient:
+                raise DestinationError(f"can't write the manifest: {error}") from None
+            time.sleep(wait_s)
         else:
             return
-    raise DestinationError(f"can't write the manifest: {last}")
+
+
+def _put_once(sink: Sink, key: str, data: bytes) -> None:
+    response = Response(200, "", content_type="application/x-ndjson")
+    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
+    upload = sink.open(key)
+    try:
+        upload.write(data)
+        upload.commit(body)
+    finally:
+        upload.abort()
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether there is a last line that has no end. Raises OSError."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def _cannot(place: str, error: OSError) -> str:

@@ -1,7 +1,8 @@
 r"""URLs: parsed by one parser, compared, and shown without their secrets.
 
 Owns: what counts as a URL here (the WHATWG URL standard, by can_ada, the
-parser of Node), who a host is, and what of a URL is secret. Refuses to know:
+parser of Node), who a host is, what of a URL is secret, and what of a text from
+outside must not reach a terminal as it is. Refuses to know:
 lists (`lists.py`) and keys (`keys.py`). Rejected: urllib.parse, which
 disagrees with HTTP clients about where `http://ex.com\@evil.com/` leads; the
 parser that decides identity must be the one that decides the connection.
@@ -29,6 +30,10 @@ _USERINFO = re.compile(r"(^\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|:[/\\]+)[^/\\?#]*@"
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s'\"<>]+")
 _SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|password|signature|credential|api-?key|access-?key", re.IGNORECASE
+)
+# C0 and C1 controls, line ends of Unicode, marks that turn the direction, lone surrogates.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
@@ -126,6 +131,14 @@ def redact_text(text: str) -> str:
         return text
     text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
     return _SECRET_FIELD.sub(r"\1REDACTED", text)
+
+
+def printable(text: str) -> str:
+    r"""`text` with control characters as `\u001b`, so that no list or server drives a terminal.
+
+    JSON without line breaks is still JSON afterwards, and means the same.
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def is_secret_header(name: str) -> bool:

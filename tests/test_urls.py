@@ -199,6 +199,33 @@ def test_a_url_without_secrets_is_shown_as_it_is(url: str) -> None:
     assert urls.redact_text(url) == url
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J\x1b]0;title\x07", "\\u001b[2J\\u001b]0;title\\u0007"),
+        ("a\r\nb\tc\0", "a\\u000d\\u000ab\\u0009c\\u0000"),
+        ("\x9b31m\x7f", "\\u009b31m\\u007f"),
+        ("\u2028\u2029\u202eevil\u2066\u200f\u061c", r"\u2028\u2029\u202eevil\u2066\u200f\u061c"),
+        ("caf\udce9.txt", "caf\\udce9.txt"),
+    ],
+)
+def test_what_would_drive_a_terminal_is_shown_as_its_number(text: str, shown: str) -> None:
+    assert urls.printable(text) == shown
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_other_text_is_printable_as_it_is(text: str) -> None:
+    shown = urls.printable(text)
+    assert "\\u" in shown or shown == text
+    assert urls.printable(shown) == shown
+    shown.encode()
+
+
+def test_letters_of_all_scripts_are_printable() -> None:
+    text = "Grüße, здравствуй, 你好, שלום, مرحبا, 😀 ~ \xa0"
+    assert urls.printable(text) == text
+
+
 @pytest.mark.timeout(60)  # quadratic time would be hours
 @pytest.mark.parametrize("word", ["a", "a:", "&", "a@", ":/", "a=", "&key=", " "])
 def test_redacting_a_hostile_line_takes_no_quadratic_time(word: str) -> None:

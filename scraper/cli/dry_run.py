@@ -12,14 +12,14 @@ from typing import BinaryIO
 from scraper import lists
 from scraper.errors import UsageError
 from scraper.keys import make_rule
-from scraper.log import Log, printable
+from scraper.log import Log
 from scraper.records import Result
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
 from scraper.streams import Lines
 from scraper.summary import Tally
-from scraper.urls import redact
+from scraper.urls import printable, redact
 
 _BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
 

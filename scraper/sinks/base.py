@@ -19,6 +19,7 @@ from typing import Protocol
 from scraper.errors import UsageError
 from scraper.records import Response, Stored
 from scraper.settings import S3
+from scraper.urls import redact
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
@@ -92,6 +93,7 @@ def find_sink(destination: str, options: SinkOptions) -> Sink:
     found = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == scheme]
     if not found:
         known = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
-        raise UsageError(f"--to {destination!r}: no sink for {scheme}:// (there are: {known})")
+        shown = redact(destination)
+        raise UsageError(f"--to {shown!r}: no sink for {scheme}:// (there are: {known})")
     factory: SinkFactory = found[0].load()
     return factory(destination, options)
