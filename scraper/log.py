@@ -37,7 +37,7 @@ class Event:
 class Log:
     """Writes events that matter at this verbosity. A receiver of Results.
 
-    `quiet`: failures alone; `verbose`: retries and pauses too. `write` takes a
+    `quiet`: failures alone; `verbose`: retries too. `write` takes a
     line without its end.
     """
 
@@ -57,7 +57,8 @@ class Log:
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """An event of a run: a retry."""
-        self.event(Event(name, level, " ".join(f"{k}={v}" for k, v in record.items()), record))
+        text = " ".join(f"{field}={value}" for field, value in record.items())
+        self.event(Event(name, level, f"{name}  {text}", record))
 
     def mute(self) -> None:
         """Say no more."""

@@ -78,7 +78,7 @@ class Run:
 
     Entering checks the destination (DestinationError); nothing is written
     before. `receivers` are called with each Result after the manifest;
-    `note(level, event, record)` hears of retries and pauses.
+    `note(level, event, record)` hears of retries.
     """
 
     def __init__(

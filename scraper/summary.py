@@ -102,12 +102,13 @@ class Summary:
     def as_text(self) -> str:
         """For people: a few lines."""
         tally, seconds = self.tally, max(self.elapsed_s, 1e-9)
-        if not tally.targets and not self.stopped:
-            lines = ["0 targets: the list is empty, nothing to do"]
-        else:
+        if tally.targets:
+            head = f"{tally.targets:,} target{'s' if tally.targets > 1 else ''}"
             counts = f"{_counts(tally.statuses)} in {_duration(seconds)}"
             rate = f"{human_size(tally.size)}, {tally.targets / seconds:,.1f}/s"
-            lines = [f"{tally.targets:,} targets: {counts}, {rate}"]
+            lines = [f"{head}: {counts}, {rate}"]
+        else:
+            lines = ["0 targets" if self.stopped else "0 targets: the list is empty, nothing to do"]
         if self.stopped:
             lines.insert(0, f"stopped: {self.stopped}")
         if tally.kinds:
@@ -131,11 +132,13 @@ def slowest(hosts: Iterable[HostStatistics]) -> list[HostStatistics]:
 
 def human_size(size: float) -> str:
     """Bytes in decimal units, as `ls --si` and disks have them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+    if size < 1000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB", "GB"):
         size /= 1000
-    return f"{size:.1f} TB"
+        if size < 999.95:  # what would be shown as 1000.0
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
 
 
 def _counts(counter: Counter[str]) -> str:

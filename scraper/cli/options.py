@@ -176,7 +176,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="The log of every URL, on stderr."),
     _option(_TOLD, "--log-file", metavar="FILE", help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
-    _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries and pauses too."),
+    _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries too."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True, default=None,
             help="Live display on stderr.  [default: when it is a terminal]"),
     _option(_OTHER, "--config", metavar="FILE", is_eager=True, expose_value=False,
