@@ -204,7 +204,6 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
             if not text or text[0] == "#" or text.isspace():
                 continue
             if text[0] == "{":
-                shown = _HEADERS.split(text, maxsplit=1)[0]  # they may hold a password
                 shown, key, headers = _parse_json(text)
             else:
                 shown, _, key = text.partition("\t")
@@ -236,8 +235,11 @@ def _target(
 
 def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
     if isinstance(shown, bytes):
-        shown = shown[:4096].decode("utf-8", "backslashreplace")
-    listed = shown.strip(" \r\n")[:_SHOWN_CHARS]
+        shown = shown.decode("utf-8", "backslashreplace")
+    listed = shown.strip(" \r\n")
+    if listed.startswith("{"):
+        listed = _HEADERS.split(listed, maxsplit=1)[0]  # they may hold a password
+    listed = urls.redact(listed)[:_SHOWN_CHARS]  # in this order: a secret cut short is still one
     target = Target(listed=listed, url="", host="", key="", line=line, source=source)
     return Result(target, Failed(Failure(Kind.BAD_URL, reason, transient=False)))
 

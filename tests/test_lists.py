@@ -186,6 +186,21 @@ def test_a_bad_line_is_listed_as_far_as_can_be_shown() -> None:
     assert 0 < len(shown) <= 200
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"http://me:hunter2" + b"x" * 300 + b"@a:99999/",
+        b"http://a:99999/?q=" + b"x" * 150 + b"&signature=hunter2" + b"x" * 100,
+        b'{"url": "http://a/\xff", "headers": {"Authorization": "Bearer hunter2"}}',
+        b'{"headers": {"Authorization": "Bearer hunter2"}, "url": "' + b"x" * LIMIT,
+        b'  {"headers": {"Authorization": "hunter2"}} \xff',
+    ],
+)
+def test_a_bad_line_that_is_cut_or_no_text_shows_no_secret(line: bytes) -> None:
+    ((_, shown),) = seen(read_lines(line))
+    assert "hunter2" not in shown
+
+
 def test_a_lone_surrogate_of_a_python_string_is_a_bad_line() -> None:
     assert "not UTF-8" in reason(read_lines("http://a/\ud800")[0])
 
