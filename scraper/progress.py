@@ -5,15 +5,17 @@ rich is imported here and nowhere else. Rejected: redrawing after each result;
 ten times a second is what eyes can follow.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
+from scraper.errors import ListError
 from scraper.lists import Source
 from scraper.summary import human_size
 
@@ -31,13 +33,15 @@ class _Counts(ProgressColumn):
         self._run = run
 
     def render(self, task: Task) -> Text:
-        """One line."""
+        """One line; what matters least is cut off where it is too long for the terminal."""
         tally = self._run.tally
         of = f" of {task.total:,.0f}" if task.total else ""
         rate = tally.targets / max(tally.elapsed_s(), 1e-3)
         return Text(
-            f"{tally.targets:,}{of}  {rate:,.0f}/s  {human_size(tally.size)}  "
-            f"{self._run.in_flight} in flight  {tally.failures:,} failed"
+            f"{tally.targets:,}{of}  {tally.failures:,} failed  {rate:,.0f}/s  "
+            f"{human_size(tally.size)}  {self._run.in_flight} in flight",
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
 
@@ -48,18 +52,19 @@ class Display:
         self._run = run
         self._total: int | None = None
         self._progress = _Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             _Counts(run),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, emoji=False),  # a URL may have :smile: in it
             transient=True,
             auto_refresh=True,
         )
         self._progress.before_render = self._update
         self._task = self._progress.add_task("fetching", total=None)
         if all(source.size is not None for source in sources):
-            counter = threading.Thread(target=self._count, args=(sources,), daemon=True)
+            counter = threading.Thread(
+                target=self._count, args=(sources,), name="counter", daemon=True
+            )
             counter.start()
 
     def __enter__(self) -> Self:
@@ -83,14 +88,13 @@ class Display:
     def _update(self) -> None:
         lines, complete = self._run.lines
         total = lines if complete else self._total
-        self._progress.tasks[self._task].total = total
-        self._progress.tasks[self._task].completed = self._run.tally.targets
+        self._progress.update(self._task, total=total, completed=self._run.tally.targets)
 
     def _count(self, sources: Sequence[Source]) -> None:
         """How many lines there are that may be targets, for the time left."""
-        self._total = sum(
-            1 for source in sources for line in source.open() if line.strip() and line[:1] != b"#"
-        )
+        with contextlib.suppress(ListError):  # the run meets it too, and tells
+            lines = (line.strip() for source in sources for line in source.open())
+            self._total = sum(1 for line in lines if line and not line.startswith(b"#"))
 
 
 class _Progress(Progress):
