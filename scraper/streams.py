@@ -6,12 +6,14 @@ the words say. A reader that goes away (`| head`) is no error of ours.
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Callable
 
 from scraper.errors import UsageError
 from scraper.manifest import encode
 from scraper.records import Result
+from scraper.urls import printable
 
 Write = Callable[[str], None]
 
@@ -45,7 +47,7 @@ class Lines:
         """Straight to stderr, if there is one."""
         if sys.stderr is not None:
             with contextlib.suppress(OSError):
-                sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")
+                sys.stderr.write(printable(line) + "\n")
                 sys.stderr.flush()
 
     def close(self) -> None:
@@ -82,7 +84,10 @@ class ResultStream:
         view = memoryview(encode(result))
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                try:
+                    view = view[os.write(self._fd, view) :]
+                except BlockingIOError:  # somebody who shares this pipe made it so
+                    select.select([], [self._fd], [])
         except OSError as error:
             self.close()
             self._on_lost(error)
