@@ -37,6 +37,7 @@ from scraper.settings import S3
 from scraper.sinks import s3errors
 from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.workspace import Workspace
+from scraper.urls import redact
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -63,19 +64,19 @@ def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
     """The object at an `s3://bucket/key` URL as a temporary file. Raises ListError."""
     bucket, _, key = url.partition("://")[2].partition("/")
+    shown = redact(url)
     if not bucket or not key:
-        raise ListError(f"can't open the list {url!r}: it is not s3://bucket/key")
+        raise ListError(f"can't open the list {shown!r}: it is not s3://bucket/key")
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads and closes it
     endpoint = ""
     try:
-        client = _connect(options, attempts=4)
-        endpoint = _endpoint(client)
-        shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file, MIB)
+        with contextlib.closing(_connect(options, attempts=4)) as client:
+            endpoint = _endpoint(client)
+            shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file, MIB)
     except s3errors.foreign() as error:
         file.close()
-        raise ListError(
-            f"can't open the list {url!r}: {s3errors.reason(error, endpoint)}"
-        ) from None
+        reason = s3errors.reason(error, endpoint)
+        raise ListError(f"can't open the list {shown!r}: {reason}") from None
     file.seek(0)
     return file
 
