@@ -11,14 +11,13 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from scraper import lists, urls
-from scraper.engines.base import Engine
 from scraper.errors import BadTarget, ListError
 from scraper.loop import make_engine, make_plan
-from scraper.records import Attempt, NotModified, Stored, Target
+from scraper.records import Attempt, Failed, Stored, Target
 from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings
 from scraper.sinks.base import Body, SinkOptions
-from scraper.transfer import Plan, Transfer
+from scraper.transfer import Completion, Transfer
 
 
 class _FileSink:
@@ -67,11 +66,10 @@ def opener(settings: Settings) -> lists.OpenRemote:
 
 
 def _fetch(url: str, settings: Settings) -> BinaryIO:
-    shown = urls.redact(url)
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
-        raise ListError(f"can't open the list {shown!r}: {error.message}") from None
+        raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     plain = replace(settings, http=replace(settings.http, expect_type=None))
     plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
@@ -80,33 +78,24 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     )
     attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
     try:
-        reason = _why_not(engine, attempt, plan, policy, sink)
+        while True:
+            transfer = Transfer(attempt, plan, sink, time.monotonic())
+            engine.start(transfer)
+            while not engine.poll(None):
+                pass
+            completion = transfer.completion
+            assert isinstance(completion, Completion)
+            if isinstance(completion.outcome, Stored):
+                return sink.file
+            reason, verdict = "HTTP 304", None  # not asked for, and no list
+            if isinstance(completion.outcome, Failed):
+                reason = completion.outcome.failure.message
+                verdict = policy.decide(completion.outcome.failure, attempt, time.monotonic())
+            if not isinstance(verdict, Again):
+                sink.file.close()
+                raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}")
+            time.sleep(verdict.delay_s)
+            attempt = replace(attempt, number=attempt.number + 1)
     finally:
-        engine.give_up()  # Ctrl-C: else the end of the process waits for a worker
+        engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()
-    if reason is not None:
-        sink.file.close()
-        raise ListError(f"can't fetch the list {shown!r}: {reason}")
-    return sink.file
-
-
-def _why_not(
-    engine: Engine, attempt: Attempt, plan: Plan, policy: RetryPolicy, sink: _FileSink
-) -> str | None:
-    """Attempts until the list is in the sink, or the reason why it will not be."""
-    while True:
-        transfer = Transfer(attempt, plan, sink, time.monotonic())
-        engine.start(transfer)
-        while not engine.poll(None):
-            pass
-        assert transfer.completion is not None
-        outcome = transfer.completion.outcome
-        if isinstance(outcome, Stored):
-            return None
-        if isinstance(outcome, NotModified):
-            return "HTTP 304"
-        verdict = policy.decide(outcome.failure, attempt, time.monotonic())
-        if not isinstance(verdict, Again):
-            return outcome.failure.message
-        time.sleep(verdict.delay_s)
-        attempt = replace(attempt, number=attempt.number + 1)

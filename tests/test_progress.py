@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -272,3 +273,35 @@ def test_it_is_wiped_at_the_end_and_the_cursor_is_back(
     assert end == ""
     assert last.endswith("\x1b[?25h\r\x1b[1A\x1b[2Kthe closing words")
     assert told.count("\x1b[?25l") == told.count("\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], True),
+        (["--progress", "-q"], True),
+        (["--log-format", "text"], True),
+        (["--no-progress"], False),
+        (["-q"], False),
+        (["--log-format", "json"], False),
+    ],
+)
+def test_the_command_shows_it_on_a_terminal_unless_words_are_unwanted(
+    arguments: list[str], shown: bool, on_terminal: Make, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/1": b"x"})
+    (tmp_path / "list").write_text(f"{server.url}/1\n")
+    terminal = on_terminal(80)
+    command = [sys.executable, "-m", "scraper", "list", *arguments]
+    subprocess.run(command, cwd=tmp_path, stderr=terminal.stream, check=True)
+    assert ("in flight" in terminal.close()) == shown
+
+
+def test_the_command_shows_none_where_there_is_no_terminal(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"/1": b"x"})
+    (tmp_path / "list").write_text(f"{server.url}/1\n")
+    command = [sys.executable, "-m", "scraper", "list", "--progress"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert b"1 target: 1 stored" in ended.stderr
+    assert b"\x1b" not in ended.stderr
+    assert b"in flight" not in ended.stderr

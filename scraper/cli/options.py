@@ -15,7 +15,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+_SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?", re.IGNORECASE | re.ASCII)
 
 
 class Size(click.ParamType[int]):
@@ -24,24 +24,24 @@ class Size(click.ParamType[int]):
     name = "bytes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(
-            r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(value).strip(), re.IGNORECASE
-        )
+        """The number of bytes; a part of one is dropped."""
+        found = _SIZE.fullmatch(str(value).strip())
         if not found:
             self.fail(f"{value!r} is not a size like 500k, 10M or 2GiB", param, ctx)
-        unit = found[2].upper()
-        factor = 1024 ** " KMGT".index(unit) if found[3] and unit else _UNITS[unit]
-        return int(float(found[1]) * factor)
+        whole, part, unit, binary = found.groups(default="")
+        power = " kmgt".index(unit.lower() or " ")
+        size = int(whole + part) * (1024 if binary else 1000) ** power  # a float would round
+        return int(size // 10 ** len(part))
 
 
 class Header(click.ParamType[str]):
     """`K: V`; several in one variable are on lines of their own."""
 
     name = "header"
-    envvar_list_splitter = "\n"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """The lines of a variable; it may end with a line break."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
 
 
 class SectionOption(click.Option):
@@ -90,8 +90,8 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         assert param.name is not None
         if isinstance(value, dict) or (isinstance(value, list) and not param.multiple):
             raise click.UsageError(f"--config {path!r}: {name!r} takes one value")
-        wrapped = param.multiple and not isinstance(value, list)
-        defaults[param.name] = [value] if wrapped else value
+        values = [str(one) for one in (value if isinstance(value, list) else [value])]
+        defaults[param.name] = values if param.multiple else values[0]  # texts, as in variables
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
 
@@ -105,7 +105,8 @@ def _option(
 ) -> Callable[[F], F]:
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
-    return click.option(*names, cls=SectionOption, section=section, **kwargs)
+    # None, said: a flag that says nothing is False, which would be as if it was given.
+    return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
 
 
 _WHERE = "Where to"
@@ -177,7 +178,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_TOLD, "--log-file", metavar="FILE", help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries too."),
-    _option(_TOLD, "--progress/--no-progress", is_flag=True, default=None,
+    _option(_TOLD, "--progress/--no-progress", is_flag=True,
             help="Live display on stderr.  [default: when it is a terminal]"),
     _option(_OTHER, "--config", metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
