@@ -1,17 +1,20 @@
 """The live display: rate, bytes, in flight, failures, time left. Only on a terminal.
 
-Owns: what is drawn. Refuses to know: the run's inside; it asks for its counts.
-rich is imported here and nowhere else. Rejected: redrawing after each result;
-ten times a second is what eyes can follow.
+Owns: what is drawn, and when: ten times a second is what eyes can follow, so
+that often a thread writes the lines of the log that came and draws anew below
+them. Refuses to know: the run's inside; it asks for its counts. rich is imported
+here and nowhere else. Rejected: printing each line when it comes, which costs as
+much as fetching a page; a terminal that is stopped (Ctrl-S) would stop the run.
 """
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
@@ -22,11 +25,12 @@ from scraper.summary import human_size
 if TYPE_CHECKING:
     from scraper.loop import Run
 
+_EVERY_S = 0.1
+_WAITING_LINES = 10_000  # while the terminal takes none; then the oldest are lost
+
 
 class _Counts(ProgressColumn):
     """What a run has done so far, in words."""
-
-    max_refresh = 0.1
 
     def __init__(self, run: "Run") -> None:
         super().__init__()
@@ -46,21 +50,23 @@ class _Counts(ProgressColumn):
 
 
 class Display:
-    """A context manager: shows `run` on stderr until it ends."""
+    """A context manager: shows `run` on stderr until it ends, and lines of its log above."""
 
     def __init__(self, run: "Run", sources: Sequence[Source]) -> None:
         self._run = run
         self._total: int | None = None
-        self._progress = _Progress(
+        self._lines: deque[str] = deque(maxlen=_WAITING_LINES)
+        self._progress = Progress(
             BarColumn(bar_width=10),
             _Counts(run),
             TimeRemainingColumn(),
             console=Console(stderr=True, emoji=False),  # a URL may have :smile: in it
             transient=True,
-            auto_refresh=True,
+            auto_refresh=False,
         )
-        self._progress.before_render = self._update
         self._task = self._progress.add_task("fetching", total=None)
+        self._ended = threading.Event()
+        self._drawer = threading.Thread(target=self._draw_on, name="display", daemon=True)
         if all(source.size is not None for source in sources):
             counter = threading.Thread(
                 target=self._count, args=(sources,), name="counter", daemon=True
@@ -70,6 +76,7 @@ class Display:
     def __enter__(self) -> Self:
         """Begin to draw."""
         self._progress.start()
+        self._drawer.start()
         return self
 
     def __exit__(
@@ -79,29 +86,36 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         """Wipe the display."""
+        self._ended.set()
+        self._drawer.join()
         self._progress.stop()
 
     def print(self, line: str) -> None:
-        """Write a line above the display."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Write a line above the display, soon; at once when there is none any more."""
+        self._lines.append(line)
+        if self._ended.is_set():
+            self._write_lines()
 
-    def _update(self) -> None:
+    def _draw_on(self) -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while not self._ended.wait(_EVERY_S):
+                self._draw()
+            self._draw()
+
+    def _draw(self) -> None:
         lines, complete = self._run.lines
         total = lines if complete else self._total
         self._progress.update(self._task, total=total, completed=self._run.tally.targets)
+        self._write_lines()
+        self._progress.refresh()
+
+    def _write_lines(self) -> None:
+        text = "\n".join(self._lines.popleft() for _ in range(len(self._lines)))
+        if text:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _count(self, sources: Sequence[Source]) -> None:
         """How many lines there are that may be targets, for the time left."""
         with contextlib.suppress(ListError):  # the run meets it too, and tells
             lines = (line.strip() for source in sources for line in source.open())
             self._total = sum(1 for line in lines if line and not line.startswith(b"#"))
-
-
-class _Progress(Progress):
-    """rich's, told the counts before each drawing."""
-
-    before_render = staticmethod(lambda: None)
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        self.before_render()
-        yield from super().get_renderables()

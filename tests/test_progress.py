@@ -2,11 +2,13 @@
 
 import os
 import re
+import select
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +31,7 @@ class Terminal:
     def __init__(self, columns: int, patch: pytest.MonkeyPatch) -> None:
         self.told = ""
         self._changed = threading.Condition()
+        self._taking = threading.Lock()
         self._ours, theirs = os.openpty()
         self.stream = os.fdopen(theirs, "w")
         patch.setattr(sys, "stderr", self.stream)
@@ -49,6 +52,12 @@ class Terminal:
             assert self._changed.wait_for(matches, WAIT_S), repr(self.told)
         return found[-1]
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """As after Ctrl-S: nothing is taken."""
+        with self._taking:
+            yield
+
     def close(self) -> str:
         """All that was told, when nothing more can come."""
         self.stream.close()
@@ -59,8 +68,10 @@ class Terminal:
     def _read(self) -> None:
         pieces: list[bytes] = []
         while True:
+            select.select([self._ours], [], [])
             try:
-                pieces.append(os.read(self._ours, 65_536))
+                with self._taking:
+                    pieces.append(os.read(self._ours, 65_536))
             except OSError:  # the other side is closed
                 return
             with self._changed:
@@ -254,6 +265,21 @@ def test_lines_of_the_log_stand_above_it_as_they_are(
 
     finish(run, act)
     assert line in terminal.close()
+
+
+def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
+    on_terminal: Make, tmp_path: Path
+) -> None:
+    terminal = on_terminal(80)
+    lines = [f"line {number} {'x' * 60}" for number in range(5_000)]
+    with run_of([lists.from_iterable([])], tmp_path / "out") as run, Display(run, []) as display:
+        with terminal.stopped():
+            for line in lines:
+                display.print(line)
+            assert "line 4999" not in terminal.told
+        terminal.wait_for("line 4999")
+    shown = re.findall(r"line \d+ x{60}(?=\r\n)", terminal.close())
+    assert shown == lines
 
 
 def test_it_is_wiped_at_the_end_and_the_cursor_is_back(
