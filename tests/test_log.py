@@ -2,16 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraper.lists import from_iterable
 from scraper.log import Event, Log
+from scraper.loop import Run
 from scraper.manifest import to_record
 from scraper.records import Result, Target, Times
+from scraper.settings import Settings
+from scraper.streams import ResultStream
 from scraper.summary import Places, Summary, Tally
 from tests.results import (
     BAD_LINE,
@@ -31,6 +36,7 @@ from tests.results import (
     URL,
     any_result,
 )
+from tests.servers import HttpServer, Reply, Request, Routes, closed_port
 
 HEAD = {"time", "level", "event"}
 DRIVES = re.compile(r"[\x00-\x1f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -266,3 +272,57 @@ def test_no_line_shows_what_the_list_keeps_secret(as_json: bool) -> None:
     assert len(lines) == len(results)
     assert not any("hunter2" in line for line in lines)
     assert all("http://REDACTED@example.com/a?token=REDACTED" in line for line in lines)
+
+
+def test_no_word_about_a_whole_run_has_a_secret(
+    serve: Callable[[Routes], HttpServer], tmp_path: Path
+) -> None:
+    closed = f"http://me:hunter2@127.0.0.1:{closed_port()}"
+    locations = {
+        "/page": "/there?token=hunter2",
+        "/nowhere": f"{closed}/?token=hunter2",
+        "/nonsense": "http://me:hunter2@[::1/?token=hunter2",
+        "/ftp": "ftp://me:hunter2@h/?sig=hunter2",
+        "/round": "/round?token=hunter2",
+    }
+
+    def answer(request: Request) -> Reply:
+        if location := locations.get(request.plain_path):
+            return Reply(302, {"Location": location})
+        return Reply(500 if request.plain_path == "/broken" else 200, body=b"x")
+
+    server = serve(answer)
+    site = server.url.replace("//", "//me:hunter2@")
+    headers = {"Authorization": "Bearer hunter2", "X-Plain": "hunter2"}
+    urls = [f"{site}{path}?X-Amz-Signature=hunter2&n=1" for path in (*locations, "/a", "/broken")]
+    urls += [f"{site}/a?X-Amz-Signature=hunter2&n=1", f"{closed}/?key=hunter2"]
+    urls += [f"{site}/{name}?password=hunter2\ttaken" for name in "bc"]
+    urls += [json.dumps({"url": f"{site}/json?sig=hunter2", "headers": headers})]
+    urls += [json.dumps({"url": "http://me:hunter2@h:99999/", "headers": headers})]
+    urls += [json.dumps({"url": f"{site}/", "headers": {"A": "hunter2\n"}})]
+    urls += [f"{site}/\t../out", "me:hunter2@host", "http://me:hunter2" + "x" * 300 + "@h:99999/"]
+    lines: list[str] = []
+    logs = [Log(lines.append, verbose=True), Log(lines.append, as_json=True, verbose=True)]
+    results = ResultStream(str(tmp_path / "results"), lambda error: lines.append(str(error)))
+
+    def note(level: str, name: str, record: Mapping[str, Any]) -> None:
+        for log in logs:
+            log.note(level, name, record)
+
+    for proxy in (None, closed):
+        options = {"headers": ["X-Api-Key: hunter2"], "proxy": proxy, "retries": 1}
+        settings = Settings.of(to=tmp_path, backoff_min=0, backoff_max=0, **options)
+        with Run(settings, [from_iterable(urls)], [*logs, results], note) as run:
+            became = {result.status for result in run}
+        for log in logs:
+            log.say("info", "start", run.describe())
+            log.summary(run.summary())
+        assert became >= {"failed", "duplicate"}
+    results.close()
+    assert {"authorization", "x-api-key"} <= server.requests[0].headers.keys()
+    told = "\n".join(lines)
+    assert '"event":"retry"' in told
+    kept = (tmp_path / ".scraper/manifest.jsonl").read_text()
+    assert kept == (tmp_path / "results").read_text()
+    assert kept.count("\n") == 2 * len(urls)
+    assert "hunter2" not in told + kept

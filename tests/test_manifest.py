@@ -16,8 +16,11 @@ from hypothesis import given
 
 from scraper import manifest
 from scraper.errors import DestinationError, Kind, ScraperError, SinkError
+from scraper.lists import from_iterable
+from scraper.loop import Run
 from scraper.manifest import FileManifest, Manifest, SinkManifest, encode, open_manifest, to_record
 from scraper.records import Outcome, Result, Stored, Target
+from scraper.settings import Settings
 from scraper.sinks.base import Body, Sink, Upload, find_sink
 from scraper.sinks.directory import DirectorySink
 from tests.results import (
@@ -38,6 +41,7 @@ from tests.results import (
     any_result,
 )
 from tests.s3servers import Asked, Front, S3Server
+from tests.servers import HttpServer, Reply, Routes
 
 # The table of CLI.md, `reason` and `of_line` besides.
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -688,3 +692,50 @@ def test_s3_that_denies_access_is_asked_once(moto_server: S3Server) -> None:
             write(kept, [STORED])
         sink.close()
         assert front.count("PUT") == 2
+
+
+# ---------------------------------------------------------------- a run that can't record
+
+
+def test_a_run_whose_manifest_meets_a_full_disk_ends_with_that_and_tells_the_rest(
+    serve: Callable[[Routes], HttpServer], tmp_path: Path
+) -> None:
+    server = serve(lambda _: Reply(body=b"x"))
+    heard: list[Result] = []
+    sources = [from_iterable(f"{server.url}/{number}" for number in range(50))]
+    settings = Settings.of(to=tmp_path, manifest="/dev/full", max_concurrency=1)
+    run = Run(settings, sources, [heard.append])
+    with pytest.raises(DestinationError, match="'/dev/full': No space left"), run:
+        list(run)
+    assert len(heard) == run.tally.targets == 50
+    assert run.tally.statuses["stored"] == server.total < 50
+    assert run.stopped is not None
+    assert "No space left" in run.stopped
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
+def test_a_run_whose_segments_are_refused_ends_with_that(
+    code: str,
+    serve: Callable[[Routes], HttpServer],
+    moto_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manifest, "SEGMENT_WAITS_S", (0.0, 0.0, 0.0))
+    bucket = moto_server.make_bucket()
+    server = serve(lambda _: Reply(body=b"x"))
+    sources = [from_iterable(f"{server.url}/{number}" for number in range(5))]
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        status = 403 if code == "AccessDenied" else 503
+        return (status, code) if "/.scraper/manifest-" in asked.path else None
+
+    with Front(moto_server.url, fault) as front:
+        run = Run(Settings.of(to=f"s3://{bucket}/p", s3_endpoint=front.url), sources)
+        results: list[Result] = []
+        with pytest.raises(DestinationError, match=code), run:
+            results.extend(run)
+        assert [result.status for result in results] == ["stored"] * 5
+        segments = [asked for asked in front.asked if "/.scraper/manifest-" in asked.path]
+        assert len(segments) == (1 if code == "AccessDenied" else 4)
+    assert len(moto_server.keys(bucket)) == 5
