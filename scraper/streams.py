@@ -71,9 +71,7 @@ class ResultStream:
             self._fd = os.dup(sys.stdout.fileno())
         elif path is not None:
             try:
-                self._fd = os.open(
-                    path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666
-                )
+                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             except OSError as error:
                 raise UsageError(f"--results: can't write {path!r}: {error.strerror}") from None
 
