@@ -18,6 +18,7 @@ worker that waits for a host or a retry would hold its slot.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -61,9 +62,11 @@ def run(
     `max_size=1_000_000`). At most `max_concurrency` transfers are in flight.
     Leaving the iteration early stops the run.
 
-    Raises UsageError at once for a bad option; while iterating DestinationError
-    when the sink can't be used, and whatever `urls` raises.
+    Raises UsageError at once for a bad option, or a string instead of `urls`; while
+    iterating DestinationError when the sink can't be used, and whatever `urls` raises.
     """
+    if isinstance(urls, str | bytes):  # an iterable, of characters
+        raise UsageError("urls is one string: give a list of URLs, [url]")
     settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
     return _results(Run(settings, [lists.from_iterable(urls)]))
 
@@ -114,10 +117,14 @@ class Run:
 
     def __enter__(self) -> Self:
         """Check the destination, open the manifest, begin to read."""
-        self._sink.check()
-        self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
-        self.places = replace(self.places, manifest=self._manifest.place)
-        self._engine = make_engine(self.settings)
+        with ExitStack() as undone:
+            undone.callback(self._sink.close)
+            self._sink.check()
+            self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
+            undone.callback(self._manifest.close)
+            self.places = replace(self.places, manifest=self._manifest.place)
+            self._engine = make_engine(self.settings)
+            undone.pop_all()
         self._seen = Seen()
         self._intake.start()
         return self
@@ -364,10 +371,23 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def make_plan(settings: Settings) -> Plan:
-    """What all transfers share; raises UsageError when --netrc can't be read."""
+    """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
+    _check_certificates(http)
     agent = http.user_agent or f"scraper/{scraper.__version__}"
     return Plan(settings.limits, http, agent, _netrc(http))
+
+
+def _check_certificates(http: Http) -> None:
+    if http.cacert is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=http.cacert)
+    except OSError as error:  # ssl.SSLError is one
+        wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(f"--cacert {http.cacert!r}: {wrong}") from None
 
 
 def _netrc(http: Http) -> Mapping[str, str]:

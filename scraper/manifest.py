@@ -11,6 +11,7 @@ A record is written after the sink's commit, never before.
 
 import os
 import secrets
+import stat
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -163,7 +164,7 @@ class FileManifest:
             return
         try:
             self._file.flush()
-            if self._file.seekable():
+            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):  # a device or a pipe can't
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
@@ -217,13 +218,17 @@ class SinkManifest:
         self._pending.append(self._writer.submit(_put, self._sink, key, data))
 
 
+def path_for(path: str | None, destination: str) -> Path | None:
+    """The file of the manifest given as `path`, else the destination's own; None: no file."""
+    if path is not None:
+        return Path(path)
+    return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
+
+
 def open_manifest(path: str | None, destination: str, sink: Sink) -> Manifest:
     """The manifest at `path`, or where the destination keeps it. Raises DestinationError."""
-    if path is not None:
-        return FileManifest(Path(path))
-    if scheme_of(destination) == "file":
-        return FileManifest(path_of(destination) / DEFAULT_PATH)
-    return SinkManifest(sink, destination)
+    file = path_for(path, destination)
+    return SinkManifest(sink, destination) if file is None else FileManifest(file)
 
 
 def _put(sink: Sink, key: str, data: bytes) -> None:
@@ -244,4 +249,5 @@ def _put(sink: Sink, key: str, data: bytes) -> None:
 
 
 def _cannot(place: str, error: OSError) -> str:
-    return f"can't write the manifest {place!r}: {error.strerror or error}"
+    reason = "its directory is a file" if isinstance(error, FileExistsError) else error.strerror
+    return f"can't write the manifest {place!r}: {reason or error}"

@@ -90,6 +90,7 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
             failure = completion.outcome.failure
             verdict = policy.decide(failure, attempt, time.monotonic())
             if not isinstance(verdict, Again):
+                sink.file.close()
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {failure.message}")
             time.sleep(verdict.delay_s)
             attempt = replace(attempt, number=attempt.number + 1)

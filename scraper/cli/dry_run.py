@@ -1,11 +1,11 @@
 """`--dry-run`: what would be fetched, and under which key.
 
-Owns: its output, `URL<TAB>key` on stdout and reports on stderr. Refuses to
+Owns: its output, `URL<TAB>key` on stdout and reports in the log. Refuses to
 know: the network; a list at a URL can't be previewed.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
@@ -13,24 +13,25 @@ from scraper import lists
 from scraper.errors import UsageError
 from scraper.keys import make_rule
 from scraper.log import Log, printable
+from scraper.loop import make_plan
 from scraper.records import Result
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
-from scraper.streams import Lines
 from scraper.summary import Tally
 from scraper.urls import redact
 
 _BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
 
 
-def dry_run(settings: Settings, names: Sequence[str]) -> int:
+def dry_run(settings: Settings, names: Sequence[str], open_log: Callable[[], Log]) -> int:
     """Print every target with its key; the status is 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
-    find_sink(expand_date(settings.to, now), SinkOptions())  # a wrong one is said now
+    find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))  # a wrong one is said now
+    make_plan(settings)
     sources = lists.open_sources(names, _refuse)
     rule = make_rule(settings.key, now)
-    log, seen, tally = Log(Lines.to_stderr), Seen(), Tally()
+    log, seen, tally = open_log(), Seen(), Tally()
     batch: list[str] = []
     targets = 0
     try:
@@ -52,7 +53,14 @@ def dry_run(settings: Settings, names: Sequence[str]) -> int:
     problems = (
         f"{tally.failures:,} bad lines or collisions, {tally.statuses['duplicate']:,} repeats"
     )
-    Lines.to_stderr(f"{targets:,} targets, {problems}; nothing was fetched")
+    log.say(
+        "warning" if tally.failures else "info",
+        "summary",
+        f"{targets:,} targets, {problems}; nothing was fetched",
+        targets=targets,
+        failures=tally.failures,
+        repeats=tally.statuses["duplicate"],
+    )
     return int(tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets))
 
 
