@@ -14,7 +14,6 @@ from typing import Any
 import click
 from click_default_group import DefaultGroup
 
-import scraper
 from scraper.cli.demo import demo
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.errors import DestinationError, ScraperError, UsageError
@@ -39,7 +38,6 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
     options_metavar="",
     subcommand_metavar="[fetch] [OPTIONS] [FILE]...",
 )
-@click.version_option(scraper.__version__, message="%(prog)s %(version)s")
 def group() -> None:
     """Fetch every URL of a list into a directory or S3."""
 
