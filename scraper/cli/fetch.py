@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scraper.cli.options import SectionedCommand, fetch_options
+from scraper.cli.options import PATH, SectionedCommand, fetch_options
 from scraper.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "pr
 
 
 @click.command(cls=SectionedCommand, options_metavar="[OPTIONS]")
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, type=PATH, metavar="[FILE]...")
 @fetch_options
 def fetch(files: tuple[str, ...], **options: Any) -> int:
     """Fetch every URL listed in FILE into a directory or S3, one object per URL.

@@ -140,15 +140,15 @@ _S3 = "S3 (credentials, region and endpoint as for the aws command)"
 _TOLD = "What is told"
 _OTHER = "Other"
 
-_PATH = click.Path(readable=False)  # for the shell's completion; who opens it says what is wrong
+PATH = click.Path(readable=False)  # for the shell's completion; who opens it says what is wrong
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _option(_WHERE, "-o", "--to", type=_PATH, metavar="DEST", default="./out",
+    _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
             help="Directory or s3://bucket/prefix; {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
             help="How objects are named: url, hash, or a template of {host} {path} {ext} {hash} "
                  "{line} {date}."),
-    _option(_WHERE, "--manifest", type=_PATH, metavar="PATH",
+    _option(_WHERE, "--manifest", type=PATH, metavar="PATH",
             default=".scraper/manifest.jsonl in DEST",
             help="Where the record of every target is kept."),
     _option(_WHERE, "--dry-run", is_flag=True,
@@ -185,7 +185,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Who to say we are."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
             help="HTTP proxy for all requests."),
-    _option(_HTTP, "--cacert", type=_PATH, metavar="FILE",
+    _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
             help="Trust these certificates (PEM), no others."),
     _option(_HTTP, "--insecure", is_flag=True, help="Trust any certificate."),
     _option(_HTTP, "--netrc", is_flag=True, help="Take passwords from ~/.netrc, by host."),
@@ -198,17 +198,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_S3, "--s3-sse", metavar="SSE", help="AES256, aws:kms or aws:kms:KEY-ID."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3"]), default="auto",
             help="What talks to S3."),
-    _option(_TOLD, "--results", type=_PATH, metavar="-|FILE",
+    _option(_TOLD, "--results", type=PATH, metavar="-|FILE",
             help="Records as JSON Lines, live; -: stdout."),
     _option(_TOLD, "--log-format", type=click.Choice(["text", "json"]), default="text",
             help="The log of every URL, on stderr."),
-    _option(_TOLD, "--log-file", type=_PATH, metavar="FILE",
+    _option(_TOLD, "--log-file", type=PATH, metavar="FILE",
             help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries and pauses too."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True, default=None,
             help="Live display on stderr.  [default: when it is a terminal]"),
-    _option(_OTHER, "--config", type=_PATH, metavar="FILE", is_eager=True, expose_value=False,
+    _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
     click.version_option(scraper.__version__, message="%(prog)s %(version)s"),
 )  # fmt: skip
