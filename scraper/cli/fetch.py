@@ -54,7 +54,7 @@ def fetch(files: tuple[str, ...], **options: Any) -> int:
         from scraper.cli.dry_run import dry_run
 
         _keep_apart(names, {"--log-file": ours["log_file"]})
-        return dry_run(settings, names, lambda: _streams(ours)[1])
+        return dry_run(settings, names, lambda: _streams(ours))
     return _Fetch(settings, names, ours).run()
 
 
