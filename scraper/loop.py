@@ -15,9 +15,10 @@ HTTP, S3, Click, signals. Rejected: workers that pull targets from a queue; a
 worker that waits for a host or a retry would hold its slot.
 """
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -52,15 +53,19 @@ Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
 def run(
-    urls: Iterable[str | bytes], *, to: str = "./out", max_concurrency: int = 16, **options: Any
-) -> Iterator[Result]:
+    urls: Iterable[str | bytes],
+    *,
+    to: str | os.PathLike[str] = "./out",
+    max_concurrency: int = 16,
+    **options: Any,
+) -> Generator[Result, None, None]:
     """Fetch every target of `urls` into `to`, yielding each Result when it is final.
 
     `urls` are lines of the list's grammar, taken lazily, on a thread of their
     own; `to` is a directory, `s3://bucket/prefix` or any scheme a sink serves;
     `options` are the command line's, with underscores (`per_host=8`,
-    `max_size=1_000_000`). At most `max_concurrency` transfers are in flight.
-    Leaving the iteration early stops the run.
+    `max_size=1_000_000`, `headers={"X": "y"}`). At most `max_concurrency`
+    transfers are in flight. Leaving the iteration early stops the run.
 
     Raises UsageError at once for a bad option, or a string instead of `urls`; while
     iterating DestinationError when the sink can't be used, and whatever `urls` raises.
@@ -71,7 +76,7 @@ def run(
     return _results(Run(settings, [lists.from_iterable(urls)]))
 
 
-def _results(run_: "Run") -> Iterator[Result]:
+def _results(run_: "Run") -> Generator[Result, None, None]:
     with run_:
         yield from run_
 
@@ -395,7 +400,6 @@ def _netrc(http: Http) -> Mapping[str, str]:
     if not http.netrc:
         return {}
     import netrc
-    import os
 
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
