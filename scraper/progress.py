@@ -5,6 +5,7 @@ rich is imported here and nowhere else. Rejected: redrawing after each result;
 ten times a second is what eyes can follow.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -14,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from scraper.errors import ListError
 from scraper.lists import Source
 from scraper.summary import human_size
 
@@ -88,9 +90,13 @@ class Display:
 
     def _count(self, sources: Sequence[Source]) -> None:
         """How many lines there are that may be targets, for the time left."""
-        self._total = sum(
-            1 for source in sources for line in source.open() if line.strip() and line[:1] != b"#"
-        )
+        with contextlib.suppress(ListError):  # it is gone meanwhile: the run's own reader says so
+            self._total = sum(
+                1
+                for source in sources
+                for line in source.open()
+                if line.strip() and line[:1] != b"#"
+            )
 
 
 class _Progress(Progress):

@@ -174,7 +174,7 @@ class _Fetch:
     def _display(self) -> "Display | None":
         wanted = self._ours["progress"]
         if wanted is None:
-            wanted = not self._ours["quiet"] and self._ours["log_format"] == "text"
+            wanted = not self._ours["quiet"] and self._ours["log_format"] != "json"
         if not wanted or not sys.stderr.isatty():
             return None
         from scraper.progress import Display

@@ -126,9 +126,10 @@ def _long_name(param: click.Parameter) -> str:
 def _option(
     section: str, *names: str, default: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
+    """An option whose value is None if it is not given; `default` is what the help says of that."""
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
-    return click.option(*names, cls=SectionOption, section=section, **kwargs)
+    return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
 
 
 _WHERE = "Where to"
@@ -206,8 +207,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries and pauses too."),
-    _option(_TOLD, "--progress/--no-progress", is_flag=True, default=None,
-            help="Live display on stderr.  [default: when it is a terminal]"),
+    _option(_TOLD, "--progress/--no-progress", is_flag=True,
+            default="when it is a terminal", help="Live display on stderr."),
     _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
     click.version_option(scraper.__version__, message="%(prog)s %(version)s"),
