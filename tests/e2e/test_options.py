@@ -6,6 +6,7 @@ What is told (--results, --log-format, -q, -v, --progress) is in test_account.py
 import base64
 import gzip
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,33 +137,30 @@ def test_manifest_is_kept_where_it_is_said_and_grows(cli: Command, serve: Serve)
 # ---------------------------------------------------------------- how much at once
 
 
-def test_max_concurrency_is_reached_and_not_exceeded(cli: Command, serve: Serve) -> None:
-    full = threading.Event()
-
-    def answer(request: Request) -> Reply:
-        if server.in_flight >= 3:
-            full.set()
-        return Reply(body=b"x", delay=full)
-
-    server = serve(answer)
-    ran = cli("-c", 3, stdin=lines(*(f"{server.url}/{n}.txt" for n in range(30))))
-    assert (ran.status, len(cli.files())) == (0, 30)
-    assert server.max_in_flight == 3
-
-
-def test_per_host_is_reached_and_not_exceeded_by_any_host(cli: Command, farm: Farm) -> None:
-    full = threading.Event()
-
-    def answer(request: Request) -> Reply:
-        if hosts.in_flight >= 8:
-            full.set()
-        return Reply(body=b"x", delay=full)
-
-    hosts = farm(answer)
+@pytest.mark.parametrize(
+    ("options", "together", "to_one"),
+    [(["-c", 3], 3, 3), (["-c", 32, "--per-host", 2], 8, 2), (["-c", 6, "--per-host", 4], 6, 4)],
+)
+def test_max_concurrency_and_per_host_are_reached_and_not_exceeded(
+    options: list[object], together: int, to_one: int, cli: Command, farm: Farm
+) -> None:
+    let_go = threading.Event()
+    hosts = farm(lambda request: Reply(body=b"x", delay=let_go))
     urls = [f"{url}/{n}.txt" for n in range(8) for url in hosts.urls]
-    ran = cli("-c", 16, "--per-host", 2, stdin=lines(*urls))
-    assert (ran.status, len(cli.files())) == (0, 32)
-    assert set(hosts.max_in_flight_by_address.values()) == {2}
+    with cli.start(*options, "--results", "-", "-", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines(*urls).encode())
+        process.stdin.flush()
+        hosts.wait_until(lambda: hosts.in_flight >= together)
+        process.stdin.write(b"nonsense\n")  # once it is told, every slot there is was filled
+        process.stdin.flush()
+        assert b'"bad_url"' in process.stdout.readline()
+        let_go.set()
+        ran = cli.ended(process)
+    assert (ran.status, len(ran.records), len(cli.files())) == (1, 32, 32)
+    assert hosts.max_in_flight == together
+    assert max(hosts.max_in_flight_by_address.values()) <= to_one
 
 
 def test_delay_lies_between_the_starts_to_one_host(cli: Command, farm: Farm) -> None:
