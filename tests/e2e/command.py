@@ -69,6 +69,11 @@ def folder(url: str) -> str:
     return netloc.replace(":", f"_{scheme}_")
 
 
+def lines(*urls: str) -> str:
+    """A list, as it comes through a pipe."""
+    return "".join(f"{url}\n" for url in urls)
+
+
 def parsed(text: str | bytes) -> list[dict[str, Any]]:
     """JSON Lines; every line is one, the last one ended too."""
     if isinstance(text, bytes):
@@ -131,10 +136,10 @@ class Command:
         out, err = process.communicate(stdin, timeout=WAIT_S)
         return Ran(process.returncode, _text(out or b""), _text(err or b""))
 
-    def write(self, name: str, *lines: str) -> Path:
-        """A file of these lines, in the directory."""
+    def write(self, name: str, *content: str) -> Path:
+        """A file of these lines in the directory."""
         path = self.directory / name
-        path.write_text("".join(f"{line}\n" for line in lines))
+        path.write_text("".join(f"{line}\n" for line in content))
         return path
 
     def records(self, to: str | Path = "out") -> list[dict[str, Any]]:

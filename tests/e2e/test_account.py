@@ -19,16 +19,12 @@ import pytest
 
 import scraper
 from scraper.errors import Kind
-from tests.e2e.command import WAIT_S, Command, Ran, folder, parsed
+from tests.e2e.command import WAIT_S, Command, Ran, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, closed_port
 
 Serve = Callable[[Routes], HttpServer]
 Misbehave = Callable[[Script | bytes], RawServer]
-
-
-def lines(*urls: str) -> str:
-    return "".join(f"{url}\n" for url in urls)
 
 
 def of_line(records: list[dict[str, Any]], line: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pytest
 from scraper.cli.fetch import fetch
 from scraper.settings import Limits
 from tests.conftest import Secure
-from tests.e2e.command import MANIFEST, Command, folder, parsed
+from tests.e2e.command import MANIFEST, Command, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import (
     HttpFarm,
@@ -39,10 +39,6 @@ Farm = Callable[[Routes], HttpFarm]
 Misbehave = Callable[[Script | bytes], RawServer]
 DEFAULTS = Limits()
 DRIPPING = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
-
-
-def lines(*urls: str) -> str:
-    return "".join(f"{url}\n" for url in urls)
 
 
 def only(records: list[dict[str, Any]]) -> dict[str, Any]:
