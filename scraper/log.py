@@ -6,6 +6,7 @@ given a function that prints a line). Rejected: the stdlib's logging; one thread
 writes, and its levels and handlers would be configured for nobody.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -35,7 +36,11 @@ class Event:
     def as_json(self) -> str:
         """One JSON object, without line feed."""
         head = {"time": rfc3339(time.time()), "level": self.level, "event": self.name}
-        return orjson.dumps({**head, **self.record}).decode()
+        try:
+            return orjson.dumps({**head, **self.record}).decode()
+        except TypeError:  # a path that is not UTF-8
+            text = json.dumps({**head, **self.record}, ensure_ascii=False)
+            return text.encode("utf-8", "replace").decode()
 
 
 class Log:

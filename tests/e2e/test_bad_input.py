@@ -1,6 +1,8 @@
 """Bad input: one clear line and exit 2 before anything is written; a bad line costs that line."""
 
 import gzip
+import json
+import os
 import secrets
 from collections.abc import Callable
 
@@ -98,6 +100,7 @@ _URL = b"http://127.0.0.1:1/a.txt\n"
         ("no-column.csv", b"address,name\n" + _URL, "has no column named 'url'"),
         ("no-column.tsv", _URL, "has no column named 'url'"),
     ],
+    ids=["torn", "no gzip", "csv", "tsv"],
 )
 def test_a_list_that_makes_no_sense_is_named(
     name: str, content: bytes, said: str, cli: Command
@@ -198,6 +201,21 @@ def test_no_line_and_no_server_drives_the_terminal(cli: Command) -> None:
     assert ran.status == 1
     assert not {"\x1b", "\x07", "\u202e"} & {*ran.err}
     assert "\\x1b[2J\\x07\\u202e" in ran.err
+
+
+def test_names_of_files_need_not_be_utf_8(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"a"})
+    odd = os.fsdecode(b"odd-\xff")
+    cli.write(odd, f"{server.url}/a.txt")
+    ran = cli(odd, "--to", f"to-{odd}", "--log-format", "json", "--results", "-")
+    assert (ran.status, len(ran.errors)) == (0, 3)
+    (record,) = ran.records
+    assert (record["status"], record["source"]) == ("stored", "odd-\\xff")
+    assert list(cli.files(f"to-{odd}").values()) == [b"a"]
+    assert json.loads(ran.errors[-1])["destination"] == "to-odd-?"
+    ran = cli(f"missing-{odd}")
+    assert (ran.status, len(ran.errors)) == (2, 1)
+    assert "can't open the list" in ran.err
 
 
 # ---------------------------------------------------------------- destinations
