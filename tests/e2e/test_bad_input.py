@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 
@@ -137,7 +138,7 @@ def test_a_list_that_breaks_off_ends_the_run_after_what_was_read_of_it(
     ran = cli("list.gz")
     assert (ran.status, ran.out) == (2, "")
     assert any("scraper: the list 'list.gz' broke off: " in line for line in ran.errors)
-    assert any(line.startswith("1 targets: 1 stored") for line in ran.errors)
+    assert re.search(r"^1 targets?: 1 stored", ran.err, re.MULTILINE)
     assert [record["status"] for record in cli.records()] == ["stored"]
 
 
@@ -200,7 +201,7 @@ def test_no_line_and_no_server_drives_the_terminal(cli: Command) -> None:
     ran = cli("--retries", 0, stdin="http://\x1b[2J\x07\u202e.example/\n")
     assert ran.status == 1
     assert not {"\x1b", "\x07", "\u202e"} & {*ran.err}
-    assert "\\x1b[2J\\x07\\u202e" in ran.err
+    assert re.search(r"\\(x|u00)1b\[2J\\(x|u00)07\\u202e", ran.err)  # shown, not sent
 
 
 def test_names_of_files_need_not_be_utf_8(cli: Command, serve: Serve) -> None:
