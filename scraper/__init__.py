@@ -67,3 +67,7 @@ def __getattr__(name: str) -> Any:
         if name in __all__ and hasattr(found := import_module(module), name):
             return getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

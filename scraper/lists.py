@@ -89,19 +89,20 @@ def _file(path: str) -> Source:
             raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
         return _lines(file, path)
 
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")  # as JSON can hold it
     dialect = _dialect(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             # A pipe (`<(command)`): what is read of it now would be lost to the run.
             if not os.access(path, os.R_OK):
                 raise ListError(f"can't open the list {path!r}: Permission denied")
-            return Source(path, opened, None, dialect)
+            return Source(name, opened, None, dialect)
         with open(path, "rb") as file:
             zipped = file.read(2) == _GZIP
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-    return _checked(Source(path, opened, None if zipped else size, dialect))
+    return _checked(Source(name, opened, None if zipped else size, dialect))
 
 
 def _stdin() -> Source:

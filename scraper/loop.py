@@ -15,9 +15,11 @@ HTTP, S3, Click, signals. Rejected: workers that pull targets from a queue; a
 worker that waits for a host or a retry would hold its slot.
 """
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -51,24 +53,30 @@ Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
 def run(
-    urls: Iterable[str | bytes], *, to: str = "./out", max_concurrency: int = 16, **options: Any
-) -> Iterator[Result]:
+    urls: Iterable[str | bytes],
+    *,
+    to: str | os.PathLike[str] = "./out",
+    max_concurrency: int = 16,
+    **options: Any,
+) -> Generator[Result, None, None]:
     """Fetch every target of `urls` into `to`, yielding each Result when it is final.
 
     `urls` are lines of the list's grammar, taken lazily, on a thread of their
     own; `to` is a directory, `s3://bucket/prefix` or any scheme a sink serves;
     `options` are the command line's, with underscores (`per_host=8`,
-    `max_size=1_000_000`). At most `max_concurrency` transfers are in flight.
-    Leaving the iteration early stops the run.
+    `max_size=1_000_000`, `headers={"X": "y"}`). At most `max_concurrency`
+    transfers are in flight. Leaving the iteration early stops the run.
 
-    Raises UsageError at once for a bad option; while iterating DestinationError
-    when the sink can't be used, and whatever `urls` raises.
+    Raises UsageError at once for a bad option, or a string instead of `urls`; while
+    iterating DestinationError when the sink can't be used, and whatever `urls` raises.
     """
+    if isinstance(urls, str | bytes):  # an iterable, of characters
+        raise UsageError("urls is one string: give a list of URLs, [url]")
     settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
     return _results(Run(settings, [lists.from_iterable(urls)]))
 
 
-def _results(run_: "Run") -> Iterator[Result]:
+def _results(run_: "Run") -> Generator[Result, None, None]:
     with run_:
         yield from run_
 
@@ -114,10 +122,14 @@ class Run:
 
     def __enter__(self) -> Self:
         """Check the destination, open the manifest, begin to read."""
-        self._sink.check()
-        self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
-        self.places = replace(self.places, manifest=self._manifest.place)
-        self._engine = make_engine(self.settings)
+        with ExitStack() as undone:
+            undone.callback(self._sink.close)
+            self._sink.check()
+            self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
+            undone.callback(self._manifest.close)
+            self.places = replace(self.places, manifest=self._manifest.place)
+            self._engine = make_engine(self.settings)
+            undone.pop_all()
         self._seen = Seen()
         self._intake.start()
         return self
@@ -364,10 +376,23 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def make_plan(settings: Settings) -> Plan:
-    """What all transfers share; raises UsageError when --netrc can't be read."""
+    """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
+    _check_certificates(http)
     agent = http.user_agent or f"scraper/{scraper.__version__}"
     return Plan(settings.limits, http, agent, _netrc(http))
+
+
+def _check_certificates(http: Http) -> None:
+    if http.cacert is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=http.cacert)
+    except OSError as error:  # ssl.SSLError is one
+        wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(f"--cacert {http.cacert!r}: {wrong}") from None
 
 
 def _netrc(http: Http) -> Mapping[str, str]:
@@ -375,7 +400,6 @@ def _netrc(http: Http) -> Mapping[str, str]:
     if not http.netrc:
         return {}
     import netrc
-    import os
 
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:

@@ -226,13 +226,17 @@ class SinkManifest:
         self._pending.append(self._writer.submit(_put, self._sink, key, data))
 
 
+def path_for(path: str | None, destination: str) -> Path | None:
+    """The file of the manifest given as `path`, else the destination's own; None: no file."""
+    if path is not None:
+        return Path(path)
+    return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
+
+
 def open_manifest(path: str | None, destination: str, sink: Sink) -> Manifest:
     """The manifest at `path`, or where the destination keeps it. Raises DestinationError."""
-    if path is not None:
-        return FileManifest(Path(path))
-    if scheme_of(destination) == "file":
-        return FileManifest(path_of(destination) / DEFAULT_PATH)
-    return SinkManifest(sink, destination)
+    file = path_for(path, destination)
+    return SinkManifest(sink, destination) if file is None else FileManifest(file)
 
 
 def _put(sink: Sink, key: str, data: bytes) -> None:
@@ -269,4 +273,5 @@ def _is_torn(path: Path) -> bool:
 
 
 def _cannot(place: str, error: OSError) -> str:
-    return f"can't write the manifest {place!r}: {error.strerror or error}"
+    reason = "its directory is a file" if isinstance(error, FileExistsError) else error.strerror
+    return f"can't write the manifest {place!r}: {reason or error}"

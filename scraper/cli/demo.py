@@ -6,7 +6,6 @@ what is served (`scraper.demo`).
 
 import os
 import signal
-import subprocess
 import sys
 from contextlib import ExitStack
 from types import FrameType
@@ -44,6 +43,8 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
+    import subprocess
+
     try:
         ended = subprocess.run(command, env={**os.environ, **environment}, check=False)  # noqa: S603
     except OSError as error:

@@ -1,19 +1,21 @@
 """`--dry-run`: what would be fetched, and under which key.
 
-Owns: its output, `URL<TAB>key` on stdout and reports on stderr. Refuses to
+Owns: its output, `URL<TAB>key` on stdout and reports in the log. Refuses to
 know: the network; a list at a URL can't be previewed.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
 
 from scraper import lists
 from scraper.errors import UsageError
-from scraper.keys import make_rule
+from scraper.keys import KeyRule, make_rule
 from scraper.log import Log
-from scraper.records import Result
+from scraper.loop import make_plan
+from scraper.records import Result, Target
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
@@ -24,36 +26,64 @@ from scraper.urls import printable, redact
 _BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
 
 
-def dry_run(settings: Settings, names: Sequence[str]) -> int:
+def dry_run(
+    settings: Settings, names: Sequence[str], open_streams: Callable[[], tuple[Lines, Log]]
+) -> int:
     """Print every target with its key; the status is 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
-    find_sink(expand_date(settings.to, now), SinkOptions())  # a wrong one is said now
-    sources = lists.open_sources(names, _refuse)
+    find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))  # a wrong one is said now
+    make_plan(settings)
     rule = make_rule(settings.key, now)
-    log, seen, tally = Log(Lines.to_stderr), Seen(), Tally()
-    batch: list[str] = []
-    targets = 0
-    try:
-        for source in sources:
-            at_once = _BATCH if source.size is not None else 1
-            for item in lists.read(source, rule):
-                early = item if isinstance(item, Result) else seen.judge(item)
-                targets += 1
-                if early is not None:
-                    tally(early)
-                    log(early)
-                elif not isinstance(item, Result):
-                    batch.append(f"{printable(redact(item.listed))}\t{item.key}\n")
-                if len(batch) >= at_once:
-                    _print(batch)
-        _print(batch)
-    except BrokenPipeError:
-        return 0
-    problems = (
-        f"{tally.failures:,} bad lines or collisions, {tally.statuses['duplicate']:,} repeats"
-    )
-    Lines.to_stderr(f"{targets:,} targets, {problems}; nothing was fetched")
+    sources = lists.open_sources(names, _refuse)
+    lines, log = open_streams()
+    with closing(lines), closing(Seen()) as seen:
+        tally, printed = Tally(), 0
+
+        def tell(early: Result) -> None:
+            tally(early)
+            log(early)
+
+        try:
+            for source in sources:
+                printed += _preview(source, rule, seen, tell)
+        except BrokenPipeError:
+            return 0
+        targets = printed + tally.targets
+        _summarise(targets, tally, log)
     return int(tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets))
+
+
+def _preview(
+    source: lists.Source, rule: KeyRule, seen: Seen, tell: Callable[[Result], None]
+) -> int:
+    """Print the targets of one list, and tell of those that would not be fetched."""
+    at_once = _BATCH if source.size is not None else 1
+    batch: list[str] = []
+    printed = 0
+    for item in lists.read(source, rule):
+        early = item if isinstance(item, Result) else seen.judge(item)
+        if early is not None:
+            tell(early)
+        elif isinstance(item, Target):
+            printed += 1
+            batch.append(f"{printable(redact(item.listed))}\t{item.key}\n")
+            if len(batch) >= at_once:
+                _print(batch)
+    _print(batch)
+    return printed
+
+
+def _summarise(targets: int, tally: Tally, log: Log) -> None:
+    failures, repeats = tally.failures, tally.statuses["duplicate"]
+    problems = f"{failures:,} bad lines or collisions, {repeats:,} repeats"
+    log.say(
+        "warning" if failures else "info",
+        "summary",
+        f"{targets:,} targets, {problems}; nothing was fetched",
+        targets=targets,
+        failures=failures,
+        repeats=repeats,
+    )
 
 
 def _print(batch: list[str]) -> None:

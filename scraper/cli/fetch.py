@@ -7,20 +7,24 @@ how a run goes. Everything heavy is imported when the command really runs.
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scraper.cli.options import SectionedCommand, fetch_options
+from scraper.cli.options import PATH, SectionedCommand, fetch_options
 from scraper.errors import DestinationError, UsageError
 
 if TYPE_CHECKING:
     from scraper.lists import Source
-    from scraper.loop import Receiver, Run
+    from scraper.log import Log
+    from scraper.progress import Display
+    from scraper.records import Result
     from scraper.settings import Settings
+    from scraper.streams import Lines
+    from scraper.summary import Places
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
@@ -28,7 +32,7 @@ _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "pr
 
 
 @click.command(cls=SectionedCommand, options_metavar="[OPTIONS]")
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, type=PATH, metavar="[FILE]...")
 @fetch_options
 def fetch(files: tuple[str, ...], **options: Any) -> int:
     """Fetch every URL listed in FILE into a directory or S3, one object per URL.
@@ -46,12 +50,11 @@ def fetch(files: tuple[str, ...], **options: Any) -> int:
         raise UsageError("--quiet and --verbose contradict each other")
     if ours["dry_run"] and ours["results"]:
         raise UsageError("--dry-run has no results: leave --results out")
-    if settings.http.cacert and not os.path.isfile(settings.http.cacert):
-        raise UsageError(f"--cacert: no file {settings.http.cacert!r}")
     if ours["dry_run"]:
         from scraper.cli.dry_run import dry_run
 
-        return dry_run(settings, names)
+        _keep_apart(names, {"--log-file": ours["log_file"]})
+        return dry_run(settings, names, lambda: _streams(ours))
     return _Fetch(settings, names, ours).run()
 
 
@@ -65,57 +68,89 @@ def _names(files: Sequence[str]) -> list[str]:
     return ["-"]
 
 
+def _keep_apart(names: Sequence[str], written: Mapping[str, str | None]) -> None:
+    """Refuse to write over a list, or two things into one file. Devices and pipes may be shared."""
+    taken = {os.path.realpath(name): "the list" for name in names}
+    for option, path in written.items():
+        if path in {None, "-"}:
+            continue
+        assert path is not None
+        real = os.path.realpath(path)
+        if real in taken and (os.path.isfile(real) or not os.path.exists(real)):
+            raise UsageError(f"{option} {path!r} is {taken[real]} too")
+        taken[real] = option
+
+
+def _streams(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
+    """Where the log goes, and the log. Raises UsageError."""
+    from scraper.log import Log
+    from scraper.streams import Lines
+
+    lines = Lines(ours["log_file"])
+    as_json = ours["log_format"] == "json"
+    return lines, Log(lines.write, as_json=as_json, quiet=ours["quiet"], verbose=ours["verbose"])
+
+
 class _Fetch:
     """One run of the command: its streams, its signals, its status."""
 
     def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
-        from scraper.log import Log
-        from scraper.streams import Lines, ResultStream
+        from scraper.loop import Run
+        from scraper.manifest import path_for
+        from scraper.streams import ResultStream
 
         self._ours = ours
+        self._settings = settings
         self._signal: int | None = None
         self._closed = False  # by the reader of the results
         self._unusable = False  # the file of the results
-        self._run: Run | None = None
         self._sources = _open(names, settings)
-        self._lines = Lines(ours["log_file"])
-        self._log = Log(
-            self._lines.write,
-            as_json=ours["log_format"] == "json",
-            quiet=ours["quiet"],
-            verbose=ours["verbose"],
-        )
+        run = self._run = Run(settings, self._sources, [self._tell], self._note)
+        # From here on options are known to be right: files may be written.
+        manifest = path_for(settings.manifest, run.destination)
+        written = {"--manifest": manifest and str(manifest), "--results": ours["results"]}
+        _keep_apart(names, {**written, "--log-file": ours["log_file"]})
+        self._lines, self._log = _streams(ours)
         self._results = ResultStream(ours["results"], self._results_lost)
-        self._settings = settings
 
     def run(self) -> int:
         """Fetch, and return the exit status."""
-        from scraper.loop import Run
-
-        receivers: list[Receiver] = [self._log, self._results]
-        run = self._run = Run(self._settings, self._sources, receivers, self._log.note)
-        status = 0
+        run, status = self._run, 0
         try:
             with ExitStack() as stack:
                 stack.callback(self._restore, self._catch_signals())
                 stack.enter_context(run)
-                run.places = self._places(run)
+                run.places = self._places()
                 self._log.say("info", "start", run.describe(), version=run.version)
-                display = self._display(run)
+                display = self._display()
                 if display is not None:
                     stack.enter_context(display)
                 for _ in run:
                     pass
         except (DestinationError, UsageError) as error:
             status = EXIT_DESTINATION if isinstance(error, DestinationError) else EXIT_USAGE
-            self._lines.to_stderr(f"scraper: {error}")
+            self._say_error(f"scraper: {error}")
         if not self._closed and run.begun:
             self._log.summary(run.summary())
         self._results.close()
         self._lines.close()
-        return self._ended(run, status)
+        return self._ended(status)
 
-    def _ended(self, run: "Run", status: int) -> int:
+    def _tell(self, result: "Result") -> None:
+        self._log(result)
+        self._results(result)
+
+    def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
+        self._log.note(level, name, record)
+
+    def _say_error(self, text: str) -> None:
+        """What ended the run: in the log, and in any case where a person or cron sees it."""
+        self._log.say("error", "error", text)
+        if self._ours["log_file"] is not None:
+            self._lines.to_stderr(text)
+
+    def _ended(self, status: int) -> int:
+        run = self._run
         if self._signal is not None:
             status = 128 + self._signal
         elif self._unusable:
@@ -123,19 +158,20 @@ class _Fetch:
         elif not status and run.tally.over(self._settings.max_failures):
             status = 1
         if run.abandoned:  # a worker may sit in a look-up or an upload: nobody waits for it
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
             os._exit(status)
         return status
 
-    def _places(self, run: "Run") -> Any:
+    def _places(self) -> "Places":
         from dataclasses import replace
 
         results = self._ours["results"]
         shown = "stdout" if results == "-" else results
-        return replace(run.places, results=shown, log=self._ours["log_file"])
+        return replace(self._run.places, results=shown, log=self._ours["log_file"])
 
-    def _display(self, run: "Run") -> Any:
+    def _display(self) -> "Display | None":
         wanted = self._ours["progress"]
         if wanted is None:
             wanted = not self._ours["quiet"] and self._ours["log_format"] != "json"
@@ -143,19 +179,18 @@ class _Fetch:
             return None
         from scraper.progress import Display
 
-        display = Display(run, self._sources)
+        display = Display(self._run, self._sources)
         self._lines.divert(display.print)
         return display
 
     def _results_lost(self, error: OSError) -> None:
         """Nobody reads the results any more (`| head`): end quietly. A full disk is said."""
-        assert self._run is not None
         if isinstance(error, BrokenPipeError):
             self._closed = True
             self._log.mute()
             self._run.stop("stdout was closed", grace_s=0.0)
         else:
-            self._lines.to_stderr(f"scraper: --results: {error.strerror}")
+            self._say_error(f"scraper: --results: {error.strerror}")
             self._unusable = True
             self._run.stop(f"--results: {error.strerror}")
 
@@ -170,7 +205,7 @@ class _Fetch:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._signal is not None or self._run is None or not self._run.begun:
+        if self._signal is not None or not self._run.begun:
             os._exit(128 + number)
         self._signal = number
         self._run.stop(name)

@@ -7,18 +7,19 @@ importing Settings for them; `scraper --help` answers before anything is loaded.
 """
 
 import re
-import tomllib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+import scraper
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?", re.IGNORECASE | re.ASCII)
 
 
-class Size(click.ParamType[int]):
+class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 on
     """Bytes: `500k`, `10M`, `2G` (powers of 1000), `64KiB`, `1GiB` (powers of 1024)."""
 
     name = "bytes"
@@ -34,7 +35,7 @@ class Size(click.ParamType[int]):
         return int(size // 10 ** len(part))
 
 
-class Header(click.ParamType[str]):
+class Header(click.ParamType):  # type: ignore[type-arg]
     """`K: V`; several in one variable are on lines of their own."""
 
     name = "header"
@@ -74,6 +75,8 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
     """Make the values of the TOML file at `path` this command's defaults."""
     if path is None:
         return None
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             given = tomllib.load(file)
@@ -81,19 +84,39 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         raise click.UsageError(f"--config: can't read {path!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--config {path!r} is not TOML: {error}") from None
-    known = {_long_name(param): param for param in ctx.command.params if _long_name(param)}
+    known = {_long_name(param): param for param in ctx.command.params}
     defaults: dict[str, Any] = {}
     for name, value in given.items():
         param = known.get(name.replace("_", "-"))
-        if param is None or param.name in {None, "config"}:
+        if not isinstance(param, SectionOption) or param.name in {None, "config"}:
             raise click.UsageError(f"--config {path!r}: there is no option {name!r}")
         assert param.name is not None
-        if isinstance(value, dict) or (isinstance(value, list) and not param.multiple):
-            raise click.UsageError(f"--config {path!r}: {name!r} takes one value")
-        values = [str(one) for one in (value if isinstance(value, list) else [value])]
-        defaults[param.name] = values if param.multiple else values[0]  # texts, as in variables
+        try:
+            defaults[param.name] = _converted(ctx, param, value)
+        except click.BadParameter as error:
+            raise click.UsageError(f"--config {path!r}: {name!r}: {error.message}") from None
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
+
+
+def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
+    """A value of TOML as this option has it; a string is read as a flag's. Raises BadParameter."""
+    values = value if option.multiple and isinstance(value, list) else [value]
+    for one in values:
+        fits = _TOML_TYPES.get(option.type.name, str)
+        if not isinstance(one, str | fits) or (isinstance(one, bool) and fits is not bool):
+            raise click.BadParameter(f"{one!r} is no {option.type.name}")
+    return option.type_cast_value(ctx, values if option.multiple else value)
+
+
+# What TOML may have for a type of Click's other than a string: `max-failures = 3` is a text.
+_TOML_TYPES: dict[str, Any] = {
+    "boolean": bool,
+    "integer": int,
+    "float": int | float,
+    "bytes": int,
+    "text": int,
+}
 
 
 def _long_name(param: click.Parameter) -> str:
@@ -103,9 +126,9 @@ def _long_name(param: click.Parameter) -> str:
 def _option(
     section: str, *names: str, default: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
+    """An option whose value is None if it is not given; `default` is what the help says of that."""
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
-    # None, said: a flag that says nothing is False, which would be as if it was given.
     return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
 
 
@@ -118,13 +141,16 @@ _S3 = "S3 (credentials, region and endpoint as for the aws command)"
 _TOLD = "What is told"
 _OTHER = "Other"
 
+PATH = click.Path(readable=False)  # for the shell's completion; who opens it says what is wrong
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _option(_WHERE, "-o", "--to", metavar="DEST", default="./out",
+    _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
             help="Directory or s3://bucket/prefix; {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
             help="How objects are named: url, hash, or a template of {host} {path} {ext} {hash} "
                  "{line} {date}."),
-    _option(_WHERE, "--manifest", metavar="PATH", default=".scraper/manifest.jsonl in DEST",
+    _option(_WHERE, "--manifest", type=PATH, metavar="PATH",
+            default=".scraper/manifest.jsonl in DEST",
             help="Where the record of every target is kept."),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key, report collisions, fetch nothing."),
@@ -160,7 +186,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Who to say we are."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
             help="HTTP proxy for all requests."),
-    _option(_HTTP, "--cacert", metavar="FILE", help="Trust these certificates (PEM), no others."),
+    _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
+            help="Trust these certificates (PEM), no others."),
     _option(_HTTP, "--insecure", is_flag=True, help="Trust any certificate."),
     _option(_HTTP, "--netrc", is_flag=True, help="Take passwords from ~/.netrc, by host."),
     _option(_HTTP, "--raw", is_flag=True, help="Keep bytes as sent: undo no content coding."),
@@ -172,16 +199,19 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_S3, "--s3-sse", metavar="SSE", help="AES256, aws:kms or aws:kms:KEY-ID."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3"]), default="auto",
             help="What talks to S3."),
-    _option(_TOLD, "--results", metavar="-|FILE", help="Records as JSON Lines, live; -: stdout."),
+    _option(_TOLD, "--results", type=PATH, metavar="-|FILE",
+            help="Records as JSON Lines, live; -: stdout."),
     _option(_TOLD, "--log-format", type=click.Choice(["text", "json"]), default="text",
             help="The log of every URL, on stderr."),
-    _option(_TOLD, "--log-file", metavar="FILE", help="Append the log to FILE, not stderr."),
+    _option(_TOLD, "--log-file", type=PATH, metavar="FILE",
+            help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries too."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True,
-            help="Live display on stderr.  [default: when it is a terminal]"),
-    _option(_OTHER, "--config", metavar="FILE", is_eager=True, expose_value=False,
+            default="when it is a terminal", help="Live display on stderr."),
+    _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
+    click.version_option(scraper.__version__, message="%(prog)s %(version)s"),
 )  # fmt: skip
 
 

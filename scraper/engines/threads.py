@@ -52,7 +52,8 @@ class ThreadsEngine:
         self._verify: bool | str = False if http.insecure else (http.cacert or True)
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
-        self._proxy = http.proxy
+        # requests would take the `me` of `me:password@host` for a scheme.
+        self._proxy = http.proxy and (http.proxy if "://" in http.proxy else f"http://{http.proxy}")
         self._proxies_from_environment = bool(getproxies_environment())
         self._workers = ThreadPoolExecutor(max_concurrency, thread_name_prefix="transfer")
         hosts = max(64, 2 * max_concurrency)

@@ -53,7 +53,8 @@ class DirectorySink:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            reason = error.strerror or str(error)
+            exists = isinstance(error, FileExistsError)
+            reason = "it is a file" if exists else error.strerror or str(error)
             raise DestinationError(
                 f"can't write to directory {str(self.root)!r}: {reason}"
             ) from None

@@ -1,0 +1,249 @@
+"""The package as a library: `scraper.run` yields a Result for every line."""
+
+import ast
+import inspect
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scraper
+from scraper.records import Failed, Stored
+from tests.e2e.command import Command, folder, parsed
+from tests.servers import HttpServer, Reply, Routes
+
+Serve = Callable[[Routes], HttpServer]
+
+
+def test_a_result_comes_for_every_line_and_the_bodies_are_stored(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/a.txt": b"a", "/b.txt": b"bb"})
+    lines: list[str | bytes] = [
+        f"{server.url}/a.txt",
+        f"{server.url}/b.txt\tunder/another name".encode(),
+        "# not a line of the account",
+        f"{server.url}/a.txt",
+        f"{server.url}/gone",
+        "nonsense",
+    ]
+    results = list(scraper.run(lines, to=str(tmp_path), max_concurrency=4))
+    assert Counter(result.status for result in results) == {
+        "stored": 2,
+        "duplicate": 1,
+        "failed": 2,
+    }
+    assert {result.target.line for result in results} == {1, 2, 4, 5, 6}
+    by_line = {result.target.line: result for result in results}
+    match by_line[2].outcome:
+        case Stored(response, size, _):
+            assert (response.http_code, size) == (200, 2)
+        case other:
+            pytest.fail(str(other))
+    assert isinstance(by_line[5].outcome, Failed)
+    assert by_line[5].failure is not None
+    assert by_line[5].failure.kind is scraper.Kind.HTTP_STATUS
+    assert (tmp_path / folder(server.url) / "a.txt").read_bytes() == b"a"
+    assert (tmp_path / "under" / "another name").read_bytes() == b"bb"
+    records = parsed((tmp_path / ".scraper" / "manifest.jsonl").read_bytes())
+    assert [record["line"] for record in records] == [result.target.line for result in results]
+
+
+def test_options_are_the_command_lines_with_underscores(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"/a": b"a" * 100, "/b.txt": b"b"})
+    results = list(
+        scraper.run(
+            [f"{server.url}/a", f"{server.url}/b.txt"],
+            to=tmp_path,
+            max_concurrency=2,
+            per_host=1,
+            max_size=10,
+            headers={"X-Mine": "yes"},
+            user_agent="me",
+            key="{line}{ext}",
+            manifest=tmp_path / "elsewhere.jsonl",
+            max_failures="50%",
+        )
+    )
+    kinds = {result.target.line: result.failure and result.failure.kind for result in results}
+    assert kinds == {1: scraper.Kind.TOO_LARGE, 2: None}
+    assert server.requests[0].headers["x-mine"] == "yes"
+    assert server.requests[0].headers["user-agent"] == "me"
+    assert server.max_in_flight == 1
+    assert (tmp_path / "2.txt").read_bytes() == b"b"
+    assert len(parsed((tmp_path / "elsewhere.jsonl").read_bytes())) == 2
+
+
+def test_lines_are_taken_lazily_and_results_come_before_the_last_line(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(lambda request: Reply(body=b"x"))
+    first_seen = threading.Event()
+
+    def lines() -> Iterator[str]:
+        yield f"{server.url}/first.txt"
+        assert first_seen.wait(30)
+        yield f"{server.url}/second.txt"
+
+    seen = []
+    for result in scraper.run(lines(), to=str(tmp_path)):
+        seen.append(result.target.line)
+        first_seen.set()
+    assert seen == [1, 2]
+
+
+def test_leaving_early_stops_the_run_and_leaves_no_partial_object(
+    serve: Serve, tmp_path: Path
+) -> None:
+    never = threading.Event()
+
+    def bodies() -> Iterator[bytes]:
+        yield b"begun"
+        never.wait(30)
+
+    def answer(request: Any) -> Reply:
+        if request.path == "/quick.txt":
+            return Reply(body=b"quick")
+        return Reply(body=bodies())
+
+    server = serve(answer)
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for number in range(100_000):
+            taken = number
+            yield f"{server.url}/{'quick' if number == 3 else number}.txt"
+
+    results = scraper.run(lines(), to=str(tmp_path), max_concurrency=8)
+    for result in results:
+        assert result.target.line == 4
+        break
+    results.close()
+    never.set()
+    assert taken < 20_000
+    assert server.total <= 9
+    root = tmp_path / folder(server.url)
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["quick.txt"]
+    assert not list((tmp_path / ".scraper").glob("tmp/run-*"))
+    records = parsed((tmp_path / ".scraper" / "manifest.jsonl").read_bytes())
+    assert [record["line"] for record in records] == [4]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_concurrency": 0}, "--max-concurrency must be a whole number, at least 1, not 0"),
+        ({"nonsense": 1}, "unknown option nonsense"),
+        ({"to": "gopher://x"}, "no sink for gopher://"),
+        ({"key": "{host}"}, "gives every target one key"),
+        ({"cacert": "nowhere.pem"}, "--cacert 'nowhere.pem': No such file or directory"),
+        ({"max_size": "10 parsecs"}, "--max-size"),
+        ({"headers": ["no colon"]}, "is not 'Name: value'"),
+    ],
+)
+def test_a_bad_option_raises_at_once_and_nothing_is_written(
+    options: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(scraper.UsageError, match=r".+") as caught:
+        scraper.run(["https://example.com/"], **options)
+    assert said in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("urls", ["https://example.com/", b"https://example.com/"])
+def test_one_string_is_no_list(urls: Any, tmp_path: Path) -> None:
+    with pytest.raises(scraper.UsageError, match=r"give a list of URLs, \[url\]"):
+        scraper.run(urls, to=str(tmp_path))
+
+
+def test_a_destination_that_can_not_be_used_raises_before_any_request(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/a.txt": b"a"})
+    (tmp_path / "file").touch()
+    results = scraper.run([f"{server.url}/a.txt"], to=str(tmp_path / "file"))
+    with pytest.raises(scraper.DestinationError, match="can't write to directory"):
+        next(results)
+    assert server.total == 0
+
+
+def test_what_the_callers_iterable_raises_comes_through_after_what_it_gave(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/a.txt": b"a"})
+
+    def lines() -> Iterator[str]:
+        yield f"{server.url}/a.txt"
+        raise RuntimeError("the database went away")
+
+    results = scraper.run(lines(), to=str(tmp_path))
+    assert next(results).status == "stored"
+    with pytest.raises(RuntimeError, match="the database went away"):
+        next(results)
+    assert len(parsed((tmp_path / ".scraper" / "manifest.jsonl").read_bytes())) == 1
+
+
+def test_an_empty_list_yields_nothing(tmp_path: Path) -> None:
+    assert list(scraper.run([], to=str(tmp_path))) == []
+
+
+def test_nothing_happens_before_the_first_result_is_asked_for(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"/a.txt": b"a"})
+    before = threading.active_count()
+    results = scraper.run([f"{server.url}/a.txt"], to=str(tmp_path / "out"))
+    assert (server.connections, list(tmp_path.iterdir())) == (0, [])
+    assert threading.active_count() == before
+    del results
+
+
+def test_two_runs_in_one_process_do_not_disturb_each_other(serve: Serve, tmp_path: Path) -> None:
+    server = serve(lambda request: Reply(body=request.path.encode()))
+    urls = [f"{server.url}/{number}.txt" for number in range(20)]
+    one = scraper.run(urls, to=str(tmp_path / "one"), max_concurrency=2)
+    two = scraper.run(urls, to=str(tmp_path / "two"), max_concurrency=2)
+    pairs = list(zip(one, two, strict=True))
+    assert {result.status for pair in pairs for result in pair} == {"stored"}
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_the_public_names_are_those_of_the_package(tmp_path: Path) -> None:
+    assert {*scraper.__all__} <= {*dir(scraper)}
+    for name in scraper.__all__:
+        assert getattr(scraper, name) is not None
+    everything: dict[str, Any] = {}
+    exec("from scraper import *", everything)
+    assert everything.keys() >= {*scraper.__all__}
+    with pytest.raises(AttributeError, match="'scraper' has no attribute 'nonsense'"):
+        _ = scraper.nonsense
+
+
+def test_every_error_is_a_scraper_error() -> None:
+    for error in (scraper.UsageError, scraper.ListError, scraper.DestinationError):
+        assert issubclass(error, scraper.ScraperError)
+
+
+def test_the_example_in_the_packages_docstring_runs(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"a"})
+    example = [line for line in inspect.getdoc(scraper).split("\n") if line.startswith("    ")][:2]  # type: ignore[union-attr]
+    code = "import scraper\n" + "\n".join(line.removeprefix("    ") for line in example)
+    code = code.replace("https://example.com/", f"{server.url}/a.txt")
+    ast.parse(code)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cli.directory,
+        env=cli.environment,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == (f"stored {folder(server.url)}/a.txt\n", "")
+    assert cli.files() == {f"{folder(server.url)}/a.txt": b"a"}
