@@ -9,7 +9,7 @@ parser that decides identity must be the one that decides the connection.
 
 import base64
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import can_ada
@@ -32,8 +32,7 @@ _SECRET_HEADER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     """A parsed http(s) URL. `href` has neither userinfo nor fragment; `search` keeps its `?`.
 
     `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default.
