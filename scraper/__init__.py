@@ -11,15 +11,21 @@ The map of the house. Imports point downwards only.
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists
     engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
-    manifest.py     Results as JSON Lines, kept with the bodies
+    outage.py       a destination that takes nothing for a while
+    resume.py       what earlier runs make unnecessary
+    journal.py      where the manifest's lines are kept: a file, or segments in a sink
+    index.py        what they say, found by target
+    manifest.py     Results as JSON Lines
     log.py          what happens, a line each
     progress.py     the live display
     streams.py      where log and results are written
     summary.py      counts and the closing words
     transfer.py     one attempt: hops, limits, digest, commit
+    exchange.py     what engine and transfer say to each other
+    partial.py      a body that broke off, to be continued
     decode.py       content codings
     retry.py        whether a failed attempt gets another, and when
-    sinks/          base.py (the seam), directory.py, s3.py, workspace.py (temporary files)
+    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py, workspace.py (temporary files)
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback
     lists.py        lines to targets

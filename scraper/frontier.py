@@ -140,9 +140,9 @@ class Frontier:
         return self._waiting
 
     @property
-    def has_room(self) -> bool:
-        """Whether another line of the list may be taken in."""
-        return self._waiting < WINDOW
+    def room(self) -> int:
+        """How many lines of the list may be taken in."""
+        return max(0, WINDOW - self._waiting)
 
     def add(self, attempt: Attempt, now: float, due: float = -_NEVER) -> None:
         """Let `attempt` wait until `due` at least."""

@@ -29,13 +29,26 @@ from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Kind, UsageError
 from scraper.frontier import Frontier
 from scraper.intake import Intake
+from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
-from scraper.manifest import Manifest, open_manifest
-from scraper.records import Attempt, Deferred, Failed, Failure, Result, Target, Times
-from scraper.retry import Again, Defer, RetryPolicy
+from scraper.outage import Outage
+from scraper.partial import Partial
+from scraper.records import (
+    Attempt,
+    Deferred,
+    Failed,
+    Failure,
+    Result,
+    Skipped,
+    Stored,
+    Target,
+    Times,
+)
+from scraper.resume import Memory, remember
+from scraper.retry import Again, Defer, RetryPolicy, Verdict, is_transient
 from scraper.seen import Seen
 from scraper.settings import Http, Settings, expand_date
-from scraper.sinks.base import SinkOptions, find_sink
+from scraper.sinks.base import Shelf, Sink, SinkOptions, find_sink
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Plan, Transfer
 from scraper.urls import redact
@@ -103,20 +116,25 @@ class Run:
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
-        self._plan = make_plan(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
+        self._plan = make_plan(settings, self._sink)
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
-        self._manifest: Manifest | None = None
+        self._journal: FileJournal | SinkJournal | None = None
         self._seen: Seen
+        self._memory: Memory
         self._in_flight: set[Transfer] = set()
+        self._partials: dict[str, Partial] = {}  # by key, of targets that wait for a retry
+        self._outage = Outage(settings.retries.retry_max_time)
 
     def __enter__(self) -> Self:
-        """Check the destination, open the manifest, begin to read."""
+        """Check the destination, open the manifest, recall what it knows, begin to read."""
         self._sink.check()
-        self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
-        self.places = replace(self.places, manifest=self._manifest.place)
+        journal = open_journal(self.settings.manifest, self.destination, self._sink)
+        self._journal = journal
+        self.places = replace(self.places, manifest=journal.place)
+        self._memory = remember(self.settings.earlier, journal, self._sink)
         self._engine = make_engine(self.settings)
         self._seen = Seen()
         self._intake.start()
@@ -130,12 +148,15 @@ class Run:
     ) -> None:
         """Let go of everything; whatever is still in flight is broken off."""
         assert self._engine is not None
-        assert self._manifest is not None
+        assert self._journal is not None
         self._intake.close()
         self._engine.give_up()
         self._engine.close()
+        self._drop(*self._partials)
+        whole = kind is None and self.stopped is None and self._finished()
         try:
-            self._manifest.close()
+            self._journal.close()
+            self._memory.close(self._journal, whole=whole)
         finally:
             self._sink.close()
             self._seen.close()
@@ -143,9 +164,9 @@ class Run:
     def __iter__(self) -> Iterator[Result]:
         """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
         engine = self._engine
-        manifest = self._manifest
+        journal = self._journal
         assert engine is not None, "Run is used in a with statement"
-        assert manifest is not None
+        assert journal is not None
         while not self._finished():
             now = time.monotonic()
             yield from self._admit(now)
@@ -153,11 +174,11 @@ class Run:
             for transfer in engine.poll(self._timeout(now)):
                 yield from self._take(transfer)
             yield from self._take_ended_early()
-            self._guard(manifest.flush)
+            self._guard(journal.flush)
             if self._give_up_at is not None and not self._wait_on(engine):
                 break
         yield from self._left_over()
-        self._guard(manifest.flush)
+        self._guard(journal.flush)
         if self._error is not None:
             raise self._error
         self._intake.reraise()
@@ -213,27 +234,36 @@ class Run:
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
-        for _ in range(_ADMITTED_AT_ONCE):
-            if self.stopped is not None or not self._frontier.has_room:
+        fresh: list[Target] = []
+        for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
+            if self.stopped is not None:
                 return
             item = self._intake.take()
             if item is None:
-                return
+                break
             early = item if isinstance(item, Result) else self._seen.judge(item)
             if early is not None:
                 yield self._record(early)
             elif isinstance(item, Target):
-                self._frontier.add(Attempt(item, queued_at=now), now)
+                fresh.append(item)
+        for target, decision in zip(fresh, self._memory.recall(fresh), strict=True):
+            if isinstance(decision, Skipped):
+                yield self._record(Result(target, decision))
+            else:
+                self._frontier.add(Attempt(target, queued_at=now, known=decision), now)
         yield from self._take_ended_early()
 
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
         while (
             self.stopped is None
+            and self._outage.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
             and self._slots.acquire(blocking=False)
         ):
-            transfer = Transfer(self._frontier.start(now), self._plan, self._sink, now)
+            attempt = self._frontier.start(now)
+            partial = self._partials.pop(attempt.target.key, None)
+            transfer = Transfer(attempt, self._plan, self._sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
 
@@ -243,7 +273,7 @@ class Run:
         if self._give_up_at is not None:
             waits.append(self._give_up_at - now)
         else:
-            if self._frontier.has_room and not self._intake.exhausted:
+            if self._frontier.room and not self._intake.exhausted:
                 self._intake.hungry = True
                 if not self._intake.empty:
                     return 0.0
@@ -251,7 +281,10 @@ class Run:
                 return 0.0
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
-                waits.append(due - now)
+                if not self._outage.on:
+                    waits.append(due - now)
+                elif not self.in_flight:
+                    waits.append(max(due, self._outage.until) - now)
         return max(0.0, min(waits))
 
     def _take(self, transfer: Transfer) -> Iterator[Result]:
@@ -269,35 +302,71 @@ class Run:
             self._break(completion.error)
         result = Result(attempt.target, outcome, attempt.number, completion.times)
         if isinstance(outcome, Failed):
-            verdict = self._policy.decide(outcome.failure, attempt, now)
+            verdict, following = self._after(attempt, outcome.failure, transfer.started, now)
             if isinstance(verdict, Again) and self.stopped is None:
-                self._again(attempt, outcome.failure, now, verdict.delay_s)
+                self._again(following, outcome.failure, now, verdict.delay_s)
+                self._keep(completion.partial, following)
                 return
             if isinstance(verdict, Defer):
                 result = replace(result, outcome=Deferred(outcome.failure, outcome.response))
+        elif isinstance(outcome, Stored):
+            self._outage.stored()
+        if completion.partial is not None:
+            completion.partial.upload.abort()
         yield self._record(result)
 
-    def _again(self, attempt: Attempt, failure: Failure, now: float, delay_s: float) -> None:
+    def _after(
+        self, attempt: Attempt, failure: Failure, started: float, now: float
+    ) -> tuple[Verdict, Attempt]:
+        """What follows a failed attempt, and which: an outage of the destination costs none."""
+        if failure.kind is Kind.SINK and is_transient(failure):
+            if not self._outage.failed(started, now):
+                patience = f"{self._outage.patience_s:g} s"
+                message = f"the destination took no object for {patience}: {failure.message}"
+                self._break(DestinationError(message))
+            if self._outage.on:
+                return Again(0.0), replace(attempt, first_started=None)
+        following = replace(attempt, number=attempt.number + 1)
+        return self._policy.decide(failure, attempt, now), following
+
+    def _again(self, following: Attempt, failure: Failure, now: float, delay_s: float) -> None:
         """Let the target wait in the frontier, without a slot."""
-        self._frontier.add(replace(attempt, number=attempt.number + 1), now, now + delay_s)
+        self._frontier.add(following, now, now + delay_s)
         record = {
-            "url": redact(attempt.target.listed),
-            "attempt": attempt.number,
+            "url": redact(following.target.listed),
+            "attempt": following.number - 1,
             "delay_s": round(delay_s, 3),
             "kind": failure.kind.value,
             "message": failure.message,
         }
         self._note("debug", "retry", record)
 
+    def _keep(self, partial: Partial | None, following: Attempt) -> None:
+        """Put a partial body aside, if it is not one too many (each is an open file)."""
+        if partial is None:
+            return
+        if len(self._partials) < self.settings.politeness.max_concurrency:
+            self._partials[following.target.key] = partial
+        else:
+            partial.upload.abort()
+
+    def _drop(self, *keys: str) -> None:
+        """Give partial bodies up: no attempt follows."""
+        for key in keys:
+            if key in self._partials:
+                self._partials.pop(key).upload.abort()
+
     def _take_ended_early(self) -> Iterator[Result]:
         for attempt, outcome in self._frontier.take_ended_early():
+            self._drop(attempt.target.key)
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record(self, result: Result) -> Result:
-        """Tell everyone, the manifest first."""
-        manifest = self._manifest
-        assert manifest is not None
-        self._guard(lambda: manifest(result))
+        """Tell everyone, the manifest first; what was skipped has its record there."""
+        journal = self._journal
+        assert journal is not None
+        if not isinstance(result.outcome, Skipped):
+            self._guard(lambda: journal(result))
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self.stopped is None and result.failure is not None:
@@ -363,11 +432,12 @@ def make_engine(settings: Settings) -> Engine:
     return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
 
 
-def make_plan(settings: Settings) -> Plan:
+def make_plan(settings: Settings, sink: Sink) -> Plan:
     """What all transfers share; raises UsageError when --netrc can't be read."""
     http = settings.http
     agent = http.user_agent or f"scraper/{scraper.__version__}"
-    return Plan(settings.limits, http, agent, _netrc(http))
+    shelf = sink if isinstance(sink, Shelf) else None
+    return Plan(settings.limits, http, agent, _netrc(http), shelf)
 
 
 def _netrc(http: Http) -> Mapping[str, str]:

@@ -11,12 +11,11 @@ Units: times are seconds as float, sizes bytes as int.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 from scraper.errors import Kind
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Target(NamedTuple):
@@ -40,17 +39,33 @@ class Target(NamedTuple):
     userinfo: str = ""
 
 
+class Known(NamedTuple):
+    """What earlier runs left of a target: whether it is done, and the object it has.
+
+    `size` is bytes, None without an object; the validators (RFC 9110 8.8) are those of
+    `effective`, a digest of the URL that answered, 0 if it was the target's own.
+    """
+
+    done: bool
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    effective: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The `number`-th attempt (from 1) at a target, before or while it is made.
 
     `queued_at` and `first_started` (None before the first start) are monotonic seconds.
+    `known`: what may be asked with, if the object should not be sent again.
     """
 
     target: Target
     queued_at: float
     number: int = 1
     first_started: float | None = None
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)

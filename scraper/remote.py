@@ -72,7 +72,8 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     plain = replace(settings, http=replace(settings.http, expect_type=None))
-    plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
+    policy, sink = RetryPolicy(settings.retries), _FileSink()
+    plan = make_plan(plain, sink)
     engine = make_engine(
         replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
     )

@@ -101,6 +101,7 @@ class Limits:
     max_time: float = 300.0
     max_size: int | None = None
     max_redirects: int = 10
+    continue_above: int = 8_000_000
 
     def __post_init__(self) -> None:
         _number(
@@ -110,7 +111,12 @@ class Limits:
             read_timeout=self.read_timeout,
             max_time=self.max_time,
         )
-        _whole(0, max_size=self.max_size, max_redirects=self.max_redirects)
+        _whole(
+            0,
+            max_size=self.max_size,
+            max_redirects=self.max_redirects,
+            continue_above=self.continue_above,
+        )
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
@@ -202,6 +208,21 @@ class S3:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier runs' records mean for this one."""
+
+    resume: bool = False
+    retry_failed: bool = False
+    refresh: bool = True
+
+    def __post_init__(self) -> None:
+        _require(
+            not (self.resume and self.retry_failed),
+            "--resume and --retry-failed contradict each other",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Failures tolerated: a count, or a share of the targets (0.0 to 1.0)."""
 
@@ -252,6 +273,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
+    earlier: Earlier = field(default_factory=Earlier)
 
     def __post_init__(self) -> None:
         _require(self.to.strip(), "--to is empty")
@@ -272,6 +294,7 @@ class Settings:
             "limits": (Limits, ""),
             "http": (Http, ""),
             "s3": (S3, "s3_"),
+            "earlier": (Earlier, ""),
         }
         tree: dict[str, Any] = {}
         for name, (branch, prefix) in branches.items():

@@ -498,11 +498,11 @@ def test_the_other_hosts_of_a_run_are_not_down() -> None:
 def test_the_window_bounds_what_waits_and_a_start_makes_room() -> None:
     frontier = make()
     for number in range(WINDOW):
-        assert frontier.has_room
+        assert frontier.room
         frontier.add(attempt(f"host-{number % 7}", number), 0.0)
-    assert not frontier.has_room
+    assert not frontier.room
     frontier.start(0.0) if frontier.may_start(0.0) else pytest.fail("nothing may start")
-    assert frontier.has_room
+    assert frontier.room
 
 
 def test_what_waits_can_be_taken_out_whole() -> None:
@@ -573,7 +573,7 @@ class Simulation:
 
     def _admit(self) -> None:
         for _ in range(self.random.randint(0, 5)):
-            if self.todo and self.frontier.has_room:
+            if self.todo and self.frontier.room:
                 self.frontier.add(self.todo.pop(), self.now)
         self._take_ended_early()
 

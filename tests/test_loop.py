@@ -567,9 +567,9 @@ def test_an_error_of_the_sink_that_may_pass_is_retried(serve: Serve, tmp_path: P
         if tries[key] == 1:
             raise SinkError("503 SlowDown", transient=True)
 
-    run = make_run([f"{server.url}/{n}" for n in range(10)], tmp_path)
+    run = make_run([f"{server.url}/{n}" for n in range(6)], tmp_path)
     results = results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", fault)))
-    assert statuses(results) == {"stored": 10}
+    assert statuses(results) == {"stored": 6}
     assert {result.attempts for result in results} == {2}
 
 

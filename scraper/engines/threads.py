@@ -32,8 +32,9 @@ from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeo
 
 from scraper.engines.connections import CURRENT, Adapter, Carriage
 from scraper.errors import DestinationError, Kind, TransferError
+from scraper.exchange import Next, Reply, Request
 from scraper.settings import Http, Limits
-from scraper.transfer import Next, Reply, Request, Transfer
+from scraper.transfer import Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
@@ -136,7 +137,7 @@ class ThreadsEngine:
             if following is Next.READ:
                 for chunk in _chunks(raw):
                     transfer.data(chunk)
-                transfer.finish()
+                following = transfer.finish()
             else:
                 _drain(raw, connection)
         finally:

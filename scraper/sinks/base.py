@@ -11,10 +11,10 @@ network or the disk: `check()` does, when a run really begins.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scraper.errors import UsageError
 from scraper.records import Response, Stored
@@ -75,6 +75,28 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of everything; give up uploads that were neither committed nor aborted."""
+
+
+@runtime_checkable
+class Shelf(Protocol):
+    """What a sink offers if it can be read back: a run can then go on where others stopped.
+
+    `near`: whether looking is quick, no request. All raise SinkError; `keys` are in any order.
+    """
+
+    near: bool
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object, None if there is none."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object, piece by piece."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every key that begins with `prefix`."""
+
+    def remove(self, key: str) -> None:
+        """Delete the object, if it is there."""
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

@@ -10,6 +10,8 @@ O_TMPFILE and linkat, which can't replace a file that exists.
 import contextlib
 import errno
 import os
+import stat
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import count
 from pathlib import Path
@@ -20,6 +22,7 @@ from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.workspace import Workspace
 
 OWN = ".scraper"
+_PIECE = 1 << 20
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
 _TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
@@ -37,6 +40,8 @@ def path_of(destination: str) -> Path:
 
 class DirectorySink:
     """Files below `root`; permissions are the umask's, times the server's."""
+
+    near = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -78,6 +83,43 @@ class DirectorySink:
         except FileNotFoundError:  # somebody removed the directory meanwhile
             os.makedirs(parent, exist_ok=True)
             os.replace(path, final)
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the file, None if there is none."""
+        try:
+            found = os.stat(f"{self.root}/{key}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _mapped(error, key) from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The file, a piece at a time."""
+        try:
+            with open(self.root / key, "rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every file below the directory, but for temporary ones; links are not followed."""
+        top = f"{self.root}/{prefix.rpartition('/')[0]}"
+        for parent, directories, files in os.walk(top):
+            below = os.path.relpath(parent, self.root)
+            if below == OWN and "tmp" in directories:
+                directories.remove("tmp")
+            for name in files:
+                key = name if below == "." else f"{below}/{name}"
+                if key.startswith(prefix):
+                    yield key
+
+    def remove(self, key: str) -> None:
+        """Delete the file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.root / key)
 
     def close(self) -> None:
         """Remove what was not committed."""
