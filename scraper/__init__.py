@@ -25,7 +25,8 @@ The map of the house. Imports point downwards only.
     partial.py      a body that broke off, to be continued
     decode.py       content codings
     retry.py        whether a failed attempt gets another, and when
-    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py, workspace.py (temporary files)
+    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py (what its errors mean),
+                    workspace.py (temporary files)
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback
     lists.py        lines to targets
