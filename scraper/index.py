@@ -143,7 +143,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
 def _connect(place: str) -> sqlite3.Connection:
     db = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
     try:
-        safe = ("journal_mode=TRUNCATE", "synchronous=NORMAL")
+        safe = ("journal_mode=DELETE", "synchronous=NORMAL")
         quick = ("journal_mode=OFF", "synchronous=OFF")
         for pragma in (f"cache_size=-{_CACHE_KIB}", *(safe if place else quick)):
             db.execute(f"PRAGMA {pragma}")

@@ -105,7 +105,8 @@ def _option(
 ) -> Callable[[F], F]:
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
-    return click.option(*names, cls=SectionOption, section=section, **kwargs)
+    # None, also of a flag: it was not given.
+    return click.option(*names, cls=SectionOption, section=section, **{"default": None, **kwargs})
 
 
 _WHERE = "Where to"
@@ -131,7 +132,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),
     _option(_EARLIER, "--retry-failed", is_flag=True,
             help="Fetch only what the manifest shows as not done."),
-    _option(_EARLIER, "--refresh/--no-refresh", is_flag=True, default=None,
+    _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask only for what has changed since.  [default: refresh]"),
     _option(_PACE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers in flight, at most."),
@@ -185,7 +186,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_TOLD, "--log-file", metavar="FILE", help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries and pauses too."),
-    _option(_TOLD, "--progress/--no-progress", is_flag=True, default=None,
+    _option(_TOLD, "--progress/--no-progress", is_flag=True,
             help="Live display on stderr.  [default: when it is a terminal]"),
     _option(_OTHER, "--config", metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
