@@ -7,11 +7,13 @@ The map of the house. Imports point downwards only.
 
     cli/            Click: options.py (all options), fetch.py, dry_run.py, demo.py
     loop.py         the one loop; `run` and `Run`
+    build.py        the engine and the plan of a run
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists
     engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
     outage.py       a destination that takes nothing for a while
+    lock.py         one run at a time holds a destination
     resume.py       what earlier runs make unnecessary
     journal.py      where the manifest's lines are kept: a file, or segments in a sink
     index.py        what they say, found by target

@@ -18,6 +18,7 @@ worker that waits for a host or a retry would hold its slot.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -25,12 +26,14 @@ from typing import Any, Self
 
 import scraper
 from scraper import lists
+from scraper.build import make_engine, make_plan
 from scraper.engines.base import Engine
-from scraper.errors import DestinationError, Kind, UsageError
+from scraper.errors import DestinationError, Held, Kind
 from scraper.frontier import Frontier
 from scraper.intake import Intake
 from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
+from scraper.lock import hold
 from scraper.outage import Outage
 from scraper.partial import Partial
 from scraper.records import (
@@ -47,10 +50,10 @@ from scraper.records import (
 from scraper.resume import Memory, remember
 from scraper.retry import Again, Defer, RetryPolicy, Verdict, is_transient
 from scraper.seen import Seen
-from scraper.settings import Http, Settings, expand_date
-from scraper.sinks.base import Shelf, Sink, SinkOptions, find_sink
+from scraper.settings import Settings, expand_date
+from scraper.sinks.base import SinkOptions, find_sink
 from scraper.summary import Places, Summary, Tally, slowest
-from scraper.transfer import Plan, Transfer
+from scraper.transfer import Transfer
 from scraper.urls import redact
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
@@ -110,7 +113,7 @@ class Run:
         self.stopped: str | None = None
         self._receivers: list[Receiver] = [self.tally, *receivers]
         self._note = note
-        self._error: DestinationError | None = None
+        self._error: DestinationError | Held | None = None
         self._recording = True  # until the manifest can't be written
         self._give_up_at: float | None = None
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
@@ -124,13 +127,26 @@ class Run:
         self._journal: FileJournal | SinkJournal | None = None
         self._seen: Seen
         self._memory: Memory
+        self._held = ExitStack()
         self._in_flight: set[Transfer] = set()
         self._partials: dict[str, Partial] = {}  # by key, of targets that wait for a retry
         self._outage = Outage(settings.retries.retry_max_time)
 
     def __enter__(self) -> Self:
-        """Check the destination, open the manifest, recall what it knows, begin to read."""
-        self._sink.check()
+        """Check the destination and hold it, recall what its manifest knows, begin to read."""
+        with ExitStack() as stack:
+            stack.callback(self._sink.close)
+            self._sink.check()
+            lock = hold(self._sink, self.destination, self.settings.lock, self._lost)
+            if lock is not None:
+                stack.callback(lock.release)
+                if lock.remark:
+                    self._note("warning", "lock", {"message": lock.remark})
+            self._open()
+            self._held = stack.pop_all()
+        return self
+
+    def _open(self) -> None:
         journal = open_journal(self.settings.manifest, self.destination, self._sink)
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
@@ -138,7 +154,6 @@ class Run:
         self._engine = make_engine(self.settings)
         self._seen = Seen()
         self._intake.start()
-        return self
 
     def __exit__(
         self,
@@ -158,8 +173,8 @@ class Run:
             self._journal.close()
             self._memory.close(self._journal, whole=whole)
         finally:
-            self._sink.close()
             self._seen.close()
+            self._held.close()
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
@@ -384,7 +399,11 @@ class Run:
                 self._recording = False
                 self._break(error)
 
-    def _break(self, error: DestinationError) -> None:
+    def _lost(self, reason: str) -> None:
+        """Another run has the destination now. From the lock's thread."""
+        self._break(Held(reason))
+
+    def _break(self, error: DestinationError | Held) -> None:
         if self._error is None:
             self._error = error
             self.stop(str(error))
@@ -423,37 +442,3 @@ class Run:
 
 def _target(item: lists.Read) -> Target:
     return item.target if isinstance(item, Result) else item
-
-
-def make_engine(settings: Settings) -> Engine:
-    """The engine that carries transfers."""
-    from scraper.engines.threads import ThreadsEngine
-
-    return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
-
-
-def make_plan(settings: Settings, sink: Sink) -> Plan:
-    """What all transfers share; raises UsageError when --netrc can't be read."""
-    http = settings.http
-    agent = http.user_agent or f"scraper/{scraper.__version__}"
-    shelf = sink if isinstance(sink, Shelf) else None
-    return Plan(settings.limits, http, agent, _netrc(http), shelf)
-
-
-def _netrc(http: Http) -> Mapping[str, str]:
-    """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
-    if not http.netrc:
-        return {}
-    import netrc
-    import os
-
-    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
-    try:
-        entries = netrc.netrc(path).hosts
-    except (OSError, netrc.NetrcParseError) as error:
-        raise UsageError(f"--netrc: can't read {path!r}: {error}") from None
-    return {
-        host: f"{login}:{password}"
-        for host, (login, _, password) in entries.items()
-        if host != "default" and password
-    }

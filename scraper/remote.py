@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from scraper import lists, urls
+from scraper.build import make_engine, make_plan
 from scraper.errors import BadTarget, ListError
-from scraper.loop import make_engine, make_plan
 from scraper.records import Attempt, Failed, Stored, Target
 from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings

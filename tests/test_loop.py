@@ -447,7 +447,10 @@ def test_leaving_the_iteration_early_ends_the_run(serve: Serve, tmp_path: Path) 
     never.set()
     server.wait_until(lambda: server.open_connections == 0)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left - {".scraper/tmp/lock"} == {first.target.key, ".scraper/manifest.jsonl"}
+    assert left - {".scraper/tmp/lock", ".scraper/lock"} == {
+        first.target.key,
+        ".scraper/manifest.jsonl",
+    }
     assert workspaces(tmp_path) == []
     with pytest.raises(StopIteration):
         next(results)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scraper.cli.options import SectionedCommand, fetch_options
-from scraper.errors import DestinationError, UsageError
+from scraper.errors import DestinationError, Held, UsageError
 
 if TYPE_CHECKING:
     from scraper.lists import Source
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
+EXIT_HELD = 75  # EX_TEMPFAIL of sysexits.h
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
 
 
@@ -109,6 +110,12 @@ class _Fetch:
         except (DestinationError, UsageError) as error:
             status = EXIT_DESTINATION if isinstance(error, DestinationError) else EXIT_USAGE
             self._lines.to_stderr(f"scraper: {error}")
+        except Held as error:
+            status = EXIT_HELD
+            if self._settings.lock == "skip" and not run.begun:
+                self._log.say("info", "held", f"{error}: nothing is done here")
+            else:
+                self._lines.to_stderr(f"scraper: {error}")
         if not self._closed and run.begun:
             self._log.summary(run.summary())
         self._results.close()

@@ -134,6 +134,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Fetch only what the manifest shows as not done."),
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask only for what has changed since.  [default: refresh]"),
+    _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",
+            help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_PACE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers in flight, at most."),
     _option(_PACE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
