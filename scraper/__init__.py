@@ -5,9 +5,10 @@
 
 The map of the house. Imports point downwards only.
 
-    cli/            Click: options.py (all options), fetch.py, dry_run.py, demo.py
+    cli/            Click: options.py (all options), fetch.py, dry_run.py, verify.py, demo.py
     loop.py         the one loop; `run` and `Run`
     build.py        the engine and the plan of a run
+    verify.py       the manifest held against what is really there
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists

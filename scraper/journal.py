@@ -181,6 +181,10 @@ class SinkJournal:
         except ScraperError as error:
             raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
 
+    def lines(self) -> Iterator[bytes]:
+        """Every line, in order. Raises SinkError."""
+        return chain.from_iterable(self._read_all(self._segments()))
+
     def compact(self, index: Index) -> None:
         """Put the lines that still say something into new segments, and delete the old ones."""
         assert self._shelf is not None
@@ -254,6 +258,26 @@ def open_journal(path: str | None, destination: str, sink: Sink) -> FileJournal 
     if scheme_of(destination) == "file":
         return FileJournal(path_of(destination) / DEFAULT_PATH)
     return SinkJournal(sink, destination)
+
+
+def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
+    """Every line of the manifest that `open_journal` would open, in order; nothing is written.
+
+    Raises DestinationError if there is none, or it can't be read.
+    """
+    if path is None and scheme_of(destination) != "file":
+        journal = SinkJournal(sink, destination)
+        if not journal.begun:
+            raise DestinationError(f"there is no manifest {journal.place!r}")
+        yield from journal.lines()
+        return
+    file = Path(path) if path is not None else path_of(destination) / DEFAULT_PATH
+    try:
+        with open(file, "rb") as lines:
+            yield from lines
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DestinationError(f"can't read the manifest {str(file)!r}: {reason}") from None
 
 
 def _standing(lines: Iterable[bytes], index: Index) -> Iterator[bytes]:

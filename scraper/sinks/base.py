@@ -86,6 +86,9 @@ class Shelf(Protocol):
 
     near: bool
 
+    def reach(self) -> None:
+        """Make reading possible where `check()` was not called. Raises DestinationError."""
+
     def size(self, key: str) -> int | None:
         """Bytes of the object, None if there is none."""
 

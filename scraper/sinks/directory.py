@@ -84,6 +84,11 @@ class DirectorySink:
             os.makedirs(parent, exist_ok=True)
             os.replace(path, final)
 
+    def reach(self) -> None:
+        """Raise DestinationError unless it is a directory."""
+        if not self.root.is_dir():
+            raise DestinationError(f"there is no directory {str(self.root)!r}")
+
     def size(self, key: str) -> int | None:
         """Bytes of the file, None if there is none."""
         try:
