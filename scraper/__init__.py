@@ -35,6 +35,7 @@ The map of the house. Imports point downwards only.
     lists.py        lines to targets
     seen.py         repeats and clashes, in bounded memory
     keys.py         a target's key
+    dates.py        dates of HTTP
     urls.py         URLs: parsed, compared, redacted
     settings.py     everything a run can be told
     records.py      what travels: Target, Attempt, Response, Result

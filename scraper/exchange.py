@@ -4,9 +4,9 @@ Owns: those words, and reading what a head says of its body. Refuses to know:
 who says them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
+from typing import NamedTuple
 
 from scraper.errors import Kind, TransferError
 
@@ -19,8 +19,7 @@ class Next(Enum):
     STOP = auto()  # drop the body; the transfer has ended
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One hop. `guarded`: it may connect to global addresses only."""
 
     url: str
@@ -28,23 +27,35 @@ class Request:
     guarded: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
     """A response's head. `headers` as they came; `time_connect` 0.0 on a reused connection."""
 
-    status: int
-    headers: Sequence[tuple[str, str]]
-    remote_ip: str | None = None
-    time_connect: float | None = None
+    __slots__ = ("_values", "remote_ip", "status", "time_connect")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Iterable[tuple[str, str]],
+        remote_ip: str | None = None,
+        time_connect: float | None = None,
+    ) -> None:
+        self.status = status
+        self.remote_ip = remote_ip
+        self.time_connect = time_connect
+        self._values: dict[str, list[str]] = {}
+        for name, value in headers:
+            self._values.setdefault(name.lower(), []).append(value)
 
     def all(self, name: str) -> list[str]:
         """Every value of the header `name` (lower case)."""
-        return [value for key, value in self.headers if key.lower() == name]
+        return self._values.get(name, [])
 
     def get(self, name: str) -> str | None:
         """The values of the header `name` (lower case) as one (RFC 9110 5.3), None without."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
+        values = self._values.get(name)
+        if values is None:
+            return None
+        return values[0] if len(values) == 1 else ", ".join(values)
 
 
 def content_length(reply: Reply) -> int | None:
@@ -58,15 +69,16 @@ def content_length(reply: Reply) -> int | None:
     codings = [value.lower() for value in reply.all("transfer-encoding")]
     if codings == ["chunked"]:
         return None
-    if codings not in ([], ["identity"]):
+    if codings and codings != ["identity"]:
         message = f"Transfer-Encoding {', '.join(codings)!r} was not asked for"
         raise TransferError(Kind.PROTOCOL, message, transient=False)
-    values = {part.strip() for value in reply.all("content-length") for part in value.split(",")}
-    if not values:
+    said = reply.get("content-length")
+    if said is None:
         return None
+    values = {part.strip() for part in said.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
-        message = f"Content-Length {reply.get('content-length')!r} is no length"
+        message = f"Content-Length {said!r} is no length"
         raise TransferError(Kind.PROTOCOL, message, transient=False)
     return int(value)
 

@@ -18,7 +18,7 @@ import heapq
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from scraper.errors import Kind
@@ -185,7 +185,7 @@ class Frontier:
         host.placed = _NEVER
         self._place(host, now)
         if attempt.first_started is None:
-            attempt = replace(attempt, first_started=now)
+            attempt = attempt._replace(first_started=now)
         return attempt
 
     def ended(

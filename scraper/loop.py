@@ -323,7 +323,7 @@ class Run:
                 self._keep(completion.partial, following)
                 return
             if isinstance(verdict, Defer):
-                result = replace(result, outcome=Deferred(outcome.failure, outcome.response))
+                result = result._replace(outcome=Deferred(outcome.failure, outcome.response))
         elif isinstance(outcome, Stored):
             self._outage.stored()
         if completion.partial is not None:
@@ -340,8 +340,8 @@ class Run:
                 message = f"the destination took no object for {patience}: {failure.message}"
                 self._break(DestinationError(message))
             if self._outage.on:
-                return Again(0.0), replace(attempt, first_started=None)
-        following = replace(attempt, number=attempt.number + 1)
+                return Again(0.0), attempt._replace(first_started=None)
+        following = attempt._replace(number=attempt.number + 1)
         return self._policy.decide(failure, attempt, now), following
 
     def _again(self, following: Attempt, failure: Failure, now: float, delay_s: float) -> None:

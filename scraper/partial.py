@@ -10,9 +10,9 @@ versions of a page would be joined in silence.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from scraper.dates import parse_http_date
 from scraper.decode import Decoder
 from scraper.sinks.base import Upload
 
@@ -63,12 +63,7 @@ def strong_validator(etag: str | None, last_modified: str | None, date: str | No
     """
     if etag is not None:
         return etag if re.fullmatch(r'"[^"]*"', etag) else None
-    try:
-        if last_modified is None or date is None:
-            return None
-        seconds = (
-            parsedate_to_datetime(date) - parsedate_to_datetime(last_modified)
-        ).total_seconds()
-    except (ValueError, TypeError, OverflowError):
+    modified, sent = parse_http_date(last_modified), parse_http_date(date)
+    if modified is None or sent is None or sent - modified < 1:
         return None
-    return last_modified if seconds >= 1 else None
+    return last_modified

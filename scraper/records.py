@@ -7,10 +7,13 @@ could carry what it does not have; here `match` with an exhaustiveness check
 finds each case that was forgotten.
 
 Units: times are seconds as float, sizes bytes as int.
+
+What there is one of for each target is a NamedTuple: a frozen dataclass takes three
+times as long to make. What is rare is a frozen dataclass.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from scraper.errors import Kind
@@ -20,8 +23,6 @@ NO_HEADERS: Mapping[str, str] = {}
 
 class Target(NamedTuple):
     """One line of the list.
-
-    A tuple: there is one for each line, and a frozen dataclass takes three times as long to make.
 
     `listed` is the URL as it stood there; `url` its WHATWG form without fragment
     and userinfo (empty when the line names no target); `host` is who is asked,
@@ -53,8 +54,7 @@ class Known(NamedTuple):
     effective: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The `number`-th attempt (from 1) at a target, before or while it is made.
 
     `queued_at` and `first_started` (None before the first start) are monotonic seconds.
@@ -68,8 +68,7 @@ class Attempt:
     known: Known | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """The final response of a transfer, as far as it was seen."""
 
     http_code: int
@@ -97,8 +96,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """`started` is seconds since 1970 (UTC); the rest are durations, None if unknown.
 
     connect: to a fresh connection (0.0 when one was reused); starttransfer: to
@@ -113,8 +111,7 @@ class Times:
     queue: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The body is in the sink, durable, under the target's key."""
 
     response: Response
@@ -171,14 +168,13 @@ STATUSES: Mapping[type[Outcome], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one target: exactly one for each line that is no comment."""
 
     target: Target
     outcome: Outcome
     attempts: int = 0
-    times: Times = field(default_factory=Times)
+    times: Times = Times()
 
     @property
     def status(self) -> str:

@@ -93,6 +93,6 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
             if not isinstance(verdict, Again):
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {failure.message}")
             time.sleep(verdict.delay_s)
-            attempt = replace(attempt, number=attempt.number + 1)
+            attempt = attempt._replace(number=attempt.number + 1)
     finally:
         engine.close()

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from scraper import urls
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
@@ -45,8 +46,7 @@ class Plan:
     shelf: Shelf | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """The end of an attempt. `error` is set when the destination as a whole is to blame.
 
     `partial` is what a further attempt may go on from; who takes it aborts its upload
@@ -88,7 +88,8 @@ class Transfer:
         self._known = attempt.known
         self._partial = partial
         self._unchanged = False  # as the server says
-        self._validator: str | None = None  # a strong one, of the body that comes
+        self._validator: str | None = None  # a strong one, of the body that is continued
+        self._dated: str | None = None  # the Date of the body that comes
         self._upload: Upload | None = None
         self._decoder: Decoder | None = None
         self._response: Response | None = None
@@ -279,7 +280,13 @@ class Transfer:
             return self._partial is not None
         short = self._expected is None or self._received < self._expected
         enough = self._received >= max(1, self._plan.limits.continue_above)
-        return short and enough and self._validator is not None
+        if not (short and enough):
+            return False
+        response = self._response
+        if self._validator is None and response is not None and response.http_code == 200:
+            etag, modified = response.etag, response.last_modified
+            self._validator = strong_validator(etag, modified, self._dated)
+        return self._validator is not None
 
     def _keep(self) -> None:
         """Make what was received a partial body, unless it is one still."""
@@ -370,10 +377,9 @@ class Transfer:
             self._decoder = make_decoder(reply.get("content-encoding"))
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
-        if reply.status == 200:
-            etag, modified = self._response.etag, self._response.last_modified
-            self._validator = strong_validator(etag, modified, reply.get("date"))
-        self._start_over()
+        self._dated = reply.get("date")
+        if self._partial is not None:
+            self._start_over()
         self._upload = self._sink.open(self.attempt.target.key)
 
     def _write(self, piece: bytes) -> None:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from scraper.errors import UsageError
 from scraper.records import Response, Stored
@@ -24,8 +24,7 @@ ENTRY_POINT_GROUP = "scraper.sinks"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What is known of a body when it is complete.
 
     `size` is bytes as stored, `sha256` hexadecimal, `fetched_at` seconds since

@@ -12,10 +12,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from itertools import count
 from pathlib import Path
 
+from scraper.dates import parse_http_date
 from scraper.errors import DestinationError, SinkError
 from scraper.records import Stored
 from scraper.sinks.base import Body, SinkOptions
@@ -157,7 +157,7 @@ class FileUpload:
     def commit(self, body: Body) -> Stored:
         """Flush, set the time, rename."""
         try:
-            modified = _timestamp(body.response.last_modified)
+            modified = parse_http_date(body.response.last_modified)
             if modified is not None:
                 os.utime(self._fd, (body.fetched_at, modified))
             os.fsync(self._fd)
@@ -177,15 +177,6 @@ class FileUpload:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-def _timestamp(last_modified: str | None) -> float | None:
-    if last_modified is None:
-        return None
-    try:
-        return parsedate_to_datetime(last_modified).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
