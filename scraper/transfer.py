@@ -25,7 +25,7 @@ from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.retry import parse_retry_after
 from scraper.settings import Http, Limits
-from scraper.sinks.base import Body, Sink, Upload
+from scraper.sinks.base import Blocking, Body, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -113,6 +113,11 @@ class Transfer:
         self._abandoned = False
 
     @property
+    def blocking(self) -> Blocking:
+        """What of the sink may wait, and so of `data`, `finish`, `fail`; `response` never does."""
+        return blocking_of(self._sink)
+
+    @property
     def request(self) -> Request:
         """The hop to carry out now."""
         return Request(self._url.href, self._headers(), self._guarded)
@@ -143,19 +148,17 @@ class Transfer:
         else:
             for piece in self._decoder.feed(chunk):
                 self._write(piece)
-        self.check_time()
+        self.check()
 
     def finish(self) -> None:
         """The body is complete: check it and commit. Raises TransferError, DestinationError."""
-        self.check_time()  # what was broken off for that looks like an end
+        self.check()  # what was broken off for that looks like an end
         if self._expected is not None and self._received != self._expected:
             message = f"body ended after {self._received:,} of {self._expected:,} bytes"
             raise TransferError(Kind.TRUNCATED, message)
         if self._decoder is not None:
             self._decoder.finish()
-        if self._abandoned:
-            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
-        assert self._upload is not None
+        upload = self._opened()
         assert self._response is not None
         body = Body(
             source_url=urls.redact(self.attempt.target.listed),
@@ -164,17 +167,23 @@ class Transfer:
             sha256=self._digest.hexdigest(),
             response=self._response,
         )
-        stored = self._upload.commit(body)
+        stored = upload.commit(body)
         self._upload = None
         self._end(stored)
 
     def fail(self, error: TransferError | DestinationError) -> None:
         """End without an object, whatever was written so far. Never raises.
 
-        A host that answered, if only with a redirect, is not unreachable.
+        A host that answered, if only with a redirect, is not unreachable. What broke because
+        it was given up, or because its time was over, has that for its reason.
         """
         if self.completion is not None:
             return
+        if isinstance(error, TransferError) and error.kind is not Kind.SINK:
+            try:
+                self.check()
+            except TransferError as cause:
+                error = cause
         if self._upload is not None:
             with contextlib.suppress(Exception):  # of a sink that breaks its promise
                 self._upload.abort()
@@ -201,8 +210,10 @@ class Transfer:
         """Whether the run has given this attempt up."""
         return self._abandoned
 
-    def check_time(self) -> None:
-        """Raise TransferError of kind `timeout` when the attempt's time is over."""
+    def check(self) -> None:
+        """Raise TransferError when the attempt was given up, or its time is over."""
+        if self._abandoned:
+            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
@@ -256,7 +267,7 @@ class Transfer:
             self._guarded = True
         self._redirects += 1
         self._url = following
-        self.check_time()
+        self.check()
 
     def _refuse(self, reply: Reply) -> None:
         failure = Failure(
@@ -279,14 +290,17 @@ class Transfer:
             self._decoder = make_decoder(reply.get("content-encoding"))
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
-        self._upload = self._sink.open(self.attempt.target.key)
+
+    def _opened(self) -> Upload:
+        if self._upload is None:
+            self._upload = self._sink.open(self.attempt.target.key)
+        return self._upload
 
     def _write(self, piece: bytes) -> None:
-        assert self._upload is not None
         self._size += len(piece)
         self._check_size(self._size)
         self._digest.update(piece)
-        self._upload.write(piece)
+        self._opened().write(piece)
 
     def _check_size(self, size: int) -> None:
         limit = self._plan.limits.max_size
