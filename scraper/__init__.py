@@ -10,7 +10,10 @@ The map of the house. Imports point downwards only.
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists
-    engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
+    engines/        base.py (the seam), proxies.py, lookups.py (names);
+                    threads.py (requests), connections.py (urllib3's);
+                    curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
+                    curl_errors.py, relay.py (sinks that block)
     manifest.py     Results as JSON Lines, kept with the bodies
     log.py          what happens, a line each
     progress.py     the live display

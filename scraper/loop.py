@@ -357,10 +357,20 @@ def _target(item: lists.Read) -> Target:
 
 
 def make_engine(settings: Settings) -> Engine:
-    """The engine that carries transfers."""
+    """The engine that carries transfers. Raises UsageError if --engine asks for what is missing."""
+    given = settings.politeness.max_concurrency, settings.limits, settings.http
+    if settings.engine != "threads":
+        try:
+            from scraper.engines.curl import CurlEngine
+        except (ImportError, AttributeError) as error:  # no pycurl, or one too old
+            if settings.engine == "curl":
+                need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
+                raise UsageError(f"{need} ({error})") from None
+        else:
+            return CurlEngine(*given)
     from scraper.engines.threads import ThreadsEngine
 
-    return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
+    return ThreadsEngine(*given)
 
 
 def make_plan(settings: Settings) -> Plan:

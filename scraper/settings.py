@@ -247,6 +247,7 @@ class Settings:
     manifest: str | None = None
     max_failures: Budget = field(default_factory=Budget)
     fail_fast: bool = False
+    engine: str = "auto"
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
     limits: Limits = field(default_factory=Limits)
@@ -256,6 +257,10 @@ class Settings:
     def __post_init__(self) -> None:
         _require(self.to.strip(), "--to is empty")
         _require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
+        _require(
+            self.engine in {"auto", "threads", "curl"},
+            f"--engine {self.engine!r} is not auto, threads or curl",
+        )
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -284,7 +289,7 @@ class Settings:
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        for name in ("to", "key", "manifest", "max_failures", "fail_fast"):
+        for name in ("to", "key", "manifest", "max_failures", "fail_fast", "engine"):
             if name in given:
                 tree[name] = given.pop(name)
         _require(not given, f"unknown option {', '.join(sorted(given))}")

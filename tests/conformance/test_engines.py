@@ -15,6 +15,7 @@ import trustme
 
 from scraper import urls
 from scraper.engines.base import Engine
+from scraper.engines.curl import CurlEngine
 from scraper.engines.threads import ThreadsEngine
 from scraper.errors import Kind
 from scraper.records import Attempt, Failed, Failure, Stored, Target
@@ -40,7 +41,7 @@ from tests.servers import (
 )
 
 MakeEngine = Callable[[int, Limits, Http], Engine]
-ENGINES: dict[str, MakeEngine] = {"threads": ThreadsEngine}  # another engine is one more entry
+ENGINES: dict[str, MakeEngine] = {"threads": ThreadsEngine, "curl": CurlEngine}
 PATIENT = Limits(connect_timeout=300, read_timeout=300, max_time=600)
 
 
@@ -77,6 +78,13 @@ class Bench:
         while left:
             assert time.monotonic() < until, "a transfer never ended"
             left -= set(self.engine.poll(1.0))
+
+    def poll_until(self, condition: Callable[[], bool]) -> None:
+        """Until something that is no end of a transfer holds."""
+        until = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < until, "what was waited for never came"
+            assert not self.engine.poll(0.01)
 
     def fetch(self, url: str, *, guarded: bool = False) -> Transfer:
         transfer = self.start(url, guarded=guarded)
@@ -426,9 +434,7 @@ def test_giving_up_breaks_off_whatever_waits(bench: MakeBench) -> None:
         servers = (mute, begun, dripping)
         running = [made.start(f"{server.url}/") for server in servers]
         running.append(made.start(f"https://127.0.0.1:{mute.port}/"))  # in its TLS handshake
-        mute.wait_until(lambda: mute.connections == 2)
-        for server in servers[1:]:
-            server.wait_until(lambda server=server: server.connections == 1)  # type: ignore[misc]
+        made.poll_until(lambda: [server.connections for server in servers] == [2, 1, 1])
         made.engine.give_up()
         made.wait(*running)
         assert {failure(transfer).kind for transfer in running} == {Kind.INTERRUPTED}
@@ -449,7 +455,7 @@ def test_closing_waits_for_nobody(bench: MakeBench) -> None:
     with RawServer(silent) as server:
         made = bench(PATIENT)
         made.start(server.url)
-        server.wait_until(lambda: server.connections == 1)
+        made.poll_until(lambda: server.connections == 1)
         made.engine.close()
 
 
