@@ -11,16 +11,15 @@ is there. Rejected: `use_memoryview`, which costs more than the copy it saves.
 """
 
 import math
-import re
 import socket
 import time
-from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pycurl
 
-from scraper.engines.curl_errors import CLOSED, Moment, mapped, timed_out
+from scraper.engines import heads
+from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
 from scraper.engines.curl_options import HopOptions
 from scraper.errors import Kind, TransferError
 from scraper.settings import Limits
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
 DRAIN_S = 0.5  # and the time that is worth
-MOST_HEADERS = 100  # as the standard library has it
-MOST_LINE = 65_536  # bytes, the same
 _STOP = -1  # what a callback returns to make libcurl stop
-_STATUS = re.compile(rb"[1-9]\d\d")
-_VERSIONS = frozenset({b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2", b"HTTP/3"})
 
 
 class Clock:
@@ -121,6 +116,8 @@ class Carrier:
         """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
         if self.error is not None or self._dropping:
             return self.error
+        if code and sum(map(len, self._lines)) > heads.MOST_BYTES:
+            return not_http(message)
         if code:
             number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
             return self._blocked() or mapped(code, message, number, self._moment)
@@ -175,7 +172,7 @@ class Carrier:
 
     def _take_line(self, line: bytes) -> int | None:
         """A line of the head with its end, or one of the trailers."""
-        if line not in {b"\r\n", b"\n"}:
+        if line not in heads.BLANK:
             self._lines.append(line)
             self._moved = self._clock.now
         elif self._asked and self.following is None:
@@ -201,41 +198,24 @@ class Carrier:
     def _take_head(self) -> int | None:
         assert self.transfer is not None
         try:
-            status, headers = parsed_head(self._lines)
-            http1 = self._lines[0].startswith(b"HTTP/1")
+            first, *rest = self._lines
             self._lines.clear()
+            status = heads.status_of(first)
+            headers = list(heads.headers_of(rest))
             if 100 <= status < 200 and status != 101:  # RFC 9110 15.2
                 return None
             reply = Reply(status, headers, self._peer, self._connect_s)
             self.following = self.transfer.response(reply)
+        except heads.NotHttp as error:
+            self.error = not_http(str(error))
+            return _STOP
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
             self.error = error
             return _STOP
         if self.following is Next.READ:
             return None
         self._clock.ring_at(self._moved + DRAIN_S)
-        return None if _is_short(reply, http1=http1) else _STOP
-
-
-def parsed_head(lines: Sequence[bytes]) -> tuple[int, list[tuple[str, str]]]:
-    """Status and headers of a response's head. Raises TransferError of kind `protocol`."""
-    version, _, rest = lines[0].partition(b" ")
-    status = rest.split(None, 1)[0] if rest else b""
-    if version not in _VERSIONS or not _STATUS.fullmatch(status):
-        raise _not_http("its status line is none")
-    if len(lines) > 1 + MOST_HEADERS:
-        raise _not_http(f"more than {MOST_HEADERS} headers")
-    if max(map(len, lines)) > MOST_LINE:
-        raise _not_http(f"a line of the head is longer than {MOST_LINE:,} bytes")
-    headers = []
-    for line in lines[1:]:
-        name, _, value = line.decode("latin-1").partition(":")
-        headers.append((name.rstrip(), value.strip()))
-    return int(status), headers
-
-
-def _not_http(why: str) -> TransferError:
-    return TransferError(Kind.PROTOCOL, f"not HTTP: {why}", transient=False)
+        return None if _is_short(reply, http1=first.startswith(b"HTTP/1")) else _STOP
 
 
 def _is_short(reply: Reply, *, http1: bool) -> bool:

@@ -87,4 +87,9 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
         why = os.strerror(number) if number else message
         ours = number in OUR_FAULT
         return TransferError(Kind.CONNECT, f"can't connect: {why}", unreachable=not ours)
-    return TransferError(Kind.PROTOCOL, f"not HTTP: {message}", transient=False)
+    return not_http(message)
+
+
+def not_http(why: str) -> TransferError:
+    """What came is no response."""
+    return TransferError(Kind.PROTOCOL, f"not HTTP: {why}", transient=False)

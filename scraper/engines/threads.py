@@ -181,6 +181,8 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 def _chunks(raw: Any) -> Iterator[bytes]:
     """The body as it comes, what one read of the socket gives at a time."""
+    if raw.chunked and raw.status == 204:
+        return  # urllib3 has chunks there for an error
     try:
         while chunk := raw.read1(_CHUNK, decode_content=False):
             yield chunk

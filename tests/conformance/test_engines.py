@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from scraper import urls
+from scraper import engines, urls
 from scraper.engines.base import Engine
 from scraper.engines.curl import CurlEngine
 from scraper.engines.threads import ThreadsEngine
@@ -109,14 +109,18 @@ MakeBench = Callable[..., Bench]
 
 
 @pytest.fixture(params=ENGINES)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeBench]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of each engine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def bench(engine: str, tmp_path: Path) -> Iterator[MakeBench]:
     """Make a Bench with the engine, some limits, some HTTP settings."""
     with ExitStack() as stack:
 
         def make(limits: Limits | None = None, http: Http | None = None) -> Bench:
-            made = Bench(
-                ENGINES[request.param], tmp_path / "out", limits or Limits(), http or Http()
-            )
+            made = Bench(ENGINES[engine], tmp_path / "out", limits or Limits(), http or Http())
             stack.callback(made.close)
             return made
 
@@ -137,15 +141,22 @@ def count_up() -> Callable[[], int]:
 # ---------------------------------------------------------------- one server, one request
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_a_server_does_has_one_meaning(case: Case, bench: MakeBench) -> None:
+@pytest.mark.parametrize(
+    ("engine", "case"),
+    [(name, case) for case in CASES for name in ENGINES if case.only in {"", name}],
+    ids=lambda value: value.name if isinstance(value, Case) else value,
+    indirect=["engine"],
+)
+def test_what_a_server_does_has_one_meaning(case: Case, engine: str, bench: MakeBench) -> None:
     with RawServer(case.sends) as server:
         made = bench(case.limits, case.http)
         transfer = made.fetch(f"{server.url}/page")
         completion = transfer.completion
         assert completion is not None
         response = completion.outcome.response
-        if case.status is not None:
+        if case.headless == engine:
+            assert response is None
+        elif case.status is not None:
             assert response is not None
             assert response.http_code == case.status
         if case.stores is not None:
@@ -157,6 +168,12 @@ def test_what_a_server_does_has_one_meaning(case: Case, bench: MakeBench) -> Non
         assert not found.unreachable
         assert made.leftovers == []
         assert server.connections == 1
+
+
+def test_every_difference_of_engines_is_in_their_table() -> None:
+    for case in CASES:
+        assert bool(case.differs) == bool(case.only or case.headless), case.name
+        assert case.differs in (engines.__doc__ or ""), case.name
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
