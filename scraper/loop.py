@@ -104,6 +104,7 @@ class Run:
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
         self._plan = make_plan(settings)
+        self._make_engine = choose_engine(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
@@ -117,7 +118,7 @@ class Run:
         self._sink.check()
         self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
         self.places = replace(self.places, manifest=self._manifest.place)
-        self._engine = make_engine(self.settings)
+        self._engine = self._make_engine()
         self._seen = Seen()
         self._intake.start()
         return self
@@ -356,8 +357,15 @@ def _target(item: lists.Read) -> Target:
     return item.target if isinstance(item, Result) else item
 
 
-def make_engine(settings: Settings) -> Engine:
-    """The engine that carries transfers. Raises UsageError if --engine asks for what is missing."""
+def choose_engine(settings: Settings) -> Callable[[], Engine]:
+    """What makes the engine that carries transfers.
+
+    Raises UsageError when --engine asks for one that is not there, or --max-concurrency
+    for more than the system allows.
+    """
+    from scraper.engines.descriptors import connections_to_keep
+
+    connections_to_keep(settings.politeness.max_concurrency)
     given = settings.politeness.max_concurrency, settings.limits, settings.http
     if settings.engine != "threads":
         try:
@@ -367,10 +375,10 @@ def make_engine(settings: Settings) -> Engine:
                 need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
                 raise UsageError(f"{need} ({error})") from None
         else:
-            return CurlEngine(*given)
+            return lambda: CurlEngine(*given)
     from scraper.engines.threads import ThreadsEngine
 
-    return ThreadsEngine(*given)
+    return lambda: ThreadsEngine(*given)
 
 
 def make_plan(settings: Settings) -> Plan:

@@ -12,16 +12,18 @@ from typing import BinaryIO
 
 from scraper import lists, urls
 from scraper.errors import BadTarget, ListError
-from scraper.loop import make_engine, make_plan
+from scraper.loop import choose_engine, make_plan
 from scraper.records import Attempt, Failed, Stored, Target
 from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.transfer import Completion, Transfer
 
 
 class _FileSink:
     """A sink of one temporary file."""
+
+    blocking = Blocking.NEVER
 
     def __init__(self) -> None:
         self.file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
@@ -73,9 +75,8 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     plain = replace(settings, http=replace(settings.http, expect_type=None))
     plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
-    engine = make_engine(
-        replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
-    )
+    alone = replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
+    engine = choose_engine(alone)()
     attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
     try:
         while True:

@@ -22,7 +22,7 @@ from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
 from scraper.engines import heads
-from scraper.errors import Kind, TransferError
+from scraper.engines.lookups import blocked
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
@@ -188,13 +188,12 @@ def _target(url: str, *, absolute: bool) -> str:
 
 
 def _public_address(host: str, port: int) -> str:
-    """The first address of `host`; raises TransferError if any is not global (RFC 6890)."""
-    found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    """The first global address of `host` (RFC 6890); raises TransferError if it has none."""
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
-        if not ip_address(address).is_global:
-            message = f"redirect from a public to a non-public address ({host} is {address})"
-            raise TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
-    return str(found[0])
+        if ip_address(address).is_global:
+            return address
+    raise blocked(found[0])
 
 
 class _Http(_Noted, HTTPConnection):

@@ -31,6 +31,7 @@ import pycurl
 from scraper.engines.base import conclude
 from scraper.engines.curl_carrier import Carrier, Clock
 from scraper.engines.curl_options import make_easy
+from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.lookups import Found, Lookups
 from scraper.engines.proxies import Proxies
 from scraper.engines.relay import Relay
@@ -50,11 +51,15 @@ _WATCHED = {
 
 
 class CurlEngine:
-    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap."""
+    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
+
+    Raises UsageError when the system has not enough file descriptors for it.
+    """
 
     name = "curl"
 
     def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+        kept = connections_to_keep(max_concurrency)
         self._limits = limits
         self._http = http
         self._clock = Clock()
@@ -80,7 +85,7 @@ class CurlEngine:
         self._poller.register(self._wake_up.fileno(), _IN)
         self._multi: Any = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max(64, 2 * max_concurrency))
+        self._multi.setopt(pycurl.M_MAXCONNECTS, kept)
 
     # ------------------------------------------------------------ the seam
 
@@ -301,5 +306,21 @@ class CurlEngine:
             self._watched[fd] = what
 
 
+class _Poll:
+    """`select.poll` in the words of `select.epoll`, where there is no epoll."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self.register = self._poll.register
+        self.modify = self._poll.modify
+        self.unregister = self._poll.unregister
+
+    def poll(self, wait_s: float | None) -> list[tuple[int, int]]:
+        return self._poll.poll(None if wait_s is None else math.ceil(wait_s * 1000))
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def _make_poller() -> Any:
-    return select.epoll()
+    return select.epoll() if hasattr(select, "epoll") else _Poll()

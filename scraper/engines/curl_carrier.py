@@ -21,6 +21,7 @@ import pycurl
 from scraper.engines import heads
 from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
 from scraper.engines.curl_options import HopOptions
+from scraper.engines.lookups import blocked
 from scraper.errors import Kind, TransferError
 from scraper.settings import Limits
 from scraper.transfer import Next, Reply, Request, Transfer
@@ -119,8 +120,10 @@ class Carrier:
         if code and sum(map(len, self._lines)) > heads.MOST_BYTES:
             return not_http(message)
         if code:
+            if self._refused is not None and not self._opened:
+                return blocked(self._refused)
             number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
-            return self._blocked() or mapped(code, message, number, self._moment)
+            return mapped(code, message, number, self._moment)
         if self.following is None:
             return TransferError(Kind.CONNECT, CLOSED)
         return None
@@ -134,13 +137,6 @@ class Carrier:
         if self.following is not None:
             return Moment.BODY
         return Moment.ASKED if self._asked else Moment.CONNECTING
-
-    def _blocked(self) -> TransferError | None:
-        """The failure of a hop for which there was no address but refused ones."""
-        if self._refused is None or self._opened:
-            return None
-        message = f"redirect from a public to a non-public address ({self._refused})"
-        return TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
 
     # ------------------------------------------------------------ called by libcurl
 
@@ -160,8 +156,7 @@ class Carrier:
     def _ask(self, peer: str, *_: object) -> int:
         """A connection stands, fresh or kept, and the request is about to be sent."""
         if self._guarded and not ip_address(peer).is_global:  # kept from an unguarded hop
-            self._refused, self._opened = peer, False
-            self.error = self._blocked()
+            self.error = blocked(peer)
             return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0

@@ -24,7 +24,7 @@ def make_easy(limits: Limits, http: Http) -> Any:
     for option, value in (
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
-        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         (pycurl.PATH_AS_IS, 1),
         (pycurl.USERAGENT, ""),  # not pycurl's
         (pycurl.HTTP09_ALLOWED, 0),
@@ -96,7 +96,10 @@ class HopOptions:
             self._proxy = proxy
         secure = request.url.startswith("https:")
         if secure != self._secure:
-            # Wait for a connection that may carry many, rather than open one more each.
+            # HTTP/2 comes with TLS only. There, wait for the first connection to a host to
+            # say whether it carries many, rather than open one for each transfer at once.
+            version = pycurl.CURL_HTTP_VERSION_2TLS if secure else pycurl.CURL_HTTP_VERSION_1_1
+            easy.setopt(pycurl.HTTP_VERSION, version)
             easy.setopt(pycurl.PIPEWAIT, secure)
             self._secure = secure
         self._set_target(request.url, absolute=proxy is not None and not secure)

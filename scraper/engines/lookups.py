@@ -1,18 +1,20 @@
 """Look-ups of names for the curl engine: the system's, on threads of their own.
 
 Owns: asking once for all transfers that want the same name, how long an answer
-holds, and what a failed look-up means. Refuses to know: transfers, and which
-address is then connected to. Rejected: libcurl's resolver. It does not say
-whether a failure may pass, gives a failed name's retries the same answer for
-half a minute without asking, and may hold up all transfers while it waits for
-one that was given up.
+holds, and what a look-up means that fails, or finds what may not be connected to.
+Refuses to know: transfers, and which address is then taken. Rejected: libcurl's
+resolver. It does not say whether a failure may pass, gives a failed name's retries
+the same answer for half a minute without asking, and may hold up all transfers
+while it waits for one that was given up; ThreadPoolExecutor, whose threads the
+interpreter waits for at its end, however long a name server takes.
 """
 
+import queue
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -45,8 +47,9 @@ class Lookups:
         self._tell = tell
         self._known: dict[str, Found] = {}
         self._asked: set[str] = set()
+        self._questions: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answered: deque[Found] = deque()
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="look-up")
+        self._workers = 0
 
     def find(self, origin: str, now: float) -> Found | None:
         """What is known of `scheme://host:port`; None: it is being asked for."""
@@ -54,11 +57,14 @@ class Lookups:
         if found is not None and now < found.until:
             return found
         if origin not in self._asked:
-            host, port = _host_and_port(origin)
+            host, _ = _host_and_port(origin)
             if host.startswith("[") or host.rpartition(".")[2].isdigit():
                 return self._keep(Found(origin, "", float("inf")))
             self._asked.add(origin)
-            self._workers.submit(self._look_up, origin, host, port)
+            self._questions.put(origin)
+            if self._workers < min(_WORKERS, len(self._asked)):
+                self._workers += 1
+                threading.Thread(target=self._work, name="look-up", daemon=True).start()
         return None
 
     def answers(self) -> Iterator[Found]:
@@ -70,7 +76,8 @@ class Lookups:
 
     def close(self) -> None:
         """Wait for nobody."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._workers):
+            self._questions.put(None)
 
     def _keep(self, found: Found) -> Found:
         if len(self._known) >= _MOST:
@@ -78,18 +85,22 @@ class Lookups:
         self._known[found.origin] = found
         return found
 
-    def _look_up(self, origin: str, host: str, port: int) -> None:
-        until = time.monotonic() + HOLDS_S
-        try:
-            answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            found = Found(origin, "", until, failure(error))
-        else:
-            addresses = dict.fromkeys(str(entry[4][0]) for entry in answer)
-            shown = (f"[{one}]" if ":" in one else one for one in addresses)
-            found = Found(origin, f"+{host}:{port}:{','.join(shown)}", until)
-        self._answered.append(found)
-        self._tell()
+    def _work(self) -> None:
+        while (origin := self._questions.get()) is not None:
+            self._answered.append(_looked_up(origin))
+            self._tell()
+
+
+def _looked_up(origin: str) -> Found:
+    host, port = _host_and_port(origin)
+    until = time.monotonic() + HOLDS_S
+    try:
+        answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return Found(origin, "", until, failure(error))
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in answer)
+    shown = (f"[{one}]" if ":" in one else one for one in addresses)
+    return Found(origin, f"+{host}:{port}:{','.join(shown)}", until)
 
 
 def failure(error: OSError | UnicodeError) -> TransferError:
@@ -100,6 +111,12 @@ def failure(error: OSError | UnicodeError) -> TransferError:
     again = error.args[0] in {socket.EAI_AGAIN, socket.EAI_SYSTEM}
     message = f"name look-up failed: {error.args[-1]}"
     return TransferError(Kind.DNS, message, transient=again, unreachable=True)
+
+
+def blocked(address: str) -> TransferError:
+    """What it is when a guarded hop (`Request.guarded`) leads to `address` alone."""
+    message = f"redirect from a public to a non-public address ({address})"
+    return TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
 
 
 def _host_and_port(origin: str) -> tuple[str, int]:

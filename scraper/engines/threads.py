@@ -31,6 +31,7 @@ from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeo
 from scraper.engines import lookups
 from scraper.engines.base import conclude
 from scraper.engines.connections import CURRENT, Adapter, Carriage
+from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.proxies import Proxies
 from scraper.errors import Kind, TransferError
 from scraper.settings import Http, Limits
@@ -44,11 +45,15 @@ _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
 
 class ThreadsEngine:
-    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap."""
+    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
+
+    Raises UsageError when the system has not enough file descriptors for it.
+    """
 
     name = "threads"
 
     def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+        connections_to_keep(max_concurrency)
         self._limits = limits
         self._verify: bool | str = False if http.insecure else (http.cacert or True)
         if http.insecure:
