@@ -152,6 +152,9 @@ class _Noted:
         self.connect_s = time.monotonic() - begun
         sock = self.sock  # type: ignore[attr-defined]
         self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
+        if hasattr(sock, "suppress_ragged_eofs"):
+            # TLS that ends without a good-bye was cut off (RFC 9112 9.8).
+            sock.suppress_ragged_eofs = False
         _check_current()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:

@@ -78,7 +78,7 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
         text = f"no name to look up: {message}"
         return TransferError(Kind.DNS, text, transient=False, unreachable=True)
     if code in _TLS:
-        if number in _GONE:
+        if number in _GONE or "unexpected eof" in message:
             return TransferError(Kind.CONNECT, CLOSED)
         return TransferError(Kind.TLS, f"TLS: {message}", transient=False, unreachable=True)
     if code in _CLOSED:

@@ -82,7 +82,7 @@ class HopOptions:
         self._headers: Mapping[str, str] | None = None
         self._proxy: str | None = None
         self._secure = False
-        self._target: str | None = None
+        self._targeted = False
 
     def set(self, request: Request, proxy: str | None) -> None:
         """Make the handle ask for `request`. Raises pycurl.error for a URL it can't take."""
@@ -105,13 +105,8 @@ class HopOptions:
         self._set_target(request.url, absolute=proxy is not None and not secure)
 
     def _set_target(self, url: str, *, absolute: bool) -> None:
-        """Make the URL travel as it is: libcurl writes `%2f` as `%2F`."""
-        target = None
-        if "%" in url:
+        """Make the URL travel as it is: libcurl would write `%2f` as `%2F`."""
+        if "%" in url or self._targeted:  # what was set once can't be unset
+            self._targeted = True
             target = url if absolute else url[url.index("/", 8) :]
-        if target != self._target:
-            if target is None:
-                self._easy.unsetopt(pycurl.REQUEST_TARGET)
-            else:
-                self._easy.setopt(pycurl.REQUEST_TARGET, target)
-            self._target = target
+            self._easy.setopt(pycurl.REQUEST_TARGET, target)

@@ -40,7 +40,13 @@ from scraper.transfer import Next, Reply, Request, Transfer
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
 _DRAIN_S = 0.5  # and the time that is worth
-_GONE = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+_GONE = (
+    RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+    ConnectionAbortedError,
+    ssl.SSLEOFError,
+)
 _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
 
