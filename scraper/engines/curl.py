@@ -71,7 +71,8 @@ class CurlEngine:
         self._idle: list[Carrier] = []
         self._all: list[Carrier] = []
         self._live: dict[Transfer, Carrier] = {}
-        self._waiting: dict[str, list[tuple[Carrier, Transfer]]] = {}  # for a look-up, by origin
+        self._waiting: dict[str, list[tuple[Carrier, Transfer]]] = {}  # see _send; by origin
+        self._arrived: list[Carrier] = []  # scouts whose connection stands
         self._ending: set[Transfer] = set()  # in the pool, without a carrier
         self._told: deque[Relay] = deque()
         self._ended: list[Transfer] = []
@@ -137,7 +138,8 @@ class CurlEngine:
     # ------------------------------------------------------------ from start to end
 
     def _make_carrier(self) -> Carrier:
-        carrier = Carrier(make_easy(self._limits, self._http), self._limits, self._clock)
+        easy = make_easy(self._limits, self._http)
+        carrier = Carrier(easy, self._limits, self._clock, self._arrived.append)
         self._all.append(carrier)
         return carrier
 
@@ -159,14 +161,38 @@ class CurlEngine:
             self._send(carrier, transfer, found)
 
     def _send(self, carrier: Carrier, transfer: Transfer, found: Found) -> None:
+        """Give the hop to libcurl, its origin being `found`.
+
+        Of the first hops to a TLS server one goes ahead: its connection may be an HTTP/2 one,
+        which then carries the others too. (libcurl's PIPEWAIT makes them wait for its end.)
+        """
         if found.error is not None:
             self._end(carrier, transfer, found.error)
             return
+        if not found.met:
+            if found.scouted:
+                self._waiting.setdefault(found.origin, []).append((carrier, transfer))
+                return
+            found.scouted = True
+            carrier.scouts = found
         if found.entry and not found.given:
             carrier.easy.setopt(pycurl.RESOLVE, [found.entry])
             self._given.append(found)
         self._multi.add_handle(carrier.easy)
         carrier.added = True
+
+    def _follow(self, found: Found) -> None:
+        """Send whatever waits for its origin."""
+        for carrier, transfer in self._waiting.pop(found.origin, ()):
+            if self._live.get(transfer) is carrier and not carrier.added:  # else it was given up
+                self._send(carrier, transfer, found)
+
+    def _end_scouting(self, carrier: Carrier) -> None:
+        """The way is known, or it does not lead anywhere: all for themselves."""
+        found, carrier.scouts = carrier.scouts, None
+        if found is not None:
+            found.met = True
+            self._follow(found)
 
     def _end(self, carrier: Carrier, transfer: Transfer, error: Exception | None) -> None:
         """No more hops: finish the transfer, or fail it."""
@@ -188,6 +214,7 @@ class CurlEngine:
         carrier.transfer = None
         del self._live[transfer]
         self._idle.append(carrier)
+        self._end_scouting(carrier)
 
     def _relay(self, transfer: Transfer) -> Relay:
         return Relay(transfer, self._pool.submit, self._hear)
@@ -234,7 +261,9 @@ class CurlEngine:
             self._break_overdue(now)
 
     def _take_ended(self) -> None:
-        """Go on with every hop that libcurl is done with."""
+        """Go on after whatever libcurl has done."""
+        while self._arrived:
+            self._end_scouting(self._arrived.pop())
         left = 1
         while left:
             left, done, failed = self._multi.info_read()
@@ -252,6 +281,7 @@ class CurlEngine:
         elif carrier.following is Next.HOP:
             self._multi.remove_handle(carrier.easy)
             carrier.added = False
+            self._end_scouting(carrier)
             self._begin(carrier, transfer)
         else:
             self._let_go(carrier, transfer)
@@ -263,9 +293,7 @@ class CurlEngine:
             while self._wake_up.recv(4096):
                 pass
         for found in self._lookups.answers():
-            for carrier, transfer in self._waiting.pop(found.origin, ()):
-                if self._live.get(transfer) is carrier and not carrier.added:
-                    self._send(carrier, transfer, found)
+            self._follow(found)
         while self._told:
             self._listen(self._told.popleft())
 

@@ -13,6 +13,7 @@ is there. Rejected: `use_memoryview`, which costs more than the copy it saves.
 import math
 import socket
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ import pycurl
 from scraper.engines import heads
 from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
 from scraper.engines.curl_options import HopOptions
-from scraper.engines.lookups import blocked
+from scraper.engines.lookups import Found, blocked
 from scraper.errors import Kind, TransferError
 from scraper.settings import Limits
 from scraper.transfer import Next, Reply, Request, Transfer
@@ -53,17 +54,21 @@ class Clock:
 class Carrier:
     """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
 
-    def __init__(self, easy: Any, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, easy: Any, limits: Limits, clock: Clock, arrived: Callable[["Carrier"], None]
+    ) -> None:
         self.easy = easy
         self.transfer: Transfer | None = None
         self.relay: Relay | None = None  # when the sink may keep its writer waiting
         self.added = False  # to the multi handle
+        self.scouts: Found | None = None  # where others wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
         self.following: Next | None = None  # None: no response yet
         self._options = HopOptions(easy)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._clock = clock
+        self._arrived = arrived
         self._proxied = False
         self._guarded = False
         self._refused: str | None = None  # an address that a guarded hop may not connect to
@@ -162,6 +167,8 @@ class Carrier:
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer
         self._asked = True
+        if self.scouts is not None:
+            self._arrived(self)
         self._lines.clear()  # a proxy's answer to CONNECT
         return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]
 

@@ -96,11 +96,8 @@ class HopOptions:
             self._proxy = proxy
         secure = request.url.startswith("https:")
         if secure != self._secure:
-            # HTTP/2 comes with TLS only. There, wait for the first connection to a host to
-            # say whether it carries many, rather than open one for each transfer at once.
             version = pycurl.CURL_HTTP_VERSION_2TLS if secure else pycurl.CURL_HTTP_VERSION_1_1
             easy.setopt(pycurl.HTTP_VERSION, version)
-            easy.setopt(pycurl.PIPEWAIT, secure)
             self._secure = secure
         self._set_target(request.url, absolute=proxy is not None and not secure)
 

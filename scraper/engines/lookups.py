@@ -30,7 +30,8 @@ _PORTS = {"http": 80, "https": 443}
 class Found:
     """What is known of an origin. `entry` is `+host:port:address,...`, "" for an address itself.
 
-    `given` is set by who has given the entry to libcurl; `error` says why there is none.
+    `error` says why there is none. Noted by who uses it: `given`, that libcurl has the entry;
+    `scouted`, that a first connection is being made; `met`, that there is no need for that.
     """
 
     origin: str
@@ -38,6 +39,8 @@ class Found:
     until: float
     error: TransferError | None = None
     given: bool = False
+    scouted: bool = False
+    met: bool = False
 
 
 class Lookups:
@@ -82,6 +85,7 @@ class Lookups:
     def _keep(self, found: Found) -> Found:
         if len(self._known) >= _MOST:
             self._known.clear()
+        found.met = not found.origin.startswith("https:")
         self._known[found.origin] = found
         return found
 

@@ -10,6 +10,7 @@ from scraper.engines.curl import CurlEngine
 from scraper.engines.threads import ThreadsEngine
 from scraper.records import Attempt, Failed, Failure, Stored, Target
 from scraper.settings import Http, Limits
+from scraper.sinks.base import Sink
 from scraper.sinks.directory import DirectorySink
 from scraper.transfer import Plan, Transfer
 from tests.servers import WAIT_S
@@ -22,12 +23,21 @@ PATIENT = Limits(connect_timeout=300, read_timeout=300, max_time=600)
 class Bench:
     """One engine, a destination, and the part of the loop that starts and takes."""
 
-    def __init__(self, make: MakeEngine, root: Path, limits: Limits, http: Http) -> None:
+    def __init__(
+        self,
+        make: MakeEngine,
+        root: Path,
+        limits: Limits,
+        http: Http,
+        *,
+        sink: Sink | None = None,
+        max_concurrency: int = 16,
+    ) -> None:
         self.root = root
-        self.sink = DirectorySink(root)
+        self.sink = sink or DirectorySink(root)
         self.sink.check()
         self.plan = Plan(limits, http, "scraper/1", {})
-        self.engine = make(16, limits, http)
+        self.engine = make(max_concurrency, limits, http)
         self.started = 0
 
     def close(self) -> None:
