@@ -1,5 +1,7 @@
 """The curl engine: what it has beyond the suite of all engines (tests/conformance)."""
 
+import hashlib
+import random
 import select
 import socket
 import sys
@@ -288,7 +290,7 @@ def test_a_body_that_breaks_off_while_its_sink_is_slow_is_truncated(
     bench: MakeBench, tmp_path: Path
 ) -> None:
     sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="write")
-    with RawServer(sized(PAGE, length=10**6)) as server:
+    with RawServer(sized(PAGE * 40, length=10**6)) as server:
         made = bench(sink=sink)
         transfer = made.start(server.url)
         made.poll_until(lambda: sink.waiting == 1)
@@ -296,6 +298,43 @@ def test_a_body_that_breaks_off_while_its_sink_is_slow_is_truncated(
         sink.go.set()
         made.wait(transfer)
         assert failure(transfer).kind is Kind.TRUNCATED
+        assert made.leftovers == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("blocking", list(Blocking))
+def test_a_large_body_is_the_same_though_threads_take_it(
+    whole: bool, blocking: Blocking, bench: MakeBench, tmp_path: Path
+) -> None:
+    body = random.Random(1).randbytes(5_000_001)
+    sends = sized(body) if whole else sized(body, length=len(body) + 1)
+    sink = Far(tmp_path / "out", blocking)
+    with RawServer(sends) as server:
+        made = bench(sink=sink)
+        transfer = made.fetch(server.url)
+        assert sink.threads["write"] - {threading.current_thread().name}
+        if whole:
+            assert made.body(transfer) == body
+            assert transfer.completion is not None
+            assert isinstance(transfer.completion.outcome, Stored)
+            assert transfer.completion.outcome.sha256 == hashlib.sha256(body).hexdigest()
+        else:
+            assert failure(transfer).kind is Kind.TRUNCATED
+            assert made.leftovers == []
+
+
+def test_a_large_body_that_is_too_large_stops_the_server(bench: MakeBench) -> None:
+    sent: list[int] = []
+
+    def body() -> Iterator[bytes]:
+        for _ in range(1600):
+            sent.append(65_536)
+            yield bytes(65_536)
+
+    with HttpServer(lambda _: Reply(body=body())) as server:
+        made = bench(Limits(max_size=4_000_000))
+        assert failure(made.fetch(server.url)).kind is Kind.TOO_LARGE
+        assert sum(sent) < 40_000_000
         assert made.leftovers == []
 
 

@@ -139,7 +139,7 @@ class CurlEngine:
 
     def _make_carrier(self) -> Carrier:
         easy = make_easy(self._limits, self._http)
-        carrier = Carrier(easy, self._limits, self._clock, self._arrived.append)
+        carrier = Carrier(easy, self._limits, self._clock, self._arrived.append, self._relay)
         self._all.append(carrier)
         return carrier
 

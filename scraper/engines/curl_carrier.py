@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scraper.engines.relay import Relay
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
+LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 DRAIN_S = 0.5  # and the time that is worth
 _STOP = -1  # what a callback returns to make libcurl stop
 
@@ -55,11 +56,16 @@ class Carrier:
     """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
 
     def __init__(
-        self, easy: Any, limits: Limits, clock: Clock, arrived: Callable[["Carrier"], None]
+        self,
+        easy: Any,
+        limits: Limits,
+        clock: Clock,
+        arrived: Callable[["Carrier"], None],
+        make_relay: "Callable[[Transfer], Relay]",
     ) -> None:
         self.easy = easy
         self.transfer: Transfer | None = None
-        self.relay: Relay | None = None  # when the sink may keep its writer waiting
+        self.relay: Relay | None = None  # where the body goes when not straight to the transfer
         self.added = False  # to the multi handle
         self.scouts: Found | None = None  # where others wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
@@ -68,7 +74,8 @@ class Carrier:
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._clock = clock
-        self._arrived = arrived
+        self._arrived = arrived  # is told of a scout's connection
+        self._make_relay = make_relay
         self._proxied = False
         self._guarded = False
         self._refused: str | None = None  # an address that a guarded hop may not connect to
@@ -80,7 +87,7 @@ class Carrier:
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
-        self._drained = 0
+        self._size = 0  # of the body so far
         easy.carrier = self
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         easy.setopt(pycurl.PREREQFUNCTION, self._ask)
@@ -91,7 +98,7 @@ class Carrier:
         """Forget the hop before, prepare this one. Raises pycurl.error for a URL it can't take."""
         self.error = self.following = self._refused = None
         self._opened = self._asked = False
-        self._socket_errno = self._drained = 0
+        self._socket_errno = self._size = 0
         self._proxied = proxy is not None
         self._guarded = request.guarded and not self._proxied
         self._begun = self._moved = time.monotonic()
@@ -185,11 +192,14 @@ class Carrier:
         """Bytes of the body, without the framing of chunks."""
         self._moved = self._clock.now
         if self.following is not Next.READ:
-            self._drained += len(chunk)
-            return None if self._drained <= DRAINED else _STOP
+            self._size += len(chunk)
+            return None if self._size <= DRAINED else _STOP
         if self.relay is not None:
             return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
         assert self.transfer is not None
+        self._size += len(chunk)
+        if self._size > LARGE:
+            self.relay = self._make_relay(self.transfer)
         try:
             self.transfer.data(chunk)
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it

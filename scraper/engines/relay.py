@@ -1,20 +1,20 @@
-"""A relay: what may block, on another thread than the one that moves bytes.
+"""A relay: what takes its time, on another thread than the one that moves bytes.
 
 Owns: handing one transfer's chunks and its end to a pool of threads, in order,
 and how many bytes may wait for that. Refuses to know: sockets. An engine with
-one thread for all transfers uses it where a sink says that it may block; the
-slot stays taken until the end came back through `tell`.
+one thread for all transfers uses it where a sink says that it may block, and for
+large bodies, whose digest can be computed beside the transport; the slot stays
+taken until the end came back through `tell`.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
 
 from scraper.engines.base import conclude
 from scraper.transfer import Transfer
 
 _FULL = 1 << 20  # bytes that may wait; then no more is read from the server
-_ROOM = 1 << 18  # until no more than so many wait
+_BATCH = 1 << 18  # bytes worth waking a thread for
 
 
 class Relay:
@@ -37,7 +37,7 @@ class Relay:
         self._submit = submit
         self._tell = tell
         self._lock = threading.Lock()
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._size = 0
         self._working = False
         self._complete = False
@@ -51,7 +51,8 @@ class Relay:
                 return False
             self._chunks.append(chunk)
             self._size += len(chunk)
-        self._go_on()
+        if self._size >= _BATCH:
+            self._go_on()
         return True
 
     def end(self, error: Exception | None) -> None:
@@ -69,10 +70,10 @@ class Relay:
         self._submit(self._work)
 
     def _work(self) -> None:
-        while (chunk := self._next()) is not None:
+        while (batch := self._next()) is not None:
             if self.error is None and self._reason is None:
                 try:
-                    self.transfer.data(chunk)
+                    self.transfer.data(batch)
                 except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
                     self.error = error
                     self._tell(self)
@@ -82,16 +83,15 @@ class Relay:
             self._tell(self)
 
     def _next(self) -> bytes | None:
-        """The chunk whose turn it is; None: nothing to do now."""
+        """What waits; None: nothing to do now."""
         with self._lock:
-            if not self._chunks:
+            if not self._chunks or (self._size < _BATCH and not self._complete):
                 self._working = self._complete
                 return None
-            chunk = self._chunks.popleft()
-            self._size -= len(chunk)
-            room = self.stalled and self._size <= _ROOM
-            if room:
-                self.stalled = False
-        if room:
+            batch = b"".join(self._chunks)
+            self._chunks.clear()
+            self._size = 0
+            stalled, self.stalled = self.stalled, False
+        if stalled:
             self._tell(self)
-        return chunk
+        return batch
