@@ -148,7 +148,7 @@ class CurlEngine:
         try:
             transfer.check()
             request = transfer.request
-            proxy = self._proxies.of(request.url)
+            proxy = None if self._proxies.none else self._proxies.of(request.url)
             carrier.begin_hop(request, proxy, transfer.deadline)
             origin = proxy or request.url[: request.url.index("/", 8)]
             found = self._lookups.find(origin, time.monotonic())
@@ -214,7 +214,8 @@ class CurlEngine:
         carrier.transfer = None
         del self._live[transfer]
         self._idle.append(carrier)
-        self._end_scouting(carrier)
+        if carrier.scouts is not None:
+            self._end_scouting(carrier)
 
     def _relay(self, transfer: Transfer) -> Relay:
         return Relay(transfer, self._pool.submit, self._hear)

@@ -73,6 +73,7 @@ class Carrier:
         self._options = HopOptions(easy)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
+        self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
         self._clock = clock
         self._arrived = arrived  # is told of a scout's connection
         self._make_relay = make_relay
@@ -104,9 +105,9 @@ class Carrier:
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
         self._options.set(request, proxy)
-        # Not `due`: what comes after the connection may be due sooner.
-        self._clock.ring_at(self._begun + min(self._connect_timeout, self._read_timeout))
-        self._clock.ring_at(deadline)
+        soonest = self._begun + self._shortest
+        if soonest < self._clock.alarm or deadline < self._clock.alarm:
+            self._clock.ring_at(min(soonest, deadline))
 
     @property
     def due(self) -> float:
@@ -181,7 +182,7 @@ class Carrier:
 
     def _take_line(self, line: bytes) -> int | None:
         """A line of the head with its end, or one of the trailers."""
-        if line not in heads.BLANK:
+        if len(line) > 2 or line not in heads.BLANK:
             self._lines.append(line)
             self._moved = self._clock.now
         elif self._asked and self.following is None:
