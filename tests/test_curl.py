@@ -250,6 +250,21 @@ def test_a_sink_that_falls_behind_stops_the_server_and_fills_no_memory(
         assert made.body(transfer) == bytes(1600 * 65_536)
 
 
+def test_a_sink_that_falls_behind_is_no_silence_of_the_server(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="write")
+    body = bytes(16 << 20)
+    with RawServer(sized(body)) as server:
+        made = bench(Limits(read_timeout=0.2), sink=sink)
+        transfer = made.start(server.url)
+        for _ in range(30):
+            assert not made.engine.poll(0.02)
+        sink.go.set()
+        made.wait(transfer)
+        assert made.body(transfer) == body
+
+
 @pytest.mark.parametrize("call", ["open", "write", "commit"])
 @pytest.mark.parametrize("blocking", list(Blocking))
 def test_a_sink_that_fails_ends_its_transfer_and_leaves_nothing(

@@ -191,10 +191,10 @@ class Carrier:
 
     def _take_body(self, chunk: bytes) -> int | None:
         """Bytes of the body, without the framing of chunks."""
-        self._moved = self._clock.now
         if self.following is not Next.READ:
             self._size += len(chunk)
             return None if self._size <= DRAINED else _STOP
+        self._moved = self._clock.now
         if self.relay is not None:
             return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
         assert self.transfer is not None
@@ -225,17 +225,6 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
             self.error = error
             return _STOP
-        if self.following is Next.READ:
-            return None
-        self._clock.ring_at(self._moved + DRAIN_S)
-        return None if _is_short(reply, http1=first.startswith(b"HTTP/1")) else _STOP
-
-
-def _is_short(reply: Reply, *, http1: bool) -> bool:
-    """Whether an unwanted body is worth reading, so that its connection can be kept."""
-    if reply.status in {204, 304}:
-        return True
-    length = reply.get("content-length")
-    if length is None or not length.isdigit():
-        return not http1 or reply.get("transfer-encoding") is not None
-    return int(length) <= DRAINED
+        if self._dropping:
+            self._clock.ring_at(self._moved + DRAIN_S)
+        return None

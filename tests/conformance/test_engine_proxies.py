@@ -76,6 +76,7 @@ def test_tls_requests_go_through_a_tunnel_and_the_origin_sees_no_proxy_password(
         assert len(proxy.heads) == 1  # the tunnel is kept
         assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{origin.port} HTTP/1".encode())
         assert b"proxy-authorization" in proxy.heads[0].lower()
+        assert b"curl" not in proxy.heads[0].lower()
         assert all("proxy-authorization" not in request.headers for request in origin.requests)
 
 

@@ -225,6 +225,27 @@ def test_an_unwanted_body_that_never_comes_is_not_waited_for(status: int, bench:
         assert (status == 404) or made.body(transfer) == PAGE
 
 
+@pytest.mark.parametrize("status", [302, 404])
+def test_an_unwanted_body_that_drips_is_not_waited_for(status: int, bench: MakeBench) -> None:
+    sent: list[int] = []
+
+    def script(_number: int, sock: socket.socket) -> None:
+        if b"/page" in read_head(sock):
+            sock.sendall(sized(PAGE))
+            return
+        status_line = f"HTTP/1.1 {status} So"
+        sock.sendall(head("Location: /page", "Content-Length: 9999", status=status_line))
+        while not NEVER.wait(0.02):
+            sock.sendall(b"x")
+            sent.append(1)
+
+    with RawServer(script) as server:
+        made = bench(PATIENT)
+        transfer = made.fetch(f"{server.url}/hop")
+        assert (status == 404) or made.body(transfer) == PAGE
+        assert len(sent) < 1_000  # of 9,999
+
+
 def test_redirects_lead_over_hosts_and_count(bench: MakeBench) -> None:
     with HttpServer({"/end": PAGE}) as last, HttpServer({}) as first:
         first.handler = lambda request: (
