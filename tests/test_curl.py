@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pycurl
 import pytest
 
 from scraper.engines.base import Engine
@@ -524,10 +525,14 @@ def test_auto_is_this_engine(tmp_path: Path) -> None:
     assert isinstance(made_by("threads", tmp_path), ThreadsEngine)
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["missing", "too old"])
 def test_without_pycurl_auto_is_threads_and_curl_is_a_usage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pycurl", None)
+    if there:
+        monkeypatch.delattr(pycurl, "PREREQFUNC_OK")
+    else:
+        monkeypatch.setitem(sys.modules, "pycurl", None)
     for name in [name for name in sys.modules if name.startswith("scraper.engines.curl")]:
         monkeypatch.delitem(sys.modules, name)
     assert isinstance(made_by("auto", tmp_path), ThreadsEngine)

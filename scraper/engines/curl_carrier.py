@@ -34,6 +34,7 @@ DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its conne
 LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 DRAIN_S = 0.5  # and the time that is worth
 _STOP = -1  # what a callback returns to make libcurl stop
+_SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
 
 
 class Clock:
@@ -170,7 +171,7 @@ class Carrier:
         """A connection stands, fresh or kept, and the request is about to be sent."""
         if self._guarded and not ip_address(peer).is_global:  # kept from an unguarded hop
             self.error = blocked(peer)
-            return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
+            return _REFUSE  # type: ignore[no-any-return]
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer
@@ -178,7 +179,7 @@ class Carrier:
         if self.scouts is not None:
             self._arrived(self)
         self._lines.clear()  # a proxy's answer to CONNECT
-        return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]
+        return _SEND  # type: ignore[no-any-return]
 
     def _take_line(self, line: bytes) -> int | None:
         """A line of the head with its end, or one of the trailers."""
