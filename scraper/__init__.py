@@ -12,7 +12,10 @@ The map of the house. Imports point downwards only.
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists
-    engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
+    engines/        base.py (the seam), heads.py, proxies.py, lookups.py, descriptors.py;
+                    threads.py (requests), connections.py (urllib3's);
+                    curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
+                    curl_errors.py, relay.py (sinks that block)
     outage.py       a destination that takes nothing for a while
     lock.py         one run at a time holds a destination
     resume.py       what earlier runs make unnecessary

@@ -5,7 +5,7 @@ Owns: choosing them from Settings. Refuses to know: the run.
 
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import scraper
 from scraper.engines.base import Engine
@@ -15,11 +15,28 @@ from scraper.sinks.base import Shelf, Sink
 from scraper.transfer import Plan
 
 
-def make_engine(settings: Settings) -> Engine:
-    """The engine that carries transfers."""
+def choose_engine(settings: Settings) -> Callable[[], Engine]:
+    """What makes the engine that carries transfers.
+
+    Raises UsageError when --engine asks for one that is not there, or --max-concurrency
+    for more than the system allows.
+    """
+    from scraper.engines.descriptors import connections_to_keep
+
+    connections_to_keep(settings.politeness.max_concurrency)
+    given = settings.politeness.max_concurrency, settings.limits, settings.http
+    if settings.engine != "threads":
+        try:
+            from scraper.engines.curl import CurlEngine
+        except (ImportError, AttributeError) as error:  # no pycurl, or one too old
+            if settings.engine == "curl":
+                need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
+                raise UsageError(f"{need} ({error})") from None
+        else:
+            return lambda: CurlEngine(*given)
     from scraper.engines.threads import ThreadsEngine
 
-    return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
+    return lambda: ThreadsEngine(*given)
 
 
 def make_plan(settings: Settings, sink: Sink) -> Plan:

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import scraper
 from scraper import lists
-from scraper.build import make_engine, make_plan
+from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind
 from scraper.frontier import Frontier
@@ -119,6 +119,7 @@ class Run:
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
+        self._make_engine = choose_engine(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
         self._plan = make_plan(settings, self._sink)
@@ -151,7 +152,7 @@ class Run:
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
         self._memory = remember(self.settings.earlier, journal, self._sink)
-        self._engine = make_engine(self.settings)
+        self._engine = self._make_engine()
         self._seen = Seen()
         self._intake.start()
 

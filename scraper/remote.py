@@ -11,17 +11,19 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from scraper import lists, urls
-from scraper.build import make_engine, make_plan
+from scraper.build import choose_engine, make_plan
 from scraper.errors import BadTarget, ListError
 from scraper.records import Attempt, Failed, Stored, Target
 from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.transfer import Completion, Transfer
 
 
 class _FileSink:
     """A sink of one temporary file."""
+
+    blocking = Blocking.NEVER
 
     def __init__(self) -> None:
         self.file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
@@ -74,9 +76,8 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     plain = replace(settings, http=replace(settings.http, expect_type=None))
     policy, sink = RetryPolicy(settings.retries), _FileSink()
     plan = make_plan(plain, sink)
-    engine = make_engine(
-        replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
-    )
+    alone = replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
+    engine = choose_engine(alone)()
     attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
     try:
         while True:

@@ -269,6 +269,7 @@ class Settings:
     max_failures: Budget = field(default_factory=Budget)
     fail_fast: bool = False
     lock: str = "fail"
+    engine: str = "auto"
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
     limits: Limits = field(default_factory=Limits)
@@ -281,6 +282,10 @@ class Settings:
         _require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         _require(
             self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"
+        )
+        _require(
+            self.engine in {"auto", "threads", "curl"},
+            f"--engine {self.engine!r} is not auto, threads or curl",
         )
 
     @classmethod
@@ -311,7 +316,7 @@ class Settings:
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        for name in ("to", "key", "manifest", "max_failures", "fail_fast", "lock"):
+        for name in ("to", "key", "manifest", "max_failures", "fail_fast", "lock", "engine"):
             if name in given:
                 tree[name] = given.pop(name)
         _require(not given, f"unknown option {', '.join(sorted(given))}")

@@ -27,7 +27,7 @@ from scraper.partial import Partial, strong_validator
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.retry import parse_retry_after
 from scraper.settings import Http, Limits
-from scraper.sinks.base import Body, Shelf, Sink, Upload
+from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -102,6 +102,11 @@ class Transfer:
         self._abandoned = False
 
     @property
+    def blocking(self) -> Blocking:
+        """What of the sink may wait, and so of `data`, `finish`, `fail`; `response` never does."""
+        return blocking_of(self._sink)
+
+    @property
     def request(self) -> Request:
         """The hop to carry out now."""
         return Request(self._url.href, self._headers(), self._guarded)
@@ -141,25 +146,23 @@ class Transfer:
         else:
             for piece in self._decoder.feed(chunk):
                 self._write(piece)
-        self.check_time()
+        self.check()
 
     def finish(self) -> Next:
         """The body is complete: check it and commit. Raises TransferError, DestinationError.
 
         HOP: what was said to be unchanged is not there; `request` now asks for all of it.
         """
-        self.check_time()  # what was broken off for that looks like an end
+        self.check()  # what was broken off for that looks like an end
         if self._expected is not None and self._received != self._expected:
             message = f"body ended after {self._received:,} of {self._expected:,} bytes"
             raise TransferError(Kind.TRUNCATED, message)
         if self._decoder is not None:
             self._decoder.finish()
-        if self._abandoned:
-            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         assert self._response is not None
         if self._unchanged:
             return self._not_modified(self._response)
-        assert self._upload is not None
+        upload = self._opened()
         body = Body(
             source_url=urls.redact(self.attempt.target.listed),
             fetched_at=self._started_at,
@@ -167,7 +170,7 @@ class Transfer:
             sha256=self._digest.hexdigest(),
             response=self._response,
         )
-        stored = self._upload.commit(body)
+        stored = upload.commit(body)
         self._upload = None
         self._end(stored)
         return Next.STOP
@@ -175,10 +178,16 @@ class Transfer:
     def fail(self, error: TransferError | DestinationError) -> None:
         """End without an object, whatever was written so far. Never raises.
 
-        A host that answered, if only with a redirect, is not unreachable.
+        A host that answered, if only with a redirect, is not unreachable. What broke because
+        it was given up, or because its time was over, has that for its reason.
         """
         if self.completion is not None:
             return
+        if isinstance(error, TransferError) and error.kind is not Kind.SINK:
+            try:
+                self.check()
+            except TransferError as cause:
+                error = cause
         if self._may_go_on(error):
             self._keep()
         else:
@@ -205,8 +214,10 @@ class Transfer:
         """Whether the run has given this attempt up."""
         return self._abandoned
 
-    def check_time(self) -> None:
-        """Raise TransferError of kind `timeout` when the attempt's time is over."""
+    def check(self) -> None:
+        """Raise TransferError when the attempt was given up, or its time is over."""
+        if self._abandoned:
+            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
@@ -354,7 +365,7 @@ class Transfer:
             self._guarded = True
         self._redirects += 1
         self._url = following
-        self.check_time()
+        self.check()
 
     def _refuse(self, reply: Reply) -> None:
         failure = Failure(
@@ -380,14 +391,17 @@ class Transfer:
         self._dated = reply.get("date")
         if self._partial is not None:
             self._start_over()
-        self._upload = self._sink.open(self.attempt.target.key)
+
+    def _opened(self) -> Upload:
+        if self._upload is None:
+            self._upload = self._sink.open(self.attempt.target.key)
+        return self._upload
 
     def _write(self, piece: bytes) -> None:
-        assert self._upload is not None
         self._size += len(piece)
         self._check_size(self._size)
         self._digest.update(piece)
-        self._upload.write(piece)
+        self._opened().write(piece)
 
     def _check_size(self, size: int) -> None:
         limit = self._plan.limits.max_size

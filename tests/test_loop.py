@@ -23,9 +23,15 @@ from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory import DirectorySink
 from tests.servers import WAIT_S, HttpFarm, HttpServer, Reply, Request, Routes, closed_port
 
-QUICK = {"backoff_min": 0.01, "backoff_max": 0.03}
+QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03}
 Serve = Callable[[Routes], HttpServer]
 Farm = Callable[[Routes], HttpFarm]
+
+
+@pytest.fixture(autouse=True, params=["threads", "curl"])
+def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is the same with every engine."""
+    monkeypatch.setitem(QUICK, "engine", request.param)
 
 
 def make_run(

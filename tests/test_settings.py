@@ -59,6 +59,7 @@ DEFAULTS: dict[str, Any] = {
     "resume": False,
     "retry_failed": False,
     "refresh": True,
+    "engine": "auto",
 }
 BACKOFF = {"backoff_min": 1, "backoff_max": 60}  # "from 1 s to 60 s": no options of their own
 
@@ -130,6 +131,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "resume": True,
         "retry_failed": False,
         "refresh": False,
+        "engine": "threads",
     }
     assert given_options.keys() == DEFAULTS.keys()
     assert flat(Settings.of(**given_options)) == given_options | BACKOFF

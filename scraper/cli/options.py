@@ -144,6 +144,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Least seconds between starts to one host."),
     _option(_PACE, "--rate", type=float, metavar="N", default="none",
             help="Starts a second over all hosts, at most."),
+    _option(_PACE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
+            default="auto: curl if pycurl is installed", help="What carries transfers."),
     _option(_AGAIN, "--retries", type=int, metavar="N", default="3",
             help="Further attempts after the first."),
     _option(_AGAIN, "--retry-max-time", type=float, metavar="S", default="300",

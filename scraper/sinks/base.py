@@ -13,6 +13,7 @@ network or the disk: `check()` does, when a run really begins.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -63,8 +64,20 @@ class Upload(Protocol):
         """Leave nothing behind; harmless after anything, `commit` included. Never raises."""
 
 
+class Blocking(Enum):
+    """What of a sink may wait, for a network or a disk, longer than a few hundred microseconds."""
+
+    NEVER = auto()
+    COMMIT = auto()  # that alone; `open`, `write` and `abort` do not
+    WRITE = auto()  # anything
+
+
 class Sink(Protocol):
-    """A place for bodies; `open` is called from many threads."""
+    """A place for bodies; `open` is called from many threads.
+
+    A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
+    that an engine need not give it threads of its own for everything. See `blocking_of`.
+    """
 
     def check(self) -> None:
         """Raise DestinationError, in one line, unless objects can be stored. Before any request."""
@@ -99,6 +112,11 @@ class Shelf(Protocol):
 
     def remove(self, key: str) -> None:
         """Delete the object, if it is there."""
+
+
+def blocking_of(sink: Sink) -> Blocking:
+    """What of `sink` may wait: anything, unless it says otherwise."""
+    return getattr(sink, "blocking", Blocking.WRITE)
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -18,12 +19,13 @@ from pathlib import Path
 from scraper.dates import parse_http_date
 from scraper.errors import DestinationError, SinkError
 from scraper.records import Stored
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.sinks.workspace import Workspace
 
 OWN = ".scraper"
 _PIECE = 1 << 20
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_QUICK_S = 0.001  # an fsync that takes longer is worth a thread
 _TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
 
@@ -45,6 +47,7 @@ class DirectorySink:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None
         self._names = count()
         self._made: set[str] = set()
@@ -54,9 +57,8 @@ class DirectorySink:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._workspace = Workspace(self.root / OWN / "tmp")
-            probe = self._workspace.path / "probe"
-            probe.touch()
-            probe.unlink()
+            if _flush_s(self._workspace.path / "probe") < _QUICK_S:
+                self.blocking = Blocking.NEVER
         except OSError as error:
             reason = error.strerror or str(error)
             raise DestinationError(
@@ -177,6 +179,18 @@ class FileUpload:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _flush_s(probe: Path) -> float:
+    """How long a small file takes to the disk. Raises OSError."""
+    with open(probe, "xb") as file:
+        file.write(b"scraper")
+        file.flush()
+        begun = time.monotonic()
+        os.fsync(file.fileno())
+        took_s = time.monotonic() - begun
+    probe.unlink()
+    return took_s
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
