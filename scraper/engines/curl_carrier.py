@@ -216,7 +216,7 @@ class Carrier:
             first, *rest = self._lines
             self._lines.clear()
             status = heads.status_of(first)
-            headers = list(heads.headers_of(rest))
+            headers = heads.headers_of(rest)
             if 100 <= status < 200 and status != 101:  # RFC 9110 15.2
                 return None
             reply = Reply(status, headers, self._peer, self._connect_s)

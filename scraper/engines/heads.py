@@ -7,7 +7,7 @@ what a head means. Rejected: RFC 9110's token for names; servers send `X@A()`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 MOST_HEADERS = 99
 MOST_LINE = 65_536  # bytes
@@ -15,9 +15,10 @@ MOST_BYTES = 256 * 1024  # of all lines
 BLANK = frozenset({b"\r\n", b"\n"})
 _STATUS_LINE = re.compile(rb"HTTP/(?:1\.[01]|2|3) ([1-9]\d\d)(?: [^\n]*)?\r?\n")
 _NAME = re.compile("[!-9;-~]+")
-_MOST_NAMES = 10_000
+_MOST_KNOWN = 1_000
+_SHORT = 200  # bytes
 
-_names: dict[str, str] = {}  # those met so far, in lower case: servers have few
+_known: dict[bytes, tuple[str, str]] = {}  # lines read before: most of a server's are the same
 
 
 class NotHttp(Exception):
@@ -44,27 +45,28 @@ def check_line(line: bytes, size: int) -> None:
         raise NotHttp("a header has a NUL byte")
 
 
-def headers_of(lines: Sequence[bytes]) -> Iterator[tuple[str, str]]:
+def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:
     """Names in lower case and values, of header lines that are whole and unfolded.
 
     Raises NotHttp.
     """
     if len(lines) > MOST_HEADERS:
         raise NotHttp(f"it has more than {MOST_HEADERS} headers")
-    size = 0
-    for line in lines:
-        size += len(line)
-        if len(line) > MOST_LINE or size > MOST_BYTES:
+    if sum(map(len, lines)) > MOST_LINE:
+        size = 0
+        for line in lines:
+            size += len(line)
             check_line(line, size)
-        name, colon, value = line.decode("latin-1").partition(":")
-        known = _names.get(name)
-        yield known or _checked(name, colon), value.strip()
+    return [_known.get(line) or _read(line) for line in lines]
 
 
-def _checked(name: str, colon: str) -> str:
+def _read(line: bytes) -> tuple[str, str]:
+    name, colon, value = line.decode("latin-1").partition(":")
     if not colon or not _NAME.fullmatch(name):
         raise NotHttp("a line among the headers is none")
-    if len(_names) >= _MOST_NAMES:
-        _names.clear()
-    _names[name] = name.lower()
-    return _names[name]
+    header = name.lower(), value.strip()
+    if len(line) <= _SHORT:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[line] = header
+    return header
