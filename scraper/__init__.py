@@ -6,27 +6,40 @@
 The map of the house. Imports point downwards only.
 
     __main__.py     `python -m scraper`
-    cli/            Click: options.py (all options), fetch.py, dry_run.py, demo.py
+    cli/            Click: options.py (all options), fetch.py, dry_run.py, verify.py, demo.py
     loop.py         the one loop; `run` and `Run`
+    build.py        the engine and the plan of a run
+    verify.py       the manifest held against what is really there
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
     intake.py       the thread that reads lists
-    engines/        base.py (the seam), threads.py (requests), connections.py (urllib3's)
-    manifest.py     Results as JSON Lines, kept with the bodies
+    engines/        base.py (the seam), heads.py, proxies.py, lookups.py, descriptors.py;
+                    threads.py (requests), connections.py (urllib3's);
+                    curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
+                    curl_errors.py, relay.py (sinks that block)
+    outage.py       a destination that takes nothing for a while
+    lock.py         one run at a time holds a destination
+    resume.py       what earlier runs make unnecessary
+    journal.py      where the manifest's lines are kept: a file, or segments in a sink
+    index.py        what they say, found by target
+    manifest.py     Results as JSON Lines
     log.py          what happens, a line each
     progress.py     the live display
     streams.py      where log and results are written
     summary.py      counts and the closing words
     transfer.py     one attempt: hops, limits, digest, commit
+    exchange.py     what engine and transfer say to each other
+    partial.py      a body that broke off, to be continued
     decode.py       content codings
     retry.py        whether a failed attempt gets another, and when
-    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py (what they mean),
+    sinks/          base.py (the seam), directory.py, s3.py, s3errors.py (what its errors mean),
                     workspace.py (temporary files)
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback
     lists.py        lines to targets
     seen.py         repeats and clashes, in bounded memory
     keys.py         a target's key
+    dates.py        dates of HTTP
     urls.py         URLs: parsed, compared, redacted
     settings.py     everything a run can be told
     records.py      what travels: Target, Attempt, Response, Result

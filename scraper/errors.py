@@ -4,6 +4,7 @@
     ├── UsageError            a wrong option or combination        (exit 2)
     │   └── ListError         a list that can't be opened          (exit 2)
     ├── DestinationError      the sink can't be used at all        (exit 3)
+    ├── Held                  another run has the destination      (exit 75)
     └── TransferError         one attempt at one target failed
         ├── BadTarget         a line that is no target
         └── SinkError         the sink refused one object
@@ -51,6 +52,10 @@ class ListError(UsageError):
 
 class DestinationError(ScraperError):
     """The destination can't be used, or stopped taking objects, for any target."""
+
+
+class Held(ScraperError):
+    """Another run holds the destination, or has taken it over."""
 
 
 class TransferError(ScraperError):

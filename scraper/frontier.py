@@ -18,7 +18,7 @@ import heapq
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from scraper.errors import Kind
@@ -138,9 +138,9 @@ class Frontier:
         return self._waiting
 
     @property
-    def has_room(self) -> bool:
-        """Whether another line of the list may be taken in."""
-        return self._waiting < WINDOW
+    def room(self) -> int:
+        """How many lines of the list may be taken in."""
+        return max(0, WINDOW - self._waiting)
 
     def add(self, attempt: Attempt, now: float, due: float = -_NEVER) -> None:
         """Let `attempt` wait until `due` at least."""
@@ -183,7 +183,7 @@ class Frontier:
         host.placed = _NEVER
         self._place(host, now)
         if attempt.first_started is None:
-            attempt = replace(attempt, first_started=now)
+            attempt = attempt._replace(first_started=now)
         return attempt
 
     def ended(

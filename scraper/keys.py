@@ -41,6 +41,12 @@ _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
+# A whole path of plain names (see `_plain`), as most are: known in one look.
+_NOT_RESERVED = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])"
+_PLAIN_PATH = re.compile(
+    rf"/(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+/)*+"
+    rf"(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.))?"
+)
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
@@ -75,8 +81,17 @@ def make_rule(template: str, now: datetime) -> KeyRule:
 def url_key(url: Url, line: int = 0) -> str:
     """`host/path`, readable and injective: see the module's docstring."""
     del line
-    *directories, name = url.path[1:].split("/")
     host = host_segment(url.scheme, url.hostname, url.port)
+    path = url.path
+    if (
+        not url.search
+        and len(path) <= MAX_SEGMENT_BYTES
+        and "--" not in path
+        and _PLAIN_PATH.fullmatch(path)
+        and not path.endswith("/index.html")
+    ):
+        return f"{host}{path}index.html" if path[-1] == "/" else host + path
+    *directories, name = path[1:].split("/")
     if not directories:
         return f"{host}/{_file_name(name, url)}"
     if len(directories) < MAX_KEY_BYTES // 2:

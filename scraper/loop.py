@@ -27,19 +27,34 @@ from typing import Any, Self
 
 import scraper
 from scraper import lists
+from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
-from scraper.errors import DestinationError, Kind, UsageError
+from scraper.errors import DestinationError, Held, Kind
 from scraper.frontier import Frontier
 from scraper.intake import Intake
+from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
-from scraper.manifest import Manifest, open_manifest
-from scraper.records import Attempt, Deferred, Failed, Failure, Result, Target, Times
-from scraper.retry import Again, Defer, RetryPolicy
+from scraper.lock import hold
+from scraper.outage import Outage
+from scraper.partial import Partial
+from scraper.records import (
+    Attempt,
+    Deferred,
+    Failed,
+    Failure,
+    Result,
+    Skipped,
+    Stored,
+    Target,
+    Times,
+)
+from scraper.resume import Memory, remember
+from scraper.retry import Again, Defer, RetryPolicy, Verdict, is_transient
 from scraper.seen import Seen
-from scraper.settings import Http, Settings, expand_date
+from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
 from scraper.summary import Places, Summary, Tally, slowest
-from scraper.transfer import Plan, Transfer
+from scraper.transfer import Transfer
 from scraper.urls import redact
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
@@ -105,34 +120,48 @@ class Run:
         self.stopped: str | None = None
         self._receivers: list[Receiver] = [self.tally, *receivers]
         self._note = note
-        self._error: DestinationError | None = None
+        self._error: DestinationError | Held | None = None
         self._recording = True  # until the manifest can't be written
         self._give_up_at: float | None = None
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
-        self._plan = make_plan(settings)
+        self._make_engine = choose_engine(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
+        self._plan = make_plan(settings, self._sink)
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
-        self._manifest: Manifest | None = None
+        self._journal: FileJournal | SinkJournal | None = None
         self._seen: Seen
+        self._memory: Memory
+        self._held = ExitStack()
         self._in_flight: set[Transfer] = set()
+        self._partials: dict[str, Partial] = {}  # by key, of targets that wait for a retry
+        self._outage = Outage(settings.retries.retry_max_time)
 
     def __enter__(self) -> Self:
-        """Check the destination, open the manifest, begin to read."""
-        with ExitStack() as undone:
-            undone.callback(self._sink.close)
+        """Check the destination and hold it, recall what its manifest knows, begin to read."""
+        with ExitStack() as stack:
+            stack.callback(self._sink.close)
             self._sink.check()
-            self._manifest = open_manifest(self.settings.manifest, self.destination, self._sink)
-            undone.callback(self._manifest.close)
-            self.places = replace(self.places, manifest=self._manifest.place)
-            self._engine = make_engine(self.settings)
-            undone.pop_all()
+            lock = hold(self._sink, self.destination, self.settings.lock, self._lost)
+            if lock is not None:
+                stack.callback(lock.release)
+                if lock.remark:
+                    self._note("warning", "lock", {"message": lock.remark})
+            self._open()
+            self._held = stack.pop_all()
+        return self
+
+    def _open(self) -> None:
+        journal = open_journal(self.settings.manifest, self.destination, self._sink)
+        self._journal = journal
+        self.places = replace(self.places, manifest=journal.place)
+        self._memory = remember(self.settings.earlier, journal, self._sink)
+        self._engine = self._make_engine()
         self._seen = Seen()
         self._intake.start()
-        return self
 
     def __exit__(
         self,
@@ -142,22 +171,25 @@ class Run:
     ) -> None:
         """Let go of everything; whatever is still in flight is broken off."""
         assert self._engine is not None
-        assert self._manifest is not None
+        assert self._journal is not None
         self._intake.close()
         self._engine.give_up()
         self._engine.close()
+        self._drop(*self._partials)
+        whole = kind is None and self.stopped is None and self._finished()
         try:
-            self._manifest.close()
+            self._journal.close()
+            self._memory.close(self._journal, whole=whole)
         finally:
-            self._sink.close()
             self._seen.close()
+            self._held.close()
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
         engine = self._engine
-        manifest = self._manifest
+        journal = self._journal
         assert engine is not None, "Run is used in a with statement"
-        assert manifest is not None
+        assert journal is not None
         while not self._finished():
             now = time.monotonic()
             yield from self._admit(now)
@@ -165,11 +197,11 @@ class Run:
             for transfer in engine.poll(self._timeout(now)):
                 yield from self._take(transfer)
             yield from self._take_ended_early()
-            self._guard(manifest.flush)
+            self._guard(journal.flush)
             if self._give_up_at is not None and not self._wait_on(engine):
                 break
         yield from self._left_over()
-        self._guard(manifest.flush)
+        self._guard(journal.flush)
         if self._error is not None:
             raise self._error
         self._intake.reraise()
@@ -225,27 +257,36 @@ class Run:
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
-        for _ in range(_ADMITTED_AT_ONCE):
-            if self.stopped is not None or not self._frontier.has_room:
+        fresh: list[Target] = []
+        for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
+            if self.stopped is not None:
                 return
             item = self._intake.take()
             if item is None:
-                return
+                break
             early = item if isinstance(item, Result) else self._seen.judge(item)
             if early is not None:
                 yield self._record(early)
             elif isinstance(item, Target):
-                self._frontier.add(Attempt(item, queued_at=now), now)
+                fresh.append(item)
+        for target, decision in zip(fresh, self._memory.recall(fresh), strict=True):
+            if isinstance(decision, Skipped):
+                yield self._record(Result(target, decision))
+            else:
+                self._frontier.add(Attempt(target, queued_at=now, known=decision), now)
         yield from self._take_ended_early()
 
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
         while (
             self.stopped is None
+            and self._outage.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
             and self._slots.acquire(blocking=False)
         ):
-            transfer = Transfer(self._frontier.start(now), self._plan, self._sink, now)
+            attempt = self._frontier.start(now)
+            partial = self._partials.pop(attempt.target.key, None)
+            transfer = Transfer(attempt, self._plan, self._sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
 
@@ -255,7 +296,7 @@ class Run:
         if self._give_up_at is not None:
             waits.append(self._give_up_at - now)
         else:
-            if self._frontier.has_room and not self._intake.exhausted:
+            if self._frontier.room and not self._intake.exhausted:
                 self._intake.hungry = True
                 if not self._intake.empty:
                     return 0.0
@@ -263,7 +304,10 @@ class Run:
                 return 0.0
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
-                waits.append(due - now)
+                if not self._outage.on:
+                    waits.append(due - now)
+                elif not self.in_flight:
+                    waits.append(max(due, self._outage.until) - now)
         return max(0.0, min(waits))
 
     def _take(self, transfer: Transfer) -> Iterator[Result]:
@@ -281,35 +325,71 @@ class Run:
             self._break(completion.error)
         result = Result(attempt.target, outcome, attempt.number, completion.times)
         if isinstance(outcome, Failed):
-            verdict = self._policy.decide(outcome.failure, attempt, now)
+            verdict, following = self._after(attempt, outcome.failure, transfer.started, now)
             if isinstance(verdict, Again) and self.stopped is None:
-                self._again(attempt, outcome.failure, now, verdict.delay_s)
+                self._again(following, outcome.failure, now, verdict.delay_s)
+                self._keep(completion.partial, following)
                 return
             if isinstance(verdict, Defer):
-                result = replace(result, outcome=Deferred(outcome.failure, outcome.response))
+                result = result._replace(outcome=Deferred(outcome.failure, outcome.response))
+        elif isinstance(outcome, Stored):
+            self._outage.stored()
+        if completion.partial is not None:
+            completion.partial.upload.abort()
         yield self._record(result)
 
-    def _again(self, attempt: Attempt, failure: Failure, now: float, delay_s: float) -> None:
+    def _after(
+        self, attempt: Attempt, failure: Failure, started: float, now: float
+    ) -> tuple[Verdict, Attempt]:
+        """What follows a failed attempt, and which: an outage of the destination costs none."""
+        if failure.kind is Kind.SINK and is_transient(failure):
+            if not self._outage.failed(started, now):
+                patience = f"{self._outage.patience_s:g} s"
+                message = f"the destination took no object for {patience}: {failure.message}"
+                self._break(DestinationError(message))
+            if self._outage.on:
+                return Again(0.0), attempt._replace(first_started=None)
+        following = attempt._replace(number=attempt.number + 1)
+        return self._policy.decide(failure, attempt, now), following
+
+    def _again(self, following: Attempt, failure: Failure, now: float, delay_s: float) -> None:
         """Let the target wait in the frontier, without a slot."""
-        self._frontier.add(replace(attempt, number=attempt.number + 1), now, now + delay_s)
+        self._frontier.add(following, now, now + delay_s)
         record = {
-            "url": redact(attempt.target.listed),
-            "attempt": attempt.number,
+            "url": redact(following.target.listed),
+            "attempt": following.number - 1,
             "delay_s": round(delay_s, 3),
             "kind": failure.kind.value,
             "message": failure.message,
         }
         self._note("debug", "retry", record)
 
+    def _keep(self, partial: Partial | None, following: Attempt) -> None:
+        """Put a partial body aside, if it is not one too many (each is an open file)."""
+        if partial is None:
+            return
+        if len(self._partials) < self.settings.politeness.max_concurrency:
+            self._partials[following.target.key] = partial
+        else:
+            partial.upload.abort()
+
+    def _drop(self, *keys: str) -> None:
+        """Give partial bodies up: no attempt follows."""
+        for key in keys:
+            if key in self._partials:
+                self._partials.pop(key).upload.abort()
+
     def _take_ended_early(self) -> Iterator[Result]:
         for attempt, outcome in self._frontier.take_ended_early():
+            self._drop(attempt.target.key)
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record(self, result: Result) -> Result:
-        """Tell everyone, the manifest first."""
-        manifest = self._manifest
-        assert manifest is not None
-        self._guard(lambda: manifest(result))
+        """Tell everyone, the manifest first; what was skipped has its record there."""
+        journal = self._journal
+        assert journal is not None
+        if not isinstance(result.outcome, Skipped):
+            self._guard(lambda: journal(result))
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self.stopped is None and result.failure is not None:
@@ -327,7 +407,11 @@ class Run:
                 self._recording = False
                 self._break(error)
 
-    def _break(self, error: DestinationError) -> None:
+    def _lost(self, reason: str) -> None:
+        """Another run has the destination now. From the lock's thread."""
+        self._break(Held(reason))
+
+    def _break(self, error: DestinationError | Held) -> None:
         if self._error is None:
             self._error = error
             self.stop(str(error))
@@ -366,48 +450,3 @@ class Run:
 
 def _target(item: lists.Read) -> Target:
     return item.target if isinstance(item, Result) else item
-
-
-def make_engine(settings: Settings) -> Engine:
-    """The engine that carries transfers."""
-    from scraper.engines.threads import ThreadsEngine
-
-    return ThreadsEngine(settings.politeness.max_concurrency, settings.limits, settings.http)
-
-
-def make_plan(settings: Settings) -> Plan:
-    """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
-    http = settings.http
-    _check_certificates(http)
-    agent = http.user_agent or f"scraper/{scraper.__version__}"
-    return Plan(settings.limits, http, agent, _netrc(http))
-
-
-def _check_certificates(http: Http) -> None:
-    if http.cacert is None:
-        return
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=http.cacert)
-    except OSError as error:  # ssl.SSLError is one
-        wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise UsageError(f"--cacert {http.cacert!r}: {wrong}") from None
-
-
-def _netrc(http: Http) -> Mapping[str, str]:
-    """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
-    if not http.netrc:
-        return {}
-    import netrc
-
-    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
-    try:
-        entries = netrc.netrc(path).hosts
-    except (OSError, netrc.NetrcParseError) as error:
-        raise UsageError(f"--netrc: can't read {path!r}: {error}") from None
-    return {
-        host: f"{login}:{password}"
-        for host, (login, _, password) in entries.items()
-        if host != "default" and password
-    }

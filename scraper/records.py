@@ -7,18 +7,21 @@ could carry what it does not have; here `match` with an exhaustiveness check
 finds each case that was forgotten.
 
 Units: times are seconds as float, sizes bytes as int.
+
+What there is one of for each target is a NamedTuple: a frozen dataclass takes three
+times as long to make. What is rare is a frozen dataclass.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from scraper.errors import Kind
 
 NO_HEADERS: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One line of the list.
 
     `listed` is the URL as it stood there; `url` its WHATWG form without fragment
@@ -33,25 +36,39 @@ class Target:
     key: str
     line: int
     source: str
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    headers: Mapping[str, str] = NO_HEADERS
     userinfo: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Known(NamedTuple):
+    """What earlier runs left of a target: whether it is done, and the object it has.
+
+    `size` is bytes, None without an object; the validators (RFC 9110 8.8) are those of
+    `effective`, a digest of the URL that answered, 0 if it was the target's own.
+    """
+
+    done: bool
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    effective: int = 0
+
+
+class Attempt(NamedTuple):
     """The `number`-th attempt (from 1) at a target, before or while it is made.
 
     `queued_at` and `first_started` (None before the first start) are monotonic seconds.
+    `known`: what may be asked with, if the object should not be sent again.
     """
 
     target: Target
     queued_at: float
     number: int = 1
     first_started: float | None = None
+    known: Known | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """The final response of a transfer, as far as it was seen."""
 
     http_code: int
@@ -79,8 +96,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """`started` is seconds since 1970 (UTC); the rest are durations, None if unknown.
 
     connect: to a fresh connection (0.0 when one was reused); starttransfer: to
@@ -95,8 +111,7 @@ class Times:
     queue: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The body is in the sink, durable, under the target's key."""
 
     response: Response
@@ -153,14 +168,13 @@ STATUSES: Mapping[type[Outcome], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one target: exactly one for each line that is no comment."""
 
     target: Target
     outcome: Outcome
     attempts: int = 0
-    times: Times = field(default_factory=Times)
+    times: Times = Times()
 
     @property
     def status(self) -> str:

@@ -11,17 +11,19 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from scraper import lists, urls
+from scraper.build import choose_engine, make_plan
 from scraper.errors import BadTarget, ListError
-from scraper.loop import make_engine, make_plan
 from scraper.records import Attempt, Failed, Stored, Target
 from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.transfer import Completion, Transfer
 
 
 class _FileSink:
     """A sink of one temporary file."""
+
+    blocking = Blocking.NEVER
 
     def __init__(self) -> None:
         self.file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
@@ -72,10 +74,10 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     plain = replace(settings, http=replace(settings.http, expect_type=None))
-    plan, policy, sink = make_plan(plain), RetryPolicy(settings.retries), _FileSink()
-    engine = make_engine(
-        replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
-    )
+    policy, sink = RetryPolicy(settings.retries), _FileSink()
+    plan = make_plan(plain, sink)
+    alone = replace(settings, politeness=replace(settings.politeness, max_concurrency=1))
+    engine = choose_engine(alone)()
     attempt = Attempt(target, queued_at=time.monotonic(), first_started=time.monotonic())
     try:
         while True:
@@ -95,7 +97,7 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
                 sink.file.close()
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}")
             time.sleep(verdict.delay_s)
-            attempt = replace(attempt, number=attempt.number + 1)
+            attempt = attempt._replace(number=attempt.number + 1)
     finally:
         engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()

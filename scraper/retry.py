@@ -9,14 +9,13 @@ Retry, which sleeps in the worker and caps Retry-After on its own.
 
 import time
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from tenacity import Future, RetryCallState, Retrying
 from tenacity.retry import retry_if_exception
 from tenacity.stop import stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
+from scraper.dates import parse_http_date
 from scraper.errors import Kind
 from scraper.records import Attempt, Failure
 from scraper.settings import Retries
@@ -111,11 +110,7 @@ def parse_retry_after(value: str | None, now: float | None = None) -> float | No
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
+    date = parse_http_date(value)
+    if date is None:
         return None
-    if date.tzinfo is None:  # asctime's form (RFC 9110 5.6.7) is in UTC without saying so
-        date = date.replace(tzinfo=UTC)
-    moment = time.time() if now is None else now
-    return max(0.0, date.timestamp() - moment)
+    return max(0.0, date - (time.time() if now is None else now))

@@ -101,6 +101,7 @@ class Limits:
     max_time: float = 300.0
     max_size: int | None = None
     max_redirects: int = 10
+    continue_above: int = 8_000_000
 
     def __post_init__(self) -> None:
         _number(
@@ -110,7 +111,12 @@ class Limits:
             read_timeout=self.read_timeout,
             max_time=self.max_time,
         )
-        _whole(0, max_size=self.max_size, max_redirects=self.max_redirects)
+        _whole(
+            0,
+            max_size=self.max_size,
+            max_redirects=self.max_redirects,
+            continue_above=self.continue_above,
+        )
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
@@ -202,6 +208,21 @@ class S3:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier runs' records mean for this one."""
+
+    resume: bool = False
+    retry_failed: bool = False
+    refresh: bool = True
+
+    def __post_init__(self) -> None:
+        _require(
+            not (self.resume and self.retry_failed),
+            "--resume and --retry-failed contradict each other",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Failures tolerated: a count, or a share of the targets (0.0 to 1.0)."""
 
@@ -247,15 +268,25 @@ class Settings:
     manifest: str | None = None
     max_failures: Budget = field(default_factory=Budget)
     fail_fast: bool = False
+    lock: str = "fail"
+    engine: str = "auto"
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
     limits: Limits = field(default_factory=Limits)
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
+    earlier: Earlier = field(default_factory=Earlier)
 
     def __post_init__(self) -> None:
         _require(self.to.strip(), "--to is empty")
         _require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
+        _require(
+            self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"
+        )
+        _require(
+            self.engine in {"auto", "threads", "curl"},
+            f"--engine {self.engine!r} is not auto, threads or curl",
+        )
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -272,6 +303,7 @@ class Settings:
             "limits": (Limits, ""),
             "http": (Http, ""),
             "s3": (S3, "s3_"),
+            "earlier": (Earlier, ""),
         }
         tree: dict[str, Any] = {}
         for name, (branch, prefix) in branches.items():
@@ -284,7 +316,7 @@ class Settings:
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        for name in ("to", "key", "manifest", "max_failures", "fail_fast"):
+        for name in ("to", "key", "manifest", "max_failures", "fail_fast", "lock", "engine"):
             if name in given:
                 tree[name] = given.pop(name)
         _require(not given, f"unknown option {', '.join(sorted(given))}")

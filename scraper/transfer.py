@@ -13,83 +13,67 @@ decode (it hides a truncated end).
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from scraper import urls
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
+from scraper.exchange import Next, Reply, Request, as_sent, content_length
+from scraper.partial import Partial, strong_validator
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.retry import parse_retry_after
 from scraper.settings import Http, Limits
-from scraper.sinks.base import Body, Sink, Upload
+from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Next(Enum):
-    """What an engine does after it reported a response."""
-
-    READ = auto()  # push the body, then `finish`
-    HOP = auto()  # drop the body, carry out `request` again
-    STOP = auto()  # drop the body; the transfer has ended
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all transfers of a run have in common. `passwords`: host to `user:password`."""
+    """What all transfers of a run have in common.
+
+    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds.
+    """
 
     limits: Limits
     http: Http
     user_agent: str
     passwords: Mapping[str, str]
+    shelf: Shelf | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One hop. `guarded`: it may connect to global addresses only."""
+class Completion(NamedTuple):
+    """The end of an attempt. `error` is set when the destination as a whole is to blame.
 
-    url: str
-    headers: Mapping[str, str]
-    guarded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response's head. `headers` as they came; `time_connect` 0.0 on a reused connection."""
-
-    status: int
-    headers: Sequence[tuple[str, str]]
-    remote_ip: str | None = None
-    time_connect: float | None = None
-
-    def all(self, name: str) -> list[str]:
-        """Every value of the header `name` (lower case)."""
-        return [value for key, value in self.headers if key.lower() == name]
-
-    def get(self, name: str) -> str | None:
-        """The values of the header `name` (lower case) as one (RFC 9110 5.3), None without."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """The end of an attempt. `error` is set when the destination as a whole is to blame."""
+    `partial` is what a further attempt may go on from; who takes it aborts its upload
+    if there is none.
+    """
 
     attempt: Attempt
     outcome: Stored | NotModified | Failed
     times: Times
     error: DestinationError | None = None
+    partial: Partial | None = None
 
 
 class Transfer:
-    """One attempt. Used by one thread at a time; only `abandon` may come from another."""
+    """One attempt. Used by one thread at a time; only `abandon` may come from another.
 
-    def __init__(self, attempt: Attempt, plan: Plan, sink: Sink, now: float) -> None:
+    `partial` is what an earlier attempt received; it is this one's now.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        plan: Plan,
+        sink: Sink,
+        now: float,
+        partial: Partial | None = None,
+    ) -> None:
         self.attempt = attempt
         self.started = now
         self.deadline = now + plan.limits.max_time
@@ -101,6 +85,11 @@ class Transfer:
         self._origin = self._url.origin
         self._redirects = 0
         self._guarded = False
+        self._known = attempt.known
+        self._partial = partial
+        self._unchanged = False  # as the server says
+        self._validator: str | None = None  # a strong one, of the body that is continued
+        self._dated: str | None = None  # the Date of the body that comes
         self._upload: Upload | None = None
         self._decoder: Decoder | None = None
         self._response: Response | None = None
@@ -111,6 +100,11 @@ class Transfer:
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
+
+    @property
+    def blocking(self) -> Blocking:
+        """What of the sink may wait, and so of `data`, `finish`, `fail`; `response` never does."""
+        return blocking_of(self._sink)
 
     @property
     def request(self) -> Request:
@@ -127,8 +121,17 @@ class Transfer:
             self._follow(reply)
             return Next.HOP
         if reply.status == 304:
-            self._end(NotModified(self._response))
-            return Next.STOP
+            return self._believe()
+        if self._partial is not None and self._partial.url == self._url.href:
+            partial = self._partial
+            if reply.status == 206 and partial.goes_on(
+                reply.get("content-range"), reply.get("etag")
+            ):
+                self._go_on(partial)
+                return Next.READ
+            if reply.status in {206, 416}:
+                self._start_over()
+                return Next.HOP
         if not 200 <= reply.status < 300:
             self._refuse(reply)
             return Next.STOP
@@ -143,20 +146,23 @@ class Transfer:
         else:
             for piece in self._decoder.feed(chunk):
                 self._write(piece)
-        self.check_time()
+        self.check()
 
-    def finish(self) -> None:
-        """The body is complete: check it and commit. Raises TransferError, DestinationError."""
-        self.check_time()  # what was broken off for that looks like an end
+    def finish(self) -> Next:
+        """The body is complete: check it and commit. Raises TransferError, DestinationError.
+
+        HOP: what was said to be unchanged is not there; `request` now asks for all of it.
+        """
+        self.check()  # what was broken off for that looks like an end
         if self._expected is not None and self._received != self._expected:
             message = f"body ended after {self._received:,} of {self._expected:,} bytes"
             raise TransferError(Kind.TRUNCATED, message)
         if self._decoder is not None:
             self._decoder.finish()
-        if self._abandoned:
-            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
-        assert self._upload is not None
         assert self._response is not None
+        if self._unchanged:
+            return self._not_modified(self._response)
+        upload = self._opened()
         body = Body(
             source_url=urls.redact(self.attempt.target.listed),
             fetched_at=self._started_at,
@@ -164,21 +170,28 @@ class Transfer:
             sha256=self._digest.hexdigest(),
             response=self._response,
         )
-        stored = self._upload.commit(body)
+        stored = upload.commit(body)
         self._upload = None
         self._end(stored)
+        return Next.STOP
 
     def fail(self, error: TransferError | DestinationError) -> None:
         """End without an object, whatever was written so far. Never raises.
 
-        A host that answered, if only with a redirect, is not unreachable.
+        A host that answered, if only with a redirect, is not unreachable. What broke because
+        it was given up, or because its time was over, has that for its reason.
         """
         if self.completion is not None:
             return
-        if self._upload is not None:
-            with contextlib.suppress(Exception):  # of a sink that breaks its promise
-                self._upload.abort()
-            self._upload = None
+        if isinstance(error, TransferError) and error.kind is not Kind.SINK:
+            try:
+                self.check()
+            except TransferError as cause:
+                error = cause
+        if self._may_go_on(error):
+            self._keep()
+        else:
+            self._start_over()
         if isinstance(error, TransferError):
             failure = Failure(
                 kind=error.kind,
@@ -201,11 +214,106 @@ class Transfer:
         """Whether the run has given this attempt up."""
         return self._abandoned
 
-    def check_time(self) -> None:
-        """Raise TransferError of kind `timeout` when the attempt's time is over."""
+    def check(self) -> None:
+        """Raise TransferError when the attempt was given up, or its time is over."""
+        if self._abandoned:
+            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
+
+    def _believe(self) -> Next:
+        """What follows a 304, which is a failure if it answers no condition."""
+        assert self._response is not None
+        asked = self._conditions()
+        if asked and "range" not in asked:
+            self._unchanged = True
+            return Next.READ
+        given = {name.lower() for name, _ in self._plan.http.headers}
+        given.update(name.lower() for name in self.attempt.target.headers)
+        if given & {"if-none-match", "if-modified-since"}:
+            self._end(NotModified(self._response))
+        else:
+            message = "304 Not Modified, though nothing was asked about"
+            failure = Failure(Kind.PROTOCOL, message, transient=False, http_code=304)
+            self._end(Failed(failure, self._response))
+        return Next.STOP
+
+    def _not_modified(self, response: Response) -> Next:
+        """End, if the sink has what the server need not send again; else ask for all of it."""
+        assert self._known is not None
+        shelf = self._plan.shelf
+        if shelf is not None and shelf.size(self.attempt.target.key) != self._known.size:
+            self._known, self._unchanged = None, False
+            return Next.HOP
+        self._end(NotModified(response))
+        return Next.STOP
+
+    def _conditions(self) -> Mapping[str, str]:
+        """What asks for the rest of a body, or for one that has changed (RFC 9110 13.1)."""
+        if self._partial is not None:
+            return self._partial.headers() if self._partial.url == self._url.href else {}
+        known = self._known
+        if known is None:
+            return {}
+        if known.effective:  # validators are of the URL that answered
+            same = urls.fingerprint(urls.redact(self._url.href)) == known.effective
+        else:
+            same = not self._redirects
+        if not same:
+            return {}
+        given = {"if-none-match": known.etag, "if-modified-since": known.last_modified}
+        return {name: value for name, value in given.items() if value}
+
+    def _go_on(self, partial: Partial) -> None:
+        """The rest of a body comes: take up what there is of it."""
+        self._partial = None
+        self._upload, self._decoder = partial.upload, partial.decoder
+        self._digest, self._validator = partial.digest, partial.validator
+        self._received, self._size, self._expected = partial.received, partial.size, partial.whole
+
+    def _start_over(self) -> None:
+        """Let go of whatever was written. Never raises."""
+        uploads = [self._upload, self._partial.upload if self._partial else None]
+        self._upload = self._partial = None
+        for upload in uploads:
+            if upload is not None:
+                with contextlib.suppress(Exception):  # of a sink that breaks its promise
+                    upload.abort()
+
+    def _may_go_on(self, error: TransferError | DestinationError) -> bool:
+        """Whether another attempt could begin where this one ends."""
+        if self._abandoned or not isinstance(error, TransferError) or error.transient is False:
+            return False
+        if error.kind not in {Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS}:
+            return False
+        if self._upload is None:
+            return self._partial is not None
+        short = self._expected is None or self._received < self._expected
+        enough = self._received >= max(1, self._plan.limits.continue_above)
+        if not (short and enough):
+            return False
+        response = self._response
+        if self._validator is None and response is not None and response.http_code == 200:
+            etag, modified = response.etag, response.last_modified
+            self._validator = strong_validator(etag, modified, self._dated)
+        return self._validator is not None
+
+    def _keep(self) -> None:
+        """Make what was received a partial body, unless it is one still."""
+        if self._upload is not None:
+            assert self._validator is not None
+            self._partial = Partial(
+                url=self._url.href,
+                validator=self._validator,
+                upload=self._upload,
+                decoder=self._decoder,
+                digest=self._digest,
+                received=self._received,
+                size=self._size,
+                whole=self._expected,
+            )
+            self._upload = None
 
     def _headers(self) -> dict[str, str]:
         """Names in lower case, the more particular winning: defaults, -H, the line's own.
@@ -217,6 +325,7 @@ class Transfer:
         headers = {"user-agent": self._plan.user_agent, "accept": "*/*"}
         if not http.raw:
             headers["accept-encoding"] = ACCEPT_ENCODING
+        headers.update(self._conditions())
         userinfo = self._url.userinfo
         if at_home:
             userinfo = userinfo or self.attempt.target.userinfo
@@ -242,7 +351,7 @@ class Transfer:
 
     def _follow(self, reply: Reply) -> None:
         """Make the next hop the request (RFC 9110 15.4). Raises TransferError."""
-        location = _as_sent(reply.all("location")[0])
+        location = as_sent(reply.all("location")[0])
         if self._redirects >= self._plan.limits.max_redirects:
             message = f"more than {self._redirects} redirects"
             raise TransferError(Kind.TOO_MANY_REDIRECTS, message, transient=False)
@@ -256,7 +365,7 @@ class Transfer:
             self._guarded = True
         self._redirects += 1
         self._url = following
-        self.check_time()
+        self.check()
 
     def _refuse(self, reply: Reply) -> None:
         failure = Failure(
@@ -274,19 +383,25 @@ class Transfer:
         if expected is not None and not fnmatchcase(media_type, expected.lower()):
             message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
             raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
-        self._expected = _content_length(reply)
+        self._expected = content_length(reply)
         if not self._plan.http.raw:
             self._decoder = make_decoder(reply.get("content-encoding"))
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
-        self._upload = self._sink.open(self.attempt.target.key)
+        self._dated = reply.get("date")
+        if self._partial is not None:
+            self._start_over()
+
+    def _opened(self) -> Upload:
+        if self._upload is None:
+            self._upload = self._sink.open(self.attempt.target.key)
+        return self._upload
 
     def _write(self, piece: bytes) -> None:
-        assert self._upload is not None
         self._size += len(piece)
         self._check_size(self._size)
         self._digest.update(piece)
-        self._upload.write(piece)
+        self._opened().write(piece)
 
     def _check_size(self, size: int) -> None:
         limit = self._plan.limits.max_size
@@ -304,36 +419,5 @@ class Transfer:
             total=time.monotonic() - self.started,
             queue=self.started - self.attempt.queued_at,
         )
-        self.completion = Completion(self.attempt, outcome, times, error)
-
-
-def _content_length(reply: Reply) -> int | None:
-    """The body's length on the wire; None if chunked or unsaid (RFC 9112 6.3).
-
-    Raises TransferError of kind `protocol` for a value that is no length, or for two,
-    and for a transfer coding that we did not ask for.
-    """
-    if reply.status == 204:
-        return 0
-    codings = [value.lower() for value in reply.all("transfer-encoding")]
-    if codings == ["chunked"]:
-        return None
-    if codings not in ([], ["identity"]):
-        message = f"Transfer-Encoding {', '.join(codings)!r} was not asked for"
-        raise TransferError(Kind.PROTOCOL, message, transient=False)
-    values = {part.strip() for value in reply.all("content-length") for part in value.split(",")}
-    if not values:
-        return None
-    value = values.pop()
-    if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
-        message = f"Content-Length {reply.get('content-length')!r} is no length"
-        raise TransferError(Kind.PROTOCOL, message, transient=False)
-    return int(value)
-
-
-def _as_sent(value: str) -> str:
-    """A header's value as its sender meant it: UTF-8, though HTTP says Latin-1."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
+        partial, self._partial = self._partial, None
+        self.completion = Completion(self.attempt, outcome, times, error, partial)

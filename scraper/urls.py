@@ -9,8 +9,9 @@ parser that decides identity must be the one that decides the connection.
 """
 
 import base64
+import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import can_ada
@@ -37,8 +38,7 @@ _CONTROL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     """A parsed http(s) URL. `href` has neither userinfo nor fragment; `search` keeps its `?`.
 
     `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default.
@@ -109,6 +109,12 @@ def _why_not(text: str) -> str:
     if "://" not in head and not head.lower().startswith(("http:", "https:")):
         return "no scheme: a URL begins with http:// or https://"
     return "not a valid URL"
+
+
+def fingerprint(text: str) -> int:
+    """64 bits (signed) that stand for `text`, the same in every process."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def basic_authorization(userinfo: str) -> str:

@@ -35,7 +35,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HOMES = {
     "requests": "engines/",
     "urllib3": "engines/",
-    "pycurl": "engines/curl.py",
+    "pycurl": "engines/curl",
+    "certifi": "engines/",
     "boto3": "sinks/",
     "botocore": "sinks/",
     "s3transfer": "sinks/",

@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def test_the_modification_time_is_now_when_the_server_says_none(
     body = body_of(b"x")
     upload = sink.open("k")
     upload.write(b"x")
-    upload.commit(replace(body, response=Response(200, "http://a/", last_modified=said)))
+    upload.commit(body._replace(response=Response(200, "http://a/", last_modified=said)))
     assert abs((tmp_path / "k").stat().st_mtime - body.fetched_at) < 60
 
 

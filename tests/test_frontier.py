@@ -5,7 +5,7 @@ import heapq
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -114,7 +114,7 @@ def test_a_retry_that_is_due_goes_before_targets_that_never_started() -> None:
     fill(frontier, "a", 3)
     first = start_some(frontier, 0.0, most=1)[0]
     end(frontier, first, 1.0, TORN)
-    frontier.add(replace(first, number=2), 1.0, due=5.0)
+    frontier.add(first._replace(number=2), 1.0, due=5.0)
     second = start_some(frontier, 2.0, most=1)[0]
     assert second.target.line == 2
     end(frontier, second, 6.0)
@@ -127,7 +127,7 @@ def test_a_target_knows_when_it_first_started() -> None:
     first = start_some(frontier, 3.0)[0]
     assert first.first_started == 3.0
     end(frontier, first, 4.0, TORN)
-    frontier.add(replace(first, number=2), 4.0, due=9.0)
+    frontier.add(first._replace(number=2), 4.0, due=9.0)
     assert start_some(frontier, 9.0)[0].first_started == 3.0
 
 
@@ -168,7 +168,7 @@ def test_a_retry_keeps_the_delay_as_well() -> None:
     frontier.add(attempt("a"), 0.0)
     one = start_some(frontier, 0.0)[0]
     end(frontier, one, 0.5, TORN)
-    frontier.add(replace(one, number=2), 0.5, due=1.0)
+    frontier.add(one._replace(number=2), 0.5, due=1.0)
     assert start_some(frontier, 1.5) == []
     assert len(start_some(frontier, 2.0)) == 1
 
@@ -233,7 +233,7 @@ def test_a_target_that_waits_for_its_retry_lets_others_of_its_host_start() -> No
     fill(frontier, "a", 5)
     one = start_some(frontier, 0.0, most=1)[0]
     end(frontier, one, 0.0, TORN)
-    frontier.add(replace(one, number=2), 0.0, due=60.0)
+    frontier.add(one._replace(number=2), 0.0, due=60.0)
     assert [other.target.line for other in start_some(frontier, 0.0, most=4)] == [2, 3, 4, 5]
 
 
@@ -498,11 +498,11 @@ def test_the_other_hosts_of_a_run_are_not_down() -> None:
 def test_the_window_bounds_what_waits_and_a_start_makes_room() -> None:
     frontier = make()
     for number in range(WINDOW):
-        assert frontier.has_room
+        assert frontier.room
         frontier.add(attempt(f"host-{number % 7}", number), 0.0)
-    assert not frontier.has_room
+    assert not frontier.room
     frontier.start(0.0) if frontier.may_start(0.0) else pytest.fail("nothing may start")
-    assert frontier.has_room
+    assert frontier.room
 
 
 def test_what_waits_can_be_taken_out_whole() -> None:
@@ -573,7 +573,7 @@ class Simulation:
 
     def _admit(self) -> None:
         for _ in range(self.random.randint(0, 5)):
-            if self.todo and self.frontier.has_room:
+            if self.todo and self.frontier.room:
                 self.frontier.add(self.todo.pop(), self.now)
         self._take_ended_early()
 
@@ -630,7 +630,7 @@ class Simulation:
         else:
             due = self.now + self.random.choice([0.0, 0.5, 20.0])
             self.due[one.target.url] = due
-            self.frontier.add(replace(one, number=one.number + 1), self.now, due)
+            self.frontier.add(one._replace(number=one.number + 1), self.now, due)
         self._take_ended_early()
 
 

@@ -647,3 +647,16 @@ def test_the_pairs_of_names_that_collide_on_windows_are_all_marked() -> None:
         assert_safe(url_key(f"https://a/{name}{ending}"))
         assert_safe(url_key(f"https://a/{name}{ending}/x.html"))
         assert_safe(keys.given_key(f"{name}{ending}"))
+
+
+PARTS = ["con", "nul", "lpt9", "com10", "index.html", "/", "/", "/", ".", "..", "--", "a", "x.html"]
+PARTS += ["-", "%2e", "é", "_", "!", "(", "Ab", "conin$", "2" * 13, ".tar.gz", "n" * 90]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
+def test_the_short_way_to_a_key_leads_to_the_same_key(path: str) -> None:
+    url = urls.parse("https://a.de/" + path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "_PLAIN_PATH", re.compile("(?!)"))
+        long_way = keys.url_key(url)
+    assert keys.url_key(url) == long_way

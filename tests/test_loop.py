@@ -23,9 +23,15 @@ from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory import DirectorySink
 from tests.servers import WAIT_S, HttpFarm, HttpServer, Reply, Request, Routes, closed_port
 
-QUICK = {"backoff_min": 0.01, "backoff_max": 0.03}
+QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03}
 Serve = Callable[[Routes], HttpServer]
 Farm = Callable[[Routes], HttpFarm]
+
+
+@pytest.fixture(autouse=True, params=["threads", "curl"])
+def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is the same with every engine."""
+    monkeypatch.setitem(QUICK, "engine", request.param)
 
 
 def make_run(
@@ -459,7 +465,10 @@ def test_leaving_the_iteration_early_ends_the_run(serve: Serve, tmp_path: Path) 
     never.set()
     server.wait_until(lambda: server.open_connections == 0)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left - {".scraper/tmp/lock"} == {first.target.key, ".scraper/manifest.jsonl"}
+    assert left - {".scraper/tmp/lock", ".scraper/lock"} == {
+        first.target.key,
+        ".scraper/manifest.jsonl",
+    }
     assert workspaces(tmp_path) == []
     with pytest.raises(StopIteration):
         next(results)
@@ -579,9 +588,9 @@ def test_an_error_of_the_sink_that_may_pass_is_retried(serve: Serve, tmp_path: P
         if tries[key] == 1:
             raise SinkError("503 SlowDown", transient=True)
 
-    run = make_run([f"{server.url}/{n}" for n in range(10)], tmp_path)
+    run = make_run([f"{server.url}/{n}" for n in range(6)], tmp_path)
     results = results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", fault)))
-    assert statuses(results) == {"stored": 10}
+    assert statuses(results) == {"stored": 6}
     assert {result.attempts for result in results} == {2}
 
 

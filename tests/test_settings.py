@@ -54,6 +54,12 @@ DEFAULTS: dict[str, Any] = {
     "manifest": None,
     "max_failures": Budget(0),
     "fail_fast": False,
+    "continue_above": 8_000_000,
+    "lock": "fail",
+    "resume": False,
+    "retry_failed": False,
+    "refresh": True,
+    "engine": "auto",
 }
 BACKOFF = {"backoff_min": 1, "backoff_max": 60}  # "from 1 s to 60 s": no options of their own
 
@@ -120,6 +126,12 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "manifest": "m.jsonl",
         "max_failures": Budget(5),
         "fail_fast": True,
+        "continue_above": 1_000,
+        "lock": "wait",
+        "resume": True,
+        "retry_failed": False,
+        "refresh": False,
+        "engine": "threads",
     }
     assert given_options.keys() == DEFAULTS.keys()
     assert flat(Settings.of(**given_options)) == given_options | BACKOFF

@@ -13,11 +13,12 @@ import pytest
 
 from scraper import urls
 from scraper.errors import DestinationError, Kind, SinkError, TransferError
+from scraper.exchange import Next, Reply
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Target
 from scraper.settings import Http, Limits
 from scraper.sinks.base import Body
 from scraper.sinks.directory import DirectorySink
-from scraper.transfer import Completion, Next, Plan, Reply, Transfer
+from scraper.transfer import Completion, Plan, Transfer
 
 PUBLIC = "93.184.216.34"
 KEY = "host/page.html"
@@ -199,10 +200,17 @@ def test_retry_after_of_an_error_is_read(bench: Bench) -> None:
 
 
 def test_not_modified_is_an_outcome_of_its_own(bench: Bench) -> None:
-    completion = carry(bench.transfer(), [ok(("ETag", '"v1"'), status=304)])
+    asking = Http(headers=(("If-None-Match", '"v1"'),))
+    completion = carry(bench.transfer(http=asking), [ok(("ETag", '"v1"'), status=304)])
     assert isinstance(completion.outcome, NotModified)
     assert completion.outcome.response.etag == '"v1"'
     assert bench.objects == []
+
+
+def test_a_304_that_nobody_asked_for_is_a_failure(bench: Bench) -> None:
+    found = failure(carry(bench.transfer(), [ok(status=304)]))
+    assert found.kind is Kind.PROTOCOL
+    assert not found.transient
 
 
 # ---------------------------------------------------------------- lengths

@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 
 from scraper.cli.demo import demo
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
+from scraper.cli.verify import verify
 from scraper.errors import DestinationError, ScraperError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -43,6 +44,7 @@ def group() -> None:
 
 
 group.add_command(fetch)
+group.add_command(verify)
 group.add_command(demo)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scraper.cli.options import PATH, SectionedCommand, fetch_options
-from scraper.errors import DestinationError, UsageError
+from scraper.errors import DestinationError, Held, UsageError
 
 if TYPE_CHECKING:
     from scraper.lists import Source
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
+EXIT_HELD = 75  # EX_TEMPFAIL of sysexits.h
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
 
 
@@ -96,7 +97,7 @@ class _Fetch:
 
     def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
         from scraper.loop import Run
-        from scraper.manifest import path_for
+        from scraper.journal import path_for
         from scraper.streams import ResultStream
 
         self._ours = ours
@@ -130,6 +131,12 @@ class _Fetch:
         except (DestinationError, UsageError) as error:
             status = EXIT_DESTINATION if isinstance(error, DestinationError) else EXIT_USAGE
             self._say_error(f"scraper: {error}")
+        except Held as error:
+            status = EXIT_HELD
+            if self._settings.lock == "skip" and not run.begun:
+                self._log.say("info", "held", f"{error}: nothing is done here")
+            else:
+                self._say_error(f"scraper: {error}")
         if not self._closed and run.begun:
             self._log.summary(run.summary())
         self._results.close()

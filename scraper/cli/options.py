@@ -133,6 +133,7 @@ def _option(
 
 
 _WHERE = "Where to"
+_EARLIER = "After an earlier run"
 _PACE = "How much at once"
 _AGAIN = "When something fails"
 _LIMITS = "Limits of one attempt"
@@ -154,6 +155,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Where the record of every target is kept."),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key, report collisions, fetch nothing."),
+    _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),
+    _option(_EARLIER, "--retry-failed", is_flag=True,
+            help="Fetch only what the manifest shows as not done."),
+    _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
+            help="Ask only for what has changed since.  [default: refresh]"),
+    _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",
+            help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_PACE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers in flight, at most."),
     _option(_PACE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
@@ -162,6 +170,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Least seconds between starts to one host."),
     _option(_PACE, "--rate", type=float, metavar="N", default="none",
             help="Starts a second over all hosts, at most."),
+    _option(_PACE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
+            default="auto: curl if pycurl is installed", help="What carries transfers."),
     _option(_AGAIN, "--retries", type=int, metavar="N", default="3",
             help="Further attempts after the first."),
     _option(_AGAIN, "--retry-max-time", type=float, metavar="S", default="300",
@@ -180,6 +190,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_LIMITS, "--max-size", type=Size(), metavar="BYTES", default="none",
             help="Largest body, as decoded: 10M, 2GiB."),
     _option(_LIMITS, "--max-redirects", type=int, metavar="N", default="10", help="Hops."),
+    _option(_LIMITS, "--continue-above", type=Size(), metavar="BYTES", default="8M",
+            help="A body that broke off after so much is continued, not begun anew."),
     _option(_HTTP, "-H", "--header", "headers", type=Header(), multiple=True, metavar="'K: V'",
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",

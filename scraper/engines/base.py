@@ -8,6 +8,7 @@ Transfer and maps foreign exceptions to ours. Refuses to know: frontier, retries
 from collections.abc import Sequence
 from typing import Protocol
 
+from scraper.errors import DestinationError, Kind, TransferError
 from scraper.transfer import Transfer
 
 
@@ -33,3 +34,21 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of connections and threads, without waiting for any."""
+
+
+def conclude(transfer: Transfer, error: Exception | None) -> None:
+    """Finish `transfer`, or end it for `error`. Never raises: a bug must not eat a slot.
+
+    If there is no `completion` then, its `request` is to be carried out once more.
+    """
+    if error is None:
+        try:
+            transfer.finish()
+        except Exception as raised:  # noqa: BLE001 - told apart below
+            error = raised
+        else:
+            return
+    if not isinstance(error, TransferError | DestinationError):
+        message = f"internal error: {type(error).__name__}: {error}"
+        error = TransferError(Kind.PROTOCOL, message, transient=False)
+    transfer.fail(error)

@@ -7,10 +7,11 @@ monkeypatch, and checking the name before the request (a look-up later may diffe
 """
 
 import contextlib
+import re
 import socket
 import threading
 import time
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from ipaddress import ip_address
 from typing import Any
 
@@ -20,7 +21,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
-from scraper.errors import Kind, TransferError
+from scraper.engines import heads
+from scraper.engines.lookups import blocked
+
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class Carriage:
@@ -69,23 +73,26 @@ class _Head:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._begun = False
+        self._size = 0
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
         torn = len(line) < limit and not line.endswith(b"\n")
-        if torn and (self._begun or line.startswith(b"HTTP/")):
+        if torn and (self._size or line.startswith(b"HTTP/")):
             raise ConnectionResetError("closed within the headers")
-        self._begun = True
+        if line and not self._size:
+            heads.status_of(line)
+        self._size = 0 if line in heads.BLANK else self._size + len(line)
+        heads.check_line(line, self._size)
         return line
 
 
 class _Response(HTTPResponse):
-    """The standard library's, three gaps closed.
+    """The standard library's, gaps closed.
 
     It takes a head that ends with the connection for a whole one, `103 Early Hints`
-    for the response itself, and after a header line that it can't read it drops all
-    others, the length of the body among them.
+    for the response itself, `From me` for no header but no error either; and after a
+    header line that it can't read it drops all others, the length of the body among them.
     """
 
     def begin(self) -> None:
@@ -95,12 +102,32 @@ class _Response(HTTPResponse):
             while 101 < self.status < 200:  # RFC 9110 15.2
                 self.headers = self.msg = None  # type: ignore[assignment]
                 super().begin()
-        finally:
-            self.fp = stream
-        try:
             assert_header_parsing(self.msg)
+        except heads.NotHttp as error:
+            raise HTTPException(str(error)) from None
         except HeaderParsingError:
             raise HTTPException("a line among the headers is none") from None
+        finally:
+            self.fp = stream
+        if self.msg.get_unixfrom():
+            raise HTTPException("a line among the headers is none")
+        if len(set(filter(None, self.msg.get_all("location", [])))) > 1:
+            raise HTTPException("several Location headers that differ")
+
+    def _read_next_chunk_size(self) -> int:
+        """Not what Python takes for a number: `+5`, ` 5`, `0_5` (RFC 9112 7.1)."""
+        line = self.fp.readline(heads.MOST_LINE)
+        found = _CHUNK.match(line)
+        if found is None or not line.endswith(b"\n"):
+            self._close_conn()  # type: ignore[attr-defined]
+            raise ValueError("no size of a chunk")
+        return int(found[0], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Lines of headers up to an empty one, without which the body is not complete."""
+        while (line := self.fp.readline(heads.MOST_LINE)) not in heads.BLANK:
+            if b":" not in line:
+                raise IncompleteRead(b"")
 
 
 class _Noted:
@@ -125,6 +152,9 @@ class _Noted:
         self.connect_s = time.monotonic() - begun
         sock = self.sock  # type: ignore[attr-defined]
         self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
+        if hasattr(sock, "suppress_ragged_eofs"):
+            # TLS that ends without a good-bye was cut off (RFC 9112 9.8).
+            sock.suppress_ragged_eofs = False
         _check_current()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
@@ -161,13 +191,12 @@ def _target(url: str, *, absolute: bool) -> str:
 
 
 def _public_address(host: str, port: int) -> str:
-    """The first address of `host`; raises TransferError if any is not global (RFC 6890)."""
-    found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    """The first global address of `host` (RFC 6890); raises TransferError if it has none."""
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
-        if not ip_address(address).is_global:
-            message = f"redirect from a public to a non-public address ({host} is {address})"
-            raise TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
-    return str(found[0])
+        if ip_address(address).is_global:
+            return address
+    raise blocked(found[0])
 
 
 class _Http(_Noted, HTTPConnection):

@@ -23,38 +23,49 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, RemoteDisconnected
 from typing import Any
-from urllib.request import getproxies_environment
 
 import requests
 import urllib3
-from requests.utils import get_environ_proxies
 from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeoutError
 
+from scraper.engines import lookups
+from scraper.engines.base import conclude
 from scraper.engines.connections import CURRENT, Adapter, Carriage
-from scraper.errors import DestinationError, Kind, TransferError
+from scraper.engines.descriptors import connections_to_keep
+from scraper.engines.proxies import Proxies
+from scraper.errors import Kind, TransferError
+from scraper.exchange import Next, Reply, Request
 from scraper.settings import Http, Limits
-from scraper.transfer import Next, Reply, Request, Transfer
+from scraper.transfer import Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
 _DRAIN_S = 0.5  # and the time that is worth
-_GONE = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+_GONE = (
+    RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+    ConnectionAbortedError,
+    ssl.SSLEOFError,
+)
 _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
 
 class ThreadsEngine:
-    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap."""
+    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
+
+    Raises UsageError when the system has not enough file descriptors for it.
+    """
 
     name = "threads"
 
     def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+        connections_to_keep(max_concurrency)
         self._limits = limits
         self._verify: bool | str = False if http.insecure else (http.cacert or True)
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
-        # requests would take the `me` of `me:password@host` for a scheme.
-        self._proxy = http.proxy and (http.proxy if "://" in http.proxy else f"http://{http.proxy}")
-        self._proxies_from_environment = bool(getproxies_environment())
+        self._proxies = Proxies(http.proxy)
         self._workers = ThreadPoolExecutor(max_concurrency, thread_name_prefix="transfer")
         hosts = max(64, 2 * max_concurrency)
         self._adapter = Adapter(hosts, max_concurrency, guarded=False)
@@ -108,36 +119,38 @@ class ThreadsEngine:
     def _carry(self, transfer: Transfer, carriage: Carriage) -> None:
         CURRENT.carriage = carriage
         try:
-            while self._hop(transfer, carriage) is Next.HOP:
-                pass
-        except (TransferError, DestinationError) as error:
-            transfer.fail(_explained(error, transfer))
-        except Exception as error:  # noqa: BLE001 - a bug must not eat a slot
-            message = f"internal error: {type(error).__name__}: {error}"
-            transfer.fail(TransferError(Kind.PROTOCOL, message, transient=False))
+            while transfer.completion is None:
+                self._hop(transfer, carriage)
         finally:
             CURRENT.carriage = None
             carriage.connection = None
             self._done.put(transfer)
 
-    def _hop(self, transfer: Transfer, carriage: Carriage) -> Next:
-        if transfer.abandoned:
-            raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
-        transfer.check_time()
+    def _hop(self, transfer: Transfer, carriage: Carriage) -> None:
+        try:
+            following = self._exchange(transfer, carriage)
+        except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
+            conclude(transfer, error)
+        else:
+            if following is Next.READ:
+                conclude(transfer, None)
+
+    def _exchange(self, transfer: Transfer, carriage: Carriage) -> Next:
+        """One request and its answer, body included."""
+        transfer.check()
         raw = self._send(transfer, carriage)
         try:
             connection: Any = carriage.connection
             reply = Reply(
                 status=raw.status,
                 headers=list(raw.headers.iteritems()),
-                remote_ip=None if self._proxies(transfer.request) else connection.peer,
+                remote_ip=None if self._proxies.of(transfer.request.url) else connection.peer,
                 time_connect=0.0 if carriage.reused else connection.connect_s,
             )
             following = transfer.response(reply)
             if following is Next.READ:
                 for chunk in _chunks(raw):
                     transfer.data(chunk)
-                transfer.finish()
             else:
                 _drain(raw, connection)
         finally:
@@ -150,17 +163,18 @@ class ThreadsEngine:
         adapter = self._guarded if request.guarded else self._adapter
         prepared = _prepared(request)
         carriage.url = request.url
+        proxy = self._proxies.of(request.url)
         left = max(0.001, transfer.deadline - time.monotonic())
         timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
         while True:
-            transfer.check_time()
+            transfer.check()
             try:
                 response = adapter.send(
                     prepared,
                     stream=True,
                     timeout=timeout,
                     verify=self._verify,
-                    proxies=self._proxies(request),
+                    proxies={} if proxy is None else {"http": proxy, "https": proxy},
                 )
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
                 # A kept connection that its server closed meanwhile says nothing about the
@@ -171,13 +185,6 @@ class ThreadsEngine:
             except OSError as error:
                 raise _mapped(error) from None
             return response.raw
-
-    def _proxies(self, request: Request) -> dict[str, str]:
-        if self._proxy is not None:
-            return {"http": self._proxy, "https": self._proxy}
-        if self._proxies_from_environment:
-            return get_environ_proxies(request.url)
-        return {}
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:
@@ -191,6 +198,8 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 def _chunks(raw: Any) -> Iterator[bytes]:
     """The body as it comes, what one read of the socket gives at a time."""
+    if raw.chunked and raw.status == 204:
+        return  # urllib3 has chunks there for an error
     try:
         while chunk := raw.read1(_CHUNK, decode_content=False):
             yield chunk
@@ -212,21 +221,6 @@ def _drain(raw: Any, connection: Any) -> None:
         for _ in _chunks(raw):
             if time.monotonic() > until:
                 return
-
-
-def _explained(
-    error: TransferError | DestinationError, transfer: Transfer
-) -> TransferError | DestinationError:
-    """An error that our own breaking off caused, by the name of its cause."""
-    if isinstance(error, DestinationError) or error.kind is Kind.SINK:
-        return error
-    if transfer.abandoned:
-        return TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
-    try:
-        transfer.check_time()
-    except TransferError as overdue:
-        return overdue
-    return error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -251,11 +245,10 @@ def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read
     if found := _cause(error, TransferError):
         assert isinstance(found, TransferError)
         return found
-    if found := _cause(error, socket.gaierror):
-        again = found.args[0] in {socket.EAI_AGAIN, socket.EAI_SYSTEM}
-        message = f"name look-up failed: {found.args[-1]}"
-        return TransferError(Kind.DNS, message, transient=again, unreachable=True)
-    if found := _cause(error, UnicodeError, LocationParseError):
+    if found := _cause(error, socket.gaierror, UnicodeError):
+        assert isinstance(found, OSError | UnicodeError)
+        return lookups.failure(found)
+    if found := _cause(error, LocationParseError):
         message = f"no name to look up: {_short(found)}"
         return TransferError(Kind.DNS, message, transient=False, unreachable=True)
     if isinstance(error, requests.ConnectTimeout):

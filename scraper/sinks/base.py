@@ -11,10 +11,11 @@ network or the disk: `check()` does, when a run really begins.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from scraper.errors import UsageError
 from scraper.records import Response, Stored
@@ -25,8 +26,7 @@ ENTRY_POINT_GROUP = "scraper.sinks"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What is known of a body when it is complete.
 
     `size` is bytes as stored, `sha256` hexadecimal, `fetched_at` seconds since
@@ -65,8 +65,20 @@ class Upload(Protocol):
         """Leave nothing behind; harmless after anything, `commit` included. Never raises."""
 
 
+class Blocking(Enum):
+    """What of a sink may wait, for a network or a disk, longer than a few hundred microseconds."""
+
+    NEVER = auto()
+    COMMIT = auto()  # that alone; `open`, `write` and `abort` do not
+    WRITE = auto()  # anything
+
+
 class Sink(Protocol):
-    """A place for bodies; `open` is called from many threads."""
+    """A place for bodies; `open` is called from many threads.
+
+    A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
+    that an engine need not give it threads of its own for everything. See `blocking_of`.
+    """
 
     def check(self) -> None:
         """Raise DestinationError, in one line, unless objects can be stored. Before any request."""
@@ -76,6 +88,36 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of everything; give up uploads that were neither committed nor aborted."""
+
+
+@runtime_checkable
+class Shelf(Protocol):
+    """What a sink offers if it can be read back: a run can then go on where others stopped.
+
+    `near`: whether looking is quick, no request. All raise SinkError; `keys` are in any order.
+    """
+
+    near: bool
+
+    def reach(self) -> None:
+        """Make reading possible where `check()` was not called. Raises DestinationError."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object, None if there is none."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object, piece by piece."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every key that begins with `prefix`."""
+
+    def remove(self, key: str) -> None:
+        """Delete the object, if it is there."""
+
+
+def blocking_of(sink: Sink) -> Blocking:
+    """What of `sink` may wait: anything, unless it says otherwise."""
+    return getattr(sink, "blocking", Blocking.WRITE)
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

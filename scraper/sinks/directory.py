@@ -10,17 +10,22 @@ O_TMPFILE and linkat, which can't replace a file that exists.
 import contextlib
 import errno
 import os
-from email.utils import parsedate_to_datetime
+import stat
+import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from scraper.dates import parse_http_date
 from scraper.errors import DestinationError, SinkError
 from scraper.records import Stored
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.sinks.workspace import Workspace
 
 OWN = ".scraper"
+_PIECE = 1 << 20
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_QUICK_S = 0.001  # an fsync that takes longer is worth a thread
 _TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
 
@@ -38,8 +43,11 @@ def path_of(destination: str) -> Path:
 class DirectorySink:
     """Files below `root`; permissions are the umask's, times the server's."""
 
+    near = True
+
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None
         self._names = count()
         self._made: set[str] = set()
@@ -49,9 +57,8 @@ class DirectorySink:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._workspace = Workspace(self.root / OWN / "tmp")
-            probe = self._workspace.path / "probe"
-            probe.touch()
-            probe.unlink()
+            if _flush_s(self._workspace.path / "probe") < _QUICK_S:
+                self.blocking = Blocking.NEVER
         except OSError as error:
             exists = isinstance(error, FileExistsError)
             reason = "it is a file" if exists else error.strerror or str(error)
@@ -79,6 +86,48 @@ class DirectorySink:
         except FileNotFoundError:  # somebody removed the directory meanwhile
             os.makedirs(parent, exist_ok=True)
             os.replace(path, final)
+
+    def reach(self) -> None:
+        """Raise DestinationError unless it is a directory."""
+        if not self.root.is_dir():
+            raise DestinationError(f"there is no directory {str(self.root)!r}")
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the file, None if there is none."""
+        try:
+            found = os.stat(f"{self.root}/{key}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _mapped(error, key) from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The file, a piece at a time."""
+        try:
+            with open(self.root / key, "rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every file below the directory, but for temporary ones; links are not followed."""
+        top = f"{self.root}/{prefix.rpartition('/')[0]}"
+        for parent, directories, files in os.walk(top):
+            below = os.path.relpath(parent, self.root)
+            if below == OWN and "tmp" in directories:
+                directories.remove("tmp")
+            for name in files:
+                key = name if below == "." else f"{below}/{name}"
+                if key.startswith(prefix):
+                    yield key
+
+    def remove(self, key: str) -> None:
+        """Delete the file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.root / key)
 
     def close(self) -> None:
         """Remove what was not committed."""
@@ -111,7 +160,7 @@ class FileUpload:
     def commit(self, body: Body) -> Stored:
         """Flush, set the time, rename."""
         try:
-            modified = _timestamp(body.response.last_modified)
+            modified = parse_http_date(body.response.last_modified)
             if modified is not None:
                 os.utime(self._fd, (body.fetched_at, modified))
             os.fsync(self._fd)
@@ -133,13 +182,16 @@ class FileUpload:
             os.close(fd)
 
 
-def _timestamp(last_modified: str | None) -> float | None:
-    if last_modified is None:
-        return None
-    try:
-        return parsedate_to_datetime(last_modified).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
+def _flush_s(probe: Path) -> float:
+    """How long a small file takes to the disk. Raises OSError."""
+    with open(probe, "xb") as file:
+        file.write(b"scraper")
+        file.flush()
+        begun = time.monotonic()
+        os.fsync(file.fileno())
+        took_s = time.monotonic() - begun
+    probe.unlink()
+    return took_s
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:

@@ -35,7 +35,7 @@ from scraper.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.records import Stored
 from scraper.settings import S3
 from scraper.sinks import s3errors
-from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.sinks.workspace import Workspace
 from scraper.urls import redact
 
@@ -98,6 +98,7 @@ class S3Sink:
     """Objects below `prefix` of `bucket`."""
 
     client = "boto3"
+    blocking = Blocking.COMMIT
 
     def __init__(
         self,

@@ -2,7 +2,9 @@
 
 Plain data. A case is what the server sends (bytes, or a script of
 `tests/servers.py`) and what the attempt comes to: the stored body, or the kind of
-its failure and whether that is one to retry.
+its failure and whether that is one to retry. Where engines can't be made to agree,
+a case says for which of them it holds, and `differs` quotes the table in
+`scraper/engines/__init__.py`.
 """
 
 import gzip
@@ -21,10 +23,18 @@ IMPATIENT = Limits(read_timeout=SOON_S, max_time=60)
 BRIEF = Limits(read_timeout=60, max_time=SOON_S)
 NEVER = threading.Event()
 
+# What differs, in the words of the table in scraper/engines/__init__.py.
+FRAMING = "a length that is none"
+BARE_LF = "bare LF in chunks"
+LONG_EXTENSION = "a chunk extension > 64 KB"
+
 
 @dataclass(frozen=True)
 class Case:
-    """`stores` or `kind`, one of them. `status` is the recorded HTTP status, None: no matter."""
+    """`stores` or `kind`, one of them. `status` is the recorded HTTP status, None: no matter.
+
+    `only` names the one engine that the case holds for; `headless` one that records no status.
+    """
 
     name: str
     sends: bytes | Script
@@ -34,6 +44,9 @@ class Case:
     status: int | None = None
     limits: Limits = field(default_factory=Limits)
     http: Http = field(default_factory=Http)
+    only: str = ""
+    headless: str = ""
+    differs: str = ""
 
 
 def head(*lines: str, status: str = "HTTP/1.1 200 OK") -> bytes:
@@ -50,6 +63,16 @@ def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     """A chunked response."""
     framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     return head("Transfer-Encoding: chunked") + framed + end
+
+
+def framed(frames: bytes) -> bytes:
+    """A response whose chunks are given with their framing."""
+    return head("Transfer-Encoding: chunked") + frames
+
+
+def no_http(name: str, sends: bytes) -> Case:
+    """A case that ends because it is no HTTP, before there is a response."""
+    return Case(name, sends, kind=Kind.PROTOCOL)
 
 
 def good(name: str, sends: bytes | Script, stores: bytes = PAGE, **more: Http | Limits) -> Case:
@@ -125,11 +148,62 @@ CHUNKS = [
         retried=True,
         status=200,
     ),
+    *(
+        Case(
+            f"transfer coding {coding!r}",
+            head(f"Transfer-Encoding: {coding}") + b"2\r\nhi\r\n0\r\n\r\n",
+            kind=Kind.PROTOCOL,
+            status=200,
+            headless="curl",
+            differs=FRAMING,
+        )
+        for coding in ("gzip, chunked", "deflate", "xchunked")
+    ),
+    good("transfer coding 'identity'", sized(PAGE, "Transfer-Encoding: identity")),
+    *(
+        Case(name, framed(frames), kind=Kind.TRUNCATED, retried=True, status=200)
+        for name, frames in {
+            "chunk size of Python's own": b"0_2\r\nhi\r\n0\r\n\r\n",
+            "chunk size with a sign": b"+2\r\nhi\r\n0\r\n\r\n",
+            "chunk size after a space": b" 2\r\nhi\r\n0\r\n\r\n",
+            "chunk size with 0x": b"0x2\r\nhi\r\n0\r\n\r\n",
+            "chunk size beyond all bounds": b"ffffffffffffffffff\r\nhi\r\n0\r\n\r\n",
+            "chunk longer than it says": b"2\r\nhiX\r\n0\r\n\r\n",
+            "no line after the last chunk": b"2\r\nhi\r\n0\r\n",
+            "trailers that are none": b"2\r\nhi\r\n0\r\nnonsense\r\n\r\n",
+        }.items()
+    ),
+    *(
+        good(name, framed(frames), b"hello hello")
+        for name, frames in {
+            "chunk size in capitals": b"B\r\nhello hello\r\n0\r\n\r\n",
+            "spaces after a chunk size": b"b  \r\nhello hello\r\n0  \r\n\r\n",
+            "many trailers": b"b\r\nhello hello\r\n0\r\n" + b"X: y\r\n" * 150 + b"\r\n",
+        }.items()
+    ),
     Case(
-        "transfer coding not asked for",
-        head("Transfer-Encoding: gzip, chunked") + b"2\r\nhi\r\n0\r\n\r\n",
-        kind=Kind.PROTOCOL,
-        status=200,
+        "bare LF in chunks",
+        framed(b"2\nhi\n0\n\n"),
+        kind=Kind.TRUNCATED,
+        retried=True,
+        only="threads",
+        differs=BARE_LF,
+    ),
+    Case("bare LF in chunks", framed(b"2\nhi\n0\n\n"), stores=b"hi", only="curl", differs=BARE_LF),
+    Case(
+        "chunk extension of 70,000 bytes",
+        framed(b"2;" + b"a" * 70_000 + b"\r\nhi\r\n0\r\n\r\n"),
+        kind=Kind.TRUNCATED,
+        retried=True,
+        only="threads",
+        differs=LONG_EXTENSION,
+    ),
+    Case(
+        "chunk extension of 70,000 bytes",
+        framed(b"2;" + b"a" * 70_000 + b"\r\nhi\r\n0\r\n\r\n"),
+        stores=b"hi",
+        only="curl",
+        differs=LONG_EXTENSION,
     ),
 ]
 
@@ -190,16 +264,30 @@ LENGTHS = [
     ),
     *(
         Case(
-            f"content-length {value}",
+            f"content-length {value!r}",
             head(f"Content-Length: {value}") + b"hello",
             kind=Kind.PROTOCOL,
+            status=200,
+            headless="curl",
+            differs=FRAMING,
         )
-        for value in ("-5", "abc", "+5", "5, 6")
+        for value in ("-5", "abc", "+5", "", "0x5", "5.0", "5;a", "5 6")
+    ),
+    *(
+        good(f"content-length {value!r}", head(f"Content-Length: {value}") + b"hello", b"hello")
+        for value in ("5, 5", "0005", "  5  ", "\t5\t")
     ),
     Case(
-        "two content-lengths",
-        head("Content-Length: 5", "Content-Length: 6") + b"hello",
+        "content-length beyond all bounds",
+        head("Content-Length: 999999999999999999999999") + b"hello",
         kind=Kind.PROTOCOL,
+    ),
+    no_http("content-length '5, 6'", head("Content-Length: 5, 6") + b"hello"),
+    no_http("two content-lengths", head("Content-Length: 5", "Content-Length: 6") + b"hello"),
+    good(
+        "the same content-length twice",
+        head("Content-Length: 5", "Content-Length: 5") + b"hello",
+        b"hello",
     ),
     Case(
         "too large by its header",
@@ -227,31 +315,78 @@ STATUSES = [
         retried=True,
     ),
     Case("status 999", head(status="HTTP/1.1 999 Denied"), kind=Kind.HTTP_STATUS, status=999),
-    Case("status 000", head(status="HTTP/1.1 000 None"), kind=Kind.PROTOCOL),
-    Case("status of words", head(status="HTTP/1.1 OK fine"), kind=Kind.PROTOCOL),
-    Case("HTTP/0.9", PAGE, kind=Kind.PROTOCOL),
-    Case("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n", kind=Kind.PROTOCOL),
-    Case("HTTP/3.0", head("Content-Length: 0", status="HTTP/3.0 200 OK"), kind=Kind.PROTOCOL),
     Case(
-        "150 headers",
-        head(*(f"X-{n}: y" for n in range(150)), "Content-Length: 0"),
-        kind=Kind.PROTOCOL,
+        "302 that leads nowhere",
+        head("Content-Length: 0", status="HTTP/1.1 302 Found"),
+        kind=Kind.HTTP_STATUS,
+        status=302,
     ),
+    Case("416", head("Content-Length: 0", status="HTTP/1.1 416 No"), kind=Kind.HTTP_STATUS),
     Case(
-        "a header line of 70,000 bytes",
-        head("X-Long: " + "y" * 70_000, "Content-Length: 0"),
-        kind=Kind.PROTOCOL,
+        "101 that was not asked for",
+        head("Upgrade: x", "Connection: upgrade", status="HTTP/1.1 101 Switch"),
+        kind=Kind.HTTP_STATUS,
+        status=101,
     ),
-    Case(
-        "a status line of 70,000 bytes",
-        head("Content-Length: 0", status="HTTP/1.1 200 " + "y" * 70_000),
-        kind=Kind.PROTOCOL,
-    ),
-    Case(
-        "a header line without a colon",
-        head("what is this", "Content-Length: 5") + b"hello",
-        kind=Kind.PROTOCOL,
-    ),
+    Case("204", head(status="HTTP/1.1 204 No"), stores=b"", status=204),
+    Case("204 with a body", head("Content-Length: 5", status="HTTP/1.1 204 No") + b"hello",
+         stores=b"", status=204),
+    Case("204 with chunks", framed(b"2\r\nhi\r\n0\r\n\r\n").replace(b"200 OK", b"204 No"),
+         stores=b"", status=204),
+    Case("205 with a body", sized(b"hello").replace(b"200 OK", b"205 So"),
+         stores=b"hello", status=205),
+]  # fmt: skip
+
+HEADS = [
+    good("control characters in a value", sized(b"hi", "X-A: b\x01c"), b"hi"),
+    good("a name that is no token", sized(b"hi", "X@A(): b"), b"hi"),
+    good("a reason in Latin-1", sized(b"hi").replace(b"OK", b"\xe9t\xe9"), b"hi"),
+    good("an empty reason", sized(b"hi").replace(b"OK", b""), b"hi"),
+    good("chunked in HTTP/1.0", chunked(b"hi").replace(b"1.1", b"1.0"), b"hi"),
+    good("HTTP/1.0 that keeps", sized(b"hi", "Connection: keep-alive").replace(b"1.1", b"1.0"),
+         b"hi"),
+    good("the same Location twice, and 200", sized(b"hi", *["Location: /a"] * 2), b"hi"),
+    good("headers of 200 KB", sized(b"hi", *(f"X-{n}: " + "y" * 5_000 for n in range(40))), b"hi"),
+    good("a header line of 60,000 bytes", sized(b"hi", "X: " + "y" * 60_000), b"hi"),
+    good("cookies, upgrades and refreshes are nothing to us",
+         sized(b"hi", "Set-Cookie: a=b", 'Alt-Svc: h3=":443"', "Refresh: 0; url=/x",
+               "Strict-Transport-Security: max-age=9"), b"hi"),
+    no_http("status 000", head(status="HTTP/1.1 000 None")),
+    no_http("status 099", head(status="HTTP/1.1 099 None")),
+    no_http("status 20", head(status="HTTP/1.1 20 OK")),
+    no_http("status 2000", head(status="HTTP/1.1 2000 OK")),
+    no_http("status -12", head(status="HTTP/1.1 -12 OK")),
+    no_http("status of words", head(status="HTTP/1.1 OK fine")),
+    no_http("status joined to its reason", head(status="HTTP/1.1 200OK")),
+    no_http("two spaces before the status", head(status="HTTP/1.1  200 OK")),
+    no_http("a tab before the status", head(status="HTTP/1.1\t200 OK")),
+    no_http("a line before the status", b"\r\n" + sized(b"hi")),
+    no_http("HTTP/0.9", PAGE),
+    no_http("HTTP/0.9 in a status line", sized(b"hi").replace(b"1.1", b"0.9")),
+    no_http("HTTP/1", sized(b"hi").replace(b"1.1", b"1")),
+    no_http("HTTP/1.2", sized(b"hi").replace(b"1.1", b"1.2")),
+    no_http("HTTP/1.10", sized(b"hi").replace(b"1.1", b"1.10")),
+    no_http("HTTP/2 without its framing", sized(b"hi").replace(b"1.1", b"2")),
+    no_http("HTTP/3.0", sized(b"hi").replace(b"1.1", b"3.0")),
+    no_http("http in small letters", sized(b"hi").replace(b"HTTP", b"http")),
+    no_http("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n"),
+    no_http("a radio", sized(b"hi").replace(b"HTTP/1.1", b"ICY")),
+    no_http("100 headers", head(*(f"X-{n}: y" for n in range(99)), "Content-Length: 0")),
+    no_http("headers of 400 KB", sized(b"hi", *(f"X-{n}: " + "y" * 5_000 for n in range(80)))),
+    no_http("a header line of 70,000 bytes", sized(b"hi", "X: " + "y" * 70_000)),
+    no_http("a status line of 70,000 bytes", sized(b"hi").replace(b"OK", b"y" * 70_000)),
+    no_http("a header without a colon", sized(b"hello", "what is this")),
+    no_http("a header as in a mailbox", head("From me", "Content-Length: 2") + b"hi"),
+    no_http("a header without a name", sized(b"hi", ": x")),
+    no_http("a header's name with a space in it", sized(b"hi", "X A: b")),
+    no_http("a space before the colon", sized(b"hi", "X-A : b")),
+    no_http("a header's name in Latin-1", sized(b"hi", "X-\xe9: b")),
+    no_http("a folded line before all headers", head(" X-A: b", "Content-Length: 2") + b"hi"),
+    no_http("a NUL byte in a header", sized(b"hi", "X-A: b\0c")),
+    no_http("two Locations", head("Location: /a", "Location: /b", status="HTTP/1.1 302 Found")),
+]  # fmt: skip
+
+REDIRECTS = [
     Case(
         "redirect to nowhere",
         head("Location: //[::1", "Content-Length: 0", status="HTTP/1.1 302 Found"),
@@ -268,6 +403,12 @@ STATUSES = [
 
 SILENCE = [
     Case("reset before an answer", resets_at_once, kind=Kind.CONNECT, retried=True),
+    Case(
+        "closed after an interim response",
+        head(status="HTTP/1.1 103 Early Hints"),
+        kind=Kind.CONNECT,
+        retried=True,
+    ),
     Case("closed before an answer", b"", kind=Kind.CONNECT, retried=True),
     Case("closed in the status line", b"HTTP/1.1 20", kind=Kind.CONNECT, retried=True),
     Case("closed in the headers", b"HTTP/1.1 200 OK\r\nX-A: b", kind=Kind.CONNECT, retried=True),
@@ -339,4 +480,4 @@ SILENCE = [
     ),
 ]
 
-CASES = [*WHOLE, *CHUNKS, *CODINGS, *LENGTHS, *STATUSES, *SILENCE]
+CASES = [*WHOLE, *CHUNKS, *CODINGS, *LENGTHS, *STATUSES, *HEADS, *REDIRECTS, *SILENCE]

@@ -1,27 +1,20 @@
 """Every engine means the same: one suite over all of them, against servers that misbehave."""
 
 import socket
-import ssl
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import trustme
 
-from scraper import urls
-from scraper.engines.base import Engine
-from scraper.engines.threads import ThreadsEngine
+from scraper import engines
 from scraper.errors import Kind
-from scraper.records import Attempt, Failed, Failure, Stored, Target
+from scraper.records import Failed
 from scraper.retry import is_transient
 from scraper.settings import Http, Limits
-from scraper.sinks.directory import DirectorySink
-from scraper.transfer import Plan, Transfer
+from scraper.transfer import Plan
+from tests.conformance.engine_bench import ENGINES, PATIENT, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
 from tests.servers import (
     WAIT_S,
@@ -32,112 +25,34 @@ from tests.servers import (
     Script,
     closed_port,
     drips,
+    in_turn,
     read_head,
     reset,
+    resets_at_once,
     silent,
+    then_reset,
     then_silent,
-    tls_context,
 )
-
-MakeEngine = Callable[[int, Limits, Http], Engine]
-ENGINES: dict[str, MakeEngine] = {"threads": ThreadsEngine}  # another engine is one more entry
-PATIENT = Limits(connect_timeout=300, read_timeout=300, max_time=600)
-
-
-class Bench:
-    """One engine, a destination, and the part of the loop that starts and takes."""
-
-    def __init__(self, make: MakeEngine, root: Path, limits: Limits, http: Http) -> None:
-        self.root = root
-        self.sink = DirectorySink(root)
-        self.sink.check()
-        self.plan = Plan(limits, http, "scraper/1", {})
-        self.engine = make(16, limits, http)
-        self.started = 0
-
-    def close(self) -> None:
-        self.engine.give_up()
-        self.engine.close()
-        self.sink.close()
-
-    def start(self, url: str, *, guarded: bool = False) -> Transfer:
-        self.started += 1
-        parsed = urls.parse(url)
-        target = Target(url, parsed.href, parsed.host, f"{self.started}", self.started, "list")
-        now = time.monotonic()
-        transfer = Transfer(Attempt(target, queued_at=now), self.plan, self.sink, now)
-        transfer._guarded = guarded  # loopback is never public, so no redirect here sets it
-        self.engine.start(transfer)
-        return transfer
-
-    def wait(self, *transfers: Transfer) -> None:
-        """Until all of these have ended."""
-        until = time.monotonic() + WAIT_S
-        left = {transfer for transfer in transfers if transfer.completion is None}
-        while left:
-            assert time.monotonic() < until, "a transfer never ended"
-            left -= set(self.engine.poll(1.0))
-
-    def fetch(self, url: str, *, guarded: bool = False) -> Transfer:
-        transfer = self.start(url, guarded=guarded)
-        self.wait(transfer)
-        return transfer
-
-    def body(self, transfer: Transfer) -> bytes:
-        """What was stored; fails if nothing was."""
-        assert transfer.completion is not None
-        assert isinstance(transfer.completion.outcome, Stored), transfer.completion.outcome
-        return (self.root / transfer.attempt.target.key).read_bytes()
-
-    @property
-    def leftovers(self) -> list[str]:
-        """Files that are no object; objects of a failed attempt too."""
-        return [
-            path.name for path in self.root.rglob("*") if path.is_file() and path.name != "lock"
-        ]
-
-
-MakeBench = Callable[..., Bench]
-
-
-@pytest.fixture(params=ENGINES)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeBench]:
-    """Make a Bench with the engine, some limits, some HTTP settings."""
-    with ExitStack() as stack:
-
-        def make(limits: Limits | None = None, http: Http | None = None) -> Bench:
-            made = Bench(
-                ENGINES[request.param], tmp_path / "out", limits or Limits(), http or Http()
-            )
-            stack.callback(made.close)
-            return made
-
-        yield make
-
-
-def failure(transfer: Transfer) -> Failure:
-    assert transfer.completion is not None
-    assert isinstance(transfer.completion.outcome, Failed), transfer.completion.outcome
-    return transfer.completion.outcome.failure
-
-
-def count_up() -> Callable[[], int]:
-    numbers = iter(range(1, 10**9))
-    return lambda: next(numbers)
-
 
 # ---------------------------------------------------------------- one server, one request
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_a_server_does_has_one_meaning(case: Case, bench: MakeBench) -> None:
+@pytest.mark.parametrize(
+    ("engine", "case"),
+    [(name, case) for case in CASES for name in ENGINES if case.only in {"", name}],
+    ids=lambda value: value.name if isinstance(value, Case) else value,
+    indirect=["engine"],
+)
+def test_what_a_server_does_has_one_meaning(case: Case, engine: str, bench: MakeBench) -> None:
     with RawServer(case.sends) as server:
         made = bench(case.limits, case.http)
         transfer = made.fetch(f"{server.url}/page")
         completion = transfer.completion
         assert completion is not None
         response = completion.outcome.response
-        if case.status is not None:
+        if case.headless == engine:
+            assert response is None
+        elif case.status is not None:
             assert response is not None
             assert response.http_code == case.status
         if case.stores is not None:
@@ -149,6 +64,12 @@ def test_what_a_server_does_has_one_meaning(case: Case, bench: MakeBench) -> Non
         assert not found.unreachable
         assert made.leftovers == []
         assert server.connections == 1
+
+
+def test_every_difference_of_engines_is_in_their_table() -> None:
+    for case in CASES:
+        assert bool(case.differs) == bool(case.only or case.headless), case.name
+        assert case.differs in (engines.__doc__ or ""), case.name
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -193,6 +114,39 @@ def test_a_request_is_sent_as_it_was_meant(bench: MakeBench) -> None:
         assert request.headers["accept"] == "text/html"
         assert request.headers["accept-encoding"] == "gzip, deflate, br"
         assert request.host == f"127.0.0.1:{server.port}"
+
+
+def test_nothing_is_sent_that_was_not_meant(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".netrc").write_text("default login me password s3cret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cookie = {"Set-Cookie": "a=b", "Alt-Svc": 'h2=":1"'}
+    with HttpServer({"/": Reply(200, cookie, PAGE)}) as server:
+        given = ("User-Agent", ""), ("X-Empty", ""), ("X-Blank", "  ")
+        made = bench(http=Http(headers=given))
+        for _ in range(2):
+            assert made.body(made.fetch(server.url)) == PAGE
+        wanted = {"host", "user-agent", "accept", "accept-encoding", "x-empty", "x-blank"}
+        for request in server.requests:
+            assert request.headers.keys() - {"connection"} == wanted
+            assert request.headers["user-agent"] == ""
+            assert request.headers["x-empty"] == request.headers["x-blank"] == ""
+
+
+def test_a_host_header_is_sent_in_place_of_our_own(bench: MakeBench) -> None:
+    with RawServer(sized(PAGE)) as server:
+        seen: list[bytes] = []
+
+        def script(_number: int, sock: socket.socket) -> None:
+            seen.append(read_head(sock))
+            sock.sendall(sized(PAGE))
+
+        server._script = script
+        made = bench(http=Http(headers=(("Host", "other.example"),)))
+        assert made.body(made.fetch(server.url)) == PAGE
+        lines = seen[0].lower().split(b"\r\n")
+        assert [line for line in lines if line.startswith(b"host:")] == [b"host: other.example"]
 
 
 def test_an_ipv6_address_is_an_address(bench: MakeBench) -> None:
@@ -269,6 +223,27 @@ def test_an_unwanted_body_that_never_comes_is_not_waited_for(status: int, bench:
         made = bench(PATIENT)
         transfer = made.fetch(f"{server.url}/hop")
         assert (status == 404) or made.body(transfer) == PAGE
+
+
+@pytest.mark.parametrize("status", [302, 404])
+def test_an_unwanted_body_that_drips_is_not_waited_for(status: int, bench: MakeBench) -> None:
+    sent: list[int] = []
+
+    def script(_number: int, sock: socket.socket) -> None:
+        if b"/page" in read_head(sock):
+            sock.sendall(sized(PAGE))
+            return
+        status_line = f"HTTP/1.1 {status} So"
+        sock.sendall(head("Location: /page", "Content-Length: 9999", status=status_line))
+        while not NEVER.wait(0.02):
+            sock.sendall(b"x")
+            sent.append(1)
+
+    with RawServer(script) as server:
+        made = bench(PATIENT)
+        transfer = made.fetch(f"{server.url}/hop")
+        assert (status == 404) or made.body(transfer) == PAGE
+        assert len(sent) < 1_000  # of 9,999
 
 
 def test_redirects_lead_over_hosts_and_count(bench: MakeBench) -> None:
@@ -377,6 +352,30 @@ def test_a_server_that_closes_after_each_answer_loses_no_attempt(bench: MakeBenc
         assert server.connections == 30
 
 
+def test_bytes_that_nobody_asked_for_spoil_no_later_answer(bench: MakeBench) -> None:
+    oddities = [
+        head("Content-Length: 5", status="HTTP/1.1 304 Not Modified") + b"hello",
+        head("Content-Length: 5", status="HTTP/1.1 204 No Content") + b"hello",
+        sized(b"hello") + sized(b"of nobody"),
+        sized(b"hello") + head(status="HTTP/1.1 408 Request Timeout"),
+    ]
+
+    def script(_number: int, sock: socket.socket) -> None:
+        while True:
+            request = read_head(sock)
+            if not request:
+                return
+            number = int(request.split()[1][1:])
+            sock.sendall(sized(PAGE) if number % 2 else oddities[number // 2])
+
+    with RawServer(script) as server:
+        made = bench()
+        for number in range(8):
+            transfer = made.fetch(f"{server.url}/{number}")
+            if number % 2:
+                assert made.body(transfer) == PAGE
+
+
 def test_max_time_on_a_kept_connection_sends_nothing_again(bench: MakeBench) -> None:
     seen: list[bytes] = []
 
@@ -396,6 +395,45 @@ def test_max_time_on_a_kept_connection_sends_nothing_again(bench: MakeBench) -> 
 
 
 # ---------------------------------------------------------------- several at once
+
+
+def test_a_storm_of_connections_that_all_break_is_a_failure_each(bench: MakeBench) -> None:
+    endings: list[Script | bytes] = [
+        resets_at_once,
+        b"",
+        then_reset(sized(PAGE, length=10**6)),
+        sized(PAGE),
+        b"HTTP/1.1 2",
+    ]
+
+    def script(number: int, sock: socket.socket) -> None:
+        in_turn(endings[number % len(endings)])(number, sock)
+
+    with RawServer(script) as server:
+        made = bench()
+        running = [made.start(f"{server.url}/{number}") for number in range(200)]
+        made.wait(*running)
+        assert server.connections == 200
+        ends: Counter[str] = Counter()
+        for transfer in running:
+            assert transfer.completion is not None
+            outcome = transfer.completion.outcome
+            ends[outcome.failure.kind if isinstance(outcome, Failed) else "stored"] += 1
+        assert ends == {"stored": 40, Kind.CONNECT: 120, Kind.TRUNCATED: 40}
+        assert len(made.leftovers) == 40
+
+
+def test_many_names_of_one_server_are_looked_up_at_once(bench: MakeBench) -> None:
+    with HttpServer({"/": PAGE}) as server:
+        made = bench()
+        urls = [server.url_of("localhost"), server.url_of("no.such.name.invalid"), server.url]
+        running = [made.start(url) for url in urls * 10]
+        made.wait(*running)
+        for transfer, url in zip(running, urls * 10, strict=True):
+            if "invalid" in url:
+                assert failure(transfer).kind is Kind.DNS
+            else:
+                assert made.body(transfer) == PAGE
 
 
 def test_one_whose_time_is_over_ends_while_the_others_go_on(bench: MakeBench) -> None:
@@ -426,9 +464,7 @@ def test_giving_up_breaks_off_whatever_waits(bench: MakeBench) -> None:
         servers = (mute, begun, dripping)
         running = [made.start(f"{server.url}/") for server in servers]
         running.append(made.start(f"https://127.0.0.1:{mute.port}/"))  # in its TLS handshake
-        mute.wait_until(lambda: mute.connections == 2)
-        for server in servers[1:]:
-            server.wait_until(lambda server=server: server.connections == 1)  # type: ignore[misc]
+        made.poll_until(lambda: [server.connections for server in servers] == [2, 1, 1])
         made.engine.give_up()
         made.wait(*running)
         assert {failure(transfer).kind for transfer in running} == {Kind.INTERRUPTED}
@@ -449,206 +485,5 @@ def test_closing_waits_for_nobody(bench: MakeBench) -> None:
     with RawServer(silent) as server:
         made = bench(PATIENT)
         made.start(server.url)
-        server.wait_until(lambda: server.connections == 1)
+        made.poll_until(lambda: server.connections == 1)
         made.engine.close()
-
-
-# ---------------------------------------------------------------- TLS
-
-
-def test_a_certificate_of_a_known_authority_is_accepted(bench: MakeBench, tmp_path: Path) -> None:
-    context, pem = tls_context(tmp_path)
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        made = bench(http=Http(cacert=str(pem)))
-        for host in ("127.0.0.1", "localhost", "localhost"):
-            assert made.body(made.fetch(server.url_of(host))) == PAGE
-        assert server.connections == 2
-
-
-def test_an_unknown_authority_is_a_tls_failure(bench: MakeBench, tmp_path: Path) -> None:
-    context, _ = tls_context(tmp_path)
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        found = failure(bench().fetch(server.url))
-        assert (found.kind, found.unreachable) == (Kind.TLS, True)
-        assert not is_transient(found)
-        assert server.total == 0
-
-
-def test_a_certificate_of_another_name_is_a_tls_failure(bench: MakeBench, tmp_path: Path) -> None:
-    context, pem = tls_context(tmp_path, "elsewhere.example")
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        found = failure(bench(http=Http(cacert=str(pem))).fetch(server.url))
-        assert found.kind is Kind.TLS
-        assert server.total == 0
-
-
-def test_an_expired_certificate_is_a_tls_failure(bench: MakeBench, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    past = datetime.now(UTC) - timedelta(days=30)
-    authority.issue_cert(
-        "127.0.0.1", not_before=past, not_after=past + timedelta(days=1)
-    ).configure_cert(context)
-    pem = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(pem))
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        found = failure(bench(http=Http(cacert=str(pem))).fetch(server.url))
-        assert found.kind is Kind.TLS
-        assert "expired" in found.message
-        assert server.total == 0
-
-
-def test_insecure_asks_no_authority(bench: MakeBench, tmp_path: Path) -> None:
-    context, _ = tls_context(tmp_path, "elsewhere.example")
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        made = bench(http=Http(insecure=True))
-        assert made.body(made.fetch(server.url)) == PAGE
-
-
-def test_tls_to_a_port_that_speaks_plain_http_is_a_tls_failure(bench: MakeBench) -> None:
-    def script(number: int, sock: socket.socket) -> None:
-        sock.recv(5)
-        sock.sendall(head("Content-Length: 0", status="HTTP/1.1 400 Speak HTTP"))
-        silent(number, sock)
-
-    with RawServer(script) as server:
-        found = failure(bench().fetch(f"https://127.0.0.1:{server.port}/"))
-        assert found.kind is Kind.TLS
-        assert not is_transient(found)
-
-
-def test_plain_http_to_a_tls_port_is_no_http(bench: MakeBench, tmp_path: Path) -> None:
-    context, _ = tls_context(tmp_path)
-    with HttpServer({"/": PAGE}, tls=context) as server:
-        found = failure(bench().fetch(f"http://127.0.0.1:{server.port}/"))
-        assert found.kind in {Kind.PROTOCOL, Kind.CONNECT}  # an alert, or a closed connection
-
-
-@pytest.mark.parametrize("limits", [Limits(connect_timeout=0.3, read_timeout=0.3), BRIEF])
-def test_a_tls_handshake_that_never_ends_is_a_timeout(limits: Limits, bench: MakeBench) -> None:
-    with RawServer(silent) as server:
-        found = failure(bench(limits).fetch(f"https://127.0.0.1:{server.port}/"))
-        assert found.kind is Kind.TIMEOUT
-        assert is_transient(found)
-
-
-def test_a_tls_connection_reset_in_mid_body_is_truncated(bench: MakeBench, tmp_path: Path) -> None:
-    context, pem = tls_context(tmp_path)
-
-    def script(number: int, sock: socket.socket) -> None:
-        read_head(sock)
-        sock.sendall(sized(PAGE, length=10**6))
-        reset(sock)
-
-    with RawServer(script, tls=context) as server:
-        made = bench(http=Http(cacert=str(pem)))
-        assert failure(made.fetch(server.url)).kind is Kind.TRUNCATED
-        assert made.leftovers == []
-
-
-# ---------------------------------------------------------------- proxies
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-
-
-class Proxy(RawServer):
-    """A small forward proxy: absolute-form GET, and CONNECT tunnels."""
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(self._forward, tls=tls)
-
-    def _forward(self, number: int, sock: socket.socket) -> None:
-        request = self.read_head(sock)
-        if not request:
-            return
-        method, target, _ = request.split(b"\r\n")[0].decode().split(" ")
-        if method == "CONNECT":
-            host, _, port = target.rpartition(":")
-            with socket.create_connection((host, int(port))) as origin:
-                sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-                back = threading.Thread(target=pump, args=(origin, sock), daemon=True)
-                back.start()
-                pump(sock, origin)
-                back.join()
-            return
-        parts = urlsplit(target)
-        path = target.removeprefix(f"{parts.scheme}://{parts.netloc}").encode()
-        with socket.create_connection((parts.hostname, parts.port or 80)) as origin:
-            rest = request.partition(b"\r\n")[2]
-            origin.sendall(b"GET %b HTTP/1.1\r\nConnection: close\r\n%b" % (path, rest))
-            pump(origin, sock)
-
-
-def test_plain_requests_go_through_the_proxy(bench: MakeBench) -> None:
-    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
-        made = bench(http=Http(proxy=f"http://me:p%40ss@127.0.0.1:{proxy.port}"))
-        transfer = made.fetch(f"{origin.url}/page")
-        assert made.body(transfer) == PAGE
-        assert proxy.heads[0].startswith(f"GET {origin.url}/page HTTP/1.1\r\n".encode())
-        assert b"proxy-authorization: basic bWU6cEBzcw==".lower() in proxy.heads[0].lower()
-        assert transfer.completion is not None
-        assert transfer.completion.outcome.response is not None
-        assert transfer.completion.outcome.response.remote_ip is None  # the proxy's says nothing
-
-
-def test_tls_requests_go_through_a_tunnel_and_the_origin_sees_no_proxy_password(
-    bench: MakeBench, tmp_path: Path
-) -> None:
-    context, pem = tls_context(tmp_path)
-    with HttpServer({"/page": PAGE}, tls=context) as origin, Proxy() as proxy:
-        http = Http(proxy=f"http://me:s3cret@127.0.0.1:{proxy.port}", cacert=str(pem))
-        made = bench(http=http)
-        for _ in range(2):
-            assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
-        assert len(proxy.heads) == 1  # the tunnel is kept
-        assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{origin.port} HTTP/1".encode())
-        assert b"proxy-authorization" in proxy.heads[0].lower()
-        assert all("proxy-authorization" not in request.headers for request in origin.requests)
-
-
-def test_a_proxy_may_be_spoken_to_by_tls(bench: MakeBench, tmp_path: Path) -> None:
-    context, pem = tls_context(tmp_path)
-    with HttpServer({"/page": PAGE}, tls=context) as origin, Proxy(tls=context) as proxy:
-        made = bench(http=Http(proxy=f"https://127.0.0.1:{proxy.port}", cacert=str(pem)))
-        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
-
-
-def test_a_proxy_without_a_scheme_is_an_http_proxy(bench: MakeBench) -> None:
-    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
-        made = bench(http=Http(proxy=f"127.0.0.1:{proxy.port}"))
-        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
-        assert len(proxy.heads) == 1
-
-
-def test_the_proxy_of_the_environment_is_used_and_its_exceptions_too(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        monkeypatch.setenv("no_proxy", "localhost")
-        made = bench()
-        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
-        assert len(proxy.heads) == 1
-        assert made.body(made.fetch(f"{origin.url_of('localhost')}/page")) == PAGE
-        assert len(proxy.heads) == 1
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there_is_a_failed_connection(scheme: str, bench: MakeBench) -> None:
-    made = bench(http=Http(proxy=f"http://127.0.0.1:{closed_port()}"))
-    found = failure(made.fetch(f"{scheme}://host.example/"))
-    assert (found.kind, found.unreachable) == (Kind.CONNECT, True)
-
-
-def test_a_proxy_that_refuses_a_tunnel_is_a_failed_connection(bench: MakeBench) -> None:
-    refusal = head("Content-Length: 0", status="HTTP/1.1 407 Who are you")
-    with RawServer(refusal) as proxy:
-        made = bench(http=Http(proxy=proxy.url))
-        found = failure(made.fetch("https://host.example/"))
-        assert found.kind is Kind.CONNECT
-        assert "407" in found.message

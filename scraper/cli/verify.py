@@ -1,0 +1,63 @@
+"""`scraper verify DEST`: what is missing, changed or unknown there.
+
+Owns: its output, a line for each object that is not as its record says, and its
+exit status. Refuses to know: how objects are compared (`scraper.verify`).
+"""
+
+from functools import partial
+from typing import Any
+
+import click
+
+from scraper.errors import UsageError
+
+EXIT_DIFFERENT = 1
+
+
+@click.command(short_help="Compare a manifest with the objects that are really there.")
+@click.argument("destination", metavar="DEST")
+@click.option("--manifest", metavar="PATH", help="The manifest, if it is not kept in DEST.")
+@click.option(
+    "-c",
+    "--max-concurrency",
+    type=click.IntRange(1),
+    default=16,
+    metavar="N",
+    show_default=True,
+    help="Objects read at once, at most.",
+)
+@click.option("--s3-endpoint", metavar="URL", help="Another S3 than Amazon's.")
+@click.option("--s3-profile", metavar="NAME", help="Profile of ~/.aws/config.")
+@click.option("-q", "--quiet", is_flag=True, help="Tell nothing if all is as it should be.")
+def verify(destination: str, **options: Any) -> int:
+    """Read the manifest of DEST and every object there, and compare.
+
+    Prints VERDICT<TAB>KEY<TAB>DETAIL for each object that is missing, changed, unreadable
+    or unknown (no record explains it). Exit status 1 if there is any.
+    """
+    from scraper.journal import read_lines
+    from scraper.log import printable
+    from scraper.settings import S3
+    from scraper.sinks.base import Shelf, SinkOptions, find_sink
+    from scraper.verify import Finding, Verdict, count, findings
+
+    at_once = options["max_concurrency"]
+    s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])
+    sink = find_sink(destination, SinkOptions(at_once, s3))
+    if not isinstance(sink, Shelf):
+        raise UsageError(f"{destination!r} can't be read back")
+
+    def tell(finding: Finding) -> None:
+        click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{finding.detail}")
+
+    try:
+        sink.reach()
+        lines = partial(read_lines, options["manifest"], destination, sink)
+        counts = count(findings(lines, sink, at_once), tell)
+    finally:
+        sink.close()
+    bad = counts.total() - counts[Verdict.WHOLE]
+    if bad or not options["quiet"]:
+        told = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict)
+        click.echo(f"{counts.total():,} objects: {told}", err=True)
+    return EXIT_DIFFERENT if bad else 0

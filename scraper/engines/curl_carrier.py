@@ -1,0 +1,232 @@
+"""A carrier: one easy handle of libcurl, and the transfer it carries now.
+
+Owns: what libcurl's callbacks tell (the address, the head, the body) and
+passing it on to the Transfer. Refuses to know: when a hop begins, and what is
+done about its end (`curl.py`). A callback may neither raise nor ask its handle
+anything, so it keeps an error here and makes libcurl stop.
+
+The head comes one line a call, a quarter of a microsecond each: less than it would
+cost to find out in another way that it is complete before the body's first byte
+is there. Rejected: `use_memoryview`, which costs more than the copy it saves.
+"""
+
+import math
+import socket
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import pycurl
+
+from scraper.engines import heads
+from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
+from scraper.engines.curl_options import HopOptions
+from scraper.engines.lookups import Found, blocked
+from scraper.errors import Kind, TransferError
+from scraper.exchange import Next, Reply, Request
+from scraper.settings import Limits
+
+if TYPE_CHECKING:
+    from scraper.engines.relay import Relay
+    from scraper.transfer import Transfer
+
+DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
+LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
+DRAIN_S = 0.5  # and the time that is worth
+_STOP = -1  # what a callback returns to make libcurl stop
+_SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
+
+
+class Clock:
+    """What engine and carriers agree on: monotonic seconds.
+
+    `now` is the moment at which the engine last woke up, as good as now to a callback;
+    `alarm` the earliest at which any carrier may be overdue.
+    """
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self.alarm = math.inf
+
+    def ring_at(self, moment: float) -> None:
+        """Let the alarm be no later than `moment`."""
+        self.alarm = min(self.alarm, moment)
+
+
+class Carrier:
+    """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
+
+    def __init__(
+        self,
+        easy: Any,
+        limits: Limits,
+        clock: Clock,
+        arrived: Callable[["Carrier"], None],
+        make_relay: "Callable[[Transfer], Relay]",
+    ) -> None:
+        self.easy = easy
+        self.transfer: Transfer | None = None
+        self.relay: Relay | None = None  # where the body goes when not straight to the transfer
+        self.added = False  # to the multi handle
+        self.scouts: Found | None = None  # where others wait for this one's connection
+        self.error: Exception | None = None  # raised where libcurl called
+        self.following: Next | None = None  # None: no response yet
+        self._options = HopOptions(easy)
+        self._connect_timeout = limits.connect_timeout
+        self._read_timeout = limits.read_timeout
+        self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
+        self._clock = clock
+        self._arrived = arrived  # is told of a scout's connection
+        self._make_relay = make_relay
+        self._proxied = False
+        self._guarded = False
+        self._refused: str | None = None  # an address that a guarded hop may not connect to
+        self._opened = False  # whether this hop opened a socket
+        self._socket_errno = 0  # or why it could not
+        self._begun = 0.0
+        self._moved = 0.0
+        self._asked = False
+        self._peer: str | None = None
+        self._connect_s = 0.0
+        self._lines: list[bytes] = []
+        self._size = 0  # of the body so far
+        easy.carrier = self
+        easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        easy.setopt(pycurl.PREREQFUNCTION, self._ask)
+        easy.setopt(pycurl.HEADERFUNCTION, self._take_line)
+        easy.setopt(pycurl.WRITEFUNCTION, self._take_body)
+
+    def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
+        """Forget the hop before, prepare this one. Raises pycurl.error for a URL it can't take."""
+        self.error = self.following = self._refused = None
+        self._opened = self._asked = False
+        self._socket_errno = self._size = 0
+        self._proxied = proxy is not None
+        self._guarded = request.guarded and not self._proxied
+        self._begun = self._moved = time.monotonic()
+        self._lines.clear()
+        self._options.set(request, proxy)
+        soonest = self._begun + self._shortest
+        if soonest < self._clock.alarm or deadline < self._clock.alarm:
+            self._clock.ring_at(min(soonest, deadline))
+
+    @property
+    def due(self) -> float:
+        """When the hop will have taken too long, unless something moves before."""
+        assert self.transfer is not None
+        deadline = self.transfer.deadline
+        if self._dropping:
+            return min(deadline, self._moved + DRAIN_S)
+        if not self._asked:
+            return min(deadline, self._begun + self._connect_timeout)
+        if self.relay is not None and self.relay.stalled:
+            return deadline  # it is the sink that is slow
+        return min(deadline, self._moved + self._read_timeout)
+
+    def why_overdue(self) -> Exception | None:
+        """What it is when `due` has passed; None: nothing was waited for that matters."""
+        return None if self._dropping else timed_out(self._moment)
+
+    def why_ended(self, code: int, message: str) -> Exception | None:
+        """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
+        if self.error is not None or self._dropping:
+            return self.error
+        if code and sum(map(len, self._lines)) > heads.MOST_BYTES:
+            return not_http(message)
+        if code:
+            if self._refused is not None and not self._opened:
+                return blocked(self._refused)
+            number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
+            return mapped(code, message, number, self._moment)
+        if self.following is None:
+            return TransferError(Kind.CONNECT, CLOSED)
+        return None
+
+    @property
+    def _dropping(self) -> bool:
+        return self.following is Next.HOP or self.following is Next.STOP
+
+    @property
+    def _moment(self) -> Moment:
+        if self.following is not None:
+            return Moment.BODY
+        return Moment.ASKED if self._asked else Moment.CONNECTING
+
+    # ------------------------------------------------------------ called by libcurl
+
+    def _open_socket(self, _purpose: int, wanted: Any) -> int:
+        """A socket for the address that it is about to connect to."""
+        if self._guarded and not ip_address(wanted.addr[0]).is_global:
+            self._refused = wanted.addr[0]
+            return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
+        try:
+            made = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+        except OSError as error:
+            self._socket_errno = error.errno or 0
+            return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
+        self._opened = True
+        return made.detach()
+
+    def _ask(self, peer: str, *_: object) -> int:
+        """A connection stands, fresh or kept, and the request is about to be sent."""
+        if self._guarded and not ip_address(peer).is_global:  # kept from an unguarded hop
+            self.error = blocked(peer)
+            return _REFUSE  # type: ignore[no-any-return]
+        self._moved = time.monotonic()
+        self._connect_s = self._moved - self._begun if self._opened else 0.0
+        self._peer = None if self._proxied else peer
+        self._asked = True
+        if self.scouts is not None:
+            self._arrived(self)
+        self._lines.clear()  # a proxy's answer to CONNECT
+        return _SEND  # type: ignore[no-any-return]
+
+    def _take_line(self, line: bytes) -> int | None:
+        """A line of the head with its end, or one of the trailers."""
+        if len(line) > 2 or line not in heads.BLANK:
+            self._lines.append(line)
+            self._moved = self._clock.now
+        elif self._asked and self.following is None:
+            return self._take_head()
+        return None
+
+    def _take_body(self, chunk: bytes) -> int | None:
+        """Bytes of the body, without the framing of chunks."""
+        if self.following is not Next.READ:
+            self._size += len(chunk)
+            return None if self._size <= DRAINED else _STOP
+        self._moved = self._clock.now
+        if self.relay is not None:
+            return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
+        assert self.transfer is not None
+        self._size += len(chunk)
+        if self._size > LARGE:
+            self.relay = self._make_relay(self.transfer)
+        try:
+            self.transfer.data(chunk)
+        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+            self.error = error
+            return _STOP
+        return None
+
+    def _take_head(self) -> int | None:
+        assert self.transfer is not None
+        try:
+            first, *rest = self._lines
+            self._lines.clear()
+            status = heads.status_of(first)
+            headers = heads.headers_of(rest)
+            if 100 <= status < 200 and status != 101:  # RFC 9110 15.2
+                return None
+            reply = Reply(status, headers, self._peer, self._connect_s)
+            self.following = self.transfer.response(reply)
+        except heads.NotHttp as error:
+            self.error = not_http(str(error))
+            return _STOP
+        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+            self.error = error
+            return _STOP
+        if self._dropping:
+            self._clock.ring_at(self._moved + DRAIN_S)
+        return None

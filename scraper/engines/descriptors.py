@@ -1,0 +1,41 @@
+"""File descriptors: whether the system lets as many transfers run as were asked for.
+
+Owns: counting what is needed, and raising the process's soft limit when it is too
+low. Refuses to know: who opens what. Rejected: finding out while transfers fail.
+"""
+
+import contextlib
+import resource
+
+from scraper.errors import UsageError
+
+_REST = 64  # lists, logs, manifest, databases, the interpreter's own
+_IDLE = 256  # connections kept for hosts whose turn comes again
+
+
+def connections_to_keep(max_concurrency: int) -> int:
+    """Connections, idle ones among them, that there is room for beside a file for each transfer.
+
+    Raises UsageError when there is not even room for the transfers.
+    """
+    least = 2 * max_concurrency + _REST
+    wanted = least + max(_IDLE, max_concurrency)
+    there = _raised(wanted)
+    if there < least:
+        most = max(1, (there - _REST) // 2)
+        raise UsageError(
+            f"--max-concurrency {max_concurrency} needs {least} open files, and the system allows"
+            f" {there} (ulimit -n): {most} is the most here"
+        )
+    return max_concurrency + min(there, wanted) - least
+
+
+def _raised(wanted: int) -> int:
+    """The limit of open files, raised towards `wanted` as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        higher = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):  # macOS has a limit below the limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,72 @@
+"""Heads of responses: what is taken for one, by every engine alike.
+
+The HTTP libraries differ in what they let pass; this is the narrower of them at
+each point, so that the same bytes mean the same everywhere. Owns: the bounds, the
+status line, the names of headers (RFC 9112 4 and 5). Refuses to know: sockets, and
+what a head means. Rejected: RFC 9110's token for names; servers send `X@A()`.
+"""
+
+import re
+from collections.abc import Sequence
+
+MOST_HEADERS = 99
+MOST_LINE = 65_536  # bytes
+MOST_BYTES = 256 * 1024  # of all lines
+BLANK = frozenset({b"\r\n", b"\n"})
+_STATUS_LINE = re.compile(rb"HTTP/(?:1\.[01]|2|3) ([1-9]\d\d)(?: [^\n]*)?\r?\n")
+_NAME = re.compile("[!-9;-~]+")
+_MOST_KNOWN = 1_000
+_SHORT = 200  # bytes
+
+_known: dict[bytes, tuple[str, str]] = {}  # lines read before: most of a server's are the same
+
+
+class NotHttp(Exception):
+    """What came is no head of a response; the message says why."""
+
+
+def status_of(line: bytes) -> int:
+    """The status of a status line. Raises NotHttp."""
+    if len(line) > MOST_LINE:
+        check_line(line, len(line))
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise NotHttp("its status line is none")
+    return int(found[1])
+
+
+def check_line(line: bytes, size: int) -> None:
+    """Raise NotHttp for a line, the last of `size` bytes, that goes too far."""
+    if len(line) > MOST_LINE:
+        raise NotHttp(f"a line of its head is longer than {MOST_LINE:,} bytes")
+    if size > MOST_BYTES:
+        raise NotHttp(f"its head is longer than {MOST_BYTES:,} bytes")
+    if b"\0" in line:
+        raise NotHttp("a header has a NUL byte")
+
+
+def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:
+    """Names in lower case and values, of header lines that are whole and unfolded.
+
+    Raises NotHttp.
+    """
+    if len(lines) > MOST_HEADERS:
+        raise NotHttp(f"it has more than {MOST_HEADERS} headers")
+    if sum(map(len, lines)) > MOST_LINE:
+        size = 0
+        for line in lines:
+            size += len(line)
+            check_line(line, size)
+    return [_known.get(line) or _read(line) for line in lines]
+
+
+def _read(line: bytes) -> tuple[str, str]:
+    name, colon, value = line.decode("latin-1").partition(":")
+    if not colon or not _NAME.fullmatch(name):
+        raise NotHttp("a line among the headers is none")
+    header = name.lower(), value.strip()
+    if len(line) <= _SHORT:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[line] = header
+    return header

@@ -1,0 +1,43 @@
+"""Proxies: which one a URL goes through, for every engine alike.
+
+Owns: `--proxy`, and without it the environment's variables with their
+exceptions (`no_proxy`), as requests reads them. Refuses to know: connections.
+Rejected: letting each library read the environment its own way; they disagree
+about suffixes, ports and address ranges in `no_proxy`.
+"""
+
+import re
+from functools import lru_cache
+from urllib.request import getproxies_environment
+
+
+class Proxies:
+    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host."""
+
+    def __init__(self, given: str | None) -> None:
+        self._given = _whole(given) if given else None
+        self.none = not given and not getproxies_environment()
+
+    def of(self, url: str) -> str | None:
+        """The proxy's URL, its userinfo included."""
+        if self.none:
+            return None
+        return self._given or _from_environment("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(4096)
+def _from_environment(origin: str) -> str | None:
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy: str | None = select_proxy(origin, get_environ_proxies(origin))
+    return _whole(proxy) if proxy else None
+
+
+def _whole(proxy: str) -> str:
+    """With the scheme and the port that curl takes when there is none."""
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    scheme, _, rest = url.partition("://")
+    netloc = rest.partition("/")[0]
+    if not re.search(r":\d+$", netloc):
+        netloc = f"{netloc.removesuffix(':')}:{443 if scheme == 'https' else 1080}"
+    return f"{scheme}://{netloc}"

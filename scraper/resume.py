@@ -1,0 +1,99 @@
+"""Resuming: what earlier runs' records make unnecessary, or cheap, in this one.
+
+Owns: the decision for each target: skipped, asked with validators, or fetched
+like any other; and when the manifest is compacted. Refuses to know: how records
+are kept (`journal.py`) and found (`index.py`). Rejected: asking a distant sink
+for each object before it is skipped (a request each; `scraper verify` does
+that, and a 304 is believed only where the object is still there).
+"""
+
+from collections.abc import Sequence
+
+from scraper.errors import SinkError, UsageError
+from scraper.index import Index
+from scraper.journal import FileJournal, SinkJournal
+from scraper.manifest import identity
+from scraper.records import Known, Skipped, Target
+from scraper.settings import Earlier
+from scraper.sinks.base import Shelf, Sink
+from scraper.urls import redact
+
+_COMPACT_FROM = 10_000  # outdated lines, beside as many as there are targets
+
+Decision = Skipped | Known | None  # None: fetched as if it had never been seen
+
+
+def decide(known: Known | None, earlier: Earlier, *, there: bool) -> Decision:
+    """What becomes of a target of which earlier runs left `known`.
+
+    `there`: whether its object was looked for and found, or could not be looked for.
+    """
+    done = known is not None and known.done and there
+    if earlier.resume and done:
+        return Skipped("done in an earlier run")
+    if earlier.retry_failed and (done or known is None):
+        return Skipped("done in an earlier run" if done else "not in the manifest")
+    if known is None or not earlier.refresh or not (known.etag or known.last_modified):
+        return None
+    return known if there else None
+
+
+def remember(earlier: Earlier, journal: FileJournal | SinkJournal, sink: Sink) -> "Memory":
+    """What `journal` knows, as far as `earlier` asks for it.
+
+    Raises DestinationError when it can't be read, UsageError when nothing could.
+    """
+    if not journal.readable and (earlier.resume or earlier.retry_failed):
+        option = "--resume" if earlier.resume else "--retry-failed"
+        raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
+    if not journal.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
+        return Memory(earlier, sink, None)
+    index = Index(journal.index_path)
+    journal.catch_up(index)
+    return Memory(earlier, sink, index)
+
+
+class Memory:
+    """What the manifest knows. `index` None: nothing can be, or is to be, remembered."""
+
+    def __init__(self, earlier: Earlier, sink: Sink, index: Index | None) -> None:
+        self._earlier = earlier
+        self._shelf = sink if isinstance(sink, Shelf) and sink.near else None
+        self._index = index
+        self._targets = 0 if index is None else len(index)
+        self._outdated = 0 if index is None else index.mark.lines - self._targets
+
+    def recall(self, targets: Sequence[Target]) -> list[Decision]:
+        """The decision for each of `targets`."""
+        if self._index is None or not self._targets:
+            return [decide(None, self._earlier, there=False)] * len(targets)
+        ids = [identity(target.key, redact(target.listed)) for target in targets]
+        found = self._index.find(ids)
+        decisions = []
+        for one, target in zip(ids, targets, strict=True):
+            known = found.get(one)
+            there = known is not None and self._is_there(target, known)
+            decision = decide(known, self._earlier, there=there)
+            self._outdated += known is not None and not isinstance(decision, Skipped)
+            decisions.append(decision)
+        return decisions
+
+    def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
+        """Compact the manifest if the run was whole and most lines are outdated.
+
+        Raises DestinationError.
+        """
+        if self._index is None:
+            return
+        try:
+            if whole and self._outdated > self._targets + _COMPACT_FROM:
+                journal.catch_up(self._index)
+                journal.compact(self._index)
+        finally:
+            self._index.close()
+
+    def _is_there(self, target: Target, known: Known) -> bool:
+        try:
+            return self._shelf is None or self._shelf.size(target.key) == known.size
+        except SinkError:  # it will be said when the object is written
+            return False

@@ -1,0 +1,98 @@
+"""What the tests of engines have in common: one engine, a destination, a part of the loop."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from scraper import urls
+from scraper.engines.base import Engine
+from scraper.engines.curl import CurlEngine
+from scraper.engines.threads import ThreadsEngine
+from scraper.records import Attempt, Failed, Failure, Stored, Target
+from scraper.settings import Http, Limits
+from scraper.sinks.base import Sink
+from scraper.sinks.directory import DirectorySink
+from scraper.transfer import Plan, Transfer
+from tests.servers import WAIT_S
+
+MakeEngine = Callable[[int, Limits, Http], Engine]
+ENGINES: dict[str, MakeEngine] = {"threads": ThreadsEngine, "curl": CurlEngine}
+PATIENT = Limits(connect_timeout=300, read_timeout=300, max_time=600)
+
+
+class Bench:
+    """One engine, a destination, and the part of the loop that starts and takes."""
+
+    def __init__(
+        self,
+        make: MakeEngine,
+        root: Path,
+        limits: Limits,
+        http: Http,
+        *,
+        sink: Sink | None = None,
+        max_concurrency: int = 16,
+    ) -> None:
+        self.root = root
+        self.sink = sink or DirectorySink(root)
+        self.sink.check()
+        self.plan = Plan(limits, http, "scraper/1", {})
+        self.engine = make(max_concurrency, limits, http)
+        self.started = 0
+
+    def close(self) -> None:
+        self.engine.give_up()
+        self.engine.close()
+        self.sink.close()
+
+    def start(self, url: str, *, guarded: bool = False) -> Transfer:
+        self.started += 1
+        parsed = urls.parse(url)
+        target = Target(url, parsed.href, parsed.host, f"{self.started}", self.started, "list")
+        now = time.monotonic()
+        transfer = Transfer(Attempt(target, queued_at=now), self.plan, self.sink, now)
+        transfer._guarded = guarded  # loopback is never public, so no redirect here sets it
+        self.engine.start(transfer)
+        return transfer
+
+    def wait(self, *transfers: Transfer) -> None:
+        """Until all of these have ended."""
+        until = time.monotonic() + WAIT_S
+        left = {transfer for transfer in transfers if transfer.completion is None}
+        while left:
+            assert time.monotonic() < until, "a transfer never ended"
+            left -= set(self.engine.poll(1.0))
+
+    def poll_until(self, condition: Callable[[], bool]) -> None:
+        """Until something that is no end of a transfer holds."""
+        until = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < until, "what was waited for never came"
+            assert not self.engine.poll(0.01)
+
+    def fetch(self, url: str, *, guarded: bool = False) -> Transfer:
+        transfer = self.start(url, guarded=guarded)
+        self.wait(transfer)
+        return transfer
+
+    def body(self, transfer: Transfer) -> bytes:
+        """What was stored; fails if nothing was."""
+        assert transfer.completion is not None
+        assert isinstance(transfer.completion.outcome, Stored), transfer.completion.outcome
+        return (self.root / transfer.attempt.target.key).read_bytes()
+
+    @property
+    def leftovers(self) -> list[str]:
+        """Files that are no object; objects of a failed attempt too."""
+        return [
+            path.name for path in self.root.rglob("*") if path.is_file() and path.name != "lock"
+        ]
+
+
+MakeBench = Callable[..., Bench]
+
+
+def failure(transfer: Transfer) -> Failure:
+    assert transfer.completion is not None
+    assert isinstance(transfer.completion.outcome, Failed), transfer.completion.outcome
+    return transfer.completion.outcome.failure

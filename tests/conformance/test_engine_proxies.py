@@ -1,0 +1,197 @@
+"""Proxies, the same with every engine."""
+
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from scraper.errors import Kind
+from scraper.retry import is_transient
+from scraper.settings import Http
+from tests.conformance.engine_bench import MakeBench, failure
+from tests.conformance.engine_cases import PAGE, head
+from tests.servers import HttpServer, RawServer, Reply, closed_port, tls_context
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+class Proxy(RawServer):
+    """A small forward proxy: absolute-form GET, and CONNECT tunnels."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._forward, tls=tls)
+
+    def _forward(self, number: int, sock: socket.socket) -> None:
+        request = self.read_head(sock)
+        if not request:
+            return
+        method, target, _ = request.split(b"\r\n")[0].decode().split(" ")
+        if method == "CONNECT":
+            host, _, port = target.rpartition(":")
+            with socket.create_connection((host, int(port))) as origin:
+                sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                back = threading.Thread(target=pump, args=(origin, sock), daemon=True)
+                back.start()
+                pump(sock, origin)
+                back.join()
+            return
+        parts = urlsplit(target)
+        path = target.removeprefix(f"{parts.scheme}://{parts.netloc}").encode()
+        with socket.create_connection((parts.hostname, parts.port or 80)) as origin:
+            rest = request.partition(b"\r\n")[2]
+            origin.sendall(b"GET %b HTTP/1.1\r\nConnection: close\r\n%b" % (path, rest))
+            pump(origin, sock)
+
+
+def test_plain_requests_go_through_the_proxy(bench: MakeBench) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        made = bench(http=Http(proxy=f"http://me:p%40ss@127.0.0.1:{proxy.port}"))
+        transfer = made.fetch(f"{origin.url}/page")
+        assert made.body(transfer) == PAGE
+        assert proxy.heads[0].startswith(f"GET {origin.url}/page HTTP/1.1\r\n".encode())
+        assert b"proxy-authorization: basic bWU6cEBzcw==".lower() in proxy.heads[0].lower()
+        assert transfer.completion is not None
+        assert transfer.completion.outcome.response is not None
+        assert transfer.completion.outcome.response.remote_ip is None  # the proxy's says nothing
+
+
+def test_tls_requests_go_through_a_tunnel_and_the_origin_sees_no_proxy_password(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    context, pem = tls_context(tmp_path)
+    with HttpServer({"/page": PAGE}, tls=context) as origin, Proxy() as proxy:
+        http = Http(proxy=f"http://me:s3cret@127.0.0.1:{proxy.port}", cacert=str(pem))
+        made = bench(http=http)
+        for _ in range(2):
+            assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        assert len(proxy.heads) == 1  # the tunnel is kept
+        assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{origin.port} HTTP/1".encode())
+        assert b"proxy-authorization" in proxy.heads[0].lower()
+        assert b"curl" not in proxy.heads[0].lower()
+        assert all("proxy-authorization" not in request.headers for request in origin.requests)
+
+
+def test_a_proxy_may_be_spoken_to_by_tls(bench: MakeBench, tmp_path: Path) -> None:
+    context, pem = tls_context(tmp_path)
+    with HttpServer({"/page": PAGE}, tls=context) as origin, Proxy(tls=context) as proxy:
+        made = bench(http=Http(proxy=f"https://127.0.0.1:{proxy.port}", cacert=str(pem)))
+        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+
+
+def test_a_proxy_without_a_scheme_is_an_http_proxy(bench: MakeBench) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        made = bench(http=Http(proxy=f"127.0.0.1:{proxy.port}"))
+        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        assert len(proxy.heads) == 1
+
+
+def test_the_proxy_of_the_environment_is_used_and_its_exceptions_too(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "localhost")
+        made = bench()
+        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        assert len(proxy.heads) == 1
+        assert made.body(made.fetch(f"{origin.url_of('localhost')}/page")) == PAGE
+        assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_is_a_failed_connection(scheme: str, bench: MakeBench) -> None:
+    made = bench(http=Http(proxy=f"http://127.0.0.1:{closed_port()}"))
+    found = failure(made.fetch(f"{scheme}://host.example/"))
+    assert (found.kind, found.unreachable) == (Kind.CONNECT, True)
+
+
+def test_a_proxy_that_refuses_a_tunnel_is_a_failed_connection(bench: MakeBench) -> None:
+    refusal = head("Content-Length: 0", status="HTTP/1.1 407 Who are you")
+    with RawServer(refusal) as proxy:
+        made = bench(http=Http(proxy=proxy.url))
+        found = failure(made.fetch("https://host.example/"))
+        assert found.kind is Kind.CONNECT
+        assert "407" in found.message
+
+
+def test_a_given_proxy_has_no_exceptions_of_the_environment(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+        made = bench(http=Http(proxy=proxy.url))
+        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        assert len(proxy.heads) == 1
+
+
+def test_a_range_of_addresses_may_be_an_exception(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        monkeypatch.setenv("all_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "10.0.0.0/8,127.0.0.0/8")
+        made = bench()
+        assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        assert made.body(made.fetch(f"{origin.url_of('localhost')}/page")) == PAGE
+        assert len(proxy.heads) == 1
+        assert b"localhost" in proxy.heads[0]
+
+
+def test_a_url_travels_as_it_is_through_a_proxy_too(bench: MakeBench) -> None:
+    with HttpServer(lambda _: Reply(body=PAGE)) as origin, Proxy() as proxy:
+        made = bench(http=Http(proxy=proxy.url))
+        for path in ("/a%2fb/100%?q=%c3%a9|", "/plain", "/%20"):
+            assert made.body(made.fetch(origin.url + path)) == PAGE
+            assert proxy.heads[-1].startswith(f"GET {origin.url}{path} HTTP/1.1\r\n".encode())
+        assert [request.path for request in origin.requests][::2] == [
+            "/a%2fb/100%?q=%c3%a9|",
+            "/%20",
+        ]
+
+
+def test_a_guarded_hop_through_a_proxy_is_the_proxys_business(bench: MakeBench) -> None:
+    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
+        made = bench(http=Http(proxy=proxy.url))
+        assert made.body(made.fetch(f"{origin.url}/page", guarded=True)) == PAGE
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"", Kind.CONNECT),
+        (b"HTTP/1.1 200 O", Kind.CONNECT),
+        (b"HTTP/1.1 200 OK\r\n\r\n", Kind.CONNECT),
+        (b"what?\r\n\r\n", Kind.PROTOCOL),
+    ],
+    ids=["nothing", "a torn head", "a tunnel that ends", "no HTTP"],
+)
+def test_a_proxy_that_does_not_keep_the_tunnel_is_no_fault_of_tls(
+    answer: bytes, kind: Kind, bench: MakeBench
+) -> None:
+    with RawServer(answer) as proxy:
+        found = failure(bench(http=Http(proxy=proxy.url)).fetch("https://host.example/"))
+        assert found.kind is kind
+        assert is_transient(found) == (kind is Kind.CONNECT)
+
+
+def test_tls_through_a_tunnel_trusts_nobody_more(bench: MakeBench, tmp_path: Path) -> None:
+    context, _ = tls_context(tmp_path)
+    with HttpServer({"/page": PAGE}, tls=context) as origin, Proxy() as proxy:
+        found = failure(bench(http=Http(proxy=proxy.url)).fetch(f"{origin.url}/page"))
+        assert found.kind is Kind.TLS
+        assert origin.total == 0
+
+
+def test_a_proxy_whose_name_is_unknown_is_a_dns_failure(bench: MakeBench) -> None:
+    made = bench(http=Http(proxy="http://no.such.proxy.invalid:3128"))
+    assert failure(made.fetch("http://127.0.0.1/")).kind is Kind.DNS
