@@ -252,7 +252,7 @@ class Run:
         fresh: list[Target] = []
         for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
             if self.stopped is not None:
-                return
+                break  # not away: `fresh` has targets that need a result
             item = self._intake.take()
             if item is None:
                 break
