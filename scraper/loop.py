@@ -147,7 +147,8 @@ class Run:
         return self
 
     def _open(self) -> None:
-        journal = open_journal(self.settings.manifest, self.destination, self._sink)
+        patience_s = self.settings.retries.retry_max_time
+        journal = open_journal(self.settings.manifest, self.destination, self._sink, patience_s)
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
         self._memory = remember(self.settings.earlier, journal, self._sink)
