@@ -18,18 +18,22 @@ import gzip
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
-from itertools import chain, islice
+from io import BufferedReader
+from itertools import chain, compress, islice, repeat
 from pathlib import Path
 
-from scraper.errors import DestinationError, ScraperError
+from scraper.errors import DestinationError, ScraperError, SinkError
 from scraper.index import Index
-from scraper.manifest import encode, read_entry
+from scraper.manifest import encode
 from scraper.records import Response, Result
 from scraper.sinks.base import Body, Shelf, Sink, scheme_of
 from scraper.sinks.directory import path_of
@@ -37,11 +41,9 @@ from scraper.sinks.directory import path_of
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 SEGMENT_BYTES = 4 << 20
 SEGMENT_S = 5.0  # the most that a killed run forgets
-PACKED_BYTES = 16 << 20  # of lines in one compacted segment, before gzip
-_PATIENCE_S = 120.0  # with a sink that takes no segment
+PACKED_BYTES = 8 << 20  # of lines in one compacted segment, before gzip
 _LAST_PATIENCE_S = 10.0  # when the run is over
 _READERS = 4  # segments on their way at once
-_LINES = 2_000  # looked up at once
 _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
 
 
@@ -55,20 +57,18 @@ class FileJournal:
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
-        self.index_path: Path | None = path.with_name(path.name + ".index")
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab+")  # noqa: SIM115 - closed by close()
-            self.readable = path.is_file()  # not a pipe, not /dev/null
-            self.begun = self.readable and self._file.tell() > 0
-            if self.begun:
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":
-                    self._file.write(b"\n")
-                    self._file.flush()
+            self.readable = path.is_file() or not path.exists()  # not a pipe, not /dev/null
+            self.begun, torn = _looked_at(path) if path.is_file() else (False, False)
+            self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+            if torn:
+                self._file.write(b"\n")
+                self._file.flush()
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
+        self.index_path = path.with_name(path.name + ".index") if self.readable else None
 
     def __call__(self, result: Result) -> None:
         """Append."""
@@ -89,49 +89,51 @@ class FileJournal:
         if self._file.closed:
             return
         try:
-            self._file.flush()
-            if self._file.seekable():
-                os.fsync(self._file.fileno())
+            with self._file:  # which is closed even when it can't take what is buffered
+                self._file.flush()
+                if self.readable:
+                    os.fsync(self._file.fileno())
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
-        finally:
-            self._file.close()
 
     def catch_up(self, index: Index) -> None:
         """Absorb what was appended; everything, if this is not the file that was absorbed."""
         try:
             with open(self._path, "rb") as file:
-                mark, identity = index.mark, _identity(file.fileno())
-                if mark.file != identity or mark.bytes > os.fstat(file.fileno()).st_size:
-                    index.clear()
-                else:
+                mark = index.mark
+                if mark.seal == _seal(file, mark.bytes):
                     file.seek(mark.bytes)
-                index.absorb(file, identity)
+                else:
+                    index.clear()
+                index.absorb(file, partial(_seal, file))
         except OSError as error:
             raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
 
     def compact(self, index: Index) -> None:
         """Write the lines that still say something beside it, and put that in its place."""
-        packed = self._path.with_name(self._path.name + ".compact")
+        path = self._path.resolve()  # a link stays one
+        packed = path.with_name(path.name + ".compact")
         try:
-            with open(self._path, "rb") as old, open(packed, "wb") as new:
-                new.writelines(_standing(old, index))
+            with open(path, "rb") as old, open(packed, "wb") as new:
+                shutil.copymode(path, packed)
+                new.writelines(compress(old, chain(index.standing(), repeat(1))))
                 new.flush()
                 os.fsync(new.fileno())
-            os.replace(packed, self._path)
+            os.replace(packed, path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 packed.unlink()
             raise DestinationError(_cannot(self.place, error)) from None
-        index.clear()
 
 
 class SinkJournal:
     """Segments `.scraper/manifest-<number>-<run>.jsonl` in any sink, put by one thread."""
 
-    def __init__(self, sink: Sink, destination: str) -> None:
-        self.index_path: Path | None = None  # in a temporary file: any machine may be the next
+    index_path = None  # in a temporary file: any machine may be the next
+
+    def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
         self._sink = sink
+        self._patience_s = patience_s  # with a sink that takes no segment
         self._shelf = sink if isinstance(sink, Shelf) else None
         self._run = secrets.token_hex(4)
         self.place = f"{destination.rstrip('/')}/.scraper/manifest-*.jsonl"
@@ -175,27 +177,52 @@ class SinkJournal:
     def catch_up(self, index: Index) -> None:
         """Absorb every segment, in order; there is no knowing which of them were rewritten."""
         index.clear()
-        try:
-            for lines in self._read_all(self._segments()):
-                index.absorb(lines)
-        except ScraperError as error:
-            raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
+        index.absorb(self.lines())
 
     def lines(self) -> Iterator[bytes]:
-        """Every line, in order. Raises SinkError."""
-        return chain.from_iterable(self._read_all(self._segments()))
+        """Every line, in order."""
+        try:
+            for lines in self._read_all(self._segments()):
+                yield from lines
+        except ScraperError as error:
+            raise self._unreadable(error) from None
 
     def compact(self, index: Index) -> None:
-        """Put the lines that still say something into new segments, and delete the old ones."""
+        """Put one segment of what still says something in the place of several, again and again.
+
+        Whatever is read after a crash means the same: nothing is deleted before what
+        stands of it is there, and to read a line twice changes nothing if what came
+        after it is read twice as well.
+        """
+        flags, at = index.standing(), 0
+        segments = self._segments()
+        old: list[str] = []
+        kept: list[bytes] = []
+        try:
+            for (number, key), lines in zip(segments, self._read_all(segments), strict=True):
+                old.append(key)
+                kept.extend(compress(lines, chain(flags[at : at + len(lines)], repeat(1))))
+                at += len(lines)
+                if key == segments[-1][1] or sum(map(len, kept)) >= PACKED_BYTES:
+                    self._replace(old, number, b"".join(kept))
+                    old, kept = [], []
+        except ScraperError as error:
+            raise DestinationError(f"can't compact the manifest: {error}") from None
+
+    def _replace(self, old: Iterable[str], number: int, lines: bytes) -> None:
+        """Put the segment `number`, packed, instead of `old`."""
         assert self._shelf is not None
-        old = self._segments()
-        number = old[-1][0] if old else 0
-        lines = _standing(chain.from_iterable(self._read_all(old)), index)
-        while packed := _up_to(lines, PACKED_BYTES):
-            number += 1
-            _store(self._sink, f"{self._key(number)}.gz", gzip.compress(packed, 6))
-        for _, key in old:
-            self._shelf.remove(key)
+        key = f"{self._key(number)}.gz"
+        if lines:
+            _store(self._sink, key, gzip.compress(lines, 6))
+        for each in old:
+            if each != key:
+                self._shelf.remove(each)
+
+    def _unreadable(self, error: ScraperError) -> DestinationError:
+        if isinstance(error, DestinationError):
+            return error
+        return DestinationError(f"can't read the manifest {self.place!r}: {error}")
 
     def _segments(self) -> list[tuple[int, str]]:
         """Numbers and keys of the segments that are there, in order."""
@@ -206,7 +233,7 @@ class SinkJournal:
                 (_SEGMENT.fullmatch(key), key) for key in self._shelf.keys(".scraper/manifest-")
             ]
         except ScraperError as error:
-            raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
+            raise self._unreadable(error) from None
         return sorted((int(found[1]), key) for found, key in keys if found)
 
     def _read_all(self, segments: Iterable[tuple[int, str]]) -> Iterator[list[bytes]]:
@@ -222,7 +249,11 @@ class SinkJournal:
     def _read(self, key: str) -> list[bytes]:
         assert self._shelf is not None
         data = b"".join(self._shelf.read(key))
-        return (gzip.decompress(data) if key.endswith(".gz") else data).splitlines(keepends=True)
+        try:
+            whole = gzip.decompress(data) if key.endswith(".gz") else data
+        except (OSError, EOFError, zlib.error) as error:
+            raise SinkError(f"{key!r} is broken: {error}", transient=False) from None
+        return whole.splitlines(keepends=True)
 
     def _key(self, number: int) -> str:
         return f".scraper/manifest-{number:08}-{self._run}.jsonl"
@@ -243,7 +274,7 @@ class SinkJournal:
             try:
                 return _store(self._sink, key, data)
             except ScraperError as error:
-                patience = _LAST_PATIENCE_S if self._closing.is_set() else _PATIENCE_S
+                patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
                 passing = getattr(error, "transient", False)
                 if not passing or time.monotonic() + delay > begun + patience:
                     raise DestinationError(f"can't write the manifest: {error}") from None
@@ -251,13 +282,18 @@ class SinkJournal:
             delay = min(2 * delay, 10.0)
 
 
-def open_journal(path: str | None, destination: str, sink: Sink) -> FileJournal | SinkJournal:
-    """The manifest at `path`, or where the destination keeps it. Raises DestinationError."""
+def open_journal(
+    path: str | None, destination: str, sink: Sink, patience_s: float
+) -> FileJournal | SinkJournal:
+    """The manifest at `path`, or where the destination keeps it. Raises DestinationError.
+
+    `patience_s`: how long a sink is waited for that takes no records.
+    """
     if path is not None:
         return FileJournal(Path(path))
     if scheme_of(destination) == "file":
         return FileJournal(path_of(destination) / DEFAULT_PATH)
-    return SinkJournal(sink, destination)
+    return SinkJournal(sink, destination, patience_s)
 
 
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
@@ -280,28 +316,6 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
         raise DestinationError(f"can't read the manifest {str(file)!r}: {reason}") from None
 
 
-def _standing(lines: Iterable[bytes], index: Index) -> Iterator[bytes]:
-    """The lines that no later one outdates."""
-    lines = iter(lines)
-    number = 0
-    while batch := list(islice(lines, _LINES)):
-        entries = [(number + n, read_entry(line)) for n, line in enumerate(batch, 1)]
-        number += len(batch)
-        for line, stands in zip(batch, index.standing(entries), strict=True):
-            if stands:
-                yield line
-
-
-def _up_to(lines: Iterator[bytes], size: int) -> bytes:
-    taken: list[bytes] = []
-    for line in lines:
-        taken.append(line)
-        size -= len(line)
-        if size <= 0:
-            break
-    return b"".join(taken)
-
-
 def _store(sink: Sink, key: str, data: bytes) -> None:
     response = Response(200, "", content_type="application/x-ndjson")
     body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
@@ -309,15 +323,25 @@ def _store(sink: Sink, key: str, data: bytes) -> None:
     try:
         upload.write(data)
         upload.commit(body)
-    except ScraperError:
+    finally:
         upload.abort()
-        raise
 
 
-def _identity(fd: int) -> str:
-    """Which file it is: its place on the disk and its first bytes."""
-    found = os.fstat(fd)
-    return f"{found.st_dev}:{found.st_ino}:{sha256(os.pread(fd, 512, 0)).hexdigest()[:16]}"
+def _looked_at(path: Path) -> tuple[bool, bool]:
+    """Whether the file holds lines, and whether its last one is torn. Raises OSError."""
+    with open(path, "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False, False
+        file.seek(-1, os.SEEK_END)
+        return True, file.read(1) != b"\n"
+
+
+def _seal(file: BufferedReader, size: int) -> str:
+    """What the first `size` bytes are known by: the file's place on the disk, their ends."""
+    fd = file.fileno()
+    found, some = os.fstat(fd), min(size, 512)
+    ends = os.pread(fd, some, 0) + os.pread(fd, some, size - some)
+    return f"{found.st_dev}:{found.st_ino}:{len(ends) == 2 * some}:{sha256(ends).hexdigest()[:32]}"
 
 
 def _cannot(place: str, error: OSError) -> str:

@@ -155,7 +155,8 @@ class Run:
         return self
 
     def _open(self) -> None:
-        journal = open_journal(self.settings.manifest, self.destination, self._sink)
+        patience_s = self.settings.retries.retry_max_time
+        journal = open_journal(self.settings.manifest, self.destination, self._sink, patience_s)
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
         self._memory = remember(self.settings.earlier, journal, self._sink)
@@ -260,7 +261,7 @@ class Run:
         fresh: list[Target] = []
         for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
             if self.stopped is not None:
-                return
+                break  # not away: `fresh` has targets that need a result
             item = self._intake.take()
             if item is None:
                 break

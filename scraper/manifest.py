@@ -30,6 +30,7 @@ from scraper.records import (
 
 FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its object; from 1 on it is done
 _STATES = {"stored": STORED, "not_modified": NOT_MODIFIED, "failed": FAILED, "deferred": FAILED}
+_TEXT = (str, type(None))
 
 
 def to_record(result: Result) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _error(failure: Failure) -> dict[str, str]:
 
 
 class Entry(NamedTuple):
-    """What one line says of its target's object.
+    """What one line says of its target's object: only `stored` says more than `state`.
 
     `id` is the target's `identity`, `state` FAILED, NOT_MODIFIED or STORED, `size` bytes;
     `effective` a digest of the URL that answered, 0 if it was the target's own.
@@ -118,14 +119,14 @@ class Entry(NamedTuple):
 
     id: int
     state: int
-    size: int | None
-    etag: str | None
-    last_modified: str | None
-    effective: int
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    effective: int = 0
 
 
 def identity(key: str, url: str) -> int:
-    """64 bits that stand for a target: its key, and its URL as listed, secrets redacted.
+    """64 bits that stand for a target: its key, and its URL's `urls.normal` form.
 
     Two of ten million targets share one by a chance of three in a million.
     """
@@ -133,14 +134,20 @@ def identity(key: str, url: str) -> int:
 
 
 def read_entry(line: bytes) -> Entry | None:
-    """What `line` says, None if that is nothing of an object: it is torn, or another's."""
+    """What `line` says, None if that is nothing of an object: it is torn, or another's.
+
+    Validators are those of the stored body. A 304 confirms them and sets no others (RFC 9111
+    4.3.4), and those of a failure belong to no object.
+    """
     try:
         record = orjson.loads(line)
         state = _STATES[record["status"]]
-        url, key = record["url"], record["key"]
-        etag, modified = record.get("etag"), record.get("last_modified")
-        size, redirects = record.get("size"), record.get("redirects", 0)
-        effective = urls.fingerprint(record["url_effective"]) if state and redirects else 0
-        return Entry(identity(key, url), state, size, etag, modified, effective)
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        target = identity(record["key"], urls.normal(record["url"]))
+        if state is not STORED:
+            return Entry(target, state)
+        size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
+        effective = urls.fingerprint(record["url_effective"]) if record.get("redirects") else 0
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
+    fit = type(size) is int and size < 2**63 and type(etag) in _TEXT and type(modified) in _TEXT
+    return Entry(target, state, size, etag, modified, effective) if fit else None

@@ -7,10 +7,11 @@ for each object before it is skipped (a request each; `scraper verify` does
 that, and a 304 is believed only where the object is still there).
 """
 
+import contextlib
 from collections.abc import Sequence
 
-from scraper.errors import SinkError, UsageError
-from scraper.index import Index
+from scraper.errors import DestinationError, SinkError, UsageError
+from scraper.index import Index, open_index
 from scraper.journal import FileJournal, SinkJournal
 from scraper.manifest import identity
 from scraper.records import Known, Skipped, Target
@@ -18,7 +19,9 @@ from scraper.settings import Earlier
 from scraper.sinks.base import Shelf, Sink
 from scraper.urls import redact
 
-_COMPACT_FROM = 10_000  # outdated lines, beside as many as there are targets
+_COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
+_DONE = Skipped("done in an earlier run")
+_UNKNOWN = Skipped("not in the manifest")
 
 Decision = Skipped | Known | None  # None: fetched as if it had never been seen
 
@@ -26,16 +29,15 @@ Decision = Skipped | Known | None  # None: fetched as if it had never been seen
 def decide(known: Known | None, earlier: Earlier, *, there: bool) -> Decision:
     """What becomes of a target of which earlier runs left `known`.
 
-    `there`: whether its object was looked for and found, or could not be looked for.
+    `there`: whether it has an object that was looked for and found, or could not be looked for.
     """
     done = known is not None and known.done and there
     if earlier.resume and done:
-        return Skipped("done in an earlier run")
+        return _DONE
     if earlier.retry_failed and (done or known is None):
-        return Skipped("done in an earlier run" if done else "not in the manifest")
-    if known is None or not earlier.refresh or not (known.etag or known.last_modified):
-        return None
-    return known if there else None
+        return _DONE if done else _UNKNOWN
+    asked = there and earlier.refresh and known is not None and (known.etag or known.last_modified)
+    return known if asked else None
 
 
 def remember(earlier: Earlier, journal: FileJournal | SinkJournal, sink: Sink) -> "Memory":
@@ -48,9 +50,7 @@ def remember(earlier: Earlier, journal: FileJournal | SinkJournal, sink: Sink) -
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
     if not journal.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
         return Memory(earlier, sink, None)
-    index = Index(journal.index_path)
-    journal.catch_up(index)
-    return Memory(earlier, sink, index)
+    return Memory(earlier, sink, open_index(journal.index_path, journal.catch_up))
 
 
 class Memory:
@@ -60,40 +60,43 @@ class Memory:
         self._earlier = earlier
         self._shelf = sink if isinstance(sink, Shelf) and sink.near else None
         self._index = index
-        self._targets = 0 if index is None else len(index)
-        self._outdated = 0 if index is None else index.mark.lines - self._targets
+        self._again = 0  # targets that get one more line
 
     def recall(self, targets: Sequence[Target]) -> list[Decision]:
-        """The decision for each of `targets`."""
-        if self._index is None or not self._targets:
+        """The decision for each of `targets`. Raises DestinationError."""
+        if self._index is None:
             return [decide(None, self._earlier, there=False)] * len(targets)
-        ids = [identity(target.key, redact(target.listed)) for target in targets]
+        ids = [identity(target.key, redact(target.url)) for target in targets]
         found = self._index.find(ids)
         decisions = []
         for one, target in zip(ids, targets, strict=True):
             known = found.get(one)
             there = known is not None and self._is_there(target, known)
             decision = decide(known, self._earlier, there=there)
-            self._outdated += known is not None and not isinstance(decision, Skipped)
+            self._again += known is not None and not isinstance(decision, Skipped)
             decisions.append(decision)
         return decisions
 
     def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines are outdated.
 
-        Raises DestinationError.
+        If that can't be done it is as whole as before, and the next run will try.
         """
         if self._index is None:
             return
-        try:
-            if whole and self._outdated > self._targets + _COMPACT_FROM:
-                journal.catch_up(self._index)
-                journal.compact(self._index)
-        finally:
-            self._index.close()
+        with contextlib.closing(self._index) as index, contextlib.suppress(DestinationError):
+            if whole and self._is_worth_it(index):
+                journal.catch_up(index)
+                journal.compact(index)
+
+    def _is_worth_it(self, index: Index) -> bool:
+        lines = index.mark.lines + self._again - _COMPACT_FROM
+        return lines > 0 and lines > 2 * index.count_standing()
 
     def _is_there(self, target: Target, known: Known) -> bool:
+        if known.size is None:
+            return False
         try:
             return self._shelf is None or self._shelf.size(target.key) == known.size
-        except SinkError:  # it will be said when the object is written
+        except (SinkError, DestinationError):  # it will be said when the object is written
             return False

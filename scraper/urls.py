@@ -72,6 +72,19 @@ def parse(text: str) -> Url:
         raise BadTarget(_why_not(text)) from None
 
 
+def normal(text: str) -> str:
+    """The `href` of `text`, secrets redacted: the same for every spelling of a URL.
+
+    `text` may be redacted already. Raises ValueError, TypeError for what is no URL.
+    """
+    url = can_ada.parse(text)
+    if url.has_credentials():
+        url.username = url.password = ""
+    if url.has_hash():
+        url.hash = ""
+    return redact(url.href)
+
+
 def join(base: Url, reference: str) -> Url:
     """`reference` as a browser would resolve it against `base`; raises BadTarget."""
     try:

@@ -395,6 +395,16 @@ def test_fail_fast_tolerates_what_the_budget_does(serve: Serve, tmp_path: Path) 
     assert server.total == 4
 
 
+def test_lines_taken_in_together_with_the_one_that_stops_the_run_have_results_too(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(echo)
+    urls = [f"{server.url}/{number}" for number in range(50)]
+    results = fetch([*urls, "no url", *urls[:3]], tmp_path, fail_fast=True)
+    assert sorted(result.target.line for result in results) == list(range(1, 55))
+    assert kinds(results)[Kind.BAD_URL] == 1
+
+
 def test_what_is_in_flight_when_the_run_is_stopped_may_end(serve: Serve, tmp_path: Path) -> None:
     go = threading.Event()
     server = serve(lambda request: Reply(body=page(request), delay=go))

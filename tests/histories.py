@@ -1,0 +1,114 @@
+"""Histories of targets as manifest lines, and what a plain dictionary makes of them.
+
+`replay` is the meaning of a manifest, written down the long way; the index and the
+journal must come to the same.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from scraper.errors import Kind
+from scraper.manifest import encode, identity
+from scraper.records import (
+    Deferred,
+    Duplicate,
+    Failed,
+    Failure,
+    Known,
+    NotModified,
+    Outcome,
+    Response,
+    Result,
+    Stored,
+    Target,
+)
+from scraper.urls import fingerprint
+
+NAMES = "abcd"  # of the targets that histories are about
+BROKEN = Failure(Kind.TRUNCATED, "body ended after 1 of 2 bytes")
+
+
+def target(name: str, key: str = "") -> Target:
+    url = f"http://host/{name}"
+    return Target(url, url, "host", key or f"host_http/{name}", 1, "urls")
+
+
+def response(version: int, code: int = 200, redirects: int = 0) -> Response:
+    """One whose validators tell which version of a page it was."""
+    return Response(
+        code,
+        f"http://host/version/{version}",
+        etag=f'"{version}"' if version % 3 else None,
+        last_modified=f"version {version}" if version % 2 else None,
+        redirects=redirects,
+    )
+
+
+def result(name: str, outcome: Outcome) -> Result:
+    return Result(target(name), outcome, 1)
+
+
+def stored(name: str, version: int = 1, redirects: int = 0) -> Result:
+    """Stored; a version is as many bytes long as its number says."""
+    return result(name, Stored(response(version, redirects=redirects), version, "0" * 64))
+
+
+def unchanged(name: str, version: int = 1) -> Result:
+    return result(name, NotModified(response(version, 304)))
+
+
+def failed(name: str, version: int = 1) -> Result:
+    """Failed, after a head that had validators."""
+    return result(name, Failed(BROKEN, response(version)))
+
+
+def number(name: str) -> int:
+    """What the index knows the target by."""
+    return identity(target(name).key, target(name).url)
+
+
+_TORN = [
+    b"\n",
+    b"{\n",
+    b'{"url":"http://host/a","line":1,"source":"urls","key":"host_http/a","sta\n',
+    b"null\n",
+    b'"stored"\n',
+    b"[1, 2]\n",
+    b"\x00\x00\x00\n",
+    b"\xff\xfe\n",
+]
+_versions = st.integers(1, 9)
+_names = st.sampled_from(NAMES)
+_results = st.one_of(
+    st.builds(stored, _names, _versions, st.integers(0, 1)),
+    st.builds(unchanged, _names, _versions),
+    st.builds(failed, _names, _versions),
+    st.builds(result, _names, st.builds(Deferred, st.just(BROKEN), st.builds(response, _versions))),
+    st.builds(result, _names, st.just(Duplicate(of_line=1))),
+)
+a_line = st.one_of(st.builds(encode, _results), st.sampled_from(_TORN))
+a_history = st.lists(a_line, max_size=40)
+
+
+def replay(lines: Iterable[bytes]) -> dict[int, Known]:
+    """What the lines come to, target by target."""
+    rows: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(record, dict) or record["status"] == "duplicate":
+            continue
+        row = rows.setdefault(number(record["url"][-1]), {"done": False, "size": None})
+        row["done"] = record["status"] in {"stored", "not_modified"}
+        if record["status"] == "stored":
+            row["size"] = record["size"]
+            row["etag"] = record.get("etag")
+            row["last_modified"] = record.get("last_modified")
+            elsewhere = record.get("redirects")
+            row["effective"] = fingerprint(record["url_effective"]) if elsewhere else 0
+    return {one: Known(**row) for one, row in rows.items()}
