@@ -187,8 +187,9 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, where to."""
         assert self._engine is not None
-        client = getattr(self._sink, "client", None)
+        client, remark = (getattr(self._sink, name, "") for name in ("client", "remark"))
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
+        carried += f" ({remark})" if remark else ""
         count = self.settings.politeness.max_concurrency
         return f"scraper {self.version}: {carried}, at most {count} at once, to {self.destination}"
 

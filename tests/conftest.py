@@ -99,6 +99,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture(params=["boto3", "obstore"])
+def s3_client(request: pytest.FixtureRequest) -> str:
+    """The `--s3-client` of a test that both clients have to pass."""
+    client: str = request.param
+    return client
+
+
 @pytest.fixture(scope="session")
 def moto_server() -> "Iterator[S3Server]":
     """moto's S3; a test makes a bucket of its own in it."""
