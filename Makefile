@@ -53,7 +53,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
-	@[ -e $(VENV)/.dev ] || { echo 'installing into $(VENV) ...'; $(PIP) install -e '.[demo]'; }
+	@[ -e $(VENV)/.dev ] || { echo 'installing into $(VENV) ...'; $(PIP) install -e '.[demo,fast]'; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml

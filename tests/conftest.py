@@ -122,3 +122,10 @@ def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Serve
 
     with rclone(tmp_path_factory.mktemp("buckets")) as server:
         yield server
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def server(request: pytest.FixtureRequest) -> "S3Server":
+    """Each S3 server, for a test that has to pass with both."""
+    found: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return found

@@ -20,13 +20,6 @@ from tests.servers import HttpServer, Reply, Request
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-@pytest.fixture(params=["moto", "rclone"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found = request.getfixturevalue(f"{request.param}_server")
-    assert isinstance(found, S3Server)
-    return found
-
-
 @pytest.fixture
 def sink(server: S3Server, s3_client: str) -> Iterator[S3Sink]:
     """One below the prefix `p`, checked."""

@@ -78,6 +78,22 @@ def test_without_obstore_auto_takes_boto3(
         open_sink("s3://b", moto_server.options(client="obstore"))
 
 
+def test_an_obstore_that_can_not_be_imported_is_left_alone(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "obstore.py").write_text("raise ImportError('GLIBC_2.99 not found')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    bucket = moto_server.make_bucket()
+    sink = checked(bucket, moto_server.options())
+    store(sink, "k", b"x")
+    sink.close()
+    assert sink.remark == "not obstore: it can't be imported: GLIBC_2.99 not found"
+    with pytest.raises(UsageError, match="--s3-client obstore can't be used here: it can't be im"):
+        checked(bucket, moto_server.options(client="obstore"))
+
+
 def test_boto3_is_taken_if_asked_for(moto_server: S3Server) -> None:
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:

@@ -19,7 +19,7 @@ from scraper.errors import ListError, SinkError, UsageError
 from scraper.records import Response
 from scraper.settings import S3
 from scraper.sinks.base import Body, SinkOptions
-from scraper.sinks.bucket import Sizes
+from scraper.sinks.bucket import USUAL, Sizes
 from scraper.sinks.s3 import S3Sink, open_object, open_sink
 from scraper.sinks.spool import MIB
 from scraper.testing import body_of, store
@@ -38,13 +38,6 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     return path
-
-
-@pytest.fixture(params=["moto", "rclone"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found = request.getfixturevalue(f"{request.param}_server")
-    assert isinstance(found, S3Server)
-    return found
 
 
 @pytest.fixture
@@ -258,7 +251,7 @@ def test_small_bodies_never_touch_the_disk(
 ) -> None:
     sink = S3Sink(moto_server.make_bucket(), "", moto_server.options(client=s3_client))
     sink.check()
-    store(sink, "k", b"x" * 8 * MIB)
+    store(sink, "k", b"x" * USUAL.memory)
     assert list(spool.iterdir()) == []
     sink.close()
 
@@ -268,7 +261,7 @@ def test_large_bodies_are_spooled_to_disk_until_they_end(
 ) -> None:
     sink = S3Sink(moto_server.make_bucket(), "", moto_server.options(client=s3_client))
     sink.check()
-    content = b"x" * (8 * MIB + 1)
+    content = b"x" * (USUAL.memory + 1)
     upload = sink.open("k")
     upload.write(content)
     assert [path.stat().st_mode & 0o077 for path in spool.iterdir()] == [0]
@@ -290,7 +283,7 @@ def test_a_spool_directory_of_somebody_else_is_not_used(spool: Path) -> None:
 SPOOLS = """
 import sys
 from scraper.sinks.base import SinkOptions
-from scraper.sinks.bucket import Sizes
+from scraper.sinks.bucket import USUAL, Sizes
 from scraper.sinks.s3 import S3Sink
 upload = S3Sink("b", "", SinkOptions(), Sizes(memory=10)).open("k")
 upload.write(b"x" * 1_000_000)

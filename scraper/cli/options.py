@@ -170,7 +170,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_S3, "--s3-storage-class", metavar="CLASS", help="STANDARD_IA, GLACIER_IR, ..."),
     _option(_S3, "--s3-sse", metavar="SSE", help="AES256, aws:kms or aws:kms:KEY-ID."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3", "obstore"]), default="auto",
-            help="What talks to S3."),
+            help="What stores objects in S3; auto: obstore where it can, else boto3."),
     _option(_TOLD, "--results", metavar="-|FILE", help="Records as JSON Lines, live; -: stdout."),
     _option(_TOLD, "--log-format", type=click.Choice(["text", "json"]), default="text",
             help="The log of every URL, on stderr."),

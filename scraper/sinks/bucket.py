@@ -47,11 +47,12 @@ _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 class Sizes:
     """Bytes: kept in memory of one body, and of all; from which on a body goes in parts; a part.
 
-    S3 takes no part below 5 MiB and no more than 10,000 of them; s3transfer
+    More of one body in memory gains a tenth of CPU and costs glibc's heap twice its
+    size. S3 takes no part below 5 MiB and no more than 10,000 of them; s3transfer
     makes them larger where that would not do.
     """
 
-    memory: int = 8 * MIB
+    memory: int = MIB
     memory_of_all: int = 64 * MIB
     part_threshold: int = 64 * MIB
     part: int = 16 * MIB

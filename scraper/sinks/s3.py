@@ -210,6 +210,8 @@ class S3Sink:
                 if wanted == "obstore":
                     raise
                 why = str(error)
+            except ImportError as error:
+                why = f"it can't be imported: {error}"
             else:
                 return store
         if wanted == "obstore":
