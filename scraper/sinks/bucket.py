@@ -142,7 +142,7 @@ class Bucket:
             self.put(key, PROBE, facts)
         finally:
             self._s3.meta.events.unregister("before-send.s3.PutObject", look)
-        return way_of(seen[-1].url, seen[-1].headers["Authorization"], key)
+        return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Make an object. bytes need no `Expect: 100-continue`."""
