@@ -1,6 +1,6 @@
 """The client that puts small objects cheaply: obstore, with boto3's eyes.
 
-boto3 spends 1.5 ms of CPU on a put, obstore a tenth of that. Where requests go,
+boto3 spends 1.5 ms of CPU on a put, obstore a sixth of that. Where requests go,
 how they are signed and with which credentials is not worked out again here:
 boto3 has made one request already (`Bucket.probe`), and this client repeats
 what it did: the same URL, the same region, the same credentials (asked for
