@@ -37,6 +37,7 @@ from scraper.manifest import encode
 from scraper.records import Response, Result
 from scraper.sinks.base import Body, Shelf, Sink, scheme_of
 from scraper.sinks.directory import path_of
+from scraper.urls import redact
 
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 SEGMENT_BYTES = 4 << 20
@@ -136,7 +137,7 @@ class SinkJournal:
         self._patience_s = patience_s  # with a sink that takes no segment
         self._shelf = sink if isinstance(sink, Shelf) else None
         self._run = secrets.token_hex(4)
-        self.place = f"{destination.rstrip('/')}/.scraper/manifest-*.jsonl"
+        self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
         segments = self._segments()
         self.readable = self._shelf is not None
         self.begun = bool(segments)
@@ -282,6 +283,13 @@ class SinkJournal:
             delay = min(2 * delay, 10.0)
 
 
+def path_for(path: str | None, destination: str) -> Path | None:
+    """The file of the manifest given as `path`, else the destination's own; None: no file."""
+    if path is not None:
+        return Path(path)
+    return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
+
+
 def open_journal(
     path: str | None, destination: str, sink: Sink, patience_s: float
 ) -> FileJournal | SinkJournal:
@@ -289,11 +297,8 @@ def open_journal(
 
     `patience_s`: how long a sink is waited for that takes no records.
     """
-    if path is not None:
-        return FileJournal(Path(path))
-    if scheme_of(destination) == "file":
-        return FileJournal(path_of(destination) / DEFAULT_PATH)
-    return SinkJournal(sink, destination, patience_s)
+    file = path_for(path, destination)
+    return SinkJournal(sink, destination, patience_s) if file is None else FileJournal(file)
 
 
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
@@ -301,13 +306,13 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
 
     Raises DestinationError if there is none, or it can't be read.
     """
-    if path is None and scheme_of(destination) != "file":
+    file = path_for(path, destination)
+    if file is None:
         journal = SinkJournal(sink, destination)
         if not journal.begun:
             raise DestinationError(f"there is no manifest {journal.place!r}")
         yield from journal.lines()
         return
-    file = Path(path) if path is not None else path_of(destination) / DEFAULT_PATH
     try:
         with open(file, "rb") as lines:
             yield from lines
@@ -345,4 +350,5 @@ def _seal(file: BufferedReader, size: int) -> str:
 
 
 def _cannot(place: str, error: OSError) -> str:
-    return f"can't write the manifest {place!r}: {error.strerror or error}"
+    reason = "its directory is a file" if isinstance(error, FileExistsError) else error.strerror
+    return f"can't write the manifest {place!r}: {reason or error}"

@@ -29,7 +29,7 @@ import scraper
 from scraper import lists
 from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
-from scraper.errors import DestinationError, Held, Kind
+from scraper.errors import DestinationError, Held, Kind, UsageError
 from scraper.frontier import Frontier
 from scraper.intake import Intake
 from scraper.journal import FileJournal, SinkJournal, open_journal
@@ -232,8 +232,9 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, where to."""
         assert self._engine is not None
-        client = getattr(self._sink, "client", None)
+        client, remark = (getattr(self._sink, name, "") for name in ("client", "remark"))
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
+        carried += f" ({remark})" if remark else ""
         carried += f", at most {self.settings.politeness.max_concurrency} at once"
         return f"scraper {self.version}: {carried}, to {self.places.destination}"
 

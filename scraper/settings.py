@@ -199,7 +199,8 @@ class S3:
 
     def __post_init__(self) -> None:
         _require(
-            self.client in {"auto", "boto3"}, f"--s3-client {self.client!r} is not auto or boto3"
+            self.client in {"auto", "boto3", "obstore"},
+            f"--s3-client {self.client!r} is not auto, boto3 or obstore",
         )
         _require(
             self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),

@@ -99,6 +99,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture(params=["boto3", "obstore"])
+def s3_client(request: pytest.FixtureRequest) -> str:
+    """The `--s3-client` of a test that both clients have to pass."""
+    client: str = request.param
+    return client
+
+
 @pytest.fixture(scope="session")
 def moto_server() -> "Iterator[S3Server]":
     """moto's S3; a test makes a bucket of its own in it."""
@@ -115,3 +122,10 @@ def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Serve
 
     with rclone(tmp_path_factory.mktemp("buckets")) as server:
         yield server
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def server(request: pytest.FixtureRequest) -> "S3Server":
+    """Each S3 server, for a test that has to pass with both."""
+    found: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return found

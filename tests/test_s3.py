@@ -19,7 +19,9 @@ from scraper.errors import ListError, SinkError, UsageError
 from scraper.records import Response
 from scraper.settings import S3
 from scraper.sinks.base import Body, SinkOptions
-from scraper.sinks.s3 import MIB, S3Sink, Sizes, open_object, open_sink
+from scraper.sinks.bucket import USUAL, Sizes
+from scraper.sinks.s3 import S3Sink, open_object, open_sink
+from scraper.sinks.spool import MIB
 from scraper.testing import body_of, store
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import closed_port, tls_context
@@ -36,13 +38,6 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     return path
-
-
-@pytest.fixture(params=["moto", "rclone"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found = request.getfixturevalue(f"{request.param}_server")
-    assert isinstance(found, S3Server)
-    return found
 
 
 @pytest.fixture
@@ -69,13 +64,15 @@ def put(sink: S3Sink, key: str, content: bytes, body: Body) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, 2_000_000, 11_000_000])
-def test_bytes_and_metadata_are_kept_whatever_the_size(server: S3Server, size: int) -> None:
+def test_bytes_and_metadata_are_kept_whatever_the_size(
+    server: S3Server, size: int, s3_client: str
+) -> None:
     bucket = server.make_bucket()
     content = Random(size).randbytes(size)
     body = Body("https://example.com/a?b=c", 1.5, size, sha256(content).hexdigest(), Response(
         200, "https://example.com/a", content_type="text/html; charset=utf-8",
     ))  # fmt: skip
-    sink = S3Sink(bucket, "p", server.options(), SMALL_PARTS)
+    sink = S3Sink(bucket, "p", server.options(client=s3_client), SMALL_PARTS)
     sink.check()
     put(sink, "k", content, body)
     sink.close()
@@ -91,9 +88,11 @@ def test_bytes_and_metadata_are_kept_whatever_the_size(server: S3Server, size: i
     assert server.unfinished(bucket) == []
 
 
-def test_content_encoding_is_told_only_when_there_is_one(moto_server: S3Server) -> None:
+def test_content_encoding_is_told_only_when_there_is_one(
+    moto_server: S3Server, s3_client: str
+) -> None:
     bucket = moto_server.make_bucket()
-    sink = S3Sink(bucket, "", moto_server.options())
+    sink = S3Sink(bucket, "", moto_server.options(client=s3_client))
     sink.check()
     for key, coding in (("plain", None), ("coded", "gzip")):
         response = Response(200, "http://a/", content_type="", content_encoding=coding)
@@ -107,9 +106,11 @@ def test_content_encoding_is_told_only_when_there_is_one(moto_server: S3Server) 
 @pytest.mark.parametrize(
     "url", ["http://a/" + "x" * 5000, "http://a/" + "é" * 900, "http://a/ä b\t日本", ""]
 )
-def test_metadata_is_ascii_and_below_2_kb_however_long_the_url(server: S3Server, url: str) -> None:
+def test_metadata_is_ascii_and_below_2_kb_however_long_the_url(
+    server: S3Server, url: str, s3_client: str
+) -> None:
     bucket = server.make_bucket()
-    sink = S3Sink(bucket, "", server.options())
+    sink = S3Sink(bucket, "", server.options(client=s3_client))
     sink.check()
     response = Response(200, "http://a/", content_type="text/plain; x=\xe9")
     put(sink, "k", b"x", Body(url, 0, 1, sha256(b"x").hexdigest(), response))
@@ -122,9 +123,11 @@ def test_metadata_is_ascii_and_below_2_kb_however_long_the_url(server: S3Server,
     assert "%C" not in kept[-2:]
 
 
-def test_storage_class_and_encryption_are_asked_for(moto_server: S3Server) -> None:
+def test_storage_class_and_encryption_are_asked_for(moto_server: S3Server, s3_client: str) -> None:
     bucket = moto_server.make_bucket()
-    s3 = moto_server.options(storage_class="STANDARD_IA", sse="aws:kms:arn:aws:kms:x:key/1")
+    s3 = moto_server.options(
+        client=s3_client, storage_class="STANDARD_IA", sse="aws:kms:arn:aws:kms:x:key/1"
+    )
     sink = S3Sink(bucket, "", s3, SMALL_PARTS)
     sink.check()
     for key, content in (("small", b"x"), ("parts", IN_PARTS)):
@@ -166,10 +169,10 @@ def test_opening_a_sink_imports_nothing_heavy() -> None:
     ],
 )
 def test_prefix_and_key_are_joined_by_one_slash(
-    destination: str, key: str, moto_server: S3Server
+    destination: str, key: str, moto_server: S3Server, s3_client: str
 ) -> None:
     bucket = moto_server.make_bucket()
-    sink = open_sink(destination.format(bucket), moto_server.options())
+    sink = open_sink(destination.format(bucket), moto_server.options(client=s3_client))
     sink.check()
     store(sink, "a/b", b"x")
     sink.close()
@@ -178,19 +181,24 @@ def test_prefix_and_key_are_joined_by_one_slash(
 
 @pytest.mark.parametrize("secure", [False, True])
 def test_digests_travel_as_headers_never_as_trailers(
-    secure: bool, moto_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure: bool,
+    moto_server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    s3_client: str,
 ) -> None:
     tls, authority = tls_context(tmp_path)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes, tls if secure else None) as front:
-        sink = S3Sink(bucket, "", front.options(), SMALL_PARTS)
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
         sink.check()
         store(sink, "small", b"small")
         store(sink, "parts", IN_PARTS)
         sink.close()
     puts = [asked for asked in front.asked if asked.operation in {"PUT", "PUT part"}]
-    assert len(puts) == 5, "a probe, an object, three parts"
+    probes = 1 if s3_client == "boto3" else 2
+    assert len(puts) == probes + 1 + 3, "an object, three parts"
     sums = {asked.headers["x-amz-checksum-sha256"] for asked in puts}
     assert base64.b64encode(sha256(b"small").digest()).decode() in sums
     assert base64.b64encode(sha256(IN_PARTS[: 5 * MIB]).digest()).decode() in sums
@@ -199,12 +207,12 @@ def test_digests_travel_as_headers_never_as_trailers(
 
 
 def test_an_endpoint_from_the_environment_is_asked_by_path(
-    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
 ) -> None:
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:
         monkeypatch.setenv("AWS_ENDPOINT_URL", front.url.replace("127.0.0.1", "localhost"))
-        sink = S3Sink(bucket, "p", SinkOptions())
+        sink = S3Sink(bucket, "p", SinkOptions(s3=S3(client=s3_client)))
         sink.check()
         sink.close()
     assert {asked.path.partition("?")[0] for asked in front.asked} == {
@@ -214,40 +222,46 @@ def test_an_endpoint_from_the_environment_is_asked_by_path(
 
 @pytest.mark.parametrize(("given", "used"), [(None, "us-east-1"), ("eu-west-3", "eu-west-3")])
 def test_the_region_is_the_environments_or_us_east_1(
-    given: str | None, used: str, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    given: str | None,
+    used: str,
+    moto_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    s3_client: str,
 ) -> None:
     if given:
         monkeypatch.setenv("AWS_DEFAULT_REGION", given)
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:
-        sink = S3Sink(bucket, "", front.options())
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
         sink.check()
         sink.close()
     assert f"/{used}/s3/" in front.asked[0].headers["authorization"]
 
 
-def test_check_leaves_no_probe_behind(server: S3Server) -> None:
+def test_check_leaves_no_probe_behind(server: S3Server, s3_client: str) -> None:
     bucket = server.make_bucket()
-    sink = S3Sink(bucket, "p", server.options())
+    sink = S3Sink(bucket, "p", server.options(client=s3_client))
     sink.check()
     sink.close()
     assert server.keys(bucket) == set()
 
 
-def test_small_bodies_never_touch_the_disk(moto_server: S3Server, spool: Path) -> None:
-    sink = S3Sink(moto_server.make_bucket(), "", moto_server.options())
+def test_small_bodies_never_touch_the_disk(
+    moto_server: S3Server, spool: Path, s3_client: str
+) -> None:
+    sink = S3Sink(moto_server.make_bucket(), "", moto_server.options(client=s3_client))
     sink.check()
-    store(sink, "k", b"x" * 8 * MIB)
+    store(sink, "k", b"x" * USUAL.memory)
     assert list(spool.iterdir()) == []
     sink.close()
 
 
 def test_large_bodies_are_spooled_to_disk_until_they_end(
-    moto_server: S3Server, spool: Path
+    moto_server: S3Server, spool: Path, s3_client: str
 ) -> None:
-    sink = S3Sink(moto_server.make_bucket(), "", moto_server.options())
+    sink = S3Sink(moto_server.make_bucket(), "", moto_server.options(client=s3_client))
     sink.check()
-    content = b"x" * (8 * MIB + 1)
+    content = b"x" * (USUAL.memory + 1)
     upload = sink.open("k")
     upload.write(content)
     assert [path.stat().st_mode & 0o077 for path in spool.iterdir()] == [0]
@@ -269,7 +283,8 @@ def test_a_spool_directory_of_somebody_else_is_not_used(spool: Path) -> None:
 SPOOLS = """
 import sys
 from scraper.sinks.base import SinkOptions
-from scraper.sinks.s3 import S3Sink, Sizes
+from scraper.sinks.bucket import USUAL, Sizes
+from scraper.sinks.s3 import S3Sink
 upload = S3Sink("b", "", SinkOptions(), Sizes(memory=10)).open("k")
 upload.write(b"x" * 1_000_000)
 print("spooled", flush=True)
@@ -302,7 +317,7 @@ def test_the_spool_of_a_killed_run_is_swept_and_that_of_a_live_one_kept(spool: P
 
 
 def test_close_gives_up_a_body_in_parts_that_is_in_flight(
-    moto_server: S3Server, spool: Path
+    moto_server: S3Server, spool: Path, s3_client: str
 ) -> None:
     bucket = moto_server.make_bucket()
     reached, go_on = threading.Event(), threading.Event()
@@ -313,7 +328,7 @@ def test_close_gives_up_a_body_in_parts_that_is_in_flight(
             assert go_on.wait(30)
 
     with Front(moto_server.url, holds_the_second) as front, ThreadPoolExecutor(2) as pool:
-        sink = S3Sink(bucket, "", front.options(), SMALL_PARTS)
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
         sink.check()
         storing = pool.submit(store, sink, "k", IN_PARTS)
         assert reached.wait(30)
@@ -327,9 +342,11 @@ def test_close_gives_up_a_body_in_parts_that_is_in_flight(
     assert spooled(spool) == []
 
 
-def test_nothing_is_committed_once_the_sink_is_closed(moto_server: S3Server) -> None:
+def test_nothing_is_committed_once_the_sink_is_closed(
+    moto_server: S3Server, s3_client: str
+) -> None:
     bucket = moto_server.make_bucket()
-    sink = S3Sink(bucket, "", moto_server.options())
+    sink = S3Sink(bucket, "", moto_server.options(client=s3_client))
     sink.check()
     upload = sink.open("k")
     upload.write(b"x")
@@ -351,7 +368,7 @@ def test_a_list_is_read_from_s3(server: S3Server) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("s3://{}/none", "NoSuchKey"),
+        ("s3://{}/none", "there is no such object"),
         ("s3://no-such-bucket-at-all/k", "there is no such bucket"),
         ("s3://{}", "it is not s3://bucket/key"),
         ("s3://{}/", "it is not s3://bucket/key"),

@@ -310,7 +310,7 @@ def test_cacert_and_insecure_contradict_each_other() -> None:
 # ---------------------------------------------------------------- S3 and destination
 
 
-@pytest.mark.parametrize("client", ["obstore", "boto", "", "AUTO"])
+@pytest.mark.parametrize("client", ["minio", "boto", "", "AUTO"])
 def test_an_s3_client_that_is_not_there_is_refused(client: str) -> None:
     assert "--s3-client" in message(s3_client=client)
 

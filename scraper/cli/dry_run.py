@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import BinaryIO
 
 from scraper import lists
+from scraper.build import make_plan
 from scraper.errors import UsageError
 from scraper.keys import KeyRule, make_rule
 from scraper.log import Log
-from scraper.loop import make_plan
 from scraper.records import Result, Target
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
@@ -31,8 +31,8 @@ def dry_run(
 ) -> int:
     """Print every target with its key; the status is 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
-    find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))  # a wrong one is said now
-    make_plan(settings)
+    sink = find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))
+    make_plan(settings, sink)  # what is wrong of either is said now
     rule = make_rule(settings.key, now)
     sources = lists.open_sources(names, _refuse)
     lines, log = open_streams()

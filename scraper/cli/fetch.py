@@ -96,8 +96,8 @@ class _Fetch:
     """One run of the command: its streams, its signals, its status."""
 
     def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
-        from scraper.loop import Run
         from scraper.journal import path_for
+        from scraper.loop import Run
         from scraper.streams import ResultStream
 
         self._ours = ours

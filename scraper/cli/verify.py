@@ -36,9 +36,9 @@ def verify(destination: str, **options: Any) -> int:
     or unknown (no record explains it). Exit status 1 if there is any.
     """
     from scraper.journal import read_lines
-    from scraper.log import printable
     from scraper.settings import S3
     from scraper.sinks.base import Shelf, SinkOptions, find_sink
+    from scraper.urls import printable
     from scraper.verify import Finding, Verdict, count, findings
 
     at_once = options["max_concurrency"]

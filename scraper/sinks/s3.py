@@ -1,54 +1,43 @@
 """The S3 sink: one object for each key, in any bucket that speaks S3's language.
 
-A body is spooled, in memory while it is small and in a file from then on, and
-put when it is whole: so its digest is known before its first byte leaves, and
-no reader ever meets a part of it. Large bodies go in parallel parts, by
-s3transfer, which boto3 itself uses, and which aborts what it can't complete.
+A body is spooled until it is whole and then put at once: so its digest is known
+before its first byte leaves, and no reader ever meets a part of it. What is in
+memory is put by the client that was chosen (obstore or boto3), what is on the
+disk by boto3.
 
-Owns: requests to S3, the spool. Refuses to know: HTTP towards the web; what S3's
-errors mean (`s3errors.py`); where credentials, region and profile come from (boto3's
-business, so that whatever works with the aws command works here); waiting
-(one attempt a request: the frontier retries, and holds no slot meanwhile).
-Rejected: writing parts while the body arrives; it costs two requests more for
-each small object, and a crash leaves parts that are paid for.
+Owns: prefix and keys, what is kept beside the bytes, the choice of the client,
+and what an error means to the run. Refuses to know: HTTP towards the web;
+requests to S3 (`bucket.py`, `objectstore.py`); waiting. Rejected: writing parts
+while the body arrives; it costs two requests more for each small object, and a
+crash leaves parts that are paid for.
 """
 
-import base64
 import contextlib
 import os
 import re
-import shutil
-import stat
 import tempfile
-import threading
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from io import BytesIO
-from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, urlsplit
+from typing import BinaryIO
+from urllib.parse import quote
 
 from scraper.errors import DestinationError, ListError, SinkError, UsageError
+from scraper.keys import OWN_DIRECTORY
 from scraper.records import Stored
-from scraper.settings import S3
-from scraper.sinks import s3errors
+from scraper.sinks import objectstore, s3errors
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.sinks.workspace import Workspace
+from scraper.sinks.bucket import PROBE, USUAL, Bucket, Entry, Facts, Puts, Sizes, Way, parse_sse
+from scraper.sinks.objectstore import ObjectStore
+from scraper.sinks.s3errors import S3Error
+from scraper.sinks.spool import Spool, Spools
 from scraper.urls import redact
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from s3transfer.futures import TransferFuture
-    from s3transfer.manager import TransferManager
-
-MIB = 1 << 20
-PART_WORKERS = 8  # parts in flight, of all bodies together
 _URL_BYTES = 1024  # of 2,048 for all metadata (S3 user guide, UsingMetadata); rclone counts more
-_PROBE = b"scraper was here to see whether it may write\n"
-_SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+_PROBE_KEY = f"{OWN_DIRECTORY}/probe"
 
 
 def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
@@ -56,204 +45,268 @@ def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
     bucket, prefix = _split(destination)
     if not bucket:
         raise UsageError(f"--to {destination!r} names no bucket: s3://bucket/prefix")
-    if options.s3.sse and not _SSE.fullmatch(options.s3.sse):
-        raise UsageError(f"--s3-sse {options.s3.sse!r} is not AES256, aws:kms or aws:kms:KEY-ID")
+    if options.s3.sse:
+        try:
+            parse_sse(options.s3.sse)
+        except ValueError as error:
+            raise UsageError(f"--s3-sse {error}") from None
+    if options.s3.client == "obstore" and not objectstore.is_installed():
+        raise UsageError("--s3-client obstore needs obstore: pip install 'scraper[fast]'")
     return S3Sink(bucket, prefix, options)
 
 
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
     """The object at an `s3://bucket/key` URL as a temporary file. Raises ListError."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    shown = redact(url)
-    if not bucket or not key:
-        raise ListError(f"can't open the list {shown!r}: it is not s3://bucket/key")
+    name, _, key = url.partition("://")[2].partition("/")
+    if not name or not key:
+        raise ListError(f"can't open the list {redact(url)!r}: it is not s3://bucket/key")
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads and closes it
-    endpoint = ""
     try:
-        with contextlib.closing(_connect(options, attempts=4)) as client:
-            endpoint = _endpoint(client)
-            shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file, MIB)
-    except s3errors.foreign() as error:
-        file.close()
-        reason = s3errors.reason(error, endpoint)
-        raise ListError(f"can't open the list {shown!r}: {reason}") from None
-    file.seek(0)
-    return file
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Bytes: of one body kept in memory; from which on it goes in parts; of a part.
-
-    S3 takes no part below 5 MiB and no more than 10,000 of them; s3transfer
-    makes them larger where that would not do.
-    """
-
-    memory: int = 8 * MIB
-    part_threshold: int = 64 * MIB
-    part: int = 16 * MIB
+        with contextlib.closing(Bucket(name, options, attempts=4)) as bucket:
+            found = bucket.get(key)
+            if found is not None:
+                file.writelines(found[1])
+                file.seek(0)
+                return file
+        reason = "there is no such object"
+    except S3Error as error:
+        reason = str(error)
+    except OSError as error:
+        reason = str(s3errors.unspoolable(error))
+    file.close()
+    raise ListError(f"can't open the list {redact(url)!r}: {reason}")
 
 
 class S3Sink:
-    """Objects below `prefix` of `bucket`."""
+    """Objects below `prefix` of `bucket`.
 
-    client = "boto3"
+    `client` says who puts small objects, from `check()` on, and `remark` why it
+    is not the one that is usually taken.
+    """
+
     blocking = Blocking.COMMIT
+    near = False
 
     def __init__(
-        self,
-        bucket: str,
-        prefix: str,
-        options: SinkOptions,
-        sizes: Sizes = Sizes(),
+        self, bucket: str, prefix: str, options: SinkOptions, sizes: Sizes = USUAL
     ) -> None:
         self.bucket = bucket
-        self.sizes = sizes
+        self.client = options.s3.client
+        self.remark = ""
         self._prefix = prefix
         self._options = options
-        self._s3: S3Client | None = None
-        self._checksums = True
+        self._sizes = sizes
+        self._spools = Spools(sizes.memory, sizes.memory_of_all)
+        self._objects: Bucket | None = None
+        self._puts: Puts | None = None
         self._closed = False
-        self._lock = threading.Lock()  # for what is made when first needed
-        self._manager: TransferManager | None = None
-        self._carried: set[TransferFuture] = set()
-        self._workspace: Workspace | None = None
-        self._names = count()
         self._uploads: set[S3Upload] = set()
 
     def check(self) -> None:
-        """Put and delete a small object. Raises DestinationError."""
+        """Put and delete a small object. Raises DestinationError; UsageError for the client."""
+        key = self._name(_PROBE_KEY)
+        facts = Facts(sha256(PROBE).hexdigest(), storage_class=self._options.s3.storage_class)
         try:
-            self._s3 = _connect(self._options, attempts=1)
-            self._probe(self._s3)
-        except s3errors.foreign() as error:
-            reason = s3errors.reason(error, _endpoint(self._s3))
-            raise DestinationError(f"can't use s3://{self.bucket}: {reason}") from None
+            bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
+            way = bucket.probe(key, facts)
+            try:
+                puts = self._puts = self._choose(bucket, way, key, facts)
+            finally:
+                with contextlib.suppress(S3Error):  # who may write may not always delete
+                    bucket.delete(key)
+        except S3Error as error:
+            raise DestinationError(f"can't use s3://{self.bucket}: {error}") from None
+        self.client = puts.client
 
     def open(self, key: str) -> "S3Upload":
         """An empty spool for `key`."""
-        upload = S3Upload(self, key)
+        upload = S3Upload(self, key, Spool(self._spools))
         self._uploads.add(upload)
         return upload
 
-    def put(self, key: str, spool: "Spool", body: Body) -> None:
-        """Make the object, in one request or in parts. Raises what boto3 raises."""
-        assert self._s3 is not None, "check() comes first"
-        if self._closed:
-            raise CancelledError
-        extra = _facts(body) | _storage(self._options.s3)
-        if spool.size < self.sizes.part_threshold:
-            if self._checksums:
-                extra["ChecksumSHA256"] = _base64(bytes.fromhex(body.sha256))
-            where: dict[str, Any] = {"Bucket": self.bucket, "Key": self._name(key)}
-            self._s3.put_object(**where, Body=spool.whole(), **extra)
-            return
-        if self._checksums:
-            extra["ChecksumAlgorithm"] = "SHA256"
-        manager = self._parts(self._s3)
-        carried = manager.upload(str(spool.on_disk()), self.bucket, self._name(key), extra)
-        self._carried.add(carried)
-        try:
-            carried.result()
-        finally:
-            self._carried.discard(carried)
+    def put(self, key: str, spool: Spool, body: Body) -> None:
+        """Make the object. Raises SinkError, DestinationError."""
+        with self._meaning(f"store {key!r}") as bucket:
+            assert self._puts is not None
+            facts = self._facts(key, body)
+            data = spool.in_memory()
+            if data is not None:
+                self._puts.put(self._name(key), data, facts)
+            else:
+                bucket.put_file(self._name(key), spool.on_disk(), spool.size, facts)
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Make a small object if its etag is still `etag`, or, for None, if there is none.
+
+        Its new etag, or None if somebody was quicker. An endpoint that ignores
+        conditions (rclone's) makes it always. Raises SinkError, DestinationError.
+        """
+        with self._meaning(f"store {key!r}") as bucket:
+            return bucket.put_if(self._name(key), data, etag)
+
+    def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
+        """An object and its bytes as they come, None if there is none.
+
+        Raises SinkError, DestinationError, while the bytes are read too.
+        """
+        with self._meaning(f"read {key!r}") as bucket:
+            found = bucket.get(self._name(key))
+        if found is None:
+            return None
+        return self._below(found[0]), self._read(key, found[1])
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Objects whose keys begin with `prefix`, in order. Raises SinkError, DestinationError."""
+        with self._meaning(f"list {prefix!r}") as bucket:
+            for entry in bucket.list(self._name(prefix)):
+                yield self._below(entry)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; fine if there is none. Raises SinkError, DestinationError."""
+        with self._meaning(f"delete {key!r}") as bucket:
+            bucket.delete(self._name(key))
+
+    def reach(self) -> None:
+        """Make reading possible where `check()` was not called. Raises DestinationError."""
+        if self._objects is None:
+            try:
+                bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
+                next(bucket.list(self._name(_PROBE_KEY)), None)
+            except S3Error as error:
+                raise DestinationError(f"can't read s3://{self.bucket}: {error}") from None
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object, None if there is none. Raises SinkError, DestinationError."""
+        with self._meaning(f"look at {key!r}") as bucket:
+            return bucket.size(self._name(key))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object's bytes as they come. Raises SinkError, DestinationError."""
+        found = self.get(key)
+        if found is None:
+            raise SinkError(f"can't read {key!r}: there is no such object", transient=False)
+        yield from found[1]
+
+    def get_small(self, key: str) -> tuple[bytes, str] | None:
+        """The object's bytes and its etag, None if there is none."""
+        found = self.get(key)
+        return None if found is None else (b"".join(found[1]), found[0].etag)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix`, in order. Raises SinkError, DestinationError."""
+        return (entry.key for entry in self.list(prefix))
+
+    def remove(self, key: str) -> None:
+        """Remove an object; fine if there is none. Raises SinkError, DestinationError."""
+        self.delete(key)
 
     def forget(self, upload: "S3Upload") -> None:
         """It has ended."""
         self._uploads.discard(upload)
 
-    def spool_path(self) -> Path:
-        """A name for a temporary file that no run leaves behind for long. Raises OSError."""
-        with self._lock:
-            if self._closed:
-                raise OSError("the run is over")
-            if self._workspace is None:
-                self._workspace = Workspace(_spool_directory())
-            return self._workspace.path / f"{next(self._names):x}"
-
-    def mapped(self, error: BaseException, key: str) -> SinkError | DestinationError:
-        """What a foreign error means to the run."""
-        if self._closed:
-            return SinkError("given up when the run was stopped", transient=False)
-        reason = s3errors.reason(error, _endpoint(self._s3))
-        if s3errors.is_fatal(error):
-            return DestinationError(f"s3://{self.bucket} takes no more objects: {reason}")
-        return SinkError(f"can't store {key!r}: {reason}", transient=s3errors.may_pass(error))
-
     def close(self) -> None:
         """Give up what is under way, and remove the spool."""
-        with self._lock:
-            self._closed = True
-        if self._manager is not None:
-            for carried in list(self._carried):
-                carried.cancel()
-            self._manager.shutdown()  # its own cancel=True fails with a TypeError (0.19)
+        self._closed = True
+        if self._objects is not None:
+            self._objects.close()
         for upload in list(self._uploads):
             upload.abort()
-        if self._s3 is not None:
-            self._s3.close()
-        if self._workspace is not None:
-            self._workspace.close()
+        self._spools.close()
+
+    def mapped(self, error: S3Error, what: str) -> SinkError | DestinationError:
+        """What an error means to the run; `what` could not be done."""
+        if self._closed:
+            return SinkError("given up when the run was stopped", transient=False)
+        if error.fatal:
+            return DestinationError(f"s3://{self.bucket} takes no more objects: {error}")
+        return SinkError(f"can't {what}: {error}", transient=error.transient)
+
+    @contextmanager
+    def _meaning(self, what: str) -> Iterator[Bucket]:
+        """The bucket; what goes wrong with it inside becomes an error of ours."""
+        assert self._objects is not None, "check() comes first"
+        if self._closed:
+            raise self.mapped(S3Error(""), what)
+        try:
+            yield self._objects
+        except S3Error as error:
+            raise self.mapped(error, what) from None
+        except (OSError, ValueError) as error:
+            raise self.mapped(s3errors.unspoolable(error), what) from None
+
+    def _choose(self, bucket: Bucket, way: Way, key: str, facts: Facts) -> Puts:
+        """The client that puts small objects: obstore, if it can do here what boto3 did."""
+        wanted = self._options.s3.client
+        if wanted == "boto3" or (wanted == "auto" and not objectstore.is_installed()):
+            return bucket
+        why = objectstore.unfit(way, key, os.environ)
+        if why is None:
+            try:
+                store = ObjectStore(bucket, way, self._options.s3, self._sizes)
+                store.put(key, PROBE, facts)
+            except S3Error as error:
+                if wanted == "obstore":
+                    raise
+                why = str(error)
+            except ImportError as error:
+                why = f"it can't be imported: {error}"
+            else:
+                return store
+        if wanted == "obstore":
+            raise UsageError(f"--s3-client obstore can't be used here: {why}")
+        self.remark = f"not obstore: {why}"
+        return bucket
+
+    def _facts(self, key: str, body: Body) -> Facts:
+        """What is kept beside the bytes. Metadata is ASCII and below 2 KB.
+
+        Records of our own are read again, so they are kept in the usual storage class.
+        """
+        fetched = datetime.fromtimestamp(body.fetched_at, UTC).isoformat(timespec="milliseconds")
+        metadata = {"fetched-at": fetched.removesuffix("+00:00") + "Z", "sha256": body.sha256}
+        if body.source_url:
+            url = quote(body.source_url, safe=_VISIBLE)
+            cut = url[:_URL_BYTES]
+            metadata["source-url"] = re.sub("%.?$", "", cut) if len(cut) < len(url) else url
+        own = key.startswith(f"{OWN_DIRECTORY}/")
+        return Facts(
+            body.sha256,
+            metadata,
+            content_type=_sendable(body.response.content_type),
+            content_encoding=_sendable(body.response.content_encoding),
+            storage_class=None if own else self._options.s3.storage_class,
+        )
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key
 
-    def _probe(self, s3: "S3Client") -> None:
-        """Find out what will be needed: the bucket, permission, storage class, checksums."""
-        from botocore.exceptions import ClientError
+    def _below(self, entry: Entry) -> Entry:
+        return replace(entry, key=entry.key.removeprefix(self._name("")))
 
-        where: dict[str, Any] = {"Bucket": self.bucket, "Key": self._name(".scraper/probe")}
-        extra = _storage(self._options.s3)
-        digest = _base64(sha256(_PROBE).digest())
-        try:
-            s3.put_object(**where, Body=_PROBE, ChecksumSHA256=digest, **extra)
-        except ClientError as error:
-            if s3errors.status(error) not in {400, 501} or s3errors.is_fatal(error):
-                raise
-            s3.put_object(**where, Body=_PROBE, **extra)
-            self._checksums = False
-        with contextlib.suppress(*s3errors.foreign()):  # who may write may not always delete
-            s3.delete_object(**where)
-
-    def _parts(self, s3: "S3Client") -> "TransferManager":
-        """One manager for all bodies, so that parts in flight are bounded in all."""
-        from s3transfer.manager import TransferConfig, TransferManager
-
-        with self._lock:
-            if self._closed:
-                raise CancelledError
-            if self._manager is None:
-                s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
-                config = TransferConfig(
-                    multipart_threshold=self.sizes.part_threshold,
-                    multipart_chunksize=self.sizes.part,
-                    max_request_concurrency=PART_WORKERS,
-                )
-                self._manager = TransferManager(s3, config)
-            return self._manager
+    def _read(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._meaning(f"read {key!r}"):
+            yield from chunks
 
 
 class S3Upload:
     """One body on its way."""
 
-    def __init__(self, sink: S3Sink, key: str) -> None:
+    def __init__(self, sink: S3Sink, key: str, spool: Spool) -> None:
         self._sink = sink
         self._key = key
-        self._spool = Spool(sink)
+        self._spool = spool
 
     def write(self, chunk: bytes) -> None:
         """Append to the spool."""
         try:
             self._spool.write(chunk)
         except (OSError, ValueError) as error:
-            raise self._sink.mapped(error, self._key) from None
+            what = f"store {self._key!r}"
+            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
 
     def commit(self, body: Body) -> Stored:
         """Put the object."""
-        try:
-            self._sink.put(self._key, self._spool, body)
-        except s3errors.foreign() as error:
-            raise self._sink.mapped(error, self._key) from None
+        self._sink.put(self._key, self._spool, body)
         self.abort()
         return body.stored()
 
@@ -263,133 +316,12 @@ class S3Upload:
         self._sink.forget(self)
 
 
-class Spool:
-    """The bytes of one body so far: in memory, or in a file of the sink's workspace."""
-
-    def __init__(self, sink: S3Sink) -> None:
-        self.size = 0
-        self._sink = sink
-        self._file: BinaryIO = BytesIO()
-        self._path: Path | None = None
-
-    def write(self, chunk: bytes) -> None:
-        """Append. Raises OSError; ValueError when closed."""
-        self.size += len(chunk)
-        if self._path is None and self.size > self._sink.sizes.memory:
-            self._move()
-        self._file.write(chunk)
-
-    def whole(self) -> bytes | BinaryIO:
-        """All of it: bytes, which need no `Expect: 100-continue`, or a file at its start."""
-        if isinstance(self._file, BytesIO):
-            return self._file.getvalue()
-        self._file.seek(0)
-        return self._file
-
-    def on_disk(self) -> Path:
-        """The file it is in."""
-        if self._path is None:
-            self._move()
-        self._file.flush()
-        assert self._path is not None
-        return self._path
-
-    def close(self) -> None:
-        """Let go of it. Never raises."""
-        with contextlib.suppress(OSError):  # what is buffered may find the disk full
-            self._file.close()
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-
-    def _move(self) -> None:
-        assert isinstance(self._file, BytesIO)
-        path = self._sink.spool_path()
-        file = open(path, "xb+")  # noqa: SIM115 - closed by close()
-        memory, self._file, self._path = self._file, file, path
-        self._file.write(memory.getbuffer())
-
-
 def _split(destination: str) -> tuple[str, str]:
     """Bucket and prefix, without slashes at the ends or doubled."""
     bucket, _, prefix = destination.partition("://")[2].partition("/")
     return bucket, "/".join(filter(None, prefix.split("/")))
 
 
-def _connect(options: SinkOptions, attempts: int) -> "S3Client":
-    """A client; botocore takes path style by itself for endpoints that are not Amazon's."""
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.session.Session(profile_name=options.s3.profile)
-    config = Config(
-        connect_timeout=s3errors.CONNECT_TIMEOUT_S,
-        read_timeout=s3errors.READ_TIMEOUT_S,
-        max_pool_connections=options.max_concurrency + PART_WORKERS + 1,  # one for the manifest
-        retries={"total_max_attempts": attempts, "mode": "standard"},
-        request_checksum_calculation="when_required",  # older endpoints store the framing
-        response_checksum_validation="when_required",
-    )
-    region = session.region_name or "us-east-1"
-    return session.client("s3", region, endpoint_url=options.s3.endpoint, config=config)
-
-
-def _endpoint(client: "S3Client | None") -> str:
-    """Where requests go, without userinfo."""
-    if client is None:
-        return "S3"
-    parts = urlsplit(client.meta.endpoint_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _spool_directory() -> Path:
-    """A directory of our own below the system's for temporary files. Raises OSError."""
-    path = Path(tempfile.gettempdir()) / f"scraper-spool-{os.geteuid()}"
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PermissionError(f"{path} is somebody else's")
-    return path
-
-
-def _facts(body: Body) -> dict[str, Any]:
-    """What is kept beside the bytes. Metadata is ASCII and below 2 KB."""
-    fetched = datetime.fromtimestamp(body.fetched_at, UTC).isoformat(timespec="milliseconds")
-    metadata = {"fetched-at": fetched.removesuffix("+00:00") + "Z", "sha256": body.sha256}
-    if body.source_url:
-        url = quote(body.source_url, safe="".join(map(chr, range(0x21, 0x7F))))
-        cut = url[:_URL_BYTES]
-        metadata["source-url"] = re.sub("%.?$", "", cut) if len(cut) < len(url) else url
-    headers = {
-        "ContentType": body.response.content_type,
-        "ContentEncoding": body.response.content_encoding,
-    }
-    sendable = {name: value for name, value in headers.items() if value and value.isascii()}
-    return {"Metadata": metadata, **sendable}
-
-
-def _storage(s3: S3) -> dict[str, Any]:
-    """How objects are kept."""
-    extra: dict[str, Any] = {}
-    if s3.storage_class:
-        extra["StorageClass"] = s3.storage_class
-    if found := _SSE.fullmatch(s3.sse or ""):
-        extra["ServerSideEncryption"] = found[1] or found[2]
-        if found[3]:
-            extra["SSEKMSKeyId"] = found[3]
-    return extra
-
-
-def _sum_part(params: dict[str, Any], **_: Any) -> None:
-    """Give a part its digest as a header; botocore's own is a trailer, which not all can read."""
-    if "ChecksumAlgorithm" in params:
-        digest = sha256()
-        while chunk := params["Body"].read(MIB):
-            digest.update(chunk)
-        params["Body"].seek(0)
-        params["ChecksumSHA256"] = _base64(digest.digest())
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
+def _sendable(value: str | None) -> str | None:
+    """The value if it may stand in a header."""
+    return value if value and value.isascii() and value.isprintable() else None

@@ -1,13 +1,20 @@
 """What S3's errors mean: to this object, to the run, to the person who reads it.
 
-Owns: the names S3 and what resembles it give to errors, and which of them would
+Two clients meet the same errors and name them differently: boto3 by classes,
+obstore by the text of its message. Both become an S3Error here, so that
+nothing behind the seam can tell which client met it.
+
+Owns: the names S3 and what resembles it give to errors, which of them would
 meet every object, which may pass, and one line of plain words for each. Refuses
 to know: what was being done. Rejected: going by status alone; a 400 may be an
 expired token, a body damaged on the way, or a key that is too long.
 """
 
 import errno
+import re
 from concurrent.futures import CancelledError
+from html import unescape
+from http.client import responses
 from typing import Any
 
 CONNECT_TIMEOUT_S = 10
@@ -52,6 +59,71 @@ _PASSING = {
 }
 
 
+class S3Error(Exception):
+    """A request that failed; as text, one line without secrets that a person can act on.
+
+    `fatal`: it would meet every other object too; `transient`: another attempt
+    may do; `status` and `code` are S3's answer, 0 and "" without one.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        fatal: bool = False,
+        transient: bool = False,
+        status: int = 0,
+        code: str = "",
+    ) -> None:
+        super().__init__(" ".join(reason.split())[:300].rstrip(": "))
+        self.fatal = fatal
+        self.transient = transient
+        self.status = status
+        self.code = code
+
+
+def answered(status: int, code: str, message: str, region: str | None = None) -> S3Error:
+    """S3 said no. `region` is where it says that the bucket is."""
+    code = code or str(status)
+    if code == "NoSuchBucket":
+        reason = "there is no such bucket"
+    elif code in _ELSEWHERE:
+        where = region or "another one than was asked"
+        reason = f"wrong region: the bucket is in {where} ({code})"
+    else:
+        reason = f"{code}: {message}"
+    fatal = status in {401, 403, 507} or code in _FATAL
+    passing = status == 429 or (status >= 500 and status != 501) or code in _PASSING
+    return S3Error(reason, fatal=fatal, transient=passing, status=status, code=code)
+
+
+def unspoolable(error: OSError | ValueError) -> S3Error:
+    """The disk for temporary files said no; ValueError: the file is closed."""
+    if not isinstance(error, OSError):
+        return S3Error(f"can't spool it: {error}")
+    passing = error.errno in {errno.EMFILE, errno.ENFILE}
+    return S3Error(f"can't spool it: {error.strerror or error}", transient=passing)
+
+
+def _late_connection(endpoint: str) -> S3Error:
+    return S3Error(f"no connection to {endpoint} within {CONNECT_TIMEOUT_S} s", transient=True)
+
+
+def _late_answer(endpoint: str, after_s: float) -> S3Error:
+    return S3Error(f"no answer from {endpoint} within {after_s:g} s", transient=True)
+
+
+def _unreachable(endpoint: str, why: object) -> S3Error:
+    return S3Error(f"can't connect to {endpoint}: {why}", transient=True)
+
+
+def _broken(endpoint: str, what: str) -> S3Error:
+    return S3Error(f"the connection to {endpoint} broke ({what})", transient=True)
+
+
+# ---------------------------------------------------------------- boto3
+
+
 def foreign() -> tuple[type[BaseException], ...]:
     """What boto3 raises. OSError: the spool; ValueError: an endpoint that is no URL."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -59,23 +131,42 @@ def foreign() -> tuple[type[BaseException], ...]:
     return (BotoCoreError, ClientError, OSError, ValueError, RuntimeError, CancelledError)
 
 
-def status(error: BaseException) -> int:
-    """The HTTP status of S3's answer; 0 without one."""
-    response: Any = getattr(error, "response", {})
-    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _code(error: BaseException) -> str:
-    response: Any = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether it would meet every other object too."""
+def from_boto3(error: BaseException, endpoint: str) -> S3Error:
+    """What one of `foreign()` means."""
     from botocore import exceptions as boto
 
-    if isinstance(error, boto.ClientError):
-        return status(error) in {401, 403, 507} or _code(error) in _FATAL
+    match error:
+        case boto.ClientError():
+            meant = _from_response(error.response)
+        case boto.ConnectTimeoutError():
+            meant = _late_connection(endpoint)
+        case boto.ReadTimeoutError():
+            meant = _late_answer(endpoint, READ_TIMEOUT_S)
+        case boto.EndpointConnectionError() | boto.SSLError() | boto.ProxyConnectionError():
+            meant = _unreachable(endpoint, error.kwargs.get("error", ""))
+        case boto.ConnectionError() | boto.HTTPClientError() | boto.IncompleteReadError():
+            meant = _broken(endpoint, type(error).__name__)
+        case OSError():
+            meant = unspoolable(error)
+        case _:
+            meant = S3Error(str(error), fatal=_is_of_credentials(error))
+    return meant
+
+
+def _from_response(response: Any) -> S3Error:
+    said = response.get("Error", {})
+    head = response.get("ResponseMetadata", {})
+    return answered(
+        int(head.get("HTTPStatusCode", 0)),
+        said.get("Code") or "",
+        said.get("Message") or "",
+        head.get("HTTPHeaders", {}).get("x-amz-bucket-region"),
+    )
+
+
+def _is_of_credentials(error: BaseException) -> bool:
+    from botocore import exceptions as boto
+
     return isinstance(
         error,
         boto.NoCredentialsError
@@ -86,46 +177,42 @@ def is_fatal(error: BaseException) -> bool:
     )
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether another attempt may do."""
-    from botocore import exceptions as boto
+# ---------------------------------------------------------------- obstore
 
-    if isinstance(error, boto.ClientError):
-        code = status(error)
-        return code == 429 or (code >= 500 and code != 501) or _code(error) in _PASSING
-    if isinstance(error, boto.ConnectionError | boto.HTTPClientError):
-        return True
-    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
+# As object_store 0.14 writes them: a line of text, then the error's Rust structure.
+_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})[^:]*: (.*)", re.DOTALL)
+_KIND = re.compile(r"HttpError \{\s+kind: (\w+)")
+_REFUSED = re.compile(r'(?:message|error): "([^"]+)"|(InvalidCertificate\([^)]*\))')
+_NO_LOCATION = "Received redirect without LOCATION"
 
 
-def reason(error: BaseException, endpoint: str) -> str:
-    """One line, without secrets, that says what a person can act on."""
-    from botocore import exceptions as boto
+def from_obstore(error: BaseException, endpoint: str, timeout_s: float) -> S3Error:
+    """What obstore's exception means: its text is all that it tells."""
+    said, _, structure = str(error).partition("\n\nDebug source:")
+    if found := _STATUS.search(said):
+        return _from_xml(int(found[1]), found[2])
+    kind = _KIND.search(structure)
+    match kind[1] if kind else "":
+        case "" if _NO_LOCATION in said:
+            meant = answered(301, "PermanentRedirect", "")
+        case "":
+            meant = S3Error(said)
+        case "Timeout" if "ConnectError" in structure:
+            meant = _late_connection(endpoint)
+        case "Timeout":
+            meant = _late_answer(endpoint, timeout_s)
+        case "Connect":
+            why = _REFUSED.search(structure)
+            meant = _unreachable(endpoint, (why[1] or why[2]) if why else "")
+        case name:
+            meant = _broken(endpoint, name)
+    return meant
 
-    match error:
-        case boto.ClientError():
-            said = _answer(error)
-        case boto.ConnectTimeoutError():
-            said = f"no connection to {endpoint} within {CONNECT_TIMEOUT_S} s"
-        case boto.ReadTimeoutError():
-            said = f"no answer from {endpoint} within {READ_TIMEOUT_S} s"
-        case boto.EndpointConnectionError() | boto.SSLError() | boto.ProxyConnectionError():
-            said = f"can't connect to {endpoint}: {error.kwargs.get('error', '')}"
-        case boto.ConnectionError() | boto.HTTPClientError():
-            said = f"the connection to {endpoint} broke ({type(error).__name__})"
-        case OSError():
-            said = f"can't spool it: {error.strerror or error}"
-        case _:
-            said = str(error)
-    return " ".join(said.split())[:300].rstrip(": ")
 
+def _from_xml(status: int, body: str) -> S3Error:
+    def tag(name: str) -> str:
+        found = re.search(f"<{name}>([^<]*)</{name}>", body)
+        return unescape(found[1]) if found else ""
 
-def _answer(error: Any) -> str:
-    code = _code(error)
-    if code == "NoSuchBucket":
-        return "there is no such bucket"
-    if code in _ELSEWHERE:
-        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-        region = headers.get("x-amz-bucket-region", "another one than was asked")
-        return f"wrong region: the bucket is in {region} ({code})"
-    return f"{code}: {error.response['Error'].get('Message', '')}"
+    message = tag("Message") or responses.get(status, "")
+    return answered(status, tag("Code"), message, tag("Region") or None)
