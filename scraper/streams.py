@@ -9,6 +9,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from fcntl import F_GETFL, fcntl
 
 from scraper.errors import UsageError
 from scraper.manifest import encode
@@ -69,6 +70,8 @@ class ResultStream:
         self._fd = -1
         if path == "-":
             self._fd = os.dup(sys.stdout.fileno())
+            if fcntl(self._fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                raise UsageError("--results: can't write '-': stdout is closed")
         elif path is not None:
             try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)

@@ -5,6 +5,7 @@ error into one line and an exit status. Refuses to know: what commands do.
 Rejected: Click's own error format of three lines; cron mails every one of them.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -49,12 +50,29 @@ group.add_command(demo)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
+    _open_missing()
     status = _status_of(arguments)
-    try:
-        sys.stdout.flush()
-    except OSError:  # a closed pipe: what could be told was told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # a closed pipe, a full disk: what could be told was told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)
+
+
+def _open_missing() -> None:
+    """Give a process that was started without stdout or stderr (`>&-`) one that takes nothing.
+
+    Else Python has None there, and the next file that is opened gets its number.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            stream = open(number, "w", errors="replace", closefd=False)  # noqa: SIM115 - till the end
+            setattr(sys, name, stream)
 
 
 def _status_of(arguments: Sequence[str] | None) -> int:
@@ -68,12 +86,13 @@ def _status_of(arguments: Sequence[str] | None) -> int:
         return _fail(str(error), EXIT_USAGE)
     except DestinationError as error:
         return _fail(str(error), EXIT_DESTINATION)
-    except ScraperError as error:
-        return _fail(str(error), 1)
+    except (ScraperError, OSError) as error:  # OSError: a full disk, no temporary directory
+        return _fail(getattr(error, "strerror", None) or str(error), 1)
     return status if isinstance(status, int) else 0
 
 
 def _fail(message: str, status: int) -> int:
     line = " ".join(message.split())
-    print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+    with contextlib.suppress(OSError):
+        print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
     return status

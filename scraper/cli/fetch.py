@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,9 @@ class _Fetch:
         elif not status and run.tally.over(self._settings.max_failures):
             status = 1
         if run.abandoned:  # a worker may sit in a look-up or an upload: nobody waits for it
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
             os._exit(status)
         return status
 
