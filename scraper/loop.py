@@ -42,7 +42,7 @@ from scraper.urls import redact
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
-_TICK_S = 5.0  # the longest sleep, so that records are flushed
+_TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
 _JUDGED_FROM = 100  # targets after which a share of failures means something
 

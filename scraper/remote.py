@@ -19,6 +19,8 @@ from scraper.settings import Settings
 from scraper.sinks.base import Body, SinkOptions
 from scraper.transfer import Completion, Transfer
 
+_TICK_S = 0.5  # as in the loop: Ctrl-C just before a sleep is heard after it
+
 
 class _FileSink:
     """A sink of one temporary file."""
@@ -81,7 +83,7 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         while True:
             transfer = Transfer(attempt, plan, sink, time.monotonic())
             engine.start(transfer)
-            while not engine.poll(None):
+            while not engine.poll(_TICK_S):
                 pass
             completion = transfer.completion
             assert isinstance(completion, Completion)
