@@ -19,6 +19,7 @@ from scraper.cli.demo import demo
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.errors import DestinationError, ScraperError, UsageError
 
+EXIT_INTERRUPTED = 130
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.flush()
         except OSError:  # a closed pipe, a full disk: what could be told was told
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if status == EXIT_INTERRUPTED:  # a worker may sit in a look-up, for a list: nobody waits for it
+        os._exit(status)
     sys.exit(status)
 
 
@@ -81,7 +84,7 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return EXIT_INTERRUPTED
     except UsageError as error:
         return _fail(str(error), EXIT_USAGE)
     except DestinationError as error:
