@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from scraper.loop import GRACE_S
-from tests.e2e.command import WAIT_S, Command, Ran
+from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.watch import Process, end, said, until, write
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, silent
 
 Serve = Callable[[Routes], HttpServer]
 Misbehave = Callable[[Script | bytes], RawServer]
-Process = subprocess.Popen[bytes]
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
@@ -68,31 +68,6 @@ def listed(cli: Command, server: HttpServer, count: int) -> str:
     """A list of `count` pages with keys of their own: `0`, `1`..."""
     cli.write("list", *(f"{server.url}/{number}\t{number}" for number in range(count)))
     return "list"
-
-
-def said(process: Process, text: str) -> str:
-    """What stderr says, up to the line that has `text`; start with bufsize=0."""
-    assert process.stderr is not None
-    heard = b""
-    while text.encode() not in heard:
-        line = process.stderr.readline()
-        assert line, f"ended without {text!r}: {heard.decode()}"
-        heard += line
-    return heard.decode()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """For what nobody tells."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for never came"
-        time.sleep(0.01)
-
-
-def end(process: Process) -> Ran:
-    ran = Command.ended(process)
-    assert "Traceback" not in ran.err
-    return ran
 
 
 def kinds(records: list[dict[str, Any]]) -> Counter[str]:
@@ -278,15 +253,12 @@ def test_a_hanging_stdin_does_not_make_a_signal_wait(
 ) -> None:
     server = serve({"/a": b"a"})
     with cli.start("-", stdin=subprocess.PIPE, bufsize=0) as process:
-        assert process.stdin is not None
-        process.stdin.write(f"{server.url}/a\tpage\nhttp://half a line".encode())
+        write(process, f"{server.url}/a\tpage\nhttp://half a line")
         said(process, "-> page")
         begun = time.monotonic()
         process.send_signal(number)
         assert process.wait(WAIT_S) == 128 + number  # the pipe is open still
         assert time.monotonic() - begun < GRACE_S
-        process.stdin.close()
-        process.stdin = None
         assert "1 targets: 1 stored" in end(process).err
     assert directory.files() == {"page": b"a"}
     assert_account_is_whole(directory, 1)
