@@ -82,15 +82,15 @@ class Bucket:
         """Credentials."""
         return CREDENTIALS
 
-    def keys(self) -> list[str]:
-        """All below the prefix, the program's own too."""
+    def all(self) -> list[str]:
+        """All keys below the prefix, the program's own too."""
         start = f"{self.prefix}/"
         assert all(key.startswith(start) for key in self.server.keys(self.bucket))
         return sorted(key.removeprefix(start) for key in self.server.keys(self.bucket))
 
     def files(self) -> dict[str, bytes]:
         """Objects."""
-        return {key: self.read(key) for key in self.keys() if not key.startswith(_OWN)}
+        return {key: self.read(key) for key in self.all() if not key.startswith(_OWN)}
 
     def read(self, key: str) -> bytes:
         """One object, which is there."""
@@ -100,6 +100,6 @@ class Bucket:
 
     def records(self) -> list[dict[str, Any]]:
         """Of all segments, in their order; the program keeps nothing else for itself."""
-        own = [key for key in self.keys() if key.startswith(_OWN)]
+        own = [key for key in self.all() if key.startswith(_OWN)]
         assert all(key.startswith(".scraper/manifest-") for key in own)
         return [record for key in own for record in parsed(self.read(key))]
