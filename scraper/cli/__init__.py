@@ -52,6 +52,7 @@ group.add_command(demo)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     _open_missing()
+    _unblock()
     status = _status_of(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -76,6 +77,16 @@ def _open_missing() -> None:
                 os.close(nothing)
             stream = open(number, "w", errors="replace", closefd=False)  # noqa: SIM115 - till the end
             setattr(sys, name, stream)
+
+
+def _unblock() -> None:
+    """Let reads and writes wait: who had a shared pipe or terminal before may have left it so.
+
+    Else a pipe that has no line yet would look like the end of the list.
+    """
+    for number in range(3):
+        with contextlib.suppress(OSError):  # stdin may be closed
+            os.set_blocking(number, True)
 
 
 def _status_of(arguments: Sequence[str] | None) -> int:

@@ -8,9 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from fcntl import F_SETPIPE_SZ, fcntl, ioctl
-from struct import unpack
-from termios import FIONREAD
 from typing import Any
 
 import pytest
@@ -18,7 +15,7 @@ import pytest
 from scraper.loop import GRACE_S
 from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, Place
-from tests.e2e.watch import Process, end, said, until, write
+from tests.e2e.watch import Process, end, narrow_pipe, said, until, until_full, write
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, silent
 
@@ -268,12 +265,11 @@ def test_a_log_that_nobody_reads_does_not_break_a_signal(
     cli: Command, directory: Directory, serve: Serve
 ) -> None:
     server = serve(lambda request: Reply(body=page(request)))
-    heard, told = os.pipe()
-    size = fcntl(told, F_SETPIPE_SZ, 4096)
+    heard, told = narrow_pipe()
     words = [listed(cli, server, 1_000)]
     with open(heard, "rb") as stream, cli.start(*words, stderr=told) as process:
         os.close(told)
-        until(lambda: unpack("i", ioctl(heard, FIONREAD, b"1234"))[0] > size - 60)
+        until_full(heard, 60)
         process.send_signal(signal.SIGINT)
         rest = stream.read().decode()
         assert process.wait(WAIT_S) == 130

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from scraper.frontier import WINDOW
-from tests.e2e.command import Command, folder
-from tests.e2e.watch import end, said, write
+from tests.e2e.command import Command, folder, parsed
+from tests.e2e.watch import end, narrow_pipe, said, until_full, write
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import HttpServer, Reply, Request, Routes
 
@@ -119,6 +119,23 @@ def test_a_gzip_pipe_that_breaks_off_is_told_after_what_it_gave(cli: Command, se
     assert len(cli.records()) == 2
 
 
+def test_a_pipe_that_somebody_left_non_blocking_is_read_to_its_end(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(echo)
+    heard, told = os.pipe()
+    os.set_blocking(heard, False)
+    with cli.start("-", stdin=heard, bufsize=0) as process, open(told, "w") as writer:
+        os.close(heard)
+        said(process, "scraper ")  # it has begun to read, and there is no line yet
+        for number in range(2):
+            print(f"{server.url}/{number}\t{number}", file=writer, flush=True)
+            said(process, f"-> {number}\n")
+        writer.close()
+        assert end(process).status == 0
+    assert cli.files() == {"0": b"/0", "1": b"/1"}
+
+
 # ---------------------------------------------------------------- a reader of results
 
 
@@ -165,6 +182,23 @@ def test_results_and_the_manifest_are_the_same(cli: Command, serve: Serve) -> No
     assert (cli.directory / "records").read_bytes() == (
         cli.directory / "again/.scraper/manifest.jsonl"
     ).read_bytes()
+
+
+def test_results_for_a_full_pipe_that_somebody_left_non_blocking_wait(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(echo)
+    cli.write("list", *(f"{server.url}/{number}" for number in range(300)))
+    heard, told = narrow_pipe()
+    os.set_blocking(told, False)
+    with cli.start("-q", "list", "--results", "-", stdout=told) as process:
+        os.close(told)
+        until_full(heard, 1_000)
+        with open(heard, "rb") as reader:
+            records = parsed(reader.read())
+        ran = end(process)
+    assert (ran.status, ran.err) == (0, "")
+    assert len(records) == 300
 
 
 # ---------------------------------------------------------------- several lists
