@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 PART_WORKERS = 8  # parts in flight, of all bodies together
+_CLOSING_S = 2.0  # for parts in flight, when a run is over without them
 _URL_BYTES = 1024  # of 2,048 for all metadata (S3 user guide, UsingMetadata); rclone counts more
 _PROBE = b"scraper was here to see whether it may write\n"
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
@@ -186,7 +187,10 @@ class S3Sink:
         if self._manager is not None:
             for carried in list(self._carried):
                 carried.cancel()
-            self._manager.shutdown()  # its own cancel=True fails with a TypeError (0.19)
+            # Its own cancel=True fails with a TypeError (0.19), and it waits for parts that hang.
+            closing = threading.Thread(target=self._manager.shutdown, daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
         for upload in list(self._uploads):
             upload.abort()
         if self._s3 is not None:
