@@ -78,7 +78,7 @@ class Run:
 
     Entering checks the destination (DestinationError); nothing is written
     before. `receivers` are called with each Result after the manifest;
-    `note(level, event, record)` hears of retries.
+    `note(level, event, record)` hears of retries, and that what is in flight may end.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Run:
         self._error: DestinationError | None = None
         self._recording = True  # until the manifest can't be written
         self._give_up_at: float | None = None
+        self._told = False  # that the run stops
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
@@ -323,6 +324,10 @@ class Run:
     def _wait_on(self, engine: Engine) -> bool:
         """While stopping: whether what is in flight may go on. After the grace it may not."""
         assert self._give_up_at is not None
+        if not self._told:
+            self._told = True
+            record = {"reason": self.stopped, "in_flight": self.in_flight}
+            self._note("warning", "stopping", record)
         if time.monotonic() < self._give_up_at:
             return True
         if self.abandoned:

@@ -32,11 +32,8 @@ class Lines:
                 raise UsageError(f"--log-file: can't write {path!r}: {error.strerror}") from None
 
     def write(self, line: str) -> None:
-        """One line. A full disk or a closed stderr costs the line, not the run.
-
-        So does a signal that comes while a write is blocked, for what its handler says.
-        """
-        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: reentrant call
+        """One line. A full disk or a closed stderr costs the line, not the run."""
+        with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.write(line + "\n")
             else:

@@ -7,7 +7,7 @@ how a run goes. Everything heavy is imported when the command really runs.
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ class _Fetch:
         from scraper.loop import Run
 
         receivers: list[Receiver] = [self._log, self._results]
-        run = self._run = Run(self._settings, self._sources, receivers, self._log.note)
+        run = self._run = Run(self._settings, self._sources, receivers, self._note)
         status = 0
         try:
             with ExitStack() as stack:
@@ -114,6 +114,14 @@ class _Fetch:
         self._results.close()
         self._lines.close()
         return self._ended(run, status)
+
+    def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
+        """Say what the run tells; that it stops only to who sent a signal, others hear why."""
+        if name != "stopping":
+            self._log.note(level, name, record)
+        elif self._signal is not None:
+            text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
+            self._log.say(level, name, f"{text}; once more stops at once", **record)
 
     def _ended(self, run: "Run", status: int) -> int:
         if self._signal is not None:
@@ -170,16 +178,11 @@ class _Fetch:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+        """Say nothing here: who was interrupted may be in the middle of saying something."""
         if self._signal is not None or self._run is None or not self._run.begun:
             os._exit(128 + number)
         self._signal = number
-        self._run.stop(name)
-        self._log.say(
-            "warning",
-            "stopping",
-            f"{name}: {self._run.in_flight} transfers in flight may end; once more stops at once",
-        )
+        self._run.stop(signal.Signals(number).name)
 
 
 def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
