@@ -256,7 +256,7 @@ def test_a_hanging_stdin_does_not_make_a_signal_wait(
         process.send_signal(number)
         assert process.wait(WAIT_S) == 128 + number  # the pipe is open still
         assert time.monotonic() - begun < GRACE_S
-        assert "1 targets: 1 stored" in end(process).err
+        assert " 1 stored in " in end(process).err
     assert directory.files() == {"page": b"a"}
     assert_account_is_whole(directory, 1)
 

@@ -149,16 +149,18 @@ def test_the_manifest_is_kept_in_segments_beside_the_objects(
 ) -> None:
     server = serve(echo)
     long = f"{server.url}/0?{'x' * 50_000}\t0"
-    cli.write("list", *[long] * 100, f"{server.url}/1\t1")  # 5 MB of records
+    cli.write("list", *[long] * 250, f"{server.url}/1\t1")  # 12 MB of records
     ran = cli("-q", "list", *moto_bucket.words, env=CREDENTIALS)
     assert (ran.status, ran.err) == (0, "")
     segments = [key for key in moto_bucket.all() if key.startswith(".scraper/")]
+    assert len(segments) > 1
     assert len({segment.rpartition("-")[0] for segment in segments}) == 1
-    assert [segment.rpartition("-")[2] for segment in segments] == ["00001.jsonl", "00002.jsonl"]
-    assert kinds(moto_bucket.records()) == {"stored": 2, "duplicate": 99}
+    numbers = [segment.rpartition("-")[2] for segment in segments]
+    assert numbers == [f"{number:05}.jsonl" for number in range(1, len(segments) + 1)]
+    assert kinds(moto_bucket.records()) == {"stored": 2, "duplicate": 249}
     cli.write("list", f"{server.url}/2\t2")
     assert cli("-q", "list", *moto_bucket.words, env=CREDENTIALS).status == 0
-    assert kinds(moto_bucket.records()) == {"stored": 3, "duplicate": 99}  # in three segments
+    assert kinds(moto_bucket.records()) == {"stored": 3, "duplicate": 249}  # in one more segment
 
 
 def test_the_manifest_may_be_a_file_while_objects_go_to_s3(
