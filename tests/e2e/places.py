@@ -5,6 +5,7 @@ assert place.files() == {"host/page": b"..."}
 assert [record["status"] for record in place.records()] == ["stored"]
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,11 @@ from tests.e2e.command import Command, parsed
 from tests.s3servers import CREDENTIALS, S3Server
 
 _OWN = ".scraper/"
+
+
+def kinds(records: list[dict[str, Any]]) -> Counter[str]:
+    """Statuses, and for failures why."""
+    return Counter(one.get("error", {}).get("kind", one["status"]) for one in records)
 
 
 class Place(Protocol):

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from scraper.loop import GRACE_S
 from tests.e2e.command import WAIT_S, Command
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import Process, end, narrow_pipe, said, until, until_full, write
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, silent
@@ -65,11 +64,6 @@ def listed(cli: Command, server: HttpServer, count: int) -> str:
     """A list of `count` pages with keys of their own: `0`, `1`..."""
     cli.write("list", *(f"{server.url}/{number}\t{number}" for number in range(count)))
     return "list"
-
-
-def kinds(records: list[dict[str, Any]]) -> Counter[str]:
-    """Statuses, and for failures why."""
-    return Counter(one.get("error", {}).get("kind", one["status"]) for one in records)
 
 
 def assert_account_is_whole(place: Place, count: int | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from scraper.frontier import FAILURES_UNTIL_DOWN
 from tests.e2e.command import Command
+from tests.e2e.places import kinds
 from tests.e2e.watch import end
 from tests.servers import WAIT_S, HttpFarm, Reply, Request, Routes, closed_port
 
@@ -26,11 +27,6 @@ def page(host: str, path: str) -> bytes:
 
 def answer(request: Request) -> Reply:
     return Reply(body=page(request.host, request.path))
-
-
-def kinds(records: Records) -> Counter[str]:
-    """Statuses, and for failures why."""
-    return Counter(one.get("error", {}).get("kind", one["status"]) for one in records)
 
 
 def attempts(records: Records) -> int:

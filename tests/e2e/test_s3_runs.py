@@ -3,19 +3,17 @@
 import gzip
 import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command
-from tests.e2e.places import Bucket, Directory
+from tests.e2e.places import Bucket, Directory, kinds
 from tests.e2e.watch import until
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import HttpServer, RawServer, Reply, Request, Routes, closed_port
@@ -35,11 +33,6 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 @pytest.fixture
 def moto_bucket(moto_server: S3Server) -> Bucket:
     return Bucket(moto_server, moto_server.make_bucket())
-
-
-def kinds(records: list[dict[str, Any]]) -> Counter[str]:
-    """Statuses, and for failures why."""
-    return Counter(one.get("error", {}).get("kind", one["status"]) for one in records)
 
 
 def listed(cli: Command, server: HttpServer, count: int) -> str:
@@ -386,15 +379,8 @@ class Wire:
         self._raw = RawServer(self._carry)
         self.url = self._raw.url
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Cut everything."""
         self.cut.set()
         self._raw.close()
 
@@ -434,7 +420,7 @@ def test_a_killed_upload_leaves_nothing_under_a_final_name(
     body = b"".join(huge())[:size]
     cli.write("list", f"{serve({'/large': body}).url}/large\tlarge")
     env = with_spool(cli)
-    with Wire(s3.url, 5_000_000) as wire:
+    with closing(Wire(s3.url, 5_000_000)) as wire:
         place = Bucket(s3, bucket.bucket, wire.url)
         with cli.start("-q", "list", *place.words, env=env) as process:
             assert wire.stuck.wait(WAIT_S)
