@@ -59,7 +59,7 @@ from scraper.urls import redact
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
-_TICK_S = 5.0  # the longest sleep, so that records are flushed
+_TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
 _JUDGED_FROM = 100  # targets after which a share of failures means something
 
@@ -101,7 +101,7 @@ class Run:
 
     Entering checks the destination (DestinationError); nothing is written
     before. `receivers` are called with each Result after the manifest;
-    `note(level, event, record)` hears of retries.
+    `note(level, event, record)` hears of retries, and that what is in flight may end.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Run:
         self._error: DestinationError | Held | None = None
         self._recording = True  # until the manifest can't be written
         self._give_up_at: float | None = None
+        self._told = False  # that the run stops
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._policy = RetryPolicy(settings.retries)
@@ -421,6 +422,10 @@ class Run:
     def _wait_on(self, engine: Engine) -> bool:
         """While stopping: whether what is in flight may go on. After the grace it may not."""
         assert self._give_up_at is not None
+        if not self._told:
+            self._told = True
+            record = {"reason": self.stopped, "in_flight": self.in_flight}
+            self._note("warning", "stopping", record)
         if time.monotonic() < self._give_up_at:
             return True
         if self.abandoned:

@@ -49,6 +49,15 @@ class _Counts(ProgressColumn):
         )
 
 
+class _Console(Console):
+    """rich's, with the cursor left alone: who is killed can't show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002 - rich's
+        """Do nothing."""
+        del show
+        return False
+
+
 class Display:
     """A context manager: shows `run` on stderr until it ends, and lines of its log above."""
 
@@ -60,7 +69,7 @@ class Display:
             BarColumn(bar_width=10),
             _Counts(run),
             TimeRemainingColumn(),
-            console=Console(stderr=True, emoji=False),  # a URL may have :smile: in it
+            console=_Console(stderr=True, emoji=False),  # a URL may have :smile: in it
             transient=True,
             auto_refresh=False,
         )

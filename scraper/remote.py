@@ -5,6 +5,7 @@ redirects, headers and retries. Refuses to know: the grammar. Rejected:
 streaming them; a list that breaks off after a million targets can't be retried.
 """
 
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -18,6 +19,8 @@ from scraper.retry import Again, RetryPolicy
 from scraper.settings import Settings
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.transfer import Completion, Transfer
+
+_TICK_S = 0.5  # as in the loop: Ctrl-C just before a sleep is heard after it
 
 
 class _FileSink:
@@ -51,7 +54,8 @@ class _FileSink:
         """Nothing to take back."""
 
     def close(self) -> None:
-        """The reader closes it."""
+        """Remove the file, unless `_kept`."""
+        self.file.close()
 
 
 def opener(settings: Settings) -> lists.OpenRemote:
@@ -61,7 +65,8 @@ def opener(settings: Settings) -> lists.OpenRemote:
         if url.lower().startswith("s3://"):
             from scraper.sinks.s3 import open_object
 
-            return open_object(url, SinkOptions(1, settings.s3))
+            with open_object(url, SinkOptions(1, settings.s3)) as file:
+                return _kept(file)
         return _fetch(url, settings)
 
     return open_remote
@@ -83,21 +88,26 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         while True:
             transfer = Transfer(attempt, plan, sink, time.monotonic())
             engine.start(transfer)
-            while not engine.poll(None):
+            while not engine.poll(_TICK_S):
                 pass
             completion = transfer.completion
             assert isinstance(completion, Completion)
             if isinstance(completion.outcome, Stored):
-                return sink.file
+                return _kept(sink.file)
             reason, verdict = "HTTP 304", None  # not asked for, and no list
             if isinstance(completion.outcome, Failed):
                 reason = completion.outcome.failure.message
                 verdict = policy.decide(completion.outcome.failure, attempt, time.monotonic())
             if not isinstance(verdict, Again):
-                sink.file.close()
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}")
             time.sleep(verdict.delay_s)
             attempt = attempt._replace(number=attempt.number + 1)
     finally:
         engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()
+        sink.close()
+
+
+def _kept(file: BinaryIO) -> BinaryIO:
+    """The same file by a descriptor that lives as long as the process: nobody has to close it."""
+    return open(os.dup(file.fileno()), "rb", closefd=False)

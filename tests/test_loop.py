@@ -16,7 +16,7 @@ import pytest
 import scraper
 from scraper import lists
 from scraper.errors import DestinationError, Kind, SinkError, UsageError
-from scraper.loop import Receiver, Run
+from scraper.loop import GRACE_S, Receiver, Run
 from scraper.records import Duplicate, Failed, Result, Stored
 from scraper.settings import Settings
 from scraper.sinks.base import Body, Sink, Upload
@@ -443,6 +443,21 @@ def test_what_does_not_end_within_the_grace_is_given_up_and_recorded(
     assert {path.name for path in tmp_path.iterdir()} == {".scraper"}
     manifest = tmp_path / ".scraper" / "manifest.jsonl"
     assert len(manifest.read_text().splitlines()) == 10
+
+
+def test_a_signal_that_wakes_nobody_is_heard_soon(serve: Serve, tmp_path: Path) -> None:
+    """It may come after the loop last looked and before it sleeps."""
+    never = threading.Event()
+    server = serve(lambda request: Reply(body=b"late", delay=never))
+    run = make_run([f"{server.url}/0"], tmp_path)
+    run._wake = lambda: None  # type: ignore[method-assign]
+    server.on_request = lambda request: run.stop("a signal", grace_s=0.0)
+    begun = time.monotonic()
+    results = results_of(run)
+    took_s = time.monotonic() - begun
+    never.set()
+    assert kinds(results) == {Kind.INTERRUPTED: 1}
+    assert took_s < GRACE_S / 4
 
 
 def test_targets_that_wait_for_a_retry_are_recorded_when_the_run_is_stopped(

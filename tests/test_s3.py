@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -21,6 +22,7 @@ from scraper.settings import S3
 from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.bucket import USUAL, Sizes
 from scraper.sinks.s3 import S3Sink, open_object, open_sink
+from scraper.sinks.s3errors import READ_TIMEOUT_S
 from scraper.sinks.spool import MIB
 from scraper.testing import body_of, store
 from tests.s3servers import Asked, Front, S3Server
@@ -340,6 +342,31 @@ def test_close_gives_up_a_body_in_parts_that_is_in_flight(
     assert moto_server.read(bucket, "k") == (None if error else IN_PARTS)
     assert moto_server.unfinished(bucket) == []
     assert spooled(spool) == []
+
+
+def test_close_does_not_wait_for_a_part_that_hangs(moto_server: S3Server, s3_client: str) -> None:
+    bucket = moto_server.make_bucket()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hangs(asked: Asked) -> tuple[int, str] | None:
+        if asked.operation != "PUT part":
+            return None
+        reached.set()
+        assert go_on.wait(2 * READ_TIMEOUT_S)
+        return 0, ""
+
+    with Front(moto_server.url, hangs) as front, ThreadPoolExecutor(1) as pool:
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
+        sink.check()
+        storing = pool.submit(store, sink, "k", IN_PARTS)
+        assert reached.wait(30)
+        begun = time.monotonic()
+        sink.close()
+        took_s = time.monotonic() - begun
+        go_on.set()
+        assert isinstance(storing.exception(), SinkError)
+    assert took_s < READ_TIMEOUT_S / 2
+    assert moto_server.keys(bucket) == set()
 
 
 def test_nothing_is_committed_once_the_sink_is_closed(

@@ -19,6 +19,7 @@ from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.cli.verify import verify
 from scraper.errors import DestinationError, ScraperError, UsageError
 
+EXIT_INTERRUPTED = 130
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -51,12 +52,15 @@ group.add_command(demo)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     _open_missing()
+    _unblock()
     status = _status_of(arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # a closed pipe, a full disk: what could be told was told
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if status == EXIT_INTERRUPTED:  # a worker may sit in a look-up, for a list: nobody waits for it
+        os._exit(status)
     sys.exit(status)
 
 
@@ -75,13 +79,23 @@ def _open_missing() -> None:
             setattr(sys, name, stream)
 
 
+def _unblock() -> None:
+    """Let reads and writes wait: who had a shared pipe or terminal before may have left it so.
+
+    Else a pipe that has no line yet would look like the end of the list.
+    """
+    for number in range(3):
+        with contextlib.suppress(OSError):  # stdin may be closed
+            os.set_blocking(number, True)
+
+
 def _status_of(arguments: Sequence[str] | None) -> int:
     try:
         status: Any = group.main(arguments, prog_name="scraper", standalone_mode=False)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return EXIT_INTERRUPTED
     except UsageError as error:
         return _fail(str(error), EXIT_USAGE)
     except DestinationError as error:

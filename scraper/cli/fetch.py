@@ -148,7 +148,12 @@ class _Fetch:
         self._results(result)
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
-        self._log.note(level, name, record)
+        """Say what the run tells; that it stops only to who sent a signal, others hear why."""
+        if name != "stopping":
+            self._log.note(level, name, record)
+        elif self._signal is not None:
+            text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
+            self._log.say(level, name, f"{text}; once more stops at once", **record)
 
     def _say_error(self, text: str) -> None:
         """What ended the run: in the log, and in any case where a person or cron sees it."""
@@ -211,16 +216,11 @@ class _Fetch:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+        """Say nothing here: who was interrupted may be in the middle of saying something."""
         if self._signal is not None or not self._run.begun:
             os._exit(128 + number)
         self._signal = number
-        self._run.stop(name)
-        self._log.say(
-            "warning",
-            "stopping",
-            f"{name}: {self._run.in_flight} transfers in flight may end; once more stops at once",
-        )
+        self._run.stop(signal.Signals(number).name)
 
 
 def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":

@@ -42,6 +42,8 @@ PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
+_CLOSING_S = 2.0  # for parts in flight, when a run is over without them
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -222,7 +224,10 @@ class Bucket:
         if self._manager is not None:
             for carried in list(self._carried):
                 carried.cancel()
-            self._manager.shutdown()  # its own cancel=True fails with a TypeError (0.19)
+            # Its own cancel=True fails with a TypeError (0.19), and it waits for parts that hang.
+            closing = threading.Thread(target=self._manager.shutdown, daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
         self._s3.close()
 
     @contextmanager

@@ -1,0 +1,111 @@
+"""Destinations of whole runs, looked into by a stranger: a directory, a bucket.
+
+ran = cli("list", *place.words, env=place.environment)
+assert place.files() == {"host/page": b"..."}
+assert [record["status"] for record in place.records()] == ["stored"]
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tests.e2e.command import Command, parsed
+from tests.s3servers import CREDENTIALS, S3Server
+
+_OWN = ".scraper/"
+
+
+def kinds(records: list[dict[str, Any]]) -> Counter[str]:
+    """Statuses, and for failures why."""
+    return Counter(one.get("error", {}).get("kind", one["status"]) for one in records)
+
+
+class Place(Protocol):
+    """`words` and `environment` send a run there."""
+
+    @property
+    def words(self) -> list[str]: ...
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+    def files(self) -> dict[str, bytes]:
+        """Everything under a final name, by key."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """All of the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """`out` below the directory of a Command."""
+
+    cli: Command
+    name: str = "out"
+
+    @property
+    def words(self) -> list[str]:
+        """Options."""
+        return ["--to", self.name]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    def files(self) -> dict[str, bytes]:
+        """Temporary files of a run that was killed are not under a final name."""
+        found = self.cli.files(self.name)
+        return {key: body for key, body in found.items() if not key.startswith(_OWN)}
+
+    def temporary(self) -> list[str]:
+        """What a run left behind."""
+        return [key for key in self.cli.files(self.name) if key.startswith(_OWN)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Of one file."""
+        return self.cli.records(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A prefix of a bucket; `endpoint` if the program talks to something before the server."""
+
+    server: S3Server
+    bucket: str
+    endpoint: str = ""
+    prefix: str = "pages"
+
+    @property
+    def words(self) -> list[str]:
+        """Options."""
+        endpoint = self.endpoint or self.server.url
+        return ["--to", f"s3://{self.bucket}/{self.prefix}", "--s3-endpoint", endpoint]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Credentials."""
+        return CREDENTIALS
+
+    def all(self) -> list[str]:
+        """All keys below the prefix, the program's own too."""
+        start = f"{self.prefix}/"
+        assert all(key.startswith(start) for key in self.server.keys(self.bucket))
+        return sorted(key.removeprefix(start) for key in self.server.keys(self.bucket))
+
+    def files(self) -> dict[str, bytes]:
+        """Objects."""
+        return {key: self.read(key) for key in self.all() if not key.startswith(_OWN)}
+
+    def read(self, key: str) -> bytes:
+        """One object, which is there."""
+        body = self.server.read(self.bucket, f"{self.prefix}/{key}")
+        assert body is not None
+        return body
+
+    def records(self) -> list[dict[str, Any]]:
+        """Of all segments, in their order; the program keeps nothing else for itself."""
+        own = [key for key in self.all() if key.startswith(_OWN)]
+        assert all(key.startswith(".scraper/manifest-") for key in own)
+        return [record for key in own for record in parsed(self.read(key))]

@@ -1,0 +1,115 @@
+"""`make run`, as a newcomer types it: in a tree of its own, with the installed program."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scraper.demo import ARTICLES, IMAGES
+from tests.e2e.command import WAIT_S, Command, Ran, parsed
+from tests.s3servers import CREDENTIALS, S3Server
+from tests.servers import HttpServer, Routes, free_port
+
+Serve = Callable[[Routes], HttpServer]
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+
+
+@pytest.fixture
+def tree(cli: Command) -> Command:
+    """A checkout whose virtual environment is this one, so that make installs nothing."""
+    for name in ("Makefile", "pyproject.toml", "urls.example.txt"):
+        shutil.copy(ROOT / name, cli.directory / name)
+    venv = cli.directory / ".venv"
+    venv.mkdir()
+    (venv / "bin").symlink_to(Path(sys.executable).parent)
+    for stamp in (".python", ".dev", ".demo"):
+        (venv / stamp).touch()
+    return cli
+
+
+def make(tree: Command, *arguments: str, **env: str) -> Ran:
+    ended = subprocess.run(
+        ["make", *arguments],
+        cwd=tree.directory,
+        env={**tree.environment, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def settled(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What became of every line, whenever it did."""
+    facts = ("source", "line", "key", "status", "http_code", "size", "sha256")
+    return sorted(tuple(str(one.get(name)) for name in facts) for one in records)
+
+
+def test_make_run_fetches_the_demo_into_a_directory_and_a_bucket(tree: Command) -> None:
+    ports = f"PORT={free_port()}", f"S3_PORT={free_port()}"
+    ran = make(tree, "run", *ports, "ARGS=--results -")
+    assert ran.status == 0, ran.err
+    said, _, rest = ran.out.partition("\n")
+    assert "every page into ./out, then into s3://demo/pages" in said
+    first, empty, second = rest.partition("\n\n")  # the Makefile's own line between the two
+    assert empty
+    here, there = parsed(first + "\n"), parsed(second)
+    assert settled(here) == settled(there)
+    counts = Counter(record["status"] for record in here)
+    assert counts["failed"] == 1
+    assert counts["stored"] > ARTICLES + IMAGES
+    summaries = [line for line in ran.errors if " targets: " in line]
+    assert len(summaries) == 2
+    assert all(line.startswith(f"{len(here)} targets: ") for line in summaries)
+    assert "  stored in: ./out" in ran.errors
+    assert "  stored in: s3://demo/pages" in ran.errors
+    stored = {record["key"]: record for record in here if record["status"] == "stored"}
+    files = tree.files("out")
+    assert files.pop("urls.example.txt")  # the list itself, with this port
+    assert set(files) == set(stored)
+    for key, body in files.items():
+        assert sha256(body).hexdigest() == stored[key]["sha256"]
+
+
+def test_make_run_with_a_list_fetches_that_one(
+    tree: Command, serve: Serve, moto_server: S3Server
+) -> None:
+    server = serve({"/a.txt": b"a"})
+    tree.write("mine.txt", f"{server.url}/a.txt\ta")
+    ran = make(tree, "run", "URLS=mine.txt")
+    assert ran.status == 0, ran.err
+    assert tree.files("out") == {"a": b"a"}
+    bucket = moto_server.make_bucket()
+    s3 = {**CREDENTIALS, "AWS_ENDPOINT_URL": moto_server.url}
+    ran = make(tree, "run", "URLS=mine.txt", f"TO=s3://{bucket}/x", "ARGS=-q", **s3)
+    assert ran.status == 0, ran.err
+    assert moto_server.read(bucket, "x/a") == b"a"
+
+
+def test_make_run_tells_of_a_run_that_failed(tree: Command, serve: Serve) -> None:
+    server = serve({})
+    tree.write("mine.txt", f"{server.url}/gone")
+    ran = make(tree, "run", "URLS=mine.txt", "ARGS=-q")
+    assert ran.status == 2  # make's own way to say it
+    assert "http_status: HTTP 404" in ran.err
+
+
+def test_make_alone_tells_what_there_is(tree: Command) -> None:
+    ran = make(tree)
+    assert (ran.status, ran.err) == (0, "")
+    assert [line.split()[:2] for line in ran.lines][:3] == [
+        ["make", "help"],
+        ["make", "run"],
+        ["make", "test"],
+    ]
+    assert sorted(os.listdir(tree.directory / ".venv")) == [".demo", ".dev", ".python", "bin"]

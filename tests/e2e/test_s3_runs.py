@@ -1,0 +1,436 @@
+"""Whole runs into S3: moto's and rclone's servers, wires that break, servers that refuse."""
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from hashlib import sha256
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.command import WAIT_S, Command
+from tests.e2e.places import Bucket, Directory, kinds
+from tests.e2e.watch import until
+from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
+from tests.servers import HttpServer, RawServer, Reply, Request, Routes, closed_port
+
+Serve = Callable[[Routes], HttpServer]
+BIG = Random(3).randbytes(9_000_000)  # spooled to disk
+HUGE = 68_000_000  # goes in parts
+HTML = b"<p>some text</p>" * 100
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    server = request.getfixturevalue(f"{request.param}_server")
+    return Bucket(server, server.make_bucket())
+
+
+@pytest.fixture
+def moto_bucket(moto_server: S3Server) -> Bucket:
+    return Bucket(moto_server, moto_server.make_bucket())
+
+
+def listed(cli: Command, server: HttpServer, count: int) -> str:
+    """A list of `count` pages with keys of their own: `0`, `1`..."""
+    cli.write("list", *(f"{server.url}/{number}\t{number}" for number in range(count)))
+    return "list"
+
+
+def echo(request: Request) -> Reply:
+    return Reply(body=request.path.encode())
+
+
+def huge() -> Iterator[bytes]:
+    """HUGE bytes that are not all the same."""
+    for number in range(HUGE // 1_000_000):
+        yield number.to_bytes(4, "big") * 250_000
+
+
+def with_spool(cli: Command) -> dict[str, str]:
+    """An environment with credentials and a directory for temporary files."""
+    spool = cli.directory / "spool"
+    spool.mkdir()
+    return {**CREDENTIALS, "TMPDIR": str(spool)}
+
+
+def spooled(cli: Command) -> list[str]:
+    """What runs have there."""
+    return [path.name for path in (cli.directory / "spool").rglob("run-*")]
+
+
+def is_page(asked: Asked) -> bool:
+    return "/.scraper/" not in asked.path
+
+
+# ---------------------------------------------------------------- what is stored
+
+
+def test_a_bucket_holds_what_a_directory_would(cli: Command, bucket: Bucket, serve: Serve) -> None:
+    modified = "Wed, 21 Oct 2015 07:28:00 GMT"
+    html = {"Content-Type": "text/html; charset=utf-8", "Last-Modified": modified}
+    server = serve(
+        {
+            "/": Reply(200, html, HTML),
+            "/zipped": Reply(200, {**html, "Content-Encoding": "gzip"}, gzip.compress(HTML)),
+            "/empty": b"",
+            "/big.bin": Reply(200, {"Content-Type": "application/octet-stream"}, BIG),
+            "/hop": Reply(301, {"Location": "/deep/page.html?x=1"}),
+            "/deep/page.html": b"deep",
+            "/caf%C3%A9": b"coffee",
+            "/gone": Reply(404),
+        }
+    )
+    paths = ["/", "/zipped", "/empty\tgiven/kéy ☂.txt", "/big.bin", "/hop", "/deep/page.html?x=1"]
+    cli.write("list", *(server.url + path for path in (*paths, "/café", "/gone", "/")))
+    directory = Directory(cli)
+    here = cli("-q", "list", *directory.words)
+    there = cli("-q", "list", *bucket.words, env=bucket.environment)
+    assert (here.status, there.status) == (1, 1)
+    assert kinds(bucket.records()) == {"stored": 7, "http_status": 1, "duplicate": 1}
+    assert bucket.files() == directory.files()
+    assert len(bucket.files()) == 7
+    assert stable(bucket.records()) == stable(directory.records())
+
+
+def stable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without what differs from run to run, in the order of their lines."""
+    kept = [
+        {name: value for name, value in one.items() if name[:4] not in {"time", "star"}}
+        for one in records
+    ]
+    return sorted(kept, key=lambda one: int(one["line"]))
+
+
+def test_facts_are_kept_beside_the_bytes(cli: Command, bucket: Bucket, serve: Serve) -> None:
+    server = serve({"/page": Reply(200, {"Content-Type": "text/html; charset=utf-8"}, HTML)})
+    cli.write("list", f"{server.url.replace('//', '//user:pass@')}/page?token=secret\tpage")
+    ran = cli("-q", "list", *bucket.words, env=bucket.environment)
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    head = bucket.server.client.head_object(Bucket=bucket.bucket, Key=f"{bucket.prefix}/page")
+    (record,) = bucket.records()
+    metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+    assert head["ContentType"] == "text/html; charset=utf-8"
+    assert metadata["sha256"] == record["sha256"] == sha256(HTML).hexdigest()
+    assert metadata["source-url"] == record["url"]
+    assert metadata["fetched-at"] == record["started"]
+    assert "secret" not in str(head) + str(record)
+
+
+def test_a_large_body_goes_in_parts(cli: Command, rclone_server: S3Server, serve: Serve) -> None:
+    bucket = Bucket(rclone_server, rclone_server.make_bucket())
+    server = serve({"/huge": lambda request: Reply(200, {"Content-Length": f"{HUGE}"}, huge())})
+    cli.write("list", f"{server.url}/huge\thuge")
+    env = with_spool(cli)
+    ran = cli("-q", "list", *bucket.words, env=env)
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    whole = b"".join(huge())
+    assert bucket.read("huge") == whole
+    head = bucket.server.client.head_object(Bucket=bucket.bucket, Key=f"{bucket.prefix}/huge")
+    metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+    assert metadata["sha256"] == sha256(whole).hexdigest()
+    assert bucket.server.unfinished(bucket.bucket) == []
+    assert spooled(cli) == []
+
+
+def test_the_manifest_is_kept_in_segments_beside_the_objects(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    long = f"{server.url}/0?{'x' * 50_000}\t0"
+    cli.write("list", *[long] * 250, f"{server.url}/1\t1")  # 12 MB of records
+    ran = cli("-q", "list", *moto_bucket.words, env=CREDENTIALS)
+    assert (ran.status, ran.err) == (0, "")
+    segments = [key for key in moto_bucket.all() if key.startswith(".scraper/")]
+    assert len(segments) > 1
+    assert len({segment.rpartition("-")[0] for segment in segments}) == 1
+    numbers = [segment.rpartition("-")[2] for segment in segments]
+    assert numbers == [f"{number:05}.jsonl" for number in range(1, len(segments) + 1)]
+    assert kinds(moto_bucket.records()) == {"stored": 2, "duplicate": 249}
+    cli.write("list", f"{server.url}/2\t2")
+    assert cli("-q", "list", *moto_bucket.words, env=CREDENTIALS).status == 0
+    assert kinds(moto_bucket.records()) == {"stored": 3, "duplicate": 249}  # in one more segment
+
+
+def test_the_manifest_may_be_a_file_while_objects_go_to_s3(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    words = [listed(cli, server, 3), *moto_bucket.words, "--manifest", "kept/manifest.jsonl"]
+    ran = cli("-q", *words, env=CREDENTIALS)
+    assert (ran.status, ran.err) == (0, "")
+    assert moto_bucket.all() == ["0", "1", "2"]
+    assert len((cli.directory / "kept/manifest.jsonl").read_text().splitlines()) == 3
+
+
+def test_credentials_profile_and_endpoint_may_come_as_for_the_aws_command(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    config = cli.write(
+        "config",
+        "[profile pages]",
+        "aws_access_key_id = key",
+        "aws_secret_access_key = secret",
+        f"endpoint_url = {moto_bucket.server.url}",
+    )
+    words = [listed(cli, server, 1), "--to", f"s3://{moto_bucket.bucket}/pages"]
+    ran = cli("-q", *words, "--s3-profile", "pages", env={"AWS_CONFIG_FILE": str(config)})
+    assert (ran.status, ran.err) == (0, "")
+    endpoint = {**CREDENTIALS, "AWS_ENDPOINT_URL": moto_bucket.server.url}
+    assert cli("-q", *words, env=endpoint).status == 0
+    assert moto_bucket.files() == {"0": b"/0"}
+    assert len(moto_bucket.records()) == 2
+
+
+# ---------------------------------------------------------------- a destination that can't be used
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((403, "AccessDenied"), "AccessDenied: as the test wants"),
+        ((403, "InvalidAccessKeyId"), "InvalidAccessKeyId: as the test wants"),
+        ((403, "SignatureDoesNotMatch"), "SignatureDoesNotMatch: as the test wants"),
+        ((400, "ExpiredToken"), "ExpiredToken: as the test wants"),
+        (
+            (400, "AuthorizationHeaderMalformed"),
+            "wrong region: the bucket is in another one than was asked",
+        ),
+        ((503, "SlowDown"), "SlowDown: as the test wants"),
+        ((0, ""), "the connection to ENDPOINT broke"),
+    ],
+)
+def test_a_bucket_that_refuses_is_told_in_one_line_before_the_first_request(
+    answer: tuple[int, str], words: str, cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    with Front(moto_bucket.server.url, lambda asked: answer) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
+    expected = f"scraper: can't use s3://{place.bucket}: {words.replace('ENDPOINT', front.url)}"
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err.startswith(expected)
+    assert len(ran.errors) == 1
+    assert server.total == 0
+    assert place.all() == []
+    assert cli.wrote == ["list"]
+
+
+def test_a_bucket_that_is_not_there_is_told_in_one_line(
+    cli: Command, bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    place = Bucket(bucket.server, "no-such-bucket")
+    ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err == "scraper: can't use s3://no-such-bucket: there is no such bucket\n"
+    assert server.total == 0
+
+
+def test_credentials_that_are_missing_or_nonsense_are_told_in_one_line(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    words = [listed(cli, server, 3), *moto_bucket.words]
+    for env, extra, said in (
+        ({}, [], "Unable to locate credentials"),
+        ({"AWS_ACCESS_KEY_ID": "key"}, [], "Partial credentials"),
+        ({}, ["--s3-profile", "nobody"], "nobody"),
+    ):
+        ran = cli(*words, *extra, env=env)
+        assert (ran.status, ran.out) == (3, "")
+        assert len(ran.errors) == 1
+        assert said in ran.err
+    assert server.total == 0
+
+
+def test_an_endpoint_that_is_not_there_is_told_in_one_line(cli: Command, serve: Serve) -> None:
+    server = serve(echo)
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    words = [listed(cli, server, 3), "--to", "s3://bucket/p", "--s3-endpoint", endpoint]
+    ran = cli(*words, env=CREDENTIALS)
+    assert (ran.status, ran.out, len(ran.errors)) == (3, "", 1)
+    assert ran.err.startswith(f"scraper: can't use s3://bucket: can't connect to {endpoint}: ")
+    assert server.total == 0
+
+
+# ---------------------------------------------------------------- uploads that fail
+
+
+def test_uploads_that_fail_for_a_while_are_made_again(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    """An outage in the middle: connections are cut, then S3 is busy, then all is well."""
+    server = serve(echo)
+    outage = {
+        **dict.fromkeys(range(5, 12), (0, "")),
+        **dict.fromkeys(range(12, 16), (503, "SlowDown")),
+    }
+    numbers = iter(range(1, 1_000))
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return outage.get(next(numbers)) if is_page(asked) else None
+
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        ran = cli("-q", listed(cli, server, 40), "-c", 4, *place.words, env=CREDENTIALS)
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    assert place.files() == {f"{number}": f"/{number}".encode() for number in range(40)}
+    assert kinds(place.records()) == {"stored": 40}
+    assert sum(record["attempts"] for record in place.records()) == 40 + len(outage)
+
+
+def test_uploads_that_fail_for_good_leave_nothing_and_cost_nobody_else(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(
+        {
+            "/small": b"small",
+            "/big": BIG,
+            "/huge": lambda request: Reply(200, {"Content-Length": f"{HUGE}"}, huge()),
+            "/fine": b"fine",
+            "/odd": b"odd",
+        }
+    )
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        if asked.path.split("?")[0].endswith("/odd"):
+            return 400, "InvalidArgument"  # will not pass
+        if asked.operation == "PUT" and asked.path.endswith(("/small", "/big")):
+            return 500, "InternalError"
+        return (
+            (500, "InternalError") if asked.operation == "PUT part" and asked.number > 2 else None
+        )
+
+    cli.write(
+        "list",
+        *(f"{server.url}/{name}\t{name}" for name in ("small", "big", "huge", "odd", "fine")),
+    )
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        ran = cli("-q", "list", "--retries", 1, *place.words, env=with_spool(cli))
+    assert ran.status == 1
+    assert place.files() == {"fine": b"fine"}
+    assert kinds(place.records()) == {"sink": 4, "stored": 1}
+    tried = {record["key"]: record["attempts"] for record in place.records()}
+    assert tried == {"small": 2, "big": 2, "huge": 2, "odd": 1, "fine": 1}
+    assert place.server.unfinished(place.bucket) == []
+    assert front.count("DELETE abort") == 2
+    assert spooled(cli) == []
+    assert "can't store 'small': InternalError: as the test wants" in ran.err
+
+
+def test_a_bucket_that_refuses_in_the_middle_ends_the_run(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    numbers = iter(range(1, 1_000))
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return (403, "AccessDenied") if is_page(asked) and next(numbers) > 5 else None
+
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        ran = cli("-q", listed(cli, server, 50), "-c", 1, *place.words, env=CREDENTIALS)
+    assert (ran.status, ran.out) == (3, "")
+    assert f"scraper: s3://{place.bucket} takes no more objects: AccessDenied" in ran.err
+    assert "stopped: s3://" in ran.err
+    assert kinds(place.records()) == {"stored": 5, "sink": 1, "interrupted": 44}
+    assert set(place.files()) == {"0", "1", "2", "3", "4"}
+    assert server.total == 6
+
+
+def test_an_outage_that_does_not_end_is_told_with_the_status_of_a_destination(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    numbers = iter(range(1, 1_000))
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return (0, "") if next(numbers) > 5 else None
+
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        words = [listed(cli, server, 20), "-c", 2, "--retries", 0, *place.words]
+        ran = cli("-q", *words, "--results", "-", env=CREDENTIALS)
+    assert ran.status == 3
+    assert "scraper: can't write the manifest: " in ran.err
+    assert kinds(ran.records) == {"stored": 3, "sink": 17}
+    assert set(place.files()) == {one["key"] for one in ran.records if one["status"] == "stored"}
+
+
+# ---------------------------------------------------------------- SIGKILL
+
+
+class Wire:
+    """To an S3 server, and stuck there once a connection has carried more than `most` bytes up."""
+
+    def __init__(self, upstream: str, most: int) -> None:
+        self.stuck = threading.Event()
+        self.cut = threading.Event()  # set by the test when the client is gone
+        self.ended = threading.Event()  # the server has got over it
+        self._upstream = urlsplit(upstream)
+        self._most = most
+        self._raw = RawServer(self._carry)
+        self.url = self._raw.url
+
+    def close(self) -> None:
+        """Cut everything."""
+        self.cut.set()
+        self._raw.close()
+
+    def _carry(self, number: int, sock: socket.socket) -> None:
+        with socket.create_connection((self._upstream.hostname, self._upstream.port)) as server:
+            back = threading.Thread(target=_copy, args=(server, sock))
+            back.start()
+            sent = 0
+            while sent <= self._most and (data := sock.recv(65_536)):
+                server.sendall(data)
+                sent += len(data)
+            stuck = sent > self._most
+            if stuck:
+                self.stuck.set()
+                assert self.cut.wait(WAIT_S)
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
+            back.join()
+            if stuck:
+                self.ended.set()
+
+
+def _copy(source: socket.socket, to: socket.socket) -> None:
+    with suppress(OSError):  # one of them is gone
+        while data := source.recv(65_536):
+            to.sendall(data)
+
+
+@pytest.mark.parametrize(
+    ("server", "size"), [("moto", 10_000_000), ("moto", HUGE), ("rclone", 10_000_000)]
+)
+def test_a_killed_upload_leaves_nothing_under_a_final_name(
+    server: str, size: int, cli: Command, serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    s3: S3Server = request.getfixturevalue(f"{server}_server")
+    bucket = Bucket(s3, s3.make_bucket())
+    body = b"".join(huge())[:size]
+    cli.write("list", f"{serve({'/large': body}).url}/large\tlarge")
+    env = with_spool(cli)
+    with closing(Wire(s3.url, 5_000_000)) as wire:
+        place = Bucket(s3, bucket.bucket, wire.url)
+        with cli.start("-q", "list", *place.words, env=env) as process:
+            assert wire.stuck.wait(WAIT_S)
+            process.kill()
+            process.wait(WAIT_S)
+        wire.cut.set()
+        assert wire.ended.wait(WAIT_S)
+    until(lambda: bucket.all() == [])
+    assert len(spooled(cli)) == 1
+    ran = cli("-q", "list", *bucket.words, env=env)
+    assert (ran.status, ran.err) == (0, "")
+    assert bucket.files() == {"large": body}
+    assert spooled(cli) == []  # of both runs
