@@ -37,13 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scale = scale.of(options.urls)
         field = opponents.find(options.scrapy, options.tools)
         runs: list[report.Run] = []
-        print(header(web, options.rounds, field.missing), flush=True)
+        print(header(web, options, field.missing), flush=True)
         for name in options.workload or workloads.WORKLOADS:
             cases = list(workloads.WORKLOADS[name](web, scale))
             runs += turns.take(cases, field, options.rounds, scratch)
             print("\n".join(tables(cases, runs, field)), flush=True)
-        print("\n".join(closing(runs, options.json)))
-    save(options.json, runs, web, field.missing)
+            save(options.json, runs, web, field.missing)
+        print("\n".join(closing(runs, field, options.json)))
     return 0
 
 
@@ -63,12 +63,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def header(web: servers.Web, rounds: int, missing: Sequence[str]) -> str:
+def header(web: servers.Web, options: argparse.Namespace, missing: Sequence[str]) -> str:
     """Where and when this was measured."""
     where = (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python"
         f" {platform.python_version()}, Linux {platform.release()}, {web.kind};"
-        f" {rounds} rounds, files in memory, medians."
+        f" {'full' if options.full else 'quick'} set, {options.rounds} rounds, files in memory."
     )
     return f"{where}\n\nLeft out, not found here: {', '.join(missing)}." if missing else where
 
@@ -84,8 +84,13 @@ def tables(
         yield f"\n### {case.title}\n\n{report.markdown(case, runs, field.reference(case))}"
 
 
-def closing(runs: Sequence[report.Run], json_file: Path) -> Iterator[str]:
-    """What failed, and where everything is."""
+def closing(runs: Sequence[report.Run], field: opponents.Field, json_file: Path) -> Iterator[str]:
+    """How the tools were called, what failed, and where everything is."""
+    ran = {run.tool for run in runs}
+    yield "\n### How they were called\n"
+    for tool in dict.fromkeys((*field.file_tools, *field.s3_tools)):
+        if tool.name in ran:
+            yield f"- {tool.name}: `{tool.template}`"
     for failure in report.failures(runs):
         yield f"\nDoes not count: {failure}"
     yield f"\nAll runs: {json_file}"

@@ -46,6 +46,11 @@ class Opponent:
         """Whether it is an engine of `scraper`."""
         return self.name.startswith(OURS)
 
+    @property
+    def template(self) -> str:
+        """Its command line for a reader, fields and all."""
+        return " ".join([*map(os.path.basename, self.program), self.arguments])
+
     def listed(self, case: Case, to: str) -> str:
         """The text of its list."""
         return "".join(self.line.format(url=page.url, name=page.name, to=to) for page in case.pages)
