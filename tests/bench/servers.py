@@ -128,6 +128,7 @@ def _configuration(directory: Path, root: Path, port: int, *, echo: bool) -> str
 {user}
 daemon off;
 pid {directory}/nginx.pid;
+error_log stderr emerg;
 worker_processes 1;
 worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
@@ -137,7 +138,6 @@ http {{
   tcp_nopush on;
   keepalive_timeout 600;
   keepalive_requests 100000000;
-  open_file_cache max=20000 inactive=600s;
 {temporary}
   server {{
 {listen}
