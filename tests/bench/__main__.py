@@ -88,8 +88,8 @@ def closing(runs: Sequence[report.Run], field: opponents.Field, json_file: Path)
     """How the tools were called, what failed, and where everything is."""
     ran = {run.tool for run in runs}
     yield "\n### How they were called\n"
-    for tool in dict.fromkeys((*field.file_tools, *field.s3_tools)):
-        if tool.name in ran:
+    for tool in (*field.file_tools, *field.s3_tools):
+        if any(name.startswith(tool.name) for name in ran):
             yield f"- {tool.name}: `{tool.template}`"
     for failure in report.failures(runs):
         yield f"\nDoes not count: {failure}"
