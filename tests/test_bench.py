@@ -183,11 +183,17 @@ def test_a_ratio_is_taken_within_each_round() -> None:
     assert report.ratio(ours, theirs) == pytest.approx(2.0)
 
 
-def test_a_row_has_medians(tmp_path: Path) -> None:
+def test_a_row_has_medians() -> None:
     runs = [run("ours", number, wall_s, cpu_s=wall_s) for number, wall_s in enumerate((3, 1, 2))]
     (row,) = report.rows(case(MB, 2 * MB, ideal_s=1.0), runs, "ours")
     assert (row.wall_s, row.best_s, row.urls_per_s, row.mb_per_s) == (2, 1, 1, 1.5)
-    assert (row.cpu_ms, row.ratio, row.of_ideal) == (1000, 1, 0.5)
+    assert (row.cpu_ms, row.ratio, row.of_ideal, row.of_ceiling) == (1000, 1, 0.5, None)
+
+
+def test_a_tool_is_held_against_what_the_server_can_give() -> None:
+    runs = [run(report.CEILING, 1, 1.0), run("ours", 1, 1.25)]
+    rows = report.rows(case(1, 2), runs, "ours")
+    assert [row.of_ceiling for row in rows] == [1.0, 0.8]
 
 
 def test_a_tool_with_one_bad_run_is_named_and_has_no_row() -> None:

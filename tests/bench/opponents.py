@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.bench.report import CEILING
 from tests.bench.workloads import Case
 
 _HERE = Path(__file__).parent
-CEILING = "(ceiling)"
 OURS = "scraper"
 _PYTHON_TOOL = "{python}"
 

@@ -12,6 +12,7 @@ from statistics import median
 from tests.bench.workloads import Case
 
 MB = 1024 * 1024
+CEILING = "(ceiling)"  # the name of the loop that does nothing with what it gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A tool's medians in one case. `ratio`: how many times faster the reference is."""
+    """A tool's medians in one case. `ratio`: how many times faster the reference is.
+
+    `of_ideal`: of the URLs/s that the server's delay alone would allow; `of_ceiling`: of
+    what this server gave a loop that does nothing with it.
+    """
 
     tool: str
     wall_s: float
@@ -54,14 +59,15 @@ class Row:
     peak_mb: float
     ratio: float | None
     of_ideal: float | None
+    of_ceiling: float | None
 
 
 def rows(case: Case, runs: Sequence[Run], reference: str | None) -> list[Row]:
     """A row for each tool all of whose runs were good, in the order of their first runs."""
-    own = [run for run in runs if run.title == case.title]
+    tools = _by_tool(run for run in runs if run.title == case.title)
     return [
-        _row(case, good, [run for run in own if run.tool == reference])
-        for good in _by_tool(own).values()
+        _row(case, good, tools.get(reference or "", []), tools.get(CEILING, []))
+        for good in tools.values()
         if not any(run.problem for run in good)
     ]
 
@@ -89,7 +95,7 @@ def _by_tool(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return tools
 
 
-def _row(case: Case, runs: Sequence[Run], reference: Sequence[Run]) -> Row:
+def _row(case: Case, runs: Sequence[Run], reference: Sequence[Run], ceiling: Sequence[Run]) -> Row:
     wall_s = median(run.wall_s for run in runs)
     full = all(run.urls == len(case.pages) for run in runs)
     return Row(
@@ -103,6 +109,7 @@ def _row(case: Case, runs: Sequence[Run], reference: Sequence[Run]) -> Row:
         peak_mb=median(run.peak_bytes for run in runs) / MB,
         ratio=ratio(reference, runs),
         of_ideal=case.ideal_s / wall_s if case.ideal_s and full else None,
+        of_ceiling=ratio(runs, ceiling),
     )
 
 
@@ -133,10 +140,10 @@ def markdown(case: Case, runs: Sequence[Run], reference: str | None) -> str:
             "" if row.ratio is None else f"{row.ratio:.2f}x",
         ]
         if case.ideal_s:
-            cells.append("" if row.of_ideal is None else f"{row.of_ideal:.1%}")
+            cells += ["" if of is None else f"{of:.1%}" for of in (row.of_ideal, row.of_ceiling)]
         lines.append(cells)
     if case.ideal_s:
-        heads.append("of ideal")
+        heads += ["of ideal", "of ceiling"]
     return table(heads, lines)
 
 
