@@ -1,4 +1,5 @@
-# make help tells what there is. Everything is made in .venv; nothing is installed elsewhere.
+# make help tells what there is. Everything is made in .venv; nothing is installed elsewhere,
+# but for `make bench` as root, which installs the tools it compares with from Debian.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +12,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # make run: the demo, or the real thing if URLS is given.
 DEMO_LIST := out/urls.example.txt
 FETCH := $(BIN)/scraper $(DEMO_LIST) http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $(ARGS)
+
+# make bench: without root, tools that are missing are left out, and the table names them.
+OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
+INSTALL_OPPONENTS = if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
+	  missing=$$(for package in $(OPPONENTS); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	  if [ -n "$$missing" ]; then echo "installing from Debian:" $$missing; \
+	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null 2>&1 \
+	      || echo 'that did not work: they are left out' >&2; fi; fi
 
 .PHONY: help run test lint types bench wheel clean
 
@@ -38,7 +47,8 @@ lint: $(VENV)/.dev ## ruff
 types: $(VENV)/.dev ## mypy, strict
 	@$(BIN)/mypy
 
-bench: $(VENV)/.dev ## compare with other tools, side by side (nginx-light, wget2, aria2, curl: from Debian)
+bench: $(VENV)/.dev ## compare with other tools, side by side; ARGS=--full for an hour of it
+	@$(INSTALL_OPPONENTS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
 
 wheel: $(VENV)/.dev ## build dist/*.whl

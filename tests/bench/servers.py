@@ -1,0 +1,183 @@
+"""What is asked: nginx on loopback, or a small server of ours where nginx is missing.
+
+    with web(scratch) as served:
+        (served.root / "a.bin").write_bytes(...)
+        served.file("a.bin")              # http://127.0.0.1:PORT/a.bin
+        served.page("x", "127.0.0.7")     # one page under any name, at any of HOSTS
+        served.after(50, "x")             # the same, 50 ms later
+
+Owns: configuration, ports, starting, stopping by pid. A page that takes its time
+comes from nginx's echo module where Debian has put it, else from
+`slow_server.py` in processes of its own; the table's ceiling shows in either
+case what the server could have given. Rejected: a server in this process, whose
+interpreter would be shared with the measuring.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import free_port
+
+HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 101))
+DELAY_MS = 50  # of the slow server
+SLOW_MS = 1_000  # of the slow hosts among the fast
+PAGE_BYTES = 4_096
+START_S = 30.0
+ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """A server that serves `root`; `delayed_port` is where pages take their time."""
+
+    kind: str
+    root: Path
+    port: int
+    delayed_port: int
+
+    def file(self, name: str) -> str:
+        """The URL of a file in `root`."""
+        return f"http://{HOSTS[0]}:{self.port}/{name}"
+
+    def page(self, name: str, host: str = HOSTS[0]) -> str:
+        """A URL of the page, whatever `name`."""
+        return f"http://{host}:{self.port}/page/{name}"
+
+    def after(self, delay_ms: int, name: str, host: str = HOSTS[0]) -> str:
+        """A URL of the page that is answered after `delay_ms` (DELAY_MS or SLOW_MS)."""
+        return f"http://{host}:{self.delayed_port}/after/{delay_ms}/{name}"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory in memory where there is one with room, so that no disk is measured."""
+    import tempfile
+
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4e9
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=memory if roomy else None) as name:
+        yield Path(name)
+
+
+@contextmanager
+def web(directory: Path, *, nginx: str | None = None, echo: bool = True) -> Iterator[Web]:
+    """Serve `directory/www`, by the program `nginx` if there is one."""
+    root = directory / "www"
+    root.mkdir()
+    (root / "page.bin").write_bytes(b"p" * PAGE_BYTES)
+    echo = echo and ECHO_MODULE.exists()
+    with ExitStack() as stack:
+        if nginx is None:
+            port = stack.enter_context(_ours(root))
+            yield Web("a small asyncio server (nginx is missing)", root, port, port)
+            return
+        port = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
+        if echo:
+            yield Web(f"{_version(nginx)} with its echo module", root, port, port)
+            return
+        delayed = stack.enter_context(_ours(root))
+        yield Web(f"{_version(nginx)}; a small asyncio server for delays", root, port, delayed)
+
+
+def find_nginx() -> str | None:
+    """Debian puts it where only root's PATH leads."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _version(nginx: str) -> str:
+    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r"nginx/[\d.]+", said)
+    return found[0] if found else "nginx"
+
+
+@contextmanager
+def _nginx(program: str, directory: Path, root: Path, *, echo: bool) -> Iterator[int]:
+    port = free_port()
+    config = directory / "nginx.conf"
+    config.write_text(_configuration(directory, root, port, echo=echo))
+    command = [program, "-p", str(directory), "-c", str(config), "-e", "stderr"]
+    with _running([command], port):
+        yield port
+
+
+def _configuration(directory: Path, root: Path, port: int, *, echo: bool) -> str:
+    """One worker: it leaves a core to the tool, and is never the limit (see the ceiling)."""
+    user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.geteuid() == 0 else ""
+    listen = "\n".join(f"    listen {host}:{port} backlog=4096;" for host in HOSTS)
+    temporary = "\n".join(
+        f"  {kind}_temp_path {directory}/nginx-{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+    )
+    delayed = "\n".join(
+        f"    location /after/{ms}/ {{ echo_sleep {ms / 1000}; echo_exec /page.bin; }}"
+        for ms in (DELAY_MS, SLOW_MS)
+    )
+    return f"""
+{f"load_module {ECHO_MODULE};" if echo else ""}
+{user}
+daemon off;
+pid {directory}/nginx.pid;
+error_log stderr emerg;
+worker_processes 1;
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_timeout 600;
+  keepalive_requests 100000000;
+{temporary}
+  server {{
+{listen}
+    root {root};
+    location /page/ {{ rewrite ^ /page.bin break; }}
+{delayed if echo else ""}
+  }}
+}}
+"""
+
+
+@contextmanager
+def _ours(root: Path) -> Iterator[int]:
+    """Two processes at one port; the kernel shares connections out between them."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.slow_server", str(root), str(port), *HOSTS]
+    with _running([command, command], port):
+        yield port
+
+
+@contextmanager
+def _running(commands: Sequence[Sequence[str]], port: int) -> Iterator[None]:
+    """Run `commands` until the end of the block; they have begun once the last host answers."""
+    with ExitStack() as stack:
+        for command in commands:
+            process = stack.enter_context(subprocess.Popen(command, cwd=REPOSITORY))
+            stack.callback(process.terminate)
+            _await(process, port)
+        yield
+
+
+def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
+    until = time.monotonic() + START_S
+    while True:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
+        try:
+            with socket.create_connection((HOSTS[-1], port), timeout=1):
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)  # nginx says nothing when it listens
