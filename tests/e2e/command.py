@@ -23,7 +23,7 @@ from typing import Any
 
 WAIT_S = 60.0  # how long a program may take that should be done at once
 MANIFEST = ".scraper/manifest.jsonl"
-_OWN = {MANIFEST, ".scraper/tmp/lock"}
+_OWN = {MANIFEST, f"{MANIFEST}.index", ".scraper/lock", ".scraper/tmp/lock"}
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONWARNINGS": "error",
@@ -147,7 +147,7 @@ class Command:
         return parsed((self.directory / to / MANIFEST).read_bytes())
 
     def files(self, to: str | Path = "out") -> dict[str, bytes]:
-        """What is stored in `to`, by key, temporary files too; not the manifest and its lock."""
+        """What is stored in `to`, by key, temporary files too; not the manifest and locks."""
         root = self.directory / to
         found = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
         return {key: path.read_bytes() for key, path in found.items() if key not in _OWN}
