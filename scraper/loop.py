@@ -338,7 +338,7 @@ class Run:
         elif isinstance(outcome, Stored):
             self._outage.stored()
         if completion.partial is not None:
-            completion.partial.upload.abort()
+            completion.partial.discard()
         yield self._record(result)
 
     def _after(
@@ -374,13 +374,13 @@ class Run:
         if len(self._partials) < self.settings.politeness.max_concurrency:
             self._partials[following.target.key] = partial
         else:
-            partial.upload.abort()
+            partial.discard()
 
     def _drop(self, *keys: str) -> None:
         """Give partial bodies up: no attempt follows."""
         for key in keys:
             if key in self._partials:
-                self._partials.pop(key).upload.abort()
+                self._partials.pop(key).discard()
 
     def _take_ended_early(self) -> Iterator[Result]:
         for attempt, outcome in self._frontier.take_ended_early():

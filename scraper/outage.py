@@ -29,6 +29,7 @@ class Outage:
     failures: int = 0  # in a row
     since: float = 0.0  # of the first of them
     pause_s: float = 0.0
+    paused: float = 0.0  # when the pause began
     until: float = 0.0  # nothing starts before
 
     @property
@@ -38,15 +39,17 @@ class Outage:
 
     def stored(self) -> None:
         """An object was taken."""
-        self.failures, self.pause_s, self.until = 0, 0.0, 0.0
+        self.failures, self.pause_s = 0, 0.0
 
     def failed(self, started: float, now: float) -> bool:
         """An attempt that began at `started` failed in passing; whether the run should go on."""
         if not self.failures:
             self.since = now
         self.failures += 1
-        if self.on and started >= self.until - self.pause_s:  # else: of the burst before the pause
+        fresh = not self.pause_s or started >= self.paused  # else: of the burst before the pause
+        if self.on and fresh:
             self.pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self.pause_s))
+            self.paused = now
             self.until = now + self.pause_s * (0.5 + self.jitter() / 2)
         return not self.on or now - self.since < self.patience_s
 

@@ -7,6 +7,7 @@ bodies, and how many (`loop.py`). Rejected: continuing by length alone; two
 versions of a page would be joined in silence.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,23 +15,28 @@ from typing import TYPE_CHECKING
 
 from scraper.dates import parse_http_date
 from scraper.decode import Decoder
+from scraper.exchange import Reply
+from scraper.records import Response
 from scraper.sinks.base import Upload
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
     """A body that broke off. `received` are its bytes on the wire, `size` those in the sink.
 
-    `whole` is the length of all of it on the wire, None if unsaid; `url` who sent it.
+    `whole` is the length of all of it on the wire, None if unsaid; `url` who sent it, and
+    `response` with which head; `coding` its Content-Encoding.
     """
 
     url: str
     validator: str
+    response: Response
+    coding: str | None
     upload: Upload
     decoder: Decoder | None
     digest: "_Hash"
@@ -42,18 +48,27 @@ class Partial:
         """What asks for the rest, or for everything if it is another body now."""
         return {"range": f"bytes={self.received}-", "if-range": self.validator}
 
-    def goes_on(self, content_range: str | None, etag: str | None) -> bool:
-        """Whether a 206 with these headers is the rest of this body."""
-        found = _CONTENT_RANGE.fullmatch((content_range or "").strip())
-        if found is None or int(found[1]) != self.received:
-            return False
-        whole = None if found[3] == "*" else int(found[3])
-        if whole is not None and int(found[2]) != whole - 1:
-            return False  # a part of the rest: the next would have to be asked for as well
-        known = None not in (whole, self.whole)
-        if known and whole != self.whole:
-            return False
-        return etag is None or not self.validator.startswith('"') or etag == self.validator
+    def total(self, reply: Reply) -> int | None:
+        """The length of the whole body if `reply` is the rest of this one, None if it is not.
+
+        A 206 brings the ETag that a 200 would (RFC 9110 15.3.7); what else it leaves out is
+        as it was, and what it says must be the same.
+        """
+        found = _CONTENT_RANGE.fullmatch((reply.get("content-range") or "").strip())
+        if reply.status != 206 or found is None or int(found[1]) != self.received:
+            return None
+        total = self.whole if found[3] == "*" else int(found[3])
+        if total is None or int(found[2]) != total - 1 or self.whole not in {None, total}:
+            return None  # of another body, or a part of the rest
+        by_tag = self.validator.startswith('"')
+        told = reply.get("etag" if by_tag else "last-modified")
+        same = told == self.validator or (told is None and not by_tag)
+        return total if same and reply.get("content-encoding") in {None, self.coding} else None
+
+    def discard(self) -> None:
+        """Let go of it: nothing goes on from here. Never raises."""
+        with contextlib.suppress(Exception):  # of a sink that breaks its promise
+            self.upload.abort()
 
 
 def strong_validator(etag: str | None, last_modified: str | None, date: str | None) -> str | None:

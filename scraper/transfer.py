@@ -30,6 +30,9 @@ from scraper.settings import Http, Limits
 from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONDITIONS = frozenset(
+    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,14 @@ class Transfer:
         self._origin = self._url.origin
         self._redirects = 0
         self._guarded = False
+        given = {name.lower() for name, _ in (*plan.http.headers, *attempt.target.headers.items())}
+        self._own = given & _CONDITIONS  # asked by the user
         self._known = attempt.known
         self._partial = partial
         self._unchanged = False  # as the server says
         self._validator: str | None = None  # a strong one, of the body that is continued
         self._dated: str | None = None  # the Date of the body that comes
+        self._coding: str | None = None
         self._upload: Upload | None = None
         self._decoder: Decoder | None = None
         self._response: Response | None = None
@@ -122,16 +128,8 @@ class Transfer:
             return Next.HOP
         if reply.status == 304:
             return self._believe()
-        if self._partial is not None and self._partial.url == self._url.href:
-            partial = self._partial
-            if reply.status == 206 and partial.goes_on(
-                reply.get("content-range"), reply.get("etag")
-            ):
-                self._go_on(partial)
-                return Next.READ
-            if reply.status in {206, 416}:
-                self._start_over()
-                return Next.HOP
+        if reply.status in {206, 416} and "range" in self._conditions():
+            return self._go_on(reply)
         if not 200 <= reply.status < 300:
             self._refuse(reply)
             return Next.STOP
@@ -229,9 +227,7 @@ class Transfer:
         if asked and "range" not in asked:
             self._unchanged = True
             return Next.READ
-        given = {name.lower() for name, _ in self._plan.http.headers}
-        given.update(name.lower() for name in self.attempt.target.headers)
-        if given & {"if-none-match", "if-modified-since"}:
+        if self._own & {"if-none-match", "if-modified-since"}:
             self._end(NotModified(self._response))
         else:
             message = "304 Not Modified, though nothing was asked about"
@@ -250,7 +246,12 @@ class Transfer:
         return Next.STOP
 
     def _conditions(self) -> Mapping[str, str]:
-        """What asks for the rest of a body, or for one that has changed (RFC 9110 13.1)."""
+        """What asks for the rest of a body, or for one that has changed (RFC 9110 13.1).
+
+        Nothing where the user asks: who could tell which condition was answered?
+        """
+        if self._own:
+            return {}
         if self._partial is not None:
             return self._partial.headers() if self._partial.url == self._url.href else {}
         known = self._known
@@ -265,21 +266,36 @@ class Transfer:
         given = {"if-none-match": known.etag, "if-modified-since": known.last_modified}
         return {name: value for name, value in given.items() if value}
 
-    def _go_on(self, partial: Partial) -> None:
-        """The rest of a body comes: take up what there is of it."""
+    def _go_on(self, reply: Reply) -> Next:
+        """Take up what there is of the body if the rest of it comes, else ask for all of it."""
+        partial = self._partial
+        assert partial is not None
+        total = partial.total(reply)
+        if total is None:
+            self._start_over()
+            return Next.HOP
         self._partial = None
         self._upload, self._decoder = partial.upload, partial.decoder
-        self._digest, self._validator = partial.digest, partial.validator
-        self._received, self._size, self._expected = partial.received, partial.size, partial.whole
+        self._validator, self._coding = partial.validator, partial.coding
+        self._digest = partial.digest
+        self._received, self._size, self._expected = partial.received, partial.size, total
+        assert self._response is not None
+        # With what came before it is one complete 200 (RFC 9110 15.3.7.3).
+        self._response = partial.response._replace(
+            remote_ip=self._response.remote_ip,
+            redirects=self._response.redirects,
+        )
+        return Next.READ
 
     def _start_over(self) -> None:
         """Let go of whatever was written. Never raises."""
-        uploads = [self._upload, self._partial.upload if self._partial else None]
+        upload, partial = self._upload, self._partial
         self._upload = self._partial = None
-        for upload in uploads:
-            if upload is not None:
-                with contextlib.suppress(Exception):  # of a sink that breaks its promise
-                    upload.abort()
+        if partial is not None:
+            partial.discard()
+        if upload is not None:
+            with contextlib.suppress(Exception):  # of a sink that breaks its promise
+                upload.abort()
 
     def _may_go_on(self, error: TransferError | DestinationError) -> bool:
         """Whether another attempt could begin where this one ends."""
@@ -291,7 +307,9 @@ class Transfer:
             return self._partial is not None
         short = self._expected is None or self._received < self._expected
         enough = self._received >= max(1, self._plan.limits.continue_above)
-        if not (short and enough):
+        # A coded body of unknown length is made on the fly: is it made alike the next time?
+        steady = self._coding is None or self._expected is not None
+        if not (short and enough and steady):
             return False
         response = self._response
         if self._validator is None and response is not None and response.http_code == 200:
@@ -303,9 +321,12 @@ class Transfer:
         """Make what was received a partial body, unless it is one still."""
         if self._upload is not None:
             assert self._validator is not None
+            assert self._response is not None
             self._partial = Partial(
                 url=self._url.href,
                 validator=self._validator,
+                response=self._response,
+                coding=self._coding,
                 upload=self._upload,
                 decoder=self._decoder,
                 digest=self._digest,
@@ -383,9 +404,13 @@ class Transfer:
         if expected is not None and not fnmatchcase(media_type, expected.lower()):
             message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
             raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
+        if reply.status == 206 and "range" not in self._own:
+            message = "206 Partial Content, though no part was asked for"
+            raise TransferError(Kind.PROTOCOL, message, transient=False)
         self._expected = content_length(reply)
+        self._coding = reply.get("content-encoding")
         if not self._plan.http.raw:
-            self._decoder = make_decoder(reply.get("content-encoding"))
+            self._decoder = make_decoder(self._coding)
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
         self._dated = reply.get("date")

@@ -642,7 +642,9 @@ def test_segments_that_can_not_be_read_are_told_in_one_line(what: str, flaky: Fl
         list(read_lines(None, "memory://bucket", flaky))
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"x" * 999)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"x" * 999)[:-9]], ids=["no gzip", "torn"]
+)
 def test_a_packed_segment_that_is_broken_is_told_in_one_line(content: bytes, flaky: Flaky) -> None:
     store(flaky.sink, ".scraper/manifest-00000001-ab.jsonl.gz", content)
     with pytest.raises(DestinationError, match=r"manifest-00000001-ab.jsonl.gz' is broken"):
