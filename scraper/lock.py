@@ -3,7 +3,8 @@
 For a directory it is a kernel file lock, gone with its process however that
 ends. Where objects can be written on a condition (S3: If-None-Match, If-Match)
 it is a lease: an object that says until when, renewed by a thread, and taken
-over by the next run when that time is past, LEASE_S after a crash at most.
+over by the next run when that time is past, LEASE_S after a crash at most, or
+at once where it can be seen that the process is gone.
 
 Owns: taking, renewing and releasing it. Refuses to know: what a run does when
 it is refused. Rejected: process ids in a file (they are used again, and mean
@@ -112,7 +113,7 @@ class Lease:
     def _take(self) -> str | None:
         """The etag of a lease of ours, None if there is another's that is not over."""
         found = self._sink.get_small(LEASE_KEY)
-        if found is not None and _until(found[0]) > time.time():
+        if found is not None and _until(found[0]) > time.time() and not _is_gone(found[0]):
             return None
         return self._sink.put_if(LEASE_KEY, self._text(), found and found[1])
 
@@ -145,6 +146,7 @@ class Lease:
 
     def _text(self) -> bytes:
         holder = {"run": self._run, "host": socket.gethostname(), "pid": os.getpid()}
+        holder |= {"processes": _process_space()}
         return json.dumps({**holder, "until": time.time() + self._lease_s}).encode()
 
     def _holder(self) -> str:
@@ -186,3 +188,21 @@ def _until(text: bytes) -> float:
     """When a lease ends, seconds since 1970; one that can't be read is over."""
     until = _said(text).get("until")
     return until if isinstance(until, int | float) else 0.0
+
+
+def _process_space() -> str:
+    """What tells the numbers of our processes from those of any other machine or container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def _is_gone(text: bytes) -> bool:
+    """Whether the process that has this lease is known to be dead: it was one of this machine."""
+    said = _said(text)
+    space, pid = said.get("processes"), said.get("pid")
+    if not space or space != _process_space() or not isinstance(pid, int) or pid <= 0:
+        return False
+    return not os.path.exists(f"/proc/{pid}")

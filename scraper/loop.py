@@ -150,7 +150,7 @@ class Run:
             if lock is not None:
                 stack.callback(lock.release)
                 if lock.remark:
-                    self._note("warning", "lock", {"message": lock.remark})
+                    self._note("info", "lock", {"message": lock.remark})
             self._open()
             self._held = stack.pop_all()
         return self

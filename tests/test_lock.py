@@ -126,6 +126,25 @@ def test_a_lease_that_is_over_is_taken(left: bytes, moto_server: S3Server) -> No
         lease.release()
 
 
+def test_the_lease_of_a_process_that_is_dead_is_taken_at_once(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink, closing(bucket_sink(moto_server)) as other:
+        lease = Lease(sink, "s3://b/p", nobody, wait=False)
+        found = sink.get_small(LEASE_KEY)
+        assert found is not None
+        with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+            pass
+        said = {**json.loads(found[0]), "pid": ended.pid}
+        for dead, where in ((True, said), (False, {**said, "processes": "another machine"})):
+            other.delete(LEASE_KEY)
+            other.put_if(LEASE_KEY, json.dumps(where).encode(), None)
+            if dead:
+                Lease(other, "s3://b/p", nobody, wait=False).release()
+            else:
+                with pytest.raises(Held):
+                    Lease(other, "s3://b/p", nobody, wait=False)
+        lease.release()
+
+
 def test_a_lease_is_renewed(moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as sink:
         lease = Lease(sink, "s3://b/p", nobody, wait=False, lease_s=0.4)

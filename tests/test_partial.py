@@ -157,7 +157,7 @@ def test_a_part_of_another_coding_is_of_another_body(
         (None, None, LATER, None),
         (None, "yesterday", LATER, None),
         (None, DATE, "now", None),
-        (None, "Sun Nov  6 08:49:37 1994", LATER, None),
+        (None, "Sun Nov  6 08:49:37 1994", LATER, "Sun Nov  6 08:49:37 1994"),
         (None, DATE, "Sun, 06 Nov 99999 08:49:38 GMT", None),
         (None, None, None, None),
     ],

@@ -238,7 +238,7 @@ def test_a_list_may_be_in_s3(scheme: str, bucket: str, moto_server: S3Server) ->
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("s3://{}/none", "NoSuchKey"),
+        ("s3://{}/none", "there is no such object"),
         ("s3://no-such-bucket-at-all/k", "there is no such bucket"),
         ("s3://{}", "it is not s3://bucket/key"),
     ],

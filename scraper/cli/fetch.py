@@ -149,7 +149,9 @@ class _Fetch:
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells; that it stops only to who sent a signal, others hear why."""
-        if name != "stopping":
+        if name == "lock":
+            self._log.say(level, name, str(record["message"]))
+        elif name != "stopping":
             self._log.note(level, name, record)
         elif self._signal is not None:
             text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"

@@ -205,7 +205,7 @@ def test_the_log_has_a_line_for_every_target_and_begins_with_what_runs(
 ) -> None:
     server = serve({"/a.txt": b"a" * 1500})
     url = f"{server.url}/a.txt"
-    ran = cli("-c", 1, stdin=lines(url, url, f"{server.url}/gone"))
+    ran = cli("-c", 1, "--engine", "threads", stdin=lines(url, url, f"{server.url}/gone"))
     assert (ran.status, ran.out) == (1, "")
     version = scraper.__version__
     assert ran.errors[0] == f"scraper {version}: threads engine, at most 1 at once, to ./out"

@@ -20,6 +20,10 @@ VALUES: dict[str, tuple[str, str]] = {
     "key": ("hash", '"hash"'),
     "manifest": ("m.jsonl", '"m.jsonl"'),
     "dry-run": ("", "true"),
+    "resume": ("", "true"),
+    "retry-failed": ("", "true"),
+    "refresh": ("", "true"),
+    "lock": ("wait", '"wait"'),
     "max-concurrency": ("3", "3"),
     "per-host": ("2", "2"),
     "delay": ("0.5", "0.5"),
@@ -34,6 +38,8 @@ VALUES: dict[str, tuple[str, str]] = {
     "max-time": ("6", "6"),
     "max-size": ("10M", '"10M"'),
     "max-redirects": ("1", "1"),
+    "continue-above": ("1M", '"1M"'),
+    "engine": ("threads", '"threads"'),
     "header": ("X-A: b", '"X-A: b"'),
     "user-agent": ("me", '"me"'),
     "proxy": ("http://127.0.0.1:1", '"http://127.0.0.1:1"'),
@@ -102,6 +108,7 @@ def test_flags_win_over_variables_and_variables_over_the_file(
     config.write_text(f"{name} = {toml}\n")
     by_file = parsed("--config", str(config))
     others = {"s3-client": "auto", "log-format": "text", "max-size": "11M", "header": "X-A: c"}
+    others |= {"lock": "skip", "engine": "auto", "continue-above": "2M"}
     other = others.get(name, word.replace(word[-1:], "9") if word else "0")
     monkeypatch.setenv(variable(name), other)
     by_variable = parsed("--config", str(config))

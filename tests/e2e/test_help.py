@@ -12,11 +12,13 @@ import pytest
 
 import scraper
 from scraper.cli.fetch import fetch
+from scraper.cli.options import Size
 from scraper.settings import Budget, Settings
 from tests.e2e.command import Command, program
 
 SECTIONS = [
     "Where to:",
+    "After an earlier run:",
     "How much at once:",
     "When something fails:",
     "Limits of one attempt:",
@@ -75,11 +77,12 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         part = getattr(settings, branch)
         flat |= {name: getattr(part, name) for name in part.__dataclass_fields__}
     del flat["backoff_min"], flat["backoff_max"]  # no options
-    flat["s3_client"] = settings.s3.client
+    flat |= {"s3_client": settings.s3.client, "engine": settings.engine, "lock": settings.lock}
     in_words = {
         "manifest": ".scraper/manifest.jsonl in DEST",
         "user_agent": "scraper/VERSION",
         "proxy": "http_proxy and https_proxy",
+        "refresh": "refresh",
         "log_format": "text",
         "progress": "when it is a terminal",
     }
@@ -87,7 +90,9 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
     assert shown.keys() == flat.keys() | in_words.keys()
     for name, value in flat.items():
         said = shown[name].partition(":")[0]
-        if value is None:
+        if name == "continue_above":
+            assert Size().convert(said, None, None) == value
+        elif value is None:
             assert said == "none", name
         elif isinstance(value, Budget):
             assert Budget.parse(said) == value

@@ -101,13 +101,17 @@ def test_a_signal_starts_nothing_more_and_lets_what_is_in_flight_end(
     assert sum(line.startswith("failed ") for line in ran.errors) == 0  # they were never asked for
 
 
+def stores_page(asked: Asked) -> bool:
+    return asked.operation == "PUT" and "/.scraper/" not in asked.path
+
+
 def test_what_does_not_end_within_the_grace_is_given_up(
     directory: Directory, bucket: Bucket, serve: Serve, go: threading.Event
 ) -> None:
     """Three runs at once, because each takes the whole grace: bodies that hang, uploads that do."""
 
     def hangs(asked: Asked) -> tuple[int, str] | None:
-        if asked.operation == "PUT" and "/.scraper/" not in asked.path:
+        if stores_page(asked):
             assert go.wait(WAIT_S)
             return 0, ""
         return None
@@ -123,7 +127,7 @@ def test_what_does_not_end_within_the_grace_is_given_up(
             started.append((place, stack.enter_context(starting)))
             said(started[-1][1], "2 at once")  # it has its list
         halves.wait_until(lambda: halves.total == 4)
-        until(lambda: front.count("PUT") == 3)  # one to see whether it may
+        until(lambda: sum(map(stores_page, front.asked)) == 2)
         for _, process in started:
             process.send_signal(signal.SIGTERM)
             said(process, "SIGTERM: 2 transfers in flight may end")
