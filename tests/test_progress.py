@@ -282,7 +282,7 @@ def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
     assert shown == lines
 
 
-def test_it_is_wiped_at_the_end_and_the_cursor_is_back(
+def test_it_is_wiped_at_the_end_and_the_cursor_was_never_hidden(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
     server = serve(Gate(free=9))
@@ -298,7 +298,7 @@ def test_it_is_wiped_at_the_end_and_the_cursor_is_back(
     *_, last, end = re.split(r"\r\n", told)
     assert end == ""
     assert last.endswith("\r\x1b[1A\x1b[2Kthe closing words")
-    assert "\x1b[?25l" not in told, "what is killed can't bring the cursor back"
+    assert "\x1b[?25" not in told  # who is killed could not bring it back
 
 
 @pytest.mark.parametrize(
