@@ -16,11 +16,11 @@ from click_default_group import DefaultGroup
 
 from scraper.cli.demo import demo
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
+from scraper.cli.options import HELP
 from scraper.cli.verify import verify
 from scraper.errors import DestinationError, ScraperError, UsageError
 
 EXIT_INTERRUPTED = 130
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class MainGroup(DefaultGroup):  # type: ignore[misc]
@@ -36,7 +36,7 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
     cls=MainGroup,
     default="fetch",
     default_if_no_args=True,
-    context_settings=CONTEXT,
+    context_settings=HELP,
     options_metavar="",
     subcommand_metavar="[fetch] [OPTIONS] [FILE]...",
 )

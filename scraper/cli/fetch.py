@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scraper.cli.options import PATH, SectionedCommand, fetch_options
+from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
 from scraper.errors import DestinationError, Held, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ EXIT_HELD = 75  # EX_TEMPFAIL of sysexits.h
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
 
 
-@click.command(cls=SectionedCommand, options_metavar="[OPTIONS]")
+@click.command(cls=SectionedCommand, options_metavar="[OPTIONS]", context_settings=HELP)
 @click.argument("files", nargs=-1, type=PATH, metavar="[FILE]...")
 @fetch_options
 def fetch(files: tuple[str, ...], **options: Any) -> int:

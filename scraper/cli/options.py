@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?", re.IGNORECASE | re.ASCII)
 
 
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
 class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 on
     """Bytes: `500k`, `10M`, `2G` (powers of 1000), `64KiB`, `1GiB` (powers of 1024)."""
 
