@@ -16,9 +16,17 @@ from scraper.loop import Run
 from scraper.records import Result, Skipped
 from tests.servers import HttpServer, Reply, Request, Routes
 from tests.test_journal import Flaky
-from tests.test_loop import body, echo, fetch, kinds, make_run, results_of, statuses
+from tests.test_loop import QUICK, body, echo, fetch, kinds, make_run, results_of, statuses
 
 Serve = Callable[[Routes], HttpServer]
+
+
+@pytest.fixture(autouse=True, params=["threads", "curl"])
+def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With either engine."""
+    monkeypatch.setitem(QUICK, "engine", request.param)
+
+
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 

@@ -198,8 +198,8 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 def _chunks(raw: Any) -> Iterator[bytes]:
     """The body as it comes, what one read of the socket gives at a time."""
-    if raw.chunked and raw.status == 204:
-        return  # urllib3 has chunks there for an error
+    if raw.chunked and raw.status in {204, 304}:
+        return  # there is no body (RFC 9112 6.3), but urllib3 would have chunks there
     try:
         while chunk := raw.read1(_CHUNK, decode_content=False):
             yield chunk

@@ -8,7 +8,8 @@ from scraper import urls
 from scraper.engines.base import Engine
 from scraper.engines.curl import CurlEngine
 from scraper.engines.threads import ThreadsEngine
-from scraper.records import Attempt, Failed, Failure, Stored, Target
+from scraper.partial import Partial
+from scraper.records import Attempt, Failed, Failure, Known, Stored, Target
 from scraper.settings import Http, Limits
 from scraper.sinks.base import Sink
 from scraper.sinks.directory import DirectorySink
@@ -45,12 +46,20 @@ class Bench:
         self.engine.close()
         self.sink.close()
 
-    def start(self, url: str, *, guarded: bool = False) -> Transfer:
+    def start(
+        self,
+        url: str,
+        *,
+        guarded: bool = False,
+        known: Known | None = None,
+        partial: Partial | None = None,
+    ) -> Transfer:
         self.started += 1
         parsed = urls.parse(url)
         target = Target(url, parsed.href, parsed.host, f"{self.started}", self.started, "list")
         now = time.monotonic()
-        transfer = Transfer(Attempt(target, queued_at=now), self.plan, self.sink, now)
+        attempt = Attempt(target, queued_at=now, known=known)
+        transfer = Transfer(attempt, self.plan, self.sink, now, partial)
         transfer._guarded = guarded  # loopback is never public, so no redirect here sets it
         self.engine.start(transfer)
         return transfer
