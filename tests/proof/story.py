@@ -1,0 +1,219 @@
+"""One story: the program against a site and a place, killed again and again, then let finish.
+
+    story = Story(site, place, directory)
+    for moment in moments:
+        story.killed(moment)       # examines what it left
+    story.ends()                   # and what is promised at the end
+
+What is promised at any moment, and examined after each run: an object under a
+final name is the page of its key, whole; the last `stored` record has its object,
+of its digest; what the manifest showed as done stays done; no later run asks for
+it. Torn lines, at most one a kill, say nothing.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from tests.e2e.command import WAIT_S, Command, Ran, program
+from tests.proof.places import Place
+from tests.proof.site import GONE, Hold, Site
+
+DONE = {"stored", "not_modified"}
+
+
+@dataclass
+class Seen:
+    """What is seen of a run while it runs."""
+
+    process: subprocess.Popen[bytes]
+    run: str
+    site: Site
+    results: list[bytes] = field(default_factory=list)  # lines of --results -
+    said: list[bytes] = field(default_factory=list)  # lines of stderr
+
+    @property
+    def requests(self) -> int:
+        """That reached the site."""
+        return sum(count for (run, _), count in list(self.site.asked.items()) if run == self.run)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.process.poll() is not None
+
+    def said_any(self, text: bytes) -> bool:
+        """Whether a line of stderr holds `text`."""
+        return any(text in line for line in list(self.said))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When to kill: once `when` holds, and `later_s` after it; `hold` a response until then."""
+
+    name: str
+    when: Callable[[Seen], bool]
+    hold: Hold | None = None
+    later_s: float = 0.0
+
+
+class Story:
+    """Runs over all pages of `site` into `place`; the program is at home in `directory`."""
+
+    def __init__(
+        self,
+        site: Site,
+        place: Place,
+        directory: Path,
+        *options: object,
+        refreshes: bool = False,
+    ) -> None:
+        self.site = site
+        self.place = place
+        self.directory = directory
+        self.options = [*options] if refreshes else ["--resume", *options]
+        self.refreshes = refreshes  # asks for everything again, with validators
+        self.prefix: Sequence[str] = ()  # of the command
+        self.keys = {f"a{number % 3}/page {number}": path for number, path in enumerate(site.paths)}
+        self.done: set[str] = set()  # paths that the manifest showed as done
+        self.versions = {site.version}  # that an object may be of
+        self.unrecorded = False  # whether a killed refresh may have replaced what it did not record
+        self.kills = 0
+        self._runs = 0
+        (directory / "tmp").mkdir(parents=True)
+        lines = [f"{site.url}{path}\t{key}\n" for key, path in self.keys.items()]
+        lines.insert(len(lines) // 2, f"{site.url}{GONE}\tgone\n")
+        (directory / "list.txt").write_text("".join(lines))
+
+    # ---- runs
+
+    def killed(self, moment: Moment) -> Seen:
+        """One run, killed at that moment, or ended before it came; then examine."""
+        self.site.hold = moment.hold
+        with self.running() as seen:
+            self.site.wait_until(lambda: moment.when(seen) or seen.ended, WAIT_S)
+            with suppress(subprocess.TimeoutExpired):
+                seen.process.wait(moment.later_s)
+        self.kills += 1
+        self.unrecorded = self.refreshes
+        self.site.release()
+        self.place.let_time_pass()
+        self.examine(seen.run)
+        return seen
+
+    def ran(self, *options: object, status: int = 0) -> Ran:
+        """One run to its end, which must be `status`; then examine."""
+        with self.running(*options) as seen:
+            seen.process.wait(WAIT_S)
+        ran = Ran(
+            seen.process.returncode,
+            b"".join(seen.results).decode(),
+            b"".join(seen.said).decode(),
+        )
+        self.unrecorded = False
+        assert "Traceback" not in ran.err, ran.err
+        assert ran.status == status, ran.err
+        self.examine(seen.run)
+        return ran
+
+    def ends(self, *options: object) -> Ran:
+        """A last run: afterwards all is there, all is recorded, and nothing is left over."""
+        ran = self.ran("--max-failures", 1, *options)
+        assert self.done == set(self.site.paths)
+        assert self.last_records()["gone"]["error"]["kind"] == "http_status"
+        assert self.place.objects() == {
+            key: self.site.body(path) for key, path in self.keys.items()
+        }
+        assert self.place.leftovers() == []
+        left = [str(path) for path in (self.directory / "tmp").rglob("*") if path.name != "lock"]
+        assert left in ([], [str(self.directory / "tmp" / f"scraper-spool-{os.geteuid()}")])
+        return ran
+
+    @contextmanager
+    def running(self, *options: object) -> Iterator[Seen]:
+        """A run under way; it is killed when the block is left, and read to its end."""
+        self._runs += 1
+        run = str(self._runs)
+        command = [*self.options, *options, *self.place.options, "-H", f"X-Run: {run}"]
+        home = Command(self.directory).environment
+        with subprocess.Popen(
+            [*self.prefix, *program(), *map(str, command), "--results", "-", "list.txt"],
+            cwd=self.directory,
+            env={**home, "TMPDIR": str(self.directory / "tmp"), **self.place.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            seen = Seen(process, run, self.site)
+            watchers = [
+                threading.Thread(target=self._read, args=(process.stdout, seen.results)),
+                threading.Thread(target=self._read, args=(process.stderr, seen.said)),
+                threading.Thread(target=self._await_end, args=(process,)),
+            ]
+            for watcher in watchers:
+                watcher.start()
+            try:
+                yield seen
+            finally:
+                process.kill()
+                process.wait()
+                for watcher in watchers:
+                    watcher.join()
+
+    def _read(self, stream: IO[bytes] | None, lines: list[bytes]) -> None:
+        assert stream is not None
+        for line in stream:
+            lines.append(line)
+            self.site.tell()
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        self.site.tell()
+
+    # ---- what is promised
+
+    def examine(self, run: str) -> None:
+        """Everything that must hold at any moment, `run` being the last that was made."""
+        objects = self.place.objects()
+        for key, body in objects.items():
+            assert key in self.keys, f"{key!r} is nobody's object"
+            whole = [self.site.body(self.keys[key], version) for version in self.versions]
+            assert body in whole, f"{key!r} has {len(body)} bytes, not {len(whole[0])}"
+        stored = self.last_records("stored")
+        for key, record in stored.items():
+            assert key in objects, f"{key!r} is stored, and not there"
+            digest = sha256(objects[key]).hexdigest()
+            assert record["sha256"] == digest or self._replaced(key, record)
+        asked_again = self.site.asked_by(run) & self.done
+        assert self.refreshes or not asked_again, f"asked for, though done: {asked_again}"
+        last = self.last_records()
+        done = {self.keys[key] for key, record in last.items() if record["status"] in DONE}
+        assert done >= self.done, f"no more done: {self.done - done}"
+        self.done = done
+
+    def last_records(self, *statuses: str) -> dict[str, dict[str, Any]]:
+        """The last record of each key, of these statuses if any are given."""
+        records, torn = {}, 0
+        for line in self.place.manifest():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                torn += 1
+            else:
+                if not statuses or record["status"] in statuses:
+                    records[record["key"]] = record
+        assert torn <= self.kills
+        return records
+
+    def _replaced(self, key: str, record: dict[str, Any]) -> bool:
+        """Whether a run that was killed may have put a version there that it did not record."""
+        bodies = [self.site.body(self.keys[key], version) for version in self.versions]
+        known = record["sha256"] in {sha256(body).hexdigest() for body in bodies}
+        return known and self.unrecorded
