@@ -3,6 +3,7 @@
 PROOF_SEEDS=200 tells as many stories of random kills for each place (default: 2).
 """
 
+import json
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,29 @@ def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     story = Story(site, place, tmp_path / "home", "-c", dice.choice([1, 3, 8, 32]))
     for _ in range(KILLS):
         story.killed(at_random(dice))
+    story.ends()
+
+
+def test_a_record_is_written_before_the_next_page_is_asked_for(site: Site, tmp_path: Path) -> None:
+    site.fails = False
+    place = Directory(tmp_path / "out")
+    story = Story(site, place, tmp_path / "home", "-c", 1)
+    story.killed(Moment("with five stored", lambda seen: seen.site.held, Hold(6, "head")))
+    assert len(story.done) == 5
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.999])
+def test_a_torn_last_line_costs_one_target_and_no_other(
+    kept: float, site: Site, tmp_path: Path
+) -> None:
+    place = Directory(tmp_path / "out")
+    story = Story(site, place, tmp_path / "home")
+    story.killed(Moment("early", lambda seen: len(seen.results) >= 6))
+    *whole, last = place.manifest()
+    path = tmp_path / "out/.scraper/manifest.jsonl"
+    path.write_bytes(b"".join([*whole, last[: int(len(last) * kept)]]))  # as a power cut leaves it
+    story.done.discard(story.keys.get(json.loads(last)["key"], ""))
+    story.killed(Moment("later", lambda seen: len(seen.results) >= 9))
     story.ends()
 
 
