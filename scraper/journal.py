@@ -51,51 +51,66 @@ _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
 class FileJournal:
     """One file, appended to; a torn last line of a run that died is closed first.
 
-    Its methods, as those of SinkJournal, raise DestinationError. `begun`: whether it
-    held lines when it was opened; `readable`: whether it could; `index_path`: where
-    an index of it may be kept.
+    What a full disk does not take is kept and tried again at the end, when temporary files are
+    gone; a line that it took in part is taken back. Its methods, as those of SinkJournal, raise
+    DestinationError. `begun`: whether it held lines when it was opened; `readable`: whether it
+    could; `index_path`: where an index of it may be kept.
     """
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
         self._path = path
+        self._lines = bytearray()  # what the file has not taken yet
+        self._torn = 0  # bytes that it has of the first of them
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.readable = path.is_file() or not path.exists()  # not a pipe, not /dev/null
             self.begun, torn = _looked_at(path) if path.is_file() else (False, False)
-            self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
-            if torn:
-                self._file.write(b"\n")
-                self._file.flush()
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
+        self._size = os.fstat(self._fd).st_size  # with what this run has written
         self.index_path = path.with_name(path.name + ".index") if self.readable else None
+        if torn:
+            self._lines += b"\n"
+            try:
+                self.flush()
+            except DestinationError:
+                os.close(self._fd)
+                raise
 
     def __call__(self, result: Result) -> None:
-        """Append."""
-        try:
-            self._file.write(encode(result))
-        except OSError as error:
-            raise DestinationError(_cannot(self.place, error)) from None
+        """Append, with the next `flush`. Never raises."""
+        self._lines += encode(result)
 
     def flush(self) -> None:
-        """Hand what is buffered to the system."""
+        """Hand the lines to the system."""
         try:
-            self._file.flush()
+            while self._lines:
+                taken = os.write(self._fd, self._lines)
+                self._size += taken
+                end = self._lines.rfind(b"\n", 0, taken) + 1
+                self._torn = taken - end if end else self._torn + taken
+                del self._lines[:taken]
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
 
     def close(self) -> None:
         """Flush to the disk."""
-        if self._file.closed:
+        if self._fd < 0:
             return
         try:
-            with self._file:  # which is closed even when it can't take what is buffered
-                self._file.flush()
-                if self.readable:
-                    os.fsync(self._file.fileno())
+            self.flush()
+            if self.readable:
+                os.fsync(self._fd)
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
+        finally:
+            fd, self._fd = self._fd, -1
+            with contextlib.suppress(OSError):
+                if self._torn and os.fstat(fd).st_size == self._size:  # nobody else's came after
+                    os.ftruncate(fd, self._size - self._torn)
+            os.close(fd)
 
     def catch_up(self, index: Index) -> None:
         """Absorb what was appended; everything, if this is not the file that was absorbed."""

@@ -199,11 +199,11 @@ class Run:
             for transfer in engine.poll(self._timeout(now)):
                 yield from self._take(transfer)
             yield from self._take_ended_early()
-            self._guard(journal.flush)
+            self._flush(journal)
             if self._give_up_at is not None and not self._wait_on(engine):
                 break
         yield from self._left_over()
-        self._guard(journal.flush)
+        self._flush(journal)
         if self._error is not None:
             raise self._error
         self._intake.reraise()
@@ -392,7 +392,7 @@ class Run:
         journal = self._journal
         assert journal is not None
         if not isinstance(result.outcome, Skipped):
-            self._guard(lambda: journal(result))
+            journal(result)
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self.stopped is None and result.failure is not None:
@@ -401,11 +401,11 @@ class Run:
                 self.stop("--fail-fast: more failures than --max-failures")
         return result
 
-    def _guard(self, write: Callable[[], None]) -> None:
-        """Do something to the manifest; if it can't be written, the run stops."""
+    def _flush(self, journal: FileJournal | SinkJournal) -> None:
+        """Write the manifest; if that fails, the run stops, and `__exit__` tries once more."""
         if self._recording:
             try:
-                write()
+                journal.flush()
             except DestinationError as error:
                 self._recording = False
                 self._break(error)

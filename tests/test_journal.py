@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import resource
 import stat
 import threading
 import time
@@ -153,6 +154,61 @@ def test_a_full_disk_is_told_and_the_file_is_closed() -> None:
     with pytest.raises(DestinationError, match="No space left on device"):
         journal.close()
     journal.close()
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file takes more: the kernel writes what fits, then it fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("part", [1, 30])
+def test_a_line_that_a_full_disk_takes_in_part_is_taken_back(path: Path, part: int) -> None:
+    first, second = stored("a"), stored("b")
+    journal = FileJournal(path)
+    journal(first)
+    journal(second)
+    with largest_file(len(encode(first)) + part):
+        with pytest.raises(DestinationError, match="File too large"):
+            journal.flush()
+        assert path.stat().st_size == len(encode(first)) + part
+        with pytest.raises(DestinationError, match="File too large"):
+            journal.close()
+    assert path.read_bytes() == encode(first)
+
+
+def test_what_a_full_disk_does_not_take_is_tried_again_at_the_end(path: Path) -> None:
+    journal = FileJournal(path)
+    with largest_file(len(encode(stored("a"))) + 10):
+        for name in "abc":
+            journal(stored(name))
+            with contextlib.suppress(DestinationError):
+                journal.flush()
+    journal.close()
+    assert path.read_bytes() == b"".join(encode(stored(name)) for name in "abc")
+
+
+def test_a_torn_line_is_not_taken_back_if_another_run_wrote_after_it(path: Path) -> None:
+    journal = FileJournal(path)
+    journal(stored("a"))
+    with largest_file(30), pytest.raises(DestinationError):
+        journal.flush()
+    with open(path, "ab") as file:
+        file.write(encode(stored("b")))
+    with largest_file(30), pytest.raises(DestinationError):
+        journal.close()
+    assert path.read_bytes() == encode(stored("a"))[:30] + encode(stored("b"))
+
+
+def test_a_manifest_with_a_torn_line_that_takes_nothing_is_told(path: Path) -> None:
+    path.write_bytes(b"torn")
+    with largest_file(4), pytest.raises(DestinationError, match="File too large"):
+        FileJournal(path)
 
 
 @pytest.mark.parametrize("given", [None, "elsewhere/m.jsonl"])
