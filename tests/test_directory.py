@@ -1,6 +1,8 @@
 """The directory sink: permissions, times, leftovers, and disks that refuse."""
 
+import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -213,3 +215,21 @@ def test_a_full_disk_ends_the_run_and_leaves_no_part(tmp_path: Path) -> None:
         "['lock']",
     ]
     assert done.stderr == ""
+
+
+def test_a_run_whose_temporary_directory_is_gone_can_store_nothing_more(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / ".scraper")
+    with pytest.raises(DestinationError, match=r"^the directory takes no more: No such file"):
+        sink.open("k")
+
+
+def test_what_can_not_be_closed_is_removed_all_the_same(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    upload = sink.open("k")
+    os.close(upload._fd)
+    upload.abort()
+    (workspace,) = tmp_path.glob(".scraper/tmp/run-*")
+    assert os.listdir(workspace) == ["lock"]

@@ -146,7 +146,10 @@ class FileUpload:
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise _mapped(error, key) from None
+            if error.errno in _TRANSIENT:
+                raise _mapped(error, key) from None
+            # In the run's own directory: every other object would be refused too.
+            raise _no_more(error) from None
 
     def write(self, chunk: bytes) -> None:
         """Append."""
@@ -172,7 +175,8 @@ class FileUpload:
 
     def abort(self) -> None:
         """Remove the temporary file."""
-        self._close()
+        with contextlib.suppress(OSError):
+            self._close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
 
@@ -195,7 +199,11 @@ def _flush_s(probe: Path) -> float:
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
-    reason = error.strerror or str(error)
     if error.errno in _FATAL:
-        return DestinationError(f"the directory takes no more: {reason}")
+        return _no_more(error)
+    reason = error.strerror or str(error)
     return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)
+
+
+def _no_more(error: OSError) -> DestinationError:
+    return DestinationError(f"the directory takes no more: {error.strerror or error}")
