@@ -168,8 +168,8 @@ class _Noted:
         self.peer = None
         with contextlib.suppress(OSError):  # it was reset at once: the request will say so
             self.peer = sock.getpeername()[0]
-        self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock` over
         try:
+            self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock`
             _check_current()
         except OSError:
             sock.close()

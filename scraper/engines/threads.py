@@ -245,6 +245,8 @@ def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read
     if found := _cause(error, TransferError):
         assert isinstance(found, TransferError)
         return found
+    if found := next((one for one in _causes(error) if _is_ours(one)), None):
+        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}")
     if found := _cause(error, socket.gaierror, UnicodeError):
         assert isinstance(found, OSError | UnicodeError)
         return lookups.failure(found)
@@ -263,9 +265,12 @@ def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read
         isinstance(error, OSError) and not isinstance(error, requests.RequestException)
     ):
         found = next((one for one in _causes(error) if getattr(one, "errno", None)), error)
-        ours = getattr(found, "errno", None) in _OUR_FAULT
-        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}", unreachable=not ours)
+        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}", unreachable=True)
     return TransferError(Kind.PROTOCOL, f"not HTTP: {_short(error)}", transient=False)
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _OUR_FAULT
 
 
 def _short(error: BaseException) -> str:

@@ -1,5 +1,8 @@
 """Every engine means the same: one suite over all of them, against servers that misbehave."""
 
+import contextlib
+import os
+import resource
 import socket
 import threading
 from collections import Counter
@@ -77,6 +80,37 @@ def test_a_refused_connection_is_an_unreachable_host(scheme: str, bench: MakeBen
     found = failure(bench().fetch(f"{scheme}://127.0.0.1:{closed_port()}/"))
     assert (found.kind, found.unreachable) == (Kind.CONNECT, True)
     assert is_transient(found)
+
+
+@contextlib.contextmanager
+def free_descriptors(number: int) -> Iterator[None]:
+    """So many more may be opened in this process, and no others."""
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]  # fills what is free in between
+    for fd in held[100 - number :]:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + 1, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        for fd in held[: 100 - number]:
+            os.close(fd)
+
+
+@pytest.mark.parametrize("free", range(4))
+def test_no_more_descriptors_are_a_fault_of_ours_that_may_pass(free: int, bench: MakeBench) -> None:
+    made = bench(BRIEF)
+    with HttpServer({"/": PAGE}) as first, HttpServer({"/": PAGE}) as second:
+        made.fetch(first.url)  # loads what is loaded when it is needed
+        with free_descriptors(free):
+            completion = made.fetch(second.url).completion
+        assert completion is not None
+        if isinstance(completion.outcome, Failed):
+            assert is_transient(completion.outcome.failure), completion.outcome.failure
+            assert not completion.outcome.failure.unreachable
+        else:
+            assert free
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".test", "a..b"])
