@@ -330,7 +330,7 @@ class Run:
         if isinstance(outcome, Failed):
             verdict, following = self._after(attempt, outcome.failure, transfer.started, now)
             if isinstance(verdict, Again) and self.stopped is None:
-                self._again(following, outcome.failure, now, verdict.delay_s)
+                self._again(result, following, now, verdict.delay_s)
                 self._keep(completion.partial, following)
                 return
             if isinstance(verdict, Defer):
@@ -355,12 +355,14 @@ class Run:
         following = attempt._replace(number=attempt.number + 1)
         return self._policy.decide(failure, attempt, now), following
 
-    def _again(self, following: Attempt, failure: Failure, now: float, delay_s: float) -> None:
+    def _again(self, failed: Result, following: Attempt, now: float, delay_s: float) -> None:
         """Let the target wait in the frontier, without a slot."""
+        failure = failed.failure
+        assert failure is not None
         self._frontier.add(following, now, now + delay_s)
         record = {
             "url": redact(following.target.listed),
-            "attempt": following.number - 1,
+            "attempt": failed.attempts,
             "delay_s": round(delay_s, 3),
             "kind": failure.kind.value,
             "message": failure.message,
