@@ -88,6 +88,7 @@ class Command:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.environment = {**_ENVIRONMENT, "HOME": str(directory)}
+        self.prefix: list[str] = []  # of a program that runs it
 
     def __call__(
         self,
@@ -125,10 +126,9 @@ class Command:
             finally:
                 process.kill()
 
-    @staticmethod
-    def words(*arguments: object) -> list[str]:
+    def words(self, *arguments: object) -> list[str]:
         """The whole command."""
-        return [*program(), *map(str, arguments)]
+        return [*self.prefix, *program(), *map(str, arguments)]
 
     @staticmethod
     def ended(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Ran:

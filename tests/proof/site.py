@@ -8,7 +8,7 @@
         assert stored == site.body("/p/0")
 
 Sizes go from nothing to a few megabytes, some pages come in pieces or in gzip,
-some fail at first, most have an ETag, and a body that broke off can be continued.
+some fail at first, most have validators, and a body that broke off can be continued.
 A new `version` gives every other page another body, of the same length.
 """
 
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import count, islice
 
 from tests.servers import HttpServer, Reply, Request
 
@@ -28,6 +29,7 @@ GONE = "/gone"  # the page that nobody ever gets
 RUN = "x-run"  # the header that says which run asks
 _SIZES = (0, 1, 17, 1_000, 8_191, 65_536, 65_537, 300_000)
 _LARGE = 3_000_000
+HUGE = 9_000_000  # more than is kept in memory on its way to S3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Page:
     path: str
     size: int
     framing: str  # length, pieces or gzip
-    tagged: bool
+    tagged: bool  # has an ETag
+    dated: bool  # has a Last-Modified
     first: str  # good, busy (503) or cut (in the middle of the body)
 
 
@@ -53,10 +56,11 @@ class Hold:
 def page(path: str) -> Page:
     """What the path says."""
     dice = random.Random(path)
-    size = _LARGE if path.endswith("7") else dice.choice(_SIZES)
+    large = HUGE if path.endswith("77") else _LARGE
+    size = large if path.endswith("7") else dice.choice(_SIZES)
     framing = dice.choice(["length", "length", "pieces", "gzip"])
     first = dice.choice(["good"] * 5 + ["busy", "cut"])
-    return Page(path, size, framing, dice.random() < 0.7, first)
+    return Page(path, size, framing, dice.random() < 0.7, dice.random() < 0.5, first)
 
 
 @lru_cache(maxsize=1_000)
@@ -65,10 +69,14 @@ def _body(path: str, version: int) -> bytes:
 
 
 class Site(HttpServer):
-    """`pages` of them and the one that is gone. `asked` counts requests by run and path."""
+    """`pages` of them, of these sizes, and one that is gone.
 
-    def __init__(self, pages: int) -> None:
-        self.paths = [f"/p/{number}" for number in range(pages)]
+    `asked` counts requests by run and path.
+    """
+
+    def __init__(self, pages: int, sizes: range = range(HUGE)) -> None:
+        every = (f"/p/{number}" for number in count())
+        self.paths = list(islice((path for path in every if page(path).size in sizes), pages))
         self.version = 1
         self.fails = True  # whether pages may fail at first
         self.asked: Counter[tuple[str, str]] = Counter()
@@ -80,9 +88,12 @@ class Site(HttpServer):
         super().__init__(self._reply, keep_requests=False)
 
     def body(self, path: str, version: int | None = None) -> bytes:
-        """What is there now."""
-        current = self.version if version is None else version
-        return _body(path, current if int(path[3:]) % 2 else 1)
+        """What is there now, or was in another version."""
+        return _body(path, self._version_of(path, version))
+
+    def _version_of(self, path: str, version: int | None = None) -> int:
+        """Of this page: every other never changes."""
+        return (version or self.version) if int(path[3:]) % 2 else 1
 
     def release(self) -> None:
         """Let the response go that is held, and hold no other."""
@@ -122,13 +133,18 @@ class Site(HttpServer):
         first = page(path).first if self.fails and self.hits[path] == 1 else "good"
         if first == "busy":
             return Reply(503)
-        return self._page(request, cut=first == "cut", hold=hold)
+        half = hold if hold is not None and hold.where == "half" else None
+        return self._page(request, cut=first == "cut", hold=half)
 
     def _page(self, request: Request, *, cut: bool, hold: Hold | None) -> Reply:
         kind, body = page(request.path), self.body(request.path)
         tag = f'"{sha256(body).hexdigest()[:20]}"'
+        date = f"Wed, 21 Oct 2015 07:2{self._version_of(request.path)}:00 GMT"
         headers = {"ETag": tag} if kind.tagged else {}
-        if kind.tagged and request.headers.get("if-none-match") == tag:
+        if kind.dated:
+            headers["Last-Modified"] = date
+        known = request.headers.get("if-none-match") or request.headers.get("if-modified-since")
+        if known in headers.values():
             return Reply(304, headers)
         if kind.framing == "gzip" and "gzip" in request.headers.get("accept-encoding", ""):
             headers["Content-Encoding"] = "gzip"

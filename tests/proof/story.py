@@ -1,6 +1,6 @@
 """One story: the program against a site and a place, killed again and again, then let finish.
 
-    story = Story(site, place, directory)
+    story = Story(site, place, cli)
     for moment in moments:
         story.killed(moment)       # examines what it left
     story.ends()                   # and what is promised at the end
@@ -12,21 +12,21 @@ it. Torn lines, at most one a kill, say nothing.
 """
 
 import json
-import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
+from itertools import count
 from typing import IO, Any
 
-from tests.e2e.command import WAIT_S, Command, Ran, program
+from tests.e2e.command import WAIT_S, Command, Ran
 from tests.proof.places import Place
 from tests.proof.site import GONE, Hold, Site
 
 DONE = {"stored", "not_modified"}
+_RUNS = count(1)  # of all stories: a site may see several
 
 
 @dataclass
@@ -38,6 +38,11 @@ class Seen:
     site: Site
     results: list[bytes] = field(default_factory=list)  # lines of --results -
     said: list[bytes] = field(default_factory=list)  # lines of stderr
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has said what it is, which is just before its first request."""
+        return self.said_any(b"scraper ")
 
     @property
     def requests(self) -> int:
@@ -65,32 +70,33 @@ class Moment:
 
 
 class Story:
-    """Runs over all pages of `site` into `place`; the program is at home in `directory`."""
+    """Runs over all pages of `site` into `place`, by the program that `cli` runs."""
 
     def __init__(
         self,
         site: Site,
         place: Place,
-        directory: Path,
+        cli: Command,
         *options: object,
         refreshes: bool = False,
     ) -> None:
         self.site = site
         self.place = place
-        self.directory = directory
+        self.cli = cli
         self.options = [*options] if refreshes else ["--resume", *options]
         self.refreshes = refreshes  # asks for everything again, with validators
-        self.prefix: Sequence[str] = ()  # of the command
-        self.keys = {f"a{number % 3}/page {number}": path for number, path in enumerate(site.paths)}
+        self.keys = {
+            f"a{number // 2}/page {number}": path for number, path in enumerate(site.paths)
+        }
         self.done: set[str] = set()  # paths that the manifest showed as done
         self.versions = {site.version}  # that an object may be of
-        self.unrecorded = False  # whether a killed refresh may have replaced what it did not record
+        self.unrecorded = False  # whether a killed refresh may have put what it did not record
         self.kills = 0
-        self._runs = 0
-        (directory / "tmp").mkdir(parents=True)
-        lines = [f"{site.url}{path}\t{key}\n" for key, path in self.keys.items()]
-        lines.insert(len(lines) // 2, f"{site.url}{GONE}\tgone\n")
-        (directory / "list.txt").write_text("".join(lines))
+        self._temporary = cli.directory / "tmp"
+        self._temporary.mkdir(exist_ok=True)
+        cli.environment["TMPDIR"] = str(self._temporary)
+        pages = [f"{site.url}{path}\t{key}" for key, path in self.keys.items()]
+        self.list = cli.write("list.txt", f"{site.url}{GONE}\tgone", *pages)
 
     # ---- runs
 
@@ -104,7 +110,6 @@ class Story:
         self.kills += 1
         self.unrecorded = self.refreshes
         self.site.release()
-        self.place.let_time_pass()
         self.examine(seen.run)
         return seen
 
@@ -112,14 +117,19 @@ class Story:
         """One run to its end, which must be `status`; then examine."""
         with self.running(*options) as seen:
             seen.process.wait(WAIT_S)
+        self.unrecorded = False
+        ran = self.ended(seen)
+        assert ran.status == status, ran.err
+        return ran
+
+    def ended(self, seen: Seen) -> Ran:
+        """What a run said that ended by itself, or was killed at a system call; examined."""
         ran = Ran(
             seen.process.returncode,
             b"".join(seen.results).decode(),
             b"".join(seen.said).decode(),
         )
-        self.unrecorded = False
         assert "Traceback" not in ran.err, ran.err
-        assert ran.status == status, ran.err
         self.examine(seen.run)
         return ran
 
@@ -128,28 +138,25 @@ class Story:
         ran = self.ran("--max-failures", 1, *options)
         assert self.done == set(self.site.paths)
         assert self.last_records()["gone"]["error"]["kind"] == "http_status"
-        assert self.place.objects() == {
-            key: self.site.body(path) for key, path in self.keys.items()
-        }
+        objects = self.place.files()
+        assert objects.keys() == self.keys.keys(), sorted(objects.keys() ^ self.keys.keys())
+        for key, path in self.keys.items():
+            assert objects[key] == self.site.body(path), f"{key!r} is not the page of now"
         assert self.place.leftovers() == []
-        left = [str(path) for path in (self.directory / "tmp").rglob("*") if path.name != "lock"]
-        assert left in ([], [str(self.directory / "tmp" / f"scraper-spool-{os.geteuid()}")])
+        assert [path for path in self._temporary.rglob("*") if path.name.startswith("run-")] == []
         return ran
 
     @contextmanager
-    def running(self, *options: object) -> Iterator[Seen]:
-        """A run under way; it is killed when the block is left, and read to its end."""
-        self._runs += 1
-        run = str(self._runs)
-        command = [*self.options, *options, *self.place.options, "-H", f"X-Run: {run}"]
-        home = Command(self.directory).environment
-        with subprocess.Popen(
-            [*self.prefix, *program(), *map(str, command), "--results", "-", "list.txt"],
-            cwd=self.directory,
-            env={**home, "TMPDIR": str(self.directory / "tmp"), **self.place.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    def running(self, *options: object, stdin: int | None = None) -> Iterator[Seen]:
+        """A run under way; it is killed when the block is left, and read to its end.
+
+        With `stdin` its list is what comes from there.
+        """
+        run = str(next(_RUNS))
+        words = [*self.options, *options, *self.place.words, "-H", f"X-Run: {run}"]
+        source, stream = ("list.txt", subprocess.DEVNULL) if stdin is None else ("-", stdin)
+        with self.cli.start(
+            *words, "--results", "-", source, env=self.place.environment, stdin=stream
         ) as process:
             seen = Seen(process, run, self.site)
             watchers = [
@@ -163,7 +170,6 @@ class Story:
                 yield seen
             finally:
                 process.kill()
-                process.wait()
                 for watcher in watchers:
                     watcher.join()
 
@@ -181,7 +187,7 @@ class Story:
 
     def examine(self, run: str) -> None:
         """Everything that must hold at any moment, `run` being the last that was made."""
-        objects = self.place.objects()
+        objects = self.place.files()
         for key, body in objects.items():
             assert key in self.keys, f"{key!r} is nobody's object"
             whole = [self.site.body(self.keys[key], version) for version in self.versions]
