@@ -1,6 +1,6 @@
 """S3 servers on loopback: moto's, rclone's, and a front that breaks what it is told to.
 
-    with moto() as s3:                       # or rclone(directory), or Front(s3.url, fault)
+    with moto() as s3:       # or rclone(directory), or Front(s3.url, fault), or Wire(s3.url, most)
         bucket = s3.make_bucket()
         sink = S3Sink(bucket, "p", s3.options())
         assert s3.read(bucket, "p/key") == b"..."
@@ -33,6 +33,7 @@ from moto.server import ThreadedMotoServer
 
 from scraper.settings import S3
 from scraper.sinks.base import SinkOptions
+from tests.servers import WAIT_S, RawServer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -110,10 +111,10 @@ def moto() -> Iterator[S3Server]:
 
 
 @contextmanager
-def rclone(directory: Path) -> Iterator[S3Server]:
+def rclone(directory: Path, address: str = "127.0.0.1:0") -> Iterator[S3Server]:
     """`rclone serve s3`: each directory in `directory` is a bucket."""
     program = Path(sysconfig.get_path("scripts")) / "rclone"
-    command = [program, "serve", "s3", directory, "--addr", "127.0.0.1:0", "--config", ""]
+    command = [program, "serve", "s3", directory, "--addr", address, "--config", ""]
     with subprocess.Popen(
         [*map(str, command), "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off"],
         stderr=subprocess.PIPE,
@@ -267,3 +268,51 @@ class Front:
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
         request.wfile.write(content)
+
+
+class Wire:
+    """To an S3 server, and stuck there once a connection has carried more than `most` bytes up.
+
+    Stuck until `cut` is set, then cut. This happens `times` times; then all goes through.
+    """
+
+    def __init__(self, upstream: str, most: int, times: int = 1_000_000) -> None:
+        self.stuck = threading.Event()
+        self.cut = threading.Event()  # set by the test when the client is gone
+        self.ended = threading.Event()  # the server has got over it
+        self._upstream = urlsplit(upstream)
+        self._most = most
+        self._turns = iter(range(times))
+        self._raw = RawServer(self._carry)
+        self.url = self._raw.url
+
+    def close(self) -> None:
+        """Cut everything."""
+        self.cut.set()
+        self._raw.close()
+
+    def _carry(self, number: int, sock: socket.socket) -> None:
+        with socket.create_connection((self._upstream.hostname, self._upstream.port)) as server:
+            back = threading.Thread(target=_copy, args=(server, sock))
+            back.start()
+            sent, stuck = 0, False
+            while not stuck and (data := sock.recv(65_536)):
+                server.sendall(data)
+                sent += len(data)
+                stuck = sent > self._most and next(self._turns, None) is not None
+            if stuck:
+                self.stuck.set()
+                assert self.cut.wait(WAIT_S)
+                with suppress(OSError):  # no answer to what was cut reaches the client
+                    sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
+            back.join()
+            if stuck:
+                self.ended.set()
+
+
+def _copy(source: socket.socket, to: socket.socket) -> None:
+    with suppress(OSError):  # one of them is gone
+        while data := source.recv(65_536):
+            to.sendall(data)

@@ -1,22 +1,19 @@
 """Whole runs into S3: moto's and rclone's servers, wires that break, servers that refuse."""
 
 import gzip
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from hashlib import sha256
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, kinds
 from tests.e2e.watch import until
-from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
-from tests.servers import HttpServer, RawServer, Reply, Request, Routes, closed_port
+from tests.s3servers import CREDENTIALS, Asked, Front, S3Server, Wire
+from tests.servers import HttpServer, Reply, Request, Routes, closed_port
 
 Serve = Callable[[Routes], HttpServer]
 BIG = Random(3).randbytes(9_000_000)  # spooled to disk
@@ -374,48 +371,6 @@ def test_an_outage_that_does_not_end_is_told_with_the_status_of_a_destination(
 
 
 # ---------------------------------------------------------------- SIGKILL
-
-
-class Wire:
-    """To an S3 server, and stuck there once a connection has carried more than `most` bytes up."""
-
-    def __init__(self, upstream: str, most: int) -> None:
-        self.stuck = threading.Event()
-        self.cut = threading.Event()  # set by the test when the client is gone
-        self.ended = threading.Event()  # the server has got over it
-        self._upstream = urlsplit(upstream)
-        self._most = most
-        self._raw = RawServer(self._carry)
-        self.url = self._raw.url
-
-    def close(self) -> None:
-        """Cut everything."""
-        self.cut.set()
-        self._raw.close()
-
-    def _carry(self, number: int, sock: socket.socket) -> None:
-        with socket.create_connection((self._upstream.hostname, self._upstream.port)) as server:
-            back = threading.Thread(target=_copy, args=(server, sock))
-            back.start()
-            sent = 0
-            while sent <= self._most and (data := sock.recv(65_536)):
-                server.sendall(data)
-                sent += len(data)
-            stuck = sent > self._most
-            if stuck:
-                self.stuck.set()
-                assert self.cut.wait(WAIT_S)
-            with suppress(OSError):
-                server.shutdown(socket.SHUT_WR)
-            back.join()
-            if stuck:
-                self.ended.set()
-
-
-def _copy(source: socket.socket, to: socket.socket) -> None:
-    with suppress(OSError):  # one of them is gone
-        while data := source.recv(65_536):
-            to.sendall(data)
 
 
 @pytest.mark.parametrize(
