@@ -346,10 +346,13 @@ class Run:
     ) -> tuple[Verdict, Attempt]:
         """What follows a failed attempt, and which: an outage of the destination costs none."""
         if failure.kind is Kind.SINK and is_transient(failure):
+            was_on, patience = self._outage.on, f"{self._outage.patience_s:g} s"
             if not self._outage.failed(started, now):
-                patience = f"{self._outage.patience_s:g} s"
                 message = f"the destination took no object for {patience}: {failure.message}"
                 self._break(DestinationError(message))
+            if self._outage.on and not was_on:
+                message = f"the destination takes nothing, one at a time tries for {patience}"
+                self._note("warning", "outage", {"message": f"{message}: {failure.message}"})
             if self._outage.on:
                 return Again(0.0), attempt._replace(first_started=None)
         following = attempt._replace(number=attempt.number + 1)

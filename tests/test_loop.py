@@ -36,7 +36,7 @@ def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def make_run(
     urls: Iterable[str | bytes],
-    to: Path,
+    to: Path | str,
     receivers: Iterable[Receiver] = (),
     **options: Any,
 ) -> Run:
@@ -515,7 +515,7 @@ def test_an_endless_list_can_be_left(serve: Serve, tmp_path: Path) -> None:
 class Faulty:
     """A directory sink whose uploads fail where and how the test says."""
 
-    def __init__(self, sink: DirectorySink, where: str, fault: Callable[[str], None]) -> None:
+    def __init__(self, sink: DirectorySink, where: str, fault: Callable[[str], object]) -> None:
         self.sink = sink
         self.where = where
         self.fault = fault
