@@ -50,7 +50,7 @@ class Intake:
             item = self._buffer.popleft()
         except IndexError:
             return None
-        if len(self._buffer) < BUFFER // 2:
+        if len(self._buffer) < BUFFER // 2 and not self._space.is_set():
             self._space.set()
         return item
 

@@ -260,18 +260,23 @@ class Run:
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
-        fresh: list[Target] = []
+        taken: list[lists.Read] = []
         for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
             if self.stopped is not None:
-                break  # not away: `fresh` has targets that need a result
+                break  # not away: what was taken needs a result
             item = self._intake.take()
             if item is None:
                 break
-            early = item if isinstance(item, Result) else self._seen.judge(item)
-            if early is not None:
+            taken.append(item)
+        for item in taken:
+            if isinstance(item, Result):
+                yield self._record(item)
+        targets, fresh = [item for item in taken if isinstance(item, Target)], []
+        for target, early in zip(targets, self._seen.judge_all(targets), strict=True):
+            if early is None:
+                fresh.append(target)
+            else:
                 yield self._record(early)
-            elif isinstance(item, Target):
-                fresh.append(item)
         for target, decision in zip(fresh, self._memory.recall(fresh), strict=True):
             if isinstance(decision, Skipped):
                 yield self._record(Result(target, decision))

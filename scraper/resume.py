@@ -67,15 +67,27 @@ class Memory:
         if self._index is None:
             return [decide(None, self._earlier, there=False)] * len(targets)
         ids = [identity(target.key, redact(target.url)) for target in targets]
-        found = self._index.find(ids)
-        decisions = []
-        for one, target in zip(ids, targets, strict=True):
-            known = found.get(one)
-            there = known is not None and self._is_there(target, known)
-            decision = decide(known, self._earlier, there=there)
-            self._again += known is not None and not isinstance(decision, Skipped)
-            decisions.append(decision)
+        decisions: list[Decision] = [_DONE] * len(targets)
+        left = self._not_done(targets, ids)
+        found = self._index.find([ids[n] for n in left])
+        for n in left:
+            known = found.get(ids[n])
+            there = known is not None and self._has(targets[n].key, known.size)
+            decisions[n] = decide(known, self._earlier, there=there)
+            self._again += known is not None and not isinstance(decisions[n], Skipped)
         return decisions
+
+    def _not_done(self, targets: Sequence[Target], ids: Sequence[int]) -> Sequence[int]:
+        """Which of `targets` need more than a look: most of a resumed run need no more."""
+        if not (self._earlier.resume or self._earlier.retry_failed):
+            return range(len(targets))
+        assert self._index is not None
+        sizes = self._index.done(ids)
+        return [
+            n
+            for n, one in enumerate(ids)
+            if one not in sizes or not self._has(targets[n].key, sizes[one])
+        ]
 
     def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines are outdated.
@@ -93,10 +105,11 @@ class Memory:
         lines = index.mark.lines + self._again - _COMPACT_FROM
         return lines > 0 and lines > 2 * index.count_standing()
 
-    def _is_there(self, target: Target, known: Known) -> bool:
-        if known.size is None:
+    def _has(self, key: str, size: int | None) -> bool:
+        """Whether the object is there, as far as that can be seen from here."""
+        if size is None:
             return False
         try:
-            return self._shelf is None or self._shelf.size(target.key) == known.size
+            return self._shelf is None or self._shelf.size(key) == size
         except (SinkError, DestinationError):  # it will be said when the object is written
             return False

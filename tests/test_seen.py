@@ -64,15 +64,47 @@ def test_a_clash_does_not_take_the_key_over(seen: Seen) -> None:
     assert result.outcome == Duplicate(of_line=1)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdé"), st.sampled_from("klmñ"))))
-def test_it_answers_as_a_dictionary_of_everything_would(pairs: list[tuple[str, str]]) -> None:
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("abcdé"), st.sampled_from("klmñ")), max_size=9)),
+    st.integers(1, 4),
+)
+def test_it_answers_as_a_dictionary_of_everything_would(
+    batches: list[list[tuple[str, str]]], at_once: int
+) -> None:
     memory = Seen()
     first: dict[str, tuple[str, int]] = {}
-    for line, (url, key) in enumerate(pairs, 1):
-        had = first.setdefault(key, (url, line))
-        expected = (0, True) if had[1] == line else (had[1], had[0] == url)
-        assert memory.first(target(url, key, line)) == expected
+    line = 0
+    for batch in batches:
+        targets, expected = [], []
+        for url, key in batch:
+            line += 1
+            had = first.setdefault(key, (url, line))
+            targets.append(target(url, key, 1 + line % 3))  # lines of several lists are alike
+            expected.append(None if had[1] == line else had)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scraper.seen._AT_ONCE", at_once)
+            verdicts = memory.judge_all(targets)
+        for verdict, had_before, (url, _) in zip(verdicts, expected, batch, strict=True):
+            if had_before is None:
+                assert verdict is None
+                continue
+            assert verdict is not None
+            of_line = 1 + had_before[1] % 3
+            if had_before[0] == url:
+                assert verdict.outcome == Duplicate(of_line=of_line)
+            else:
+                assert verdict.failure is not None
+                assert f"line {of_line}" in verdict.failure.message
     memory.close()
+
+
+def test_a_whole_list_may_be_judged_at_once(seen: Seen) -> None:
+    urls = [f"http://a/{number % 700}" for number in range(1_000)]
+    verdicts = seen.judge_all([target(url, url, n) for n, url in enumerate(urls, 1)])
+    assert verdicts[:700] == [None] * 700
+    outcomes = [verdict.outcome for verdict in verdicts[700:] if verdict is not None]
+    assert outcomes == [Duplicate(of_line=line) for line in range(1, 301)]
+    assert seen.judge_all([]) == []
 
 
 MEASURE = """
@@ -86,7 +118,7 @@ def peak():
 seen = Seen()
 for line in range(1, 600_001):
     url = f"http://host.example/some/longer/path/{line}.html"
-    assert seen.first(Target(url, url, "host.example", url, line, "urls")) == (0, True)
+    assert seen.judge(Target(url, url, "host.example", url, line, "urls")) is None
     if line == 150_000:
         early = peak()
 print(early, peak())

@@ -47,6 +47,7 @@ class DirectorySink:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._below = f"{root}/"
         self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None
         self._names = count()
@@ -95,7 +96,7 @@ class DirectorySink:
     def size(self, key: str) -> int | None:
         """Bytes of the file, None if there is none."""
         try:
-            found = os.stat(f"{self.root}/{key}")
+            found = os.stat(self._below + key)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
