@@ -25,7 +25,7 @@ from scraper.manifest import read_entry
 from scraper.records import Known
 
 _VERSION = 2
-_CACHE_KIB = 32 * 1024  # as much again while sorting
+_CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
 _SCHEMA = """

@@ -256,20 +256,17 @@ class SinkJournal:
         """The lines of each segment, in order; a few are on their way at once."""
         keys = iter([key for _, key in segments])
         with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
-            coming = deque(readers.submit(self._read, key) for key in islice(keys, _READERS))
+            coming = deque((key, readers.submit(self._read, key)) for key in islice(keys, _READERS))
             while coming:
-                lines = coming.popleft().result()
-                coming.extend(readers.submit(self._read, key) for key in islice(keys, 1))
+                key, data = coming.popleft()
+                lines = _unpacked(key, data.result())
+                del data  # nothing is in memory twice
+                coming.extend((key, readers.submit(self._read, key)) for key in islice(keys, 1))
                 yield lines
 
-    def _read(self, key: str) -> list[bytes]:
+    def _read(self, key: str) -> bytes:
         assert self._shelf is not None
-        data = b"".join(self._shelf.read(key))
-        try:
-            whole = gzip.decompress(data) if key.endswith(".gz") else data
-        except (OSError, EOFError, zlib.error) as error:
-            raise SinkError(f"{key!r} is broken: {error}", transient=False) from None
-        return whole.splitlines(keepends=True)
+        return b"".join(self._shelf.read(key))
 
     def _key(self, number: int) -> str:
         return f".scraper/manifest-{number:08}-{self._run}.jsonl"
@@ -345,6 +342,14 @@ def _store(sink: Sink, key: str, data: bytes) -> None:
         upload.commit(body)
     finally:
         upload.abort()
+
+
+def _unpacked(key: str, data: bytes) -> list[bytes]:
+    try:
+        whole = gzip.decompress(data) if key.endswith(".gz") else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise SinkError(f"{key!r} is broken: {error}", transient=False) from None
+    return whole.splitlines(keepends=True)
 
 
 def _looked_at(path: Path) -> tuple[bool, bool]:

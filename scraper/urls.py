@@ -11,6 +11,7 @@ parser that decides identity must be the one that decides the connection.
 import base64
 import hashlib
 import re
+import struct
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,7 @@ import can_ada
 
 from scraper.errors import BadTarget
 
+_SIGNED = struct.Struct(">q").unpack
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _SECRET_FIELD = re.compile(
     r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
@@ -127,7 +129,7 @@ def _why_not(text: str) -> str:
 def fingerprint(text: str) -> int:
     """64 bits (signed) that stand for `text`, the same in every process."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    return int(_SIGNED(digest)[0])
 
 
 def basic_authorization(userinfo: str) -> str:
