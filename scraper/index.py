@@ -51,7 +51,7 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
     kept = CASE excluded.kept WHEN 0 THEN kept ELSE excluded.kept END
 """
 _FIND = "SELECT id, state > 0, size, etag, last_modified, effective FROM known WHERE id IN"
-_DONE = "SELECT id, size FROM known WHERE state > 0 AND size IS NOT NULL AND id IN"
+_DONE = "SELECT id, size FROM known WHERE state > 0 AND id IN"
 # A failure (0) says something beside the line of the stored body; a 304 does not.
 _STANDING = "SELECT kept, CASE WHEN state = 0 OR kept = 0 THEN last ELSE kept END FROM known"
 _COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept <> 0 THEN 1 END) FROM known"
@@ -150,9 +150,9 @@ class Index:
         return {row[0]: Known._make(row[1:]) for row in rows}
 
     @_told()
-    def done(self, ids: Sequence[int]) -> dict[int, int]:
-        """Sizes of the objects of those of these targets that are done; quicker than `find`."""
-        sizes: dict[int, int] = {}
+    def done(self, ids: Sequence[int]) -> dict[int, int | None]:
+        """Those of these targets that are done, and their objects' sizes; quicker than `find`."""
+        sizes: dict[int, int | None] = {}
         for rows in self._asked(_DONE, ids):
             sizes.update(rows)
         return sizes

@@ -60,7 +60,6 @@ class Memory:
         self._earlier = earlier
         self._shelf = sink if isinstance(sink, Shelf) and sink.near else None
         self._index = index
-        self._again = 0  # targets that get one more line
 
     def recall(self, targets: Sequence[Target]) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""
@@ -74,7 +73,6 @@ class Memory:
             known = found.get(ids[n])
             there = known is not None and self._has(targets[n].key, known.size)
             decisions[n] = decide(known, self._earlier, there=there)
-            self._again += known is not None and not isinstance(decisions[n], Skipped)
         return decisions
 
     def _not_done(self, targets: Sequence[Target], ids: Sequence[int]) -> Sequence[int]:
@@ -90,7 +88,7 @@ class Memory:
         ]
 
     def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
-        """Compact the manifest if the run was whole and most lines are outdated.
+        """Compact the manifest if the run was whole and most lines before it were outdated.
 
         If that can't be done it is as whole as before, and the next run will try.
         """
@@ -102,7 +100,7 @@ class Memory:
                 journal.compact(index)
 
     def _is_worth_it(self, index: Index) -> bool:
-        lines = index.mark.lines + self._again - _COMPACT_FROM
+        lines = index.mark.lines - _COMPACT_FROM
         return lines > 0 and lines > 2 * index.count_standing()
 
     def _has(self, key: str, size: int | None) -> bool:

@@ -103,7 +103,9 @@ def replay(lines: Iterable[bytes]) -> dict[int, Known]:
             continue
         if not isinstance(record, dict) or record["status"] == "duplicate":
             continue
-        row = rows.setdefault(number(record["url"][-1]), {"done": False, "size": None})
+        row = rows.setdefault(
+            number(record["url"].rpartition("/")[2]), {"done": False, "size": None}
+        )
         row["done"] = record["status"] in {"stored", "not_modified"}
         if record["status"] == "stored":
             row["size"] = record["size"]

@@ -395,7 +395,12 @@ def test_the_rest_of_a_coded_body_is_decoded_with_what_came_before(place: Place)
     assert partial.size == len(place.temporary[0])
     transfer = place.attempt(partial=partial)
     assert sent(transfer)["range"] == "bytes=500-"
-    found = stored(carry(transfer, [rest(500, TAGGED, body=packed)], [packed[500:]]))
+    transfer.response(rest(500, TAGGED, body=packed))
+    transfer.data(packed[500:600])
+    partial = kept(broken(transfer))
+    assert (partial.received, partial.coding) == (600, "gzip")
+    transfer = place.attempt(partial=partial)
+    found = stored(carry(transfer, [rest(600, TAGGED, body=packed)], [packed[600:]]))
     assert place.body == BODY
     assert (found.size, found.sha256) == (1000, sha256(BODY).hexdigest())
 

@@ -74,6 +74,8 @@ def test_lines_absorbed_in_any_split_come_to_what_a_replay_of_all_does(
         for start, end in zip([0, *ends], ends, strict=False):
             index.absorb(lines[start:end])
         assert index.find(EVERY) == replay(lines)
+        done = {one: known.size for one, known in replay(lines).items() if known.done}
+        assert index.done(EVERY) == done
         assert index.mark == Mark("", sum(map(len, lines)), len(lines))
         assert index.empty == (not replay(lines))
 
@@ -163,6 +165,16 @@ def test_a_redacted_record_is_found_by_the_target_it_came_from(listed: str) -> N
     entry = read_entry(json.dumps(record).encode())
     assert entry is not None
     assert entry.id == identity("k", urls.redact(urls.parse(listed).href))
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64, 10**30, 5.0, True, None, "5", [5]])
+def test_a_size_that_is_none_makes_a_line_that_says_nothing(size: object) -> None:
+    record = {"url": "http://host/a", "key": "k", "status": "stored", "size": size}
+    assert read_entry(json.dumps(record).encode()) is None
+    largest = json.dumps({**record, "size": 2**63 - 1}).encode()
+    with contextlib.closing(Index()) as index:
+        index.absorb([largest])
+        assert [*index.done([identity("k", "http://host/a")]).values()] == [2**63 - 1]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +312,13 @@ def test_what_is_no_index_is_replaced_by_one(make: Callable[[Path], None], tmp_p
         assert index.find(EVERY).keys() == {number("a"), number("b")}
     with contextlib.closing(open_index(tmp_path / "i", nothing)) as index:
         assert index.mark.lines == 2, "it was kept at its place"
+
+
+def test_an_index_of_another_version_is_not_believed(tmp_path: Path) -> None:
+    open_index(tmp_path / "i", taking(encode(stored("a")))).close()
+    a_database(tmp_path / "i", "PRAGMA user_version = 1")
+    with contextlib.closing(open_index(tmp_path / "i", taking(encode(stored("b"))))) as index:
+        assert index.find(EVERY).keys() == {number("b")}
 
 
 def test_an_index_that_is_torn_where_it_is_looked_up_is_no_traceback(tmp_path: Path) -> None:

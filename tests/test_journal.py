@@ -8,7 +8,7 @@ import resource
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -260,45 +260,56 @@ def replace(path: Path, lines: bytes) -> None:
     path.with_name("new").replace(path)
 
 
-def lines_of(versions: Iterable[int]) -> bytes:
-    """A line for each target in turn."""
-    every = [(NAMES[n % len(NAMES)], version) for n, version in enumerate(versions)]
+def lines_of(*versions: int) -> bytes:
+    """A line for each of 40 targets, those that are looked up in the middle."""
+    names = [f"{n}" for n in range(18)] + list(NAMES) + [f"{n}" for n in range(22, 40)]
+    every = zip(names, [*versions, *([1] * 40)], strict=False)
     return b"".join(encode(stored(name, version)) for name, version in every)
+
+
+IN_THE_MIDDLE = [1] * 18 + [7] * 4  # a version as long as the first
 
 
 @pytest.mark.parametrize("how", [overwrite, replace])
 @pytest.mark.parametrize(
-    "versions",
-    [[1] * 39 + [2], [2] + [1] * 39, [1] * 20, [1] * 20 + [2] * 30, [2] * 40, []],
+    "content",
+    [
+        lines_of(*IN_THE_MIDDLE, *[1] * 17, 7),
+        lines_of(7, *IN_THE_MIDDLE[1:]),
+        lines_of(*[1] * 19)[:2000],
+        lines_of(*IN_THE_MIDDLE)[:8000] + lines_of(*[2] * 40),
+        lines_of(*[2] * 40),
+        b"",
+    ],
     ids=["end", "beginning", "shorter", "shorter, and appended to", "another", "empty"],
 )
 def test_a_manifest_that_is_another_now_is_read_from_its_beginning(
-    how: Callable[[Path, bytes], None], versions: list[int], path: Path
+    how: Callable[[Path, bytes], None], content: bytes, path: Path
 ) -> None:
-    path.write_bytes(lines_of([1] * 40))
+    path.write_bytes(lines_of())
     assert len(read(path)) == 4
-    how(path, lines_of(versions))
-    assert read(path) == replay(lines_of(versions).splitlines())
+    how(path, content)
+    expected = replay(content.splitlines())
+    assert read(path) == {one: expected[one] for one in EVERY if one in expected}
 
 
-def test_a_manifest_that_was_copied_over_line_by_line_is_read_anew(path: Path) -> None:
-    path.write_bytes(lines_of([1] * 40))
-    read(path)
-    same_length = lines_of([1] * 20 + [7] + [1] * 19)
-    replace(path, same_length)  # as sed -i does: neither its length nor its ends differ
-    assert path.stat().st_size == len(lines_of([1] * 40))
-    assert read(path) == replay(same_length.splitlines())
+def test_a_manifest_that_was_edited_line_by_line_is_read_anew(path: Path) -> None:
+    path.write_bytes(lines_of())
+    before = read(path)
+    replace(path, lines_of(*IN_THE_MIDDLE))  # as sed -i does: as long as before, with its ends
+    assert path.stat().st_size == len(lines_of())
+    assert read(path) != before
 
 
 def test_what_was_absorbed_is_not_read_again(path: Path) -> None:
-    path.write_bytes(lines_of([1] * 40))
+    path.write_bytes(lines_of())
     before = read(path)
-    overwrite(path, lines_of([1] * 17 + [7] * 4 + [1] * 19))  # where nobody looks
+    overwrite(path, lines_of(*IN_THE_MIDDLE))  # where nobody looks
     assert read(path) == before
     write(path, stored("a", 3))
     assert read(path)[number("a")].size == 3
     path.with_name("manifest.jsonl.index").unlink()
-    assert read(path) != before
+    assert read(path)[number("b")] != before[number("b")]
 
 
 def test_the_index_stands_beside_its_manifest(path: Path) -> None:
@@ -598,10 +609,31 @@ def test_compacted_segments_are_few_and_packed(
     assert key.endswith(".jsonl.gz")
     packed = b"".join(flaky.sink.read(key))
     assert gzip.decompress(packed) == b"".join(encode(stored(name, 30)) for name in NAMES)
-    before = b"".join(flaky.sink.read(key))
-    compacted(of(flaky))
-    (key,) = flaky.segments
-    assert gzip.decompress(b"".join(flaky.sink.read(key))) == gzip.decompress(before)
+    journal = of(flaky)
+    for _ in range(2):
+        compacted(journal)
+        (key,) = flaky.segments
+        assert gzip.decompress(b"".join(flaky.sink.read(key))) == gzip.decompress(packed)
+
+
+def test_segments_that_came_since_the_index_was_made_are_read_before_compacting(
+    flaky: Flaky,
+) -> None:
+    put(flaky, stored("a", 1), stored("b", 1))
+    journal = of(flaky)
+    with contextlib.closing(Index()) as index:
+        journal.catch_up(index)
+        journal(stored("a", 2))
+        journal(failed("b"))
+        journal.close()
+        journal.catch_up(index)
+        journal.compact(index)
+    records = [json.loads(line) for line in of(flaky).lines()]
+    assert [(one["url"][-1], one["status"]) for one in records] == [
+        ("b", "stored"),
+        ("a", "stored"),
+        ("b", "failed"),
+    ]
 
 
 def test_a_manifest_of_nothing_that_stands_is_compacted_away(flaky: Flaky) -> None:
@@ -737,5 +769,8 @@ def test_a_sink_that_can_not_be_read_back_is_written_all_the_same(flaky: Flaky) 
     journal(stored("b"))
     journal.close()
     assert len(flaky.segments) == 2, "nothing of another run is written over"
+    numbers = [int(key.split("-")[1]) for key in flaky.segments]
+    assert numbers[0] == 1
+    assert numbers[1] > 1_500_000_000, "later than whatever may be there"
     records = [json.loads(line) for line in of(flaky).lines()]
     assert [record["url"] for record in records] == ["http://host/a", "http://host/b"]
