@@ -160,7 +160,11 @@ class Run:
         journal = open_journal(self.settings.manifest, self.destination, self._sink, patience_s)
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
-        self._memory = remember(self.settings.earlier, journal, self._sink)
+        try:
+            self._memory = remember(self.settings.earlier, journal, self._sink)
+        except BaseException:
+            journal.close()
+            raise
         self._engine = self._make_engine()
         self._seen = Seen()
         self._intake.start()
@@ -181,8 +185,11 @@ class Run:
         whole = kind is None and self.stopped is None and self._finished()
         try:
             self._journal.close()
-            self._memory.close(self._journal, whole=whole)
+        except DestinationError:
+            whole = False
+            raise
         finally:
+            self._memory.close(self._journal, whole=whole)
             self._seen.close()
             self._held.close()
 

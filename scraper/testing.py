@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 
+from scraper.errors import SinkError
 from scraper.records import Response, Stored
-from scraper.sinks.base import Body, Sink
+from scraper.sinks.base import Body, Shelf, Sink
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
 Read = Callable[[str], bytes | None]  # the object of a key, as any reader sees it
@@ -235,6 +236,37 @@ def _interleaved(place: Place) -> None:
         _expect(place, f"interleaved/{number}", content, "after uploads in turns")
 
 
+def _read_back(place: Place) -> None:
+    contents = {
+        "shelf/a": b"",
+        "shelf/ab/c": b"see",
+        "shelf/b": _content(9_000_000),
+        "shelves": b"s",
+    }
+    with _opened(place) as sink:
+        if not isinstance(sink, Shelf):
+            return
+        for key, content in contents.items():
+            store(sink, key, content)
+            assert sink.size(key) == len(content), f"size of {key!r} is {sink.size(key)}"
+            assert b"".join(sink.read(key)) == content, f"{key!r} is read otherwise than stored"
+        for prefix in ("shelf/", "shelf/a", "shelf/ab/", "shel", "shelf/none"):
+            found, right = sorted(sink.keys(prefix)), [k for k in contents if k.startswith(prefix)]
+            assert found == right, f"keys({prefix!r}) gives {found}"
+        assert set(contents) <= set(sink.keys()), "keys() does not give all"
+        sink.remove("shelf/b")
+        for key in ("shelf/b", "shelf/none", "shelf/a/none"):
+            sink.remove(key)  # harmless where there is none
+            assert sink.size(key) is None, f"{key!r} is not there, and has a size"
+            try:
+                assert not list(sink.read(key)), f"{key!r} is not there, and can be read"
+            except SinkError:
+                continue
+            raise AssertionError(f"reading {key!r}, which is not there, is no SinkError")
+        store(sink, "shelf/a", b"longer")
+        assert sink.size("shelf/a") == 6, "the size is not that of the last commit"
+
+
 def _names(place: Place) -> set[str]:
     return set(place.names()) if place.names else set()
 
@@ -255,4 +287,5 @@ SINK_CASES: tuple[SinkCase, ...] = (
     SinkCase("close gives up open uploads and leaves nothing", _closed),
     SinkCase("many threads may store at once", _many_threads),
     SinkCase("uploads may be written in turns", _interleaved),
+    SinkCase("a sink that can be read back gives what it holds", _read_back),
 )

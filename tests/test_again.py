@@ -1,5 +1,6 @@
 """Runs after other runs, against real servers: nothing is done twice, nothing is forgotten."""
 
+import gc
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from scraper.build import make_plan
-from scraper.errors import Kind
+from scraper.errors import Kind, UsageError
 from scraper.loop import Run
 from scraper.records import Result, Skipped
 from tests.servers import HttpServer, Reply, Request, Routes
@@ -253,6 +254,13 @@ def test_a_manifest_elsewhere_is_read_there(serve: Serve, tmp_path: Path) -> Non
     assert statuses(fetch(urls, tmp_path / "out", resume=True)) == {"stored": 5}
     assert not (tmp_path / "out" / ".scraper" / "m.jsonl").exists()
     assert manifest(tmp_path / "out").exists()
+
+
+def test_a_run_that_can_not_remember_lets_go_of_everything(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can't be read back"):
+        fetch(["http://a/"], tmp_path, resume=True, manifest="/dev/null")
+    gc.collect()  # what was left open would be said now
+    assert fetch([], tmp_path) == []
 
 
 # ---------------------------------------------------------------- retry-failed

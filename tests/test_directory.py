@@ -233,3 +233,45 @@ def test_what_can_not_be_closed_is_removed_all_the_same(
     upload.abort()
     (workspace,) = tmp_path.glob(".scraper/tmp/run-*")
     assert os.listdir(workspace) == ["lock"]
+
+
+# ---------------------------------------------------------------- read back
+
+
+def test_what_is_temporary_or_a_link_is_no_key(sink: DirectorySink, tmp_path: Path) -> None:
+    store(sink, "a/b", b"x")
+    store(sink, ".scraper/manifest-1.jsonl", b"{}")
+    sink.open("c").write(b"part")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/d").touch()
+    (tmp_path / "a/link").symlink_to(tmp_path / "elsewhere")
+    found = sorted(sink.keys())
+    assert found == [".scraper/manifest-1.jsonl", "a/b", "elsewhere/d"]
+    assert list(sink.keys(".scraper/manifest-")) == [".scraper/manifest-1.jsonl"]
+    assert list(sink.keys("none/at/all")) == []
+
+
+def test_a_directory_is_no_object(sink: DirectorySink, tmp_path: Path) -> None:
+    store(sink, "a/b", b"x")
+    assert sink.size("a") is None
+    assert sink.size("a/b/c") is None
+    with pytest.raises(SinkError, match="can't read 'a': Is a directory"):
+        list(sink.read("a"))
+    with pytest.raises(SinkError, match="can't delete 'a': "):
+        sink.remove("a")
+    assert (tmp_path / "a/b").read_bytes() == b"x"
+
+
+def test_a_directory_that_can_not_be_looked_into_is_told(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SinkError, match="'loop/a'"):
+        sink.size("loop/a")
+    store(sink, "a/b", b"x")
+    if os.geteuid() == 0:
+        pytest.skip("root may look into anything")
+    (tmp_path / "a").chmod(0)
+    with pytest.raises(SinkError, match="can't read 'a': Permission denied"):
+        list(sink.keys())
+    (tmp_path / "a").chmod(0o700)

@@ -110,13 +110,17 @@ class DirectorySink:
                 while piece := file.read(_PIECE):
                     yield piece
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
+            raise _unreadable(error, key) from None
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every file below the directory, but for temporary ones; links are not followed."""
+
+        def failed(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never made
+                raise _unreadable(error, os.path.relpath(error.filename, self.root))
+
         top = f"{self.root}/{prefix.rpartition('/')[0]}"
-        for parent, directories, files in os.walk(top):
+        for parent, directories, files in os.walk(top, onerror=failed):
             below = os.path.relpath(parent, self.root)
             if below == OWN and "tmp" in directories:
                 directories.remove("tmp")
@@ -127,8 +131,13 @@ class DirectorySink:
 
     def remove(self, key: str) -> None:
         """Delete the file, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.root / key)
+        try:
+            os.unlink(self._below + key)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SinkError(f"can't delete {key!r}: {reason}", transient=False) from None
 
     def close(self) -> None:
         """Remove what was not committed."""
@@ -197,6 +206,11 @@ def _flush_s(probe: Path) -> float:
         took_s = time.monotonic() - begun
     probe.unlink()
     return took_s
+
+
+def _unreadable(error: OSError, key: str) -> SinkError:
+    reason = error.strerror or str(error)
+    return SinkError(f"can't read {key!r}: {reason}", transient=error.errno in _TRANSIENT)
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
