@@ -160,12 +160,11 @@ class Run:
         journal = open_journal(self.settings.manifest, self.destination, self._sink, patience_s)
         self._journal = journal
         self.places = replace(self.places, manifest=journal.place)
-        try:
+        with ExitStack() as undone:
+            undone.callback(journal.close)
             self._memory = remember(self.settings.earlier, journal, self._sink)
-        except BaseException:
-            journal.close()
-            raise
-        self._engine = self._make_engine()
+            self._engine = self._make_engine()
+            undone.pop_all()
         self._seen = Seen()
         self._intake.start()
 
