@@ -39,7 +39,7 @@ The map of the house. Imports point downwards only.
     lists.py        lines to targets
     seen.py         repeats and clashes, in bounded memory
     keys.py         a target's key
-    dates.py        dates of HTTP
+    dates.py        dates of HTTP, read; of ours, written
     urls.py         URLs: parsed, compared, redacted
     settings.py     everything a run can be told
     records.py      what travels: Target, Attempt, Response, Result

@@ -1,12 +1,12 @@
-"""Dates of HTTP, as seconds.
+"""Dates: those of HTTP read, ours written.
 
-Owns: reading them (RFC 9110 5.6.7), the usual form at a glance, the two obsolete
-ones by the standard library. Refuses to know: what they date.
+Owns: reading HTTP's (RFC 9110 5.6.7), the usual form at a glance, the two obsolete
+ones by the standard library; writing RFC 3339's. Refuses to know: what they date.
 """
 
 import calendar
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _MONTHS = {
@@ -38,3 +38,8 @@ def parse_http_date(text: str | None) -> float | None:
     if date.tzinfo is None:  # asctime's form is in UTC without saying so
         date = date.replace(tzinfo=UTC)
     return date.timestamp()
+
+
+def rfc3339(moment: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -167,11 +167,9 @@ def hold(sink: Sink, destination: str, how: str, on_lost: Callable[[str], None])
         return None
     try:
         return Lease(sink, destination, on_lost, wait=wait)
-    except DestinationError:
+    except (DestinationError, Held):
         raise
     except ScraperError as error:
-        if isinstance(error, Held):
-            raise
         raise DestinationError(f"can't lock {destination}: {error}") from None
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scraper import urls
-from scraper.manifest import as_json, rfc3339, to_record
+from scraper.dates import rfc3339
+from scraper.manifest import as_json, to_record
 from scraper.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
 from scraper.summary import Summary, human_size
 

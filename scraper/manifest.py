@@ -8,12 +8,12 @@ line for each attempt; one target is one result.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from scraper import urls
+from scraper.dates import rfc3339
 from scraper.records import (
     Deferred,
     Duplicate,
@@ -84,11 +84,6 @@ def as_json(record: Mapping[str, Any]) -> bytes:
     except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
     return line if line.isascii() else urls.printable(line.decode()).encode()
-
-
-def rfc3339(moment: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _response(response: Response | None) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def test_a_list_goes_on_over_every_page(moto_server: S3Server) -> None:
 
 def test_what_is_deleted_is_gone_and_may_be_deleted_again(sink: S3Sink) -> None:
     store(sink, "a", b"x")
-    sink.delete("a")
-    sink.delete("a")
+    sink.remove("a")
+    sink.remove("a")
     assert sink.get("a") is None
 
 
@@ -107,7 +107,7 @@ def test_an_update_needs_the_etag_that_is_there(moto_server: S3Server, s3_client
     second = sink.put_if("lease", b"2", first)
     assert second not in {None, first}
     assert sink.put_if("lease", b"3", first) is None
-    sink.delete("lease")
+    sink.remove("lease")
     assert sink.put_if("lease", b"3", second) is None, "what is gone has no etag"
     assert sink.put_if("lease", b"3", None) is not None
     sink.close()

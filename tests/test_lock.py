@@ -135,7 +135,7 @@ def test_the_lease_of_a_process_that_is_dead_is_taken_at_once(moto_server: S3Ser
             pass
         said = {**json.loads(found[0]), "pid": ended.pid}
         for dead, where in ((True, said), (False, {**said, "processes": "another machine"})):
-            other.delete(LEASE_KEY)
+            other.remove(LEASE_KEY)
             other.put_if(LEASE_KEY, json.dumps(where).encode(), None)
             if dead:
                 Lease(other, "s3://b/p", nobody, wait=False).release()
@@ -159,7 +159,7 @@ def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> 
     with closing(bucket_sink(moto_server)) as sink:
         lost = threading.Event()
         lease = Lease(sink, "s3://b/p", lambda _: lost.set(), wait=False, lease_s=0.2)
-        sink.delete(LEASE_KEY)
+        sink.remove(LEASE_KEY)
         theirs = b'{"run": "another", "until": 99999999999}'
         sink.put_if(LEASE_KEY, theirs, None)
         assert lost.wait(WAIT_S)

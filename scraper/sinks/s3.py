@@ -19,11 +19,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
 from urllib.parse import quote
 
+from scraper.dates import rfc3339
 from scraper.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.keys import OWN_DIRECTORY
 from scraper.records import Stored
@@ -161,7 +161,7 @@ class S3Sink:
             for entry in bucket.list(self._name(prefix)):
                 yield self._below(entry)
 
-    def delete(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Remove an object; fine if there is none. Raises SinkError, DestinationError."""
         with self._meaning(f"delete {key!r}") as bucket:
             bucket.delete(self._name(key))
@@ -195,10 +195,6 @@ class S3Sink:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with `prefix`, in order. Raises SinkError, DestinationError."""
         return (entry.key for entry in self.list(prefix))
-
-    def remove(self, key: str) -> None:
-        """Remove an object; fine if there is none. Raises SinkError, DestinationError."""
-        self.delete(key)
 
     def forget(self, upload: "S3Upload") -> None:
         """It has ended."""
@@ -262,8 +258,7 @@ class S3Sink:
 
         Records of our own are read again, so they are kept in the usual storage class.
         """
-        fetched = datetime.fromtimestamp(body.fetched_at, UTC).isoformat(timespec="milliseconds")
-        metadata = {"fetched-at": fetched.removesuffix("+00:00") + "Z", "sha256": body.sha256}
+        metadata = {"fetched-at": rfc3339(body.fetched_at), "sha256": body.sha256}
         if body.source_url:
             url = quote(body.source_url, safe=_VISIBLE)
             cut = url[:_URL_BYTES]
