@@ -28,7 +28,7 @@ class Intake:
         self, sources: Sequence[lists.Source], rule: KeyRule, on_arrival: Callable[[], None]
     ) -> None:
         self.hungry = False
-        self.lines = 0  # targets read so far, bad lines included
+        self._taken = 0
         self._sources = sources
         self._rule = rule
         self._on_arrival = on_arrival
@@ -36,7 +36,6 @@ class Intake:
         self._space = threading.Event()
         self._done = False
         self._closed = False
-        self._ending = threading.Lock()  # no target slips in between the last take and the count
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -44,15 +43,19 @@ class Intake:
         """Begin to read."""
         self._thread.start()
 
-    def take(self) -> lists.Read | None:
-        """The next target if one is there now."""
-        try:
-            item = self._buffer.popleft()
-        except IndexError:
-            return None
-        if len(self._buffer) < BUFFER // 2 and not self._space.is_set():
+    def take(self, most: int) -> list[lists.Read]:
+        """The next targets, as many as are there now, `most` of them."""
+        buffer = self._buffer
+        taken = [buffer.popleft() for _ in range(min(most, len(buffer)))]
+        self._taken += len(taken)
+        if len(buffer) < BUFFER // 2 and not self._space.is_set():
             self._space.set()
-        return item
+        return taken
+
+    @property
+    def lines(self) -> int:
+        """Targets read so far, bad lines included: after `close()`, those that were taken."""
+        return self._taken if self._closed else self._taken + len(self._buffer)
 
     @property
     def empty(self) -> bool:
@@ -75,31 +78,27 @@ class Intake:
             raise self._error
 
     def close(self) -> None:
-        """Read no more: nothing arrives after this. What is there can still be taken.
+        """Read no more. What is there can still be taken, and only that was ever read.
 
         A thread that waits for a pipe is left to it (it is a daemon).
         """
-        with self._ending:
-            self._closed = True
+        self._closed = True
         self._space.set()
 
     def _run(self) -> None:
+        buffer = self._buffer
         try:
             for item in self._items():
-                with self._ending:
-                    if self._closed:
-                        return
-                    self._buffer.append(item)
-                    self.lines += 1
+                if self._closed:
+                    return
+                buffer.append(item)
                 if self.hungry:
                     self.hungry = False
                     self._on_arrival()
-                while len(self._buffer) >= BUFFER and not self._closed:
+                while len(buffer) >= BUFFER and not self._closed:
                     self._space.clear()
-                    if len(self._buffer) >= BUFFER and not self._closed:
+                    if len(buffer) >= BUFFER and not self._closed:
                         self._space.wait()
-                if self._closed:
-                    return
         except Exception as error:  # noqa: BLE001 - a caller's iterable may raise anything
             self._error = error
         finally:

@@ -28,7 +28,7 @@ from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from scraper.errors import BadTarget, UsageError
-from scraper.urls import Url
+from scraper.urls import Origin, Url
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
@@ -81,21 +81,20 @@ def make_rule(template: str, now: datetime) -> KeyRule:
 def url_key(url: Url, line: int = 0) -> str:
     """`host/path`, readable and injective: see the module's docstring."""
     del line
-    host = host_segment(url.scheme, url.hostname, url.port)
-    path = url.path
+    href, origin, _ = url
+    host, path = host_segment(origin), href[len(origin.text) :]
     if (
-        not url.search
-        and len(path) <= MAX_SEGMENT_BYTES
+        len(path) <= MAX_SEGMENT_BYTES
         and "--" not in path
-        and _PLAIN_PATH.fullmatch(path)
+        and _PLAIN_PATH.fullmatch(path)  # without a query
         and not path.endswith("/index.html")
     ):
         return f"{host}{path}index.html" if path[-1] == "/" else host + path
-    *directories, name = path[1:].split("/")
+    *directories, name = url.path[1:].split("/")
     if not directories:
         return f"{host}/{_file_name(name, url)}"
     if len(directories) < MAX_KEY_BYTES // 2:
-        prefix = f"{url.scheme}://{url.hostname}:{url.port}"
+        prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
         cached = len(url.path) <= 512  # longer ones would make the cache a hoard
         parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
         key = f"{host}/{parts}/{_file_name(name, url)}"
@@ -143,11 +142,12 @@ def extension(path: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def host_segment(scheme: str, hostname: str, port: str) -> str:
+def host_segment(origin: Origin) -> str:
     """One directory for each origin: plain for https on 443, else `host_http`, `host_8080`...
 
     An underscore of the host itself is doubled, so that suffixes can't be imitated.
     """
+    _, scheme, hostname, port, _ = origin
     if hostname.startswith("["):
         words = hostname[1:-1].replace("::", ":z:").split(":")
         name = "-".join(word or "0" for word in words) + "_ipv6"
@@ -260,7 +260,7 @@ def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
     digest = _sha256(url) if "{hash" in template else ""
     key = _safe(
         template.format(
-            host=host_segment(url.scheme, url.hostname, url.port),
+            host=host_segment(url.origin),
             path=path.removesuffix(ending),
             ext=ending,
             hash=digest,

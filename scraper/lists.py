@@ -231,7 +231,8 @@ def _target(
         raise BadTarget("URL has a line break")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
-    return Target(url, parsed.href, parsed.host, final, line, source, headers, parsed.userinfo)
+    host, userinfo = parsed.origin.host, parsed.userinfo
+    return Target(url, parsed.href, host, final, line, source, headers, userinfo)
 
 
 def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:

@@ -18,6 +18,7 @@ from scraper.records import Deferred, Duplicate, Failed, NotModified, Result, Sk
 from scraper.summary import Summary, human_size
 
 Write = Callable[[str], None]
+_GOOD = (Stored, NotModified, Skipped, Duplicate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Log:
     ) -> None:
         self._write = write
         self._as_json = as_json
+        self._quiet = quiet and not verbose
         self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
         if verbose:
             self._levels.add("debug")
@@ -71,6 +73,8 @@ class Log:
 
     def __call__(self, result: Result) -> None:
         """One line for what became of a target."""
+        if self._quiet and isinstance(result.outcome, _GOOD):  # as nearly all are
+            return
         level = _level(result)
         if level in self._levels:
             record = to_record(result) if self._as_json else {}

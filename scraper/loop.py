@@ -31,7 +31,7 @@ from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
 from scraper.frontier import Frontier
-from scraper.intake import Intake
+from scraper.intake import BUFFER, Intake
 from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
 from scraper.lock import hold
@@ -266,18 +266,16 @@ class Run:
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
-        taken: list[lists.Read] = []
-        for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
-            if self.stopped is not None:
-                break  # not away: what was taken needs a result
-            item = self._intake.take()
-            if item is None:
-                break
-            taken.append(item)
+        if self.stopped is not None:
+            return
+        taken = self._intake.take(min(_ADMITTED_AT_ONCE, self._frontier.room))
+        targets: list[Target] = []
         for item in taken:
             if isinstance(item, Result):
                 yield self._record(item)
-        targets, fresh = [item for item in taken if isinstance(item, Target)], []
+            else:
+                targets.append(item)
+        fresh: list[Target] = []
         for target, early in zip(targets, self._seen.judge_all(targets), strict=True):
             if early is None:
                 fresh.append(target)
@@ -466,7 +464,7 @@ class Run:
         yield from self._take_ended_early()
         for attempt in self._frontier.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        while (item := self._intake.take()) is not None:
+        for item in self._intake.take(BUFFER):
             early = item if isinstance(item, Result) else self._seen.judge(item)
             yield self._record(early or Result(_target(item), outcome))
 

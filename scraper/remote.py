@@ -77,7 +77,9 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         parsed = urls.parse(url)
     except BadTarget as error:
         raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
-    target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
+    target = Target(
+        url, parsed.href, parsed.origin.host, "list", 0, "arguments", userinfo=parsed.userinfo
+    )
     plain = replace(settings, http=replace(settings.http, expect_type=None))
     policy, sink = RetryPolicy(settings.retries), _FileSink()
     plan = make_plan(plain, sink)

@@ -81,10 +81,11 @@ class Memory:
             return range(len(targets))
         assert self._index is not None
         sizes = self._index.done(ids)
+        has = self._has
         return [
             n
-            for n, one in enumerate(ids)
-            if one not in sizes or not self._has(targets[n].key, sizes[one])
+            for n, (target, one) in enumerate(zip(targets, ids, strict=True))
+            if one not in sizes or not has(target.key, sizes[one])
         ]
 
     def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:

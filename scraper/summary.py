@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scraper.frontier import HostStatistics
-from scraper.records import Failed, Result, Stored
+from scraper.records import STATUSES, Failed, Result, Stored
 from scraper.settings import Budget
 
 _SLOWEST = 5
@@ -40,12 +40,13 @@ class Tally:
 
     def __call__(self, result: Result) -> None:
         """Count one result."""
-        self.statuses[result.status] += 1
+        outcome = result.outcome
+        self.statuses[STATUSES[type(outcome)]] += 1
         self.attempts += result.attempts
-        if isinstance(result.outcome, Stored):
-            self.size += result.outcome.size
-        if isinstance(result.outcome, Failed):
-            self.kinds[result.outcome.failure.kind.value] += 1
+        if isinstance(outcome, Stored):
+            self.size += outcome.size
+        elif isinstance(outcome, Failed):
+            self.kinds[outcome.failure.kind.value] += 1
 
     @property
     def targets(self) -> int:

@@ -84,7 +84,7 @@ class Transfer:
         self._plan = plan
         self._sink = sink
         self._started_at = time.time()
-        self._url = urls.parse(attempt.target.url)
+        self._url = urls.canonical(attempt.target.url)
         self._origin = self._url.origin
         self._redirects = 0
         self._guarded = False
@@ -350,7 +350,7 @@ class Transfer:
         userinfo = self._url.userinfo
         if at_home:
             userinfo = userinfo or self.attempt.target.userinfo
-            userinfo = userinfo or self._plan.passwords.get(self._url.hostname, "")
+            userinfo = userinfo or self._plan.passwords.get(self._url.origin.hostname, "")
         if userinfo:
             headers["authorization"] = urls.basic_authorization(userinfo)
         for name, value in (*http.headers, *self.attempt.target.headers.items()):

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import re
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -20,7 +21,7 @@ import can_ada
 from scraper.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_SCHEMES = ("http://", "https://")
 _SECRET_FIELD = re.compile(
     r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
     r"(?:access|auth|api|app|aws|client|session|security|refresh|id|private)?[-_]?"
@@ -40,30 +41,39 @@ _CONTROL = re.compile(
 )
 
 
-class Url(NamedTuple):
-    """A parsed http(s) URL. `href` has neither userinfo nor fragment; `search` keeps its `?`.
+class Origin(NamedTuple):
+    """What may share a secret: scheme, host and port (RFC 6454 4), and as `text` all three.
 
-    `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default.
+    `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default. `host` is who
+    is asked, for politeness: http and https of a name are one server.
+    """
+
+    text: str
+    scheme: str
+    hostname: str
+    port: str
+    host: str
+
+
+class Url(NamedTuple):
+    """A parsed http(s) URL. `href` is its WHATWG form with neither userinfo nor fragment.
+
     `userinfo` is `user:password` percent-decoded, or "".
     """
 
     href: str
-    scheme: str
-    hostname: str
-    port: str
-    path: str
-    search: str
+    origin: Origin
     userinfo: str = ""
 
     @property
-    def origin(self) -> tuple[str, str, str]:
-        """Scheme, host and port: what may share a secret (RFC 6454 4)."""
-        return self.scheme, self.hostname, self.port
+    def path(self) -> str:
+        """From the first slash on, without the query."""
+        return self.href[len(self.origin.text) :].partition("?")[0]
 
     @property
-    def host(self) -> str:
-        """Who is asked, for politeness: http and https of a name are one server."""
-        return f"{self.hostname}:{self.port}" if self.port else self.hostname
+    def search(self) -> str:
+        """The query with its `?`, or "": `/?` is another URL than `/`."""
+        return "".join(self.href.partition("?")[1:])
 
 
 def parse(text: str) -> Url:
@@ -95,13 +105,12 @@ def join(base: Url, reference: str) -> Url:
         raise BadTarget("not a valid URL") from None
 
 
+def canonical(href: str, userinfo: str = "") -> Url:
+    """The URL whose `href` this is."""
+    return Url(href, _origin(href[: href.index("/", 8)]), userinfo)
+
+
 def _checked(url: can_ada.URL) -> Url:
-    scheme = url.protocol[:-1]
-    if scheme not in _DEFAULT_PORTS:
-        raise BadTarget(f"scheme {scheme!r} is not http or https")
-    hostname = url.hostname
-    if not hostname:
-        raise BadTarget("no host")
     userinfo = ""
     if url.has_credentials():
         userinfo = _unquoted(url.username) + ":" + _unquoted(url.password)
@@ -109,8 +118,17 @@ def _checked(url: can_ada.URL) -> Url:
     if url.has_hash():
         url.hash = ""
     href = url.href
-    search = url.search or ("?" if href[-1] == "?" else "")  # `/?` is another URL than `/`
-    return Url(href, scheme, hostname, url.port, url.pathname, search, userinfo)
+    if not href.startswith(_SCHEMES):
+        raise BadTarget(f"scheme {url.protocol[:-1]!r} is not http or https")
+    return Url(href, _origin(href[: href.index("/", 8)]), userinfo)
+
+
+@lru_cache(maxsize=4096)
+def _origin(text: str) -> Origin:
+    """Of the beginning of an `href`, for which it is nearly always one that was met before."""
+    url = can_ada.parse(text)
+    host = f"{url.hostname}:{url.port}" if url.port else url.hostname
+    return Origin(text, url.protocol[:-1], url.hostname, url.port, host)
 
 
 def _unquoted(text: str) -> str:

@@ -43,7 +43,7 @@ class Bench:
     ) -> Transfer:
         parsed = urls.parse(url)
         target = Target(
-            url, parsed.href, parsed.host, KEY, 1, "list", headers or {}, parsed.userinfo
+            url, parsed.href, parsed.origin.host, KEY, 1, "list", headers or {}, parsed.userinfo
         )
         plan = Plan(limits or Limits(), http or Http(), "scraper/1", passwords or {})
         return Transfer(Attempt(target, queued_at=0.0), plan, self.sink, time.monotonic())

@@ -60,7 +60,7 @@ def test_what_is_no_http_url_is_refused_with_the_reason(listed: str, reason: str
 
 
 def test_the_parser_agrees_with_the_client_about_where_a_backslash_leads() -> None:
-    assert urls.parse("http://ex.com\\@evil.com/").hostname == "ex.com"
+    assert urls.parse("http://ex.com\\@evil.com/").origin.hostname == "ex.com"
 
 
 @pytest.mark.parametrize("reference", ["//[::1", "http://", "http://a b/", "ftp://x/", "\ud800"])
@@ -112,8 +112,8 @@ def test_basic_authorization_is_utf8_and_base64() -> None:
 
 
 def test_http_and_https_of_a_name_are_one_host_for_politeness_and_ports_are_not() -> None:
-    assert urls.parse("http://a/").host == urls.parse("https://a/").host == "a"
-    assert urls.parse("http://a:81/").host == "a:81"
+    assert urls.parse("http://a/").origin.host == urls.parse("https://a/").origin.host == "a"
+    assert urls.parse("http://a:81/").origin.host == "a:81"
     assert urls.parse("http://a/").origin != urls.parse("https://a/").origin
 
 
@@ -134,7 +134,7 @@ def test_any_text_is_a_url_or_a_bad_target_and_parsing_it_again_changes_nothing(
         return
     assert url.href.isascii()
     assert "#" not in url.href
-    assert "@" not in url.href.removeprefix(url.scheme + "://").partition("/")[0]
+    assert "@" not in url.href.removeprefix(url.origin.scheme + "://").partition("/")[0]
     again = urls.parse(url.href)
     assert (again.href, again.search, again.origin) == (url.href, url.search, url.origin)
     assert again.userinfo == ""

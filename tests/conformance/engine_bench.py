@@ -56,7 +56,9 @@ class Bench:
     ) -> Transfer:
         self.started += 1
         parsed = urls.parse(url)
-        target = Target(url, parsed.href, parsed.host, f"{self.started}", self.started, "list")
+        target = Target(
+            url, parsed.href, parsed.origin.host, f"{self.started}", self.started, "list"
+        )
         now = time.monotonic()
         attempt = Attempt(target, queued_at=now, known=known)
         transfer = Transfer(attempt, self.plan, self.sink, now, partial)
