@@ -32,7 +32,8 @@ The map of the house. Imports point downwards only.
     partial.py      a body that broke off, to be continued
     decode.py       content codings
     retry.py        whether a failed attempt gets another, and when
-    sinks/          base.py (the seam), directory.py and workspace.py (its temporary files);
+    sinks/          base.py (the seam), directory.py, directories.py (kept open) and
+                    workspace.py (temporary files);
                     s3.py, bucket.py (boto3), objectstore.py (obstore), s3errors.py, spool.py
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback

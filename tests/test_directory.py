@@ -275,3 +275,71 @@ def test_a_directory_that_can_not_be_looked_into_is_told(
     with pytest.raises(SinkError, match="can't read 'a': Permission denied"):
         list(sink.keys())
     (tmp_path / "a").chmod(0o700)
+
+
+# ---------------------------------------------------------------- what was planted
+
+
+def test_a_link_under_the_objects_name_is_replaced_and_not_followed(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"theirs")
+    (tmp_path / "k").symlink_to(outside)
+    assert sink.size("k") is None, "it is not the object"
+    store(sink, "k", b"ours")
+    assert outside.read_bytes() == b"theirs"
+    assert not (tmp_path / "k").is_symlink()
+    assert (tmp_path / "k").read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("key", ["a/k", "a/b/k", "a/b/c/k"])
+def test_a_link_on_the_way_to_an_object_is_refused(key: str, tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    (outside / "b/c").mkdir(parents=True)
+    root.mkdir()
+    (root / "a").symlink_to(outside)
+    sink = DirectorySink(root)
+    sink.check()
+    message = f"can't write '{key}': a file or a link is where a directory should be"
+    with pytest.raises(SinkError, match=message) as told:
+        store(sink, key, b"x")
+    assert not told.value.transient
+    sink.close()
+    assert [path.name for path in outside.rglob("*")] == ["b", "c"]
+
+
+@pytest.mark.parametrize("planted", [".scraper", ".scraper/tmp"])
+def test_a_link_where_temporary_files_would_be_is_refused(planted: str, tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    outside.mkdir()
+    (root / planted).parent.mkdir(parents=True)
+    (root / planted).symlink_to(outside)
+    with pytest.raises(DestinationError, match="a file or a link is where a directory should be"):
+        DirectorySink(root).check()
+    assert not list(outside.iterdir())
+
+
+def test_the_destination_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    sink = DirectorySink(tmp_path / "out")
+    sink.check()
+    store(sink, "a/k", b"x")
+    sink.close()
+    assert (tmp_path / "real/a/k").read_bytes() == b"x"
+
+
+def test_a_key_of_five_hundred_directories_is_stored(sink: DirectorySink, tmp_path: Path) -> None:
+    key = "a/" * 511 + "k"
+    store(sink, key, b"x")
+    assert (tmp_path / key).read_bytes() == b"x"
+
+
+def test_no_more_directories_are_kept_open_than_there_is_room_for(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    for number in range(200):
+        store(sink, f"{number}/a/k", b"x")
+    assert len(os.listdir("/proc/self/fd")) < 100
+    assert len(list(tmp_path.glob("*/a/k"))) == 200

@@ -1,6 +1,5 @@
 """The conformance suite finds the sinks that break a promise."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from scraper.errors import DestinationError
 from scraper.records import Stored
 from scraper.sinks.base import Body, Upload
+from scraper.sinks.directories import Directory
 from scraper.sinks.directory import DirectorySink, FileUpload
 from scraper.testing import check_sink
 
@@ -38,7 +38,7 @@ class WritesInPlace(DirectorySink):
 
 class LeavesAborted(DirectorySink):
     def open(self, key: str) -> FileUpload:
-        return LeftUpload(self, str(self.root / f"left-{next(self._names)}"), key)
+        return LeftUpload(self, self._directories.at(""), f"left-{next(self._names)}", key)
 
 
 class LeftUpload(FileUpload):
@@ -47,14 +47,14 @@ class LeftUpload(FileUpload):
 
 
 class FlatKeys(DirectorySink):
-    def place(self, path: str, key: str) -> None:
-        os.replace(path, self.root / key.replace("/", "_"))
+    def place(self, temporary: Directory, name: str, key: str) -> None:
+        super().place(temporary, name, key.replace("/", "_"))
 
 
 class KeepsTheFirst(DirectorySink):
-    def place(self, path: str, key: str) -> None:
+    def place(self, temporary: Directory, name: str, key: str) -> None:
         if not (self.root / key).exists():
-            super().place(path, key)
+            super().place(temporary, name, key)
 
 
 class NeverCloses(DirectorySink):

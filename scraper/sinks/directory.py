@@ -3,8 +3,8 @@
 A body is written under a temporary name in `DEST/.scraper/tmp/`, the same file
 system, then flushed to the disk, given its modification time and renamed. A
 reader sees the old file or the new one, never a part. Owns: that order of
-calls, and directories below the destination. Refuses to know: HTTP. Rejected:
-O_TMPFILE and linkat, which can't replace a file that exists.
+calls. Refuses to know: HTTP. Rejected: O_TMPFILE and linkat, which can't
+replace a file that exists.
 """
 
 import contextlib
@@ -20,12 +20,16 @@ from scraper.dates import parse_http_date
 from scraper.errors import DestinationError, SinkError
 from scraper.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
+from scraper.sinks.directories import Directories, Directory
 from scraper.sinks.workspace import Workspace
 
 OWN = ".scraper"
+_TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
 _PIECE = 1 << 20
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP}
 _QUICK_S = 0.001  # an fsync that takes longer is worth a thread
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
 
@@ -51,18 +55,22 @@ class DirectorySink:
         self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None
         self._names = count()
-        self._made: set[str] = set()
+        self._directories: Directories
+        self._temporary: Directory
 
     def check(self) -> None:
         """Make the directory and a workspace in it; raises DestinationError if that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._workspace = Workspace(self.root / OWN / "tmp")
+            self._directories = Directories(self.root)
+            self._directories.at(_TEMPORARY)  # no link leads out of here
+            self._workspace = Workspace(self.root / _TEMPORARY)
+            name = self._workspace.path.name
+            self._temporary = self._directories.at(f"{_TEMPORARY}/{name}")
             if _flush_s(self._workspace.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:
-            exists = isinstance(error, FileExistsError)
-            reason = "it is a file" if exists else error.strerror or str(error)
+            reason = "it is a file" if isinstance(error, FileExistsError) else _why_not(error)
             raise DestinationError(
                 f"can't write to directory {str(self.root)!r}: {reason}"
             ) from None
@@ -70,23 +78,18 @@ class DirectorySink:
     def open(self, key: str) -> "FileUpload":
         """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
         assert self._workspace is not None, "check() comes first"
-        path = f"{self._workspace.path}/{next(self._names):x}"
-        return FileUpload(self, path, key)
+        return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
 
-    def place(self, path: str, key: str) -> None:
-        """Rename `path` to `key`, making directories as needed."""
-        final = f"{self.root}/{key}"
-        parent = os.path.dirname(final)
-        if parent not in self._made:
-            os.makedirs(parent, exist_ok=True)
-            if len(self._made) > 10_000:
-                self._made.clear()
-            self._made.add(parent)
+    def place(self, temporary: Directory, name: str, key: str) -> None:
+        """Rename a temporary file to `key`, making directories as needed. Raises OSError."""
+        parent, _, final = key.rpartition("/")
+        source = temporary.fd
+        directory = self._directories.at(parent)
         try:
-            os.replace(path, final)
+            os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
         except FileNotFoundError:  # somebody removed the directory meanwhile
-            os.makedirs(parent, exist_ok=True)
-            os.replace(path, final)
+            directory = self._directories.again(parent)
+            os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
 
     def reach(self) -> None:
         """Raise DestinationError unless it is a directory."""
@@ -94,9 +97,9 @@ class DirectorySink:
             raise DestinationError(f"there is no directory {str(self.root)!r}")
 
     def size(self, key: str) -> int | None:
-        """Bytes of the file, None if there is none."""
+        """Bytes of the file, None if there is none: a link is not what was stored."""
         try:
-            found = os.stat(self._below + key)
+            found = os.lstat(self._below + key)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -149,12 +152,13 @@ class DirectorySink:
 class FileUpload:
     """One file on its way."""
 
-    def __init__(self, sink: DirectorySink, path: str, key: str) -> None:
+    def __init__(self, sink: DirectorySink, temporary: Directory, name: str, key: str) -> None:
         self._sink = sink
-        self._path = path
+        self._temporary = temporary  # open for as long as this needs it
+        self._name = name
         self._key = key
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(name, _NEW, 0o666, dir_fd=temporary.fd)
         except OSError as error:
             if error.errno in _TRANSIENT:
                 raise _mapped(error, key) from None
@@ -163,10 +167,10 @@ class FileUpload:
 
     def write(self, chunk: bytes) -> None:
         """Append."""
-        view = memoryview(chunk)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            written = os.write(self._fd, chunk)
+            while written < len(chunk):
+                written += os.write(self._fd, memoryview(chunk)[written:])
         except OSError as error:
             raise _mapped(error, self._key) from None
 
@@ -178,7 +182,7 @@ class FileUpload:
                 os.utime(self._fd, (body.fetched_at, modified))
             os.fsync(self._fd)
             self._close()
-            self._sink.place(self._path, self._key)
+            self._sink.place(self._temporary, self._name, self._key)
         except OSError as error:
             raise _mapped(error, self._key) from None
         return body.stored()
@@ -188,7 +192,7 @@ class FileUpload:
         with contextlib.suppress(OSError):
             self._close()
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
+            os.unlink(self._name, dir_fd=self._temporary.fd)
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
@@ -213,10 +217,16 @@ def _unreadable(error: OSError, key: str) -> SinkError:
     return SinkError(f"can't read {key!r}: {reason}", transient=error.errno in _TRANSIENT)
 
 
+def _why_not(error: OSError) -> str:
+    if error.errno in _IN_THE_WAY:
+        return "a file or a link is where a directory should be"
+    return error.strerror or str(error)
+
+
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
     if error.errno in _FATAL:
         return _no_more(error)
-    reason = error.strerror or str(error)
+    reason = _why_not(error)
     return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)
 
 
