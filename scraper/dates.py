@@ -4,11 +4,12 @@ Owns: reading HTTP's (RFC 9110 5.6.7), the usual form at a glance, the two obsol
 ones by the standard library; writing RFC 3339's. Refuses to know: what they date.
 """
 
-import calendar
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -27,19 +28,25 @@ def parse_http_date(text: str | None) -> float | None:
     if text is None:
         return None
     found = _USUAL.fullmatch(text)
-    if found is not None and found[2] in _MONTHS:
-        day, month, year, hour, minute, second = found.groups()
-        parts = (int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second))
-        return float(calendar.timegm(parts))
     try:
-        date = parsedate_to_datetime(text)
+        if found is not None and found[2] in _MONTHS:
+            day, month, year, hour, minute, second = found.groups()
+            days = date(int(year), _MONTHS[month], int(day)).toordinal() - _EPOCH
+            return ((days * 24.0 + int(hour)) * 60 + int(minute)) * 60 + int(second)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    if date.tzinfo is None:  # asctime's form is in UTC without saying so
-        date = date.replace(tzinfo=UTC)
-    return date.timestamp()
+    if moment.tzinfo is None:  # asctime's form is in UTC without saying so
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
 
 
 def rfc3339(moment: float) -> str:
     """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second, rest = divmod(round(moment * 1e6), 1_000_000)
+    return f"{_second(second)}.{rest // 1000:03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()[:-6]

@@ -4,7 +4,7 @@ Owns: those words, and reading what a head says of its body. Refuses to know:
 who says them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -28,34 +28,36 @@ class Request(NamedTuple):
 
 
 class Reply:
-    """A response's head. `headers` as they came; `time_connect` 0.0 on a reused connection."""
+    """A response's head: `headers` with names in lower case, in the order in which they came.
 
-    __slots__ = ("_values", "remote_ip", "status", "time_connect")
+    `time_connect` is 0.0 on a reused connection.
+    """
+
+    __slots__ = ("_headers", "_values", "remote_ip", "status", "time_connect")
 
     def __init__(
         self,
         status: int,
-        headers: Iterable[tuple[str, str]],
+        headers: Sequence[tuple[str, str]],
         remote_ip: str | None = None,
         time_connect: float | None = None,
     ) -> None:
         self.status = status
         self.remote_ip = remote_ip
         self.time_connect = time_connect
-        self._values: dict[str, list[str]] = {}
-        for name, value in headers:
-            self._values.setdefault(name.lower(), []).append(value)
+        self._headers = headers
+        self._values = dict(headers)
+        if len(self._values) < len(headers):
+            for name in self._values:
+                self._values[name] = ", ".join(self.all(name))
 
     def all(self, name: str) -> list[str]:
         """Every value of the header `name` (lower case)."""
-        return self._values.get(name, [])
+        return [value for one, value in self._headers if one == name]
 
     def get(self, name: str) -> str | None:
         """The values of the header `name` (lower case) as one (RFC 9110 5.3), None without."""
-        values = self._values.get(name)
-        if values is None:
-            return None
-        return values[0] if len(values) == 1 else ", ".join(values)
+        return self._values.get(name)
 
 
 def content_length(reply: Reply) -> int | None:
@@ -66,15 +68,19 @@ def content_length(reply: Reply) -> int | None:
     """
     if reply.status == 204:
         return 0
-    codings = [value.lower() for value in reply.all("transfer-encoding")]
-    if codings == ["chunked"]:
-        return None
-    if codings and codings != ["identity"]:
-        message = f"Transfer-Encoding {', '.join(codings)!r} was not asked for"
-        raise TransferError(Kind.PROTOCOL, message, transient=False)
+    coding = reply.get("transfer-encoding")
+    if coding is not None:
+        coding = coding.lower()
+        if coding == "chunked":
+            return None
+        if coding != "identity":
+            message = f"Transfer-Encoding {coding!r} was not asked for"
+            raise TransferError(Kind.PROTOCOL, message, transient=False)
     said = reply.get("content-length")
     if said is None:
         return None
+    if said.isascii() and said.isdigit() and len(said) <= 18:
+        return int(said)
     values = {part.strip() for part in said.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()) or len(value) > 18:

@@ -70,7 +70,7 @@ class FileJournal:
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
         self._size = os.fstat(self._fd).st_size  # with what this run has written
-        self.index_path = path.with_name(path.name + ".index") if self.readable else None
+        self.index_path = _index_path(path) if self.readable else None
         if torn:
             self._lines += b"\n"
             try:
@@ -302,6 +302,10 @@ def path_for(path: str | None, destination: str) -> Path | None:
     return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
 
 
+def _index_path(file: Path) -> Path:
+    return file.with_name(file.name + ".index")
+
+
 def open_journal(
     path: str | None, destination: str, sink: Sink, patience_s: float
 ) -> FileJournal | SinkJournal:
@@ -310,7 +314,19 @@ def open_journal(
     `patience_s`: how long a sink is waited for that takes no records.
     """
     file = path_for(path, destination)
-    return SinkJournal(sink, destination, patience_s) if file is None else FileJournal(file)
+    if file is None:
+        return SinkJournal(sink, destination, patience_s)
+    if path is None:
+        _refuse_links(file)
+    return FileJournal(file)
+
+
+def _refuse_links(file: Path) -> None:
+    """In a destination a link may have been planted; one that the user names is the user's."""
+    for path in (file, _index_path(file)):
+        if path.is_symlink():
+            message = f"{str(path)!r} is a link: --manifest PATH keeps the manifest elsewhere"
+            raise DestinationError(message)
 
 
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:

@@ -18,9 +18,7 @@ from scraper.records import (
     Deferred,
     Duplicate,
     Failed,
-    Failure,
     NotModified,
-    Outcome,
     Response,
     Result,
     Skipped,
@@ -35,7 +33,7 @@ _TEXT = (str, type(None))
 
 def to_record(result: Result) -> dict[str, Any]:
     """The contract's fields of `result`; what is unknown is absent."""
-    target = result.target
+    target, outcome = result.target, result.outcome
     record: dict[str, Any] = {
         "url": urls.redact(target.listed),
         "line": target.line,
@@ -43,33 +41,53 @@ def to_record(result: Result) -> dict[str, Any]:
     }
     if target.key:
         record["key"] = target.key
-    record |= {"status": result.status, **_outcome(result.outcome), "attempts": result.attempts}
-    return record | _times(result.times)
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+    record["status"] = result.status
     match outcome:
         case Stored(response, size, digest):
-            return _response(response) | {"size": size, "sha256": digest}
+            _add_response(record, response)
+            record["size"] = size
+            record["sha256"] = digest
         case NotModified(response):
-            return _response(response)
+            _add_response(record, response)
         case Skipped(reason):
-            return {"reason": reason}
+            record["reason"] = reason
         case Duplicate(of_line):
-            return {"of_line": of_line}
-        case Deferred(failure, response) | Failed(failure, response):
-            return _response(response) | {"error": _error(failure)}
+            record["of_line"] = of_line
+        case Deferred(failure, answer) | Failed(failure, answer):
+            if answer is not None:
+                _add_response(record, answer)
+            record["error"] = {"kind": failure.kind.value, "message": failure.message}
+    record["attempts"] = result.attempts
+    _add_times(record, result.times)
+    return record
 
 
-def _times(times: Times) -> dict[str, Any]:
-    durations = {
-        "time_connect": times.connect,
-        "time_starttransfer": times.starttransfer,
-        "time_total": times.total,
-        "time_queue": times.queue,
-    }
-    known = {name: round(value, 6) for name, value in durations.items() if value is not None}
-    return known if times.started is None else {"started": rfc3339(times.started), **known}
+def _add_response(record: dict[str, Any], response: Response) -> None:
+    record["http_code"] = response.http_code
+    if (media_type := response.content_type) is not None:
+        record["content_type"] = media_type
+    if (etag := response.etag) is not None:
+        record["etag"] = etag
+    if (modified := response.last_modified) is not None:
+        record["last_modified"] = modified
+    record["redirects"] = response.redirects
+    record["url_effective"] = response.url_effective
+    if (address := response.remote_ip) is not None:
+        record["remote_ip"] = address
+
+
+def _add_times(record: dict[str, Any], times: Times) -> None:
+    started, connect, starttransfer, total, queue = times
+    if started is not None:
+        record["started"] = rfc3339(started)
+    if connect is not None:
+        record["time_connect"] = round(connect, 6)
+    if starttransfer is not None:
+        record["time_starttransfer"] = round(starttransfer, 6)
+    if total is not None:
+        record["time_total"] = round(total, 6)
+    if queue is not None:
+        record["time_queue"] = round(queue, 6)
 
 
 def encode(result: Result) -> bytes:
@@ -84,25 +102,6 @@ def as_json(record: Mapping[str, Any]) -> bytes:
     except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
     return line if line.isascii() else urls.printable(line.decode()).encode()
-
-
-def _response(response: Response | None) -> dict[str, Any]:
-    if response is None:
-        return {}
-    fields = {
-        "http_code": response.http_code,
-        "content_type": response.content_type,
-        "etag": response.etag,
-        "last_modified": response.last_modified,
-        "redirects": response.redirects,
-        "url_effective": response.url_effective,
-        "remote_ip": response.remote_ip,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _error(failure: Failure) -> dict[str, str]:
-    return {"kind": failure.kind.value, "message": failure.message}
 
 
 class Entry(NamedTuple):

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -33,6 +33,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Plan:
     """What all transfers of a run have in common.
 
     `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds.
+    Worked out from these: the headers that each request has, in lower case, `at_home` (where
+    the target is) and `abroad` (where a redirect led), and the `conditions` among them.
     """
 
     limits: Limits
@@ -47,6 +50,24 @@ class Plan:
     user_agent: str
     passwords: Mapping[str, str]
     shelf: Shelf | None = None
+    at_home: Mapping[str, str] = field(init=False)
+    abroad: Mapping[str, str] = field(init=False)
+    conditions: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        common = {"user-agent": self.user_agent, "accept": "*/*"}
+        if not self.http.raw:
+            common["accept-encoding"] = ACCEPT_ENCODING
+        own = {name.lower(): value for name, value in self.http.headers}
+        public = {name: value for name, value in own.items() if not _is_for_home(name)}
+        object.__setattr__(self, "at_home", common | own)
+        object.__setattr__(self, "abroad", common | public)
+        object.__setattr__(self, "conditions", _CONDITIONS & own.keys())
+
+
+def _is_for_home(name: str) -> bool:
+    """Whether a header is for the origin alone that it was given for."""
+    return name == "host" or urls.is_secret_header(name)
 
 
 class Completion(NamedTuple):
@@ -88,8 +109,9 @@ class Transfer:
         self._origin = self._url.origin
         self._redirects = 0
         self._guarded = False
-        given = {name.lower() for name, _ in (*plan.http.headers, *attempt.target.headers.items())}
-        self._own = given & _CONDITIONS  # asked by the user
+        self._own = plan.conditions  # asked by the user
+        if attempt.target.headers:
+            self._own |= _CONDITIONS.intersection(map(str.lower, attempt.target.headers))
         self._known = attempt.known
         self._partial = partial
         self._unchanged = False  # as the server says
@@ -160,7 +182,7 @@ class Transfer:
         assert self._response is not None
         if self._unchanged:
             return self._not_modified(self._response)
-        upload = self._opened()
+        upload = self._upload or self._open()
         body = Body(
             source_url=urls.redact(self.attempt.target.listed),
             fetched_at=self._started_at,
@@ -251,18 +273,19 @@ class Transfer:
         Nothing where the user asks: who could tell which condition was answered?
         """
         if self._own:
-            return {}
+            return _NOTHING
         if self._partial is not None:
-            return self._partial.headers() if self._partial.url == self._url.href else {}
+            same = self._partial.url == self._url.href
+            return self._partial.headers() if same else _NOTHING
         known = self._known
         if known is None:
-            return {}
+            return _NOTHING
         if known.effective:  # validators are of the URL that answered
             same = urls.fingerprint(urls.redact(self._url.href)) == known.effective
         else:
             same = not self._redirects
         if not same:
-            return {}
+            return _NOTHING
         given = {"if-none-match": known.etag, "if-modified-since": known.last_modified}
         return {name: value for name, value in given.items() if value}
 
@@ -336,25 +359,25 @@ class Transfer:
             )
             self._upload = None
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self) -> Mapping[str, str]:
         """Names in lower case, the more particular winning: defaults, -H, the line's own.
 
         Credentials go to the origin that they were given for (RFC 9110 15.4).
         """
-        http = self._plan.http
-        at_home = self._url.origin == self._origin
-        headers = {"user-agent": self._plan.user_agent, "accept": "*/*"}
-        if not http.raw:
-            headers["accept-encoding"] = ACCEPT_ENCODING
-        headers.update(self._conditions())
+        plan, target, origin = self._plan, self.attempt.target, self._url.origin
+        at_home = origin == self._origin
+        common = plan.at_home if at_home else plan.abroad
         userinfo = self._url.userinfo
-        if at_home:
-            userinfo = userinfo or self.attempt.target.userinfo
-            userinfo = userinfo or self._plan.passwords.get(self._url.origin.hostname, "")
+        if at_home and not userinfo:
+            userinfo = target.userinfo or plan.passwords.get(origin.hostname, "")
+        conditions = self._conditions()
+        if not (userinfo or conditions or target.headers):
+            return common
+        headers = {**common, **conditions}
         if userinfo:
-            headers["authorization"] = urls.basic_authorization(userinfo)
-        for name, value in (*http.headers, *self.attempt.target.headers.items()):
-            if at_home or not (urls.is_secret_header(name) or name.lower() == "host"):
+            headers.setdefault("authorization", urls.basic_authorization(userinfo))
+        for name, value in target.headers.items():
+            if at_home or not _is_for_home(name.lower()):
                 headers[name.lower()] = value
         return headers
 
@@ -399,17 +422,18 @@ class Transfer:
 
     def _accept(self, reply: Reply) -> None:
         assert self._response is not None
-        media_type = (self._response.content_type or "").partition(";")[0].strip().lower()
         expected = self._plan.http.expect_type
-        if expected is not None and not fnmatchcase(media_type, expected.lower()):
-            message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
-            raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
+        if expected is not None:
+            media_type = (self._response.content_type or "").partition(";")[0].strip().lower()
+            if not fnmatchcase(media_type, expected.lower()):
+                message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
+                raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
         if reply.status == 206 and "range" not in self._own:
             message = "206 Partial Content, though no part was asked for"
             raise TransferError(Kind.PROTOCOL, message, transient=False)
         self._expected = content_length(reply)
         self._coding = reply.get("content-encoding")
-        if not self._plan.http.raw:
+        if self._coding is not None and not self._plan.http.raw:
             self._decoder = make_decoder(self._coding)
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
@@ -417,16 +441,15 @@ class Transfer:
         if self._partial is not None:
             self._start_over()
 
-    def _opened(self) -> Upload:
-        if self._upload is None:
-            self._upload = self._sink.open(self.attempt.target.key)
-        return self._upload
+    def _open(self) -> Upload:
+        upload = self._upload = self._sink.open(self.attempt.target.key)
+        return upload
 
     def _write(self, piece: bytes) -> None:
         self._size += len(piece)
         self._check_size(self._size)
         self._digest.update(piece)
-        self._opened().write(piece)
+        (self._upload or self._open()).write(piece)
 
     def _check_size(self, size: int) -> None:
         limit = self._plan.limits.max_size

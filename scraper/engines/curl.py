@@ -29,7 +29,7 @@ from typing import Any
 import pycurl
 
 from scraper.engines.base import conclude
-from scraper.engines.curl_carrier import Carrier, Clock
+from scraper.engines.curl_carrier import Carrier, Clock, Ears
 from scraper.engines.curl_options import make_easy
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.lookups import Found, Lookups
@@ -74,6 +74,7 @@ class CurlEngine:
         self._live: dict[Transfer, Carrier] = {}
         self._waiting: dict[str, list[tuple[Carrier, Transfer]]] = {}  # see _send; by origin
         self._arrived: list[Carrier] = []  # scouts whose connection stands
+        self._ears = Ears(self._arrived.append, self._forget, self._relay)
         self._ending: set[Transfer] = set()  # in the pool, without a carrier
         self._told: deque[Relay] = deque()
         self._ended: list[Transfer] = []
@@ -83,6 +84,9 @@ class CurlEngine:
         self._wake_up.settimeout(0.0)
         self._waker.settimeout(0.0)
         self._watched: dict[int, int] = {}
+        self._resting: set[int] = (
+            set()
+        )  # of these, sockets that nothing is awaited from; see _watch
         self._poller = _make_poller()
         self._poller.register(self._wake_up.fileno(), _IN)
         self._multi: Any = pycurl.CurlMulti()
@@ -140,7 +144,7 @@ class CurlEngine:
 
     def _make_carrier(self) -> Carrier:
         easy = make_easy(self._limits, self._http)
-        carrier = Carrier(easy, self._limits, self._clock, self._arrived.append, self._relay)
+        carrier = Carrier(easy, self._limits, self._clock, self._ears)
         self._all.append(carrier)
         return carrier
 
@@ -258,9 +262,12 @@ class CurlEngine:
         events = self._poller.poll(None if wait_s == math.inf else max(0.0, wait_s))
         now = self._clock.now = time.monotonic()
         action = self._multi.socket_action
+        waker, resting = self._wake_up.fileno(), self._resting
         for fd, event in events:
-            if fd == self._wake_up.fileno():
+            if fd == waker:
                 self._awake()
+            elif fd in resting:  # closed by the server, most likely: libcurl finds out by itself
+                self._forget(fd)
             else:
                 readable = pycurl.CSELECT_IN if event & ~_OUT else 0
                 action(fd, readable | (pycurl.CSELECT_OUT if event & _OUT else 0))
@@ -329,17 +336,29 @@ class CurlEngine:
                 self._take(carrier, 0, "")
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        """For libcurl, which wants to hear of `fd`, or no more."""
+        """For libcurl, which wants to hear of `fd`, or no more for now.
+
+        A kept connection's next transfer wants to hear of the same again, so its socket stays
+        with the poller in between.
+        """
         if what == pycurl.POLL_REMOVE:
-            if self._watched.pop(fd, None) is not None:
-                with contextlib.suppress(OSError):  # it is closed already
-                    self._poller.unregister(fd)
-        elif fd not in self._watched:
+            if fd in self._watched:
+                self._resting.add(fd)
+            return
+        self._resting.discard(fd)
+        if fd not in self._watched:
             self._poller.register(fd, _WATCHED[what])
             self._watched[fd] = what
         elif self._watched[fd] != what:
             self._poller.modify(fd, _WATCHED[what])
             self._watched[fd] = what
+
+    def _forget(self, fd: int) -> None:
+        """Watch `fd` no more: it is closed, or it is another socket now."""
+        self._resting.discard(fd)
+        if self._watched.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):  # it was closed
+                self._poller.unregister(fd)
 
 
 class _Poll:

@@ -14,6 +14,7 @@ import math
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,15 @@ class Clock:
         self.alarm = min(self.alarm, moment)
 
 
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Of its engine: who hears of a scout's connection, and of a new socket; who makes relays."""
+
+    arrived: "Callable[[Carrier], None]"
+    opened: Callable[[int], None]
+    make_relay: "Callable[[Transfer], Relay]"
+
+
 class Carrier:
     """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
 
@@ -62,8 +72,7 @@ class Carrier:
         easy: Any,
         limits: Limits,
         clock: Clock,
-        arrived: Callable[["Carrier"], None],
-        make_relay: "Callable[[Transfer], Relay]",
+        ears: Ears,
     ) -> None:
         self.easy = easy
         self.transfer: Transfer | None = None
@@ -77,8 +86,7 @@ class Carrier:
         self._read_timeout = limits.read_timeout
         self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
         self._clock = clock
-        self._arrived = arrived  # is told of a scout's connection
-        self._make_relay = make_relay
+        self._ears = ears
         self._proxied = False
         self._guarded = False
         self._refused: str | None = None  # an address that a guarded hop may not connect to
@@ -166,6 +174,7 @@ class Carrier:
             self._socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
         self._opened = True
+        self._ears.opened(made.fileno())
         return made.detach()
 
     def _ask(self, peer: str, *_: object) -> int:
@@ -178,7 +187,7 @@ class Carrier:
         self._peer = None if self._proxied else peer
         self._asked = True
         if self.scouts is not None:
-            self._arrived(self)
+            self._ears.arrived(self)
         self._lines.clear()  # a proxy's answer to CONNECT
         return _SEND  # type: ignore[no-any-return]
 
@@ -202,7 +211,7 @@ class Carrier:
         assert self.transfer is not None
         self._size += len(chunk)
         if self._size > LARGE:
-            self.relay = self._make_relay(self.transfer)
+            self.relay = self._ears.make_relay(self.transfer)
         try:
             self.transfer.data(chunk)
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it

@@ -88,9 +88,10 @@ class HopOptions:
         """Make the handle ask for `request`. Raises pycurl.error for a URL it can't take."""
         easy = self._easy
         easy.setopt(pycurl.URL, request.url)
-        if request.headers != self._headers:
-            easy.setopt(pycurl.HTTPHEADER, header_lines(request.headers))
-            self._headers = request.headers
+        headers = request.headers
+        if headers is not self._headers and headers != self._headers:
+            easy.setopt(pycurl.HTTPHEADER, header_lines(headers))
+            self._headers = headers
         if proxy != self._proxy:
             easy.setopt(pycurl.PROXY, proxy or "")
             self._proxy = proxy

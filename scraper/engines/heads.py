@@ -8,6 +8,7 @@ what a head means. Rejected: RFC 9110's token for names; servers send `X@A()`.
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 MOST_HEADERS = 99
 MOST_LINE = 65_536  # bytes
@@ -18,6 +19,11 @@ _NAME = re.compile("[!-9;-~]+")
 _MOST_KNOWN = 1_000
 _SHORT = 200  # bytes
 
+_OFTEN_OTHER = frozenset(
+    {"content-length", "date", "etag", "last-modified", "age", "expires", "set-cookie"}
+)
+
+_names: dict[str, str] = {}  # in lower case
 _known: dict[bytes, tuple[str, str]] = {}  # lines read before: most of a server's are the same
 
 
@@ -57,16 +63,26 @@ def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:
         for line in lines:
             size += len(line)
             check_line(line, size)
-    return [_known.get(line) or _read(line) for line in lines]
+    known = _known.get
+    return [known(line) or _read(line) for line in lines]
 
 
 def _read(line: bytes) -> tuple[str, str]:
     name, colon, value = line.decode("latin-1").partition(":")
-    if not colon or not _NAME.fullmatch(name):
-        raise NotHttp("a line among the headers is none")
-    header = name.lower(), value.strip()
-    if len(line) <= _SHORT:
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[line] = header
+    lower = _names.get(name) if colon else None
+    if lower is None:
+        if not colon or not _NAME.fullmatch(name):
+            raise NotHttp("a line among the headers is none")
+        lower = name.lower()
+        _keep(_names, name, lower)
+    header = lower, value.strip()
+    if lower not in _OFTEN_OTHER:
+        _keep(_known, line, header)
     return header
+
+
+def _keep(known: dict[Any, Any], what: bytes | str, means: tuple[str, str] | str) -> None:
+    if len(what) <= _SHORT:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[what] = means

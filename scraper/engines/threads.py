@@ -143,7 +143,7 @@ class ThreadsEngine:
             connection: Any = carriage.connection
             reply = Reply(
                 status=raw.status,
-                headers=list(raw.headers.iteritems()),
+                headers=[(name.lower(), value) for name, value in raw.headers.iteritems()],
                 remote_ip=None if self._proxies.of(transfer.request.url) else connection.peer,
                 time_connect=0.0 if carriage.reused else connection.connect_s,
             )
