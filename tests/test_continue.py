@@ -115,13 +115,13 @@ def check(result: Result, to: Path, content: bytes = BODY, attempts: int = 2) ->
 
 
 def left(to: Path) -> list[str]:
-    """Temporary files, and which of them are open."""
-    place = f"{to}/.scraper/tmp/run-"
+    """Temporary files, and which of them are open; the run's directory for them may be."""
+    place = re.compile(re.escape(f"{to}/.scraper/tmp/run-") + "[^/ ]+/")
     files = [str(path) for path in (to / ".scraper" / "tmp").glob("run-*/*")]
     for fd in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # it was the directory's own
             files.append("open: " + os.readlink(f"/proc/self/fd/{fd}"))
-    return [name for name in files if place in name and not name.endswith("lock")]
+    return [name for name in files if place.search(name) and not name.endswith("lock")]
 
 
 # ---------------------------------------------------------------- going on

@@ -38,6 +38,7 @@ class WritesInPlace(DirectorySink):
 
 class LeavesAborted(DirectorySink):
     def open(self, key: str) -> FileUpload:
+        assert self._directories is not None
         return LeftUpload(self, self._directories.at(""), f"left-{next(self._names)}", key)
 
 

@@ -10,6 +10,7 @@ which Python does not have.
 """
 
 import contextlib
+import errno
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +40,7 @@ class Directories:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = Directory(os.open(root, _LOOK))
+        self._root: Directory | None = Directory(os.open(root, _LOOK))
         self.at = lru_cache(maxsize=_OPEN)(self._descend)  # of a '/'-separated path
 
     def again(self, path: str) -> Directory:
@@ -47,7 +48,14 @@ class Directories:
         self.at.cache_clear()
         return self.at(path)
 
+    def close(self) -> None:
+        """Let go of all; nothing can be looked up any more."""
+        self._root = None
+        self.at.cache_clear()
+
     def _descend(self, path: str) -> Directory:
+        if self._root is None:
+            raise OSError(errno.EBADF, "the run is over")
         if not path:
             return self._root
         above, _, name = path.rpartition("/")

@@ -55,18 +55,17 @@ class DirectorySink:
         self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None
         self._names = count()
-        self._directories: Directories
-        self._temporary: Directory
+        self._directories: Directories | None = None
+        self._temporary: Directory | None = None
 
     def check(self) -> None:
         """Make the directory and a workspace in it; raises DestinationError if that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._directories = Directories(self.root)
-            self._directories.at(_TEMPORARY)  # no link leads out of here
+            directories = self._directories = Directories(self.root)
+            directories.at(_TEMPORARY)  # no link leads out of here
             self._workspace = Workspace(self.root / _TEMPORARY)
-            name = self._workspace.path.name
-            self._temporary = self._directories.at(f"{_TEMPORARY}/{name}")
+            self._temporary = directories.at(f"{_TEMPORARY}/{self._workspace.path.name}")
             if _flush_s(self._workspace.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:
@@ -77,11 +76,12 @@ class DirectorySink:
 
     def open(self, key: str) -> "FileUpload":
         """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
-        assert self._workspace is not None, "check() comes first"
+        assert self._temporary is not None, "check() comes first"
         return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
 
     def place(self, temporary: Directory, name: str, key: str) -> None:
         """Rename a temporary file to `key`, making directories as needed. Raises OSError."""
+        assert self._directories is not None, "check() comes first"
         parent, _, final = key.rpartition("/")
         source = temporary.fd
         directory = self._directories.at(parent)
@@ -147,6 +147,9 @@ class DirectorySink:
         if self._workspace is not None:
             self._workspace.close()
             self._workspace = None
+        self._temporary = None
+        if self._directories is not None:
+            self._directories.close()
 
 
 class FileUpload:
