@@ -34,7 +34,9 @@ REST = {"Content-Range": "bytes 100-299/300", "ETag": '"v1"'}
 def answer(status: int = 206, **headers: str | None) -> Reply:
     """A 206 as it should be, but for these headers; None: left out."""
     every = {**REST, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return Reply(status, [(name, value) for name, value in every.items() if value is not None])
+    return Reply(
+        status, [(name.lower(), value) for name, value in every.items() if value is not None]
+    )
 
 
 def test_it_is_asked_for_from_its_first_missing_byte_and_only_of_the_same_body() -> None:

@@ -76,11 +76,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def ok(*headers: tuple[str, str], status: int = 200) -> Reply:
-    return Reply(status, headers, "127.0.0.1", 0.001)
+    """As an engine reports it: names in lower case."""
+    lower = [(name.lower(), value) for name, value in headers]
+    return Reply(status, lower, "127.0.0.1", 0.001)
 
 
 def redirect(location: str, status: int = 302, remote_ip: str | None = "127.0.0.1") -> Reply:
-    return Reply(status, [("Location", location)], remote_ip, 0.001)
+    return Reply(status, [("location", location)], remote_ip, 0.001)
 
 
 def carry(transfer: Transfer, replies: Sequence[Reply], chunks: Sequence[bytes] = ()) -> Completion:
@@ -134,9 +136,9 @@ def test_the_facts_of_the_final_response_are_kept(bench: Bench) -> None:
     reply = Reply(
         200,
         [
-            ("CONTENT-TYPE", "text/html; charset=utf-8"),
+            ("content-type", "text/html; charset=utf-8"),
             ("etag", '"v1"'),
-            ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ],
         remote_ip="::1",
         time_connect=0.0,
@@ -472,7 +474,7 @@ def test_a_loop_of_redirects_ends(bench: Bench) -> None:
 
 
 def test_the_redirects_own_headers_are_not_the_pages(bench: Bench) -> None:
-    hop = Reply(302, [("Location", "/b"), ("ETag", '"hop"'), ("Content-Encoding", "gzip")])
+    hop = Reply(302, [("location", "/b"), ("etag", '"hop"'), ("content-encoding", "gzip")])
     found = stored(carry(bench.transfer(), [hop, ok()], [PAGE]))
     assert found.response.etag is None
     assert bench.body == PAGE
