@@ -12,6 +12,7 @@ The map of the house. Imports point downwards only.
     verify.py       the manifest held against what is really there
     remote.py       lists at http(s) and s3 URLs
     frontier.py     which target may start now; everything known about a host
+    turns.py        whose turn it is
     intake.py       the thread that reads lists
     engines/        base.py (the seam), heads.py, proxies.py, lookups.py, descriptors.py;
                     threads.py (requests), connections.py (urllib3's);

@@ -2,8 +2,9 @@
 
 Everything known about one host is in its Host, and only here. The frontier
 decides and never waits; the loop asks `may_start`, takes with `start`, and
-sleeps until `wake_at`. Hosts that may start stand in a queue and take turns, one
-target each, so a long run of one host's lines starves nobody within the window.
+sleeps until `wake_at`. Hosts that may start take turns (`turns.py`), one target
+each, so a long run of one host's lines starves nobody within the window, nor does
+a host that is slow.
 
 The window (WINDOW targets waiting, retries included) is what of a list is in
 memory: 10,000 targets are about 10 MB; a list that has one host for more lines
@@ -24,6 +25,7 @@ from itertools import count
 from scraper.errors import Kind
 from scraper.records import Attempt, Deferred, Failed, Failure, Outcome
 from scraper.settings import Politeness
+from scraper.turns import Turns
 
 WINDOW = 10_000  # targets waiting in memory
 FAILURES_UNTIL_DOWN = 10  # connections that failed in a row
@@ -56,6 +58,7 @@ class Host:
         "attempts",
         "deferred_until",
         "down",
+        "due",
         "failures",
         "in_flight",
         "limit",
@@ -63,7 +66,6 @@ class Host:
         "name",
         "next_start",
         "paused_until",
-        "placed",
         "probe_at",
         "reason",
         "retries",
@@ -86,7 +88,7 @@ class Host:
         self.down = False
         self.probe_at = -_NEVER
         self.reason: Failure | None = None  # why down, or deferred
-        self.placed = _NEVER  # when it is due in the queue of sleepers; -inf: in the queue of turns
+        self.due = _NEVER  # its place among the sleepers
         self.attempts = self.failures = 0
         self.total_s = 0.0
 
@@ -126,7 +128,7 @@ class Frontier:
         self._max_retry_after = max_retry_after
         self._next_start = -_NEVER  # over all hosts
         self._hosts: OrderedDict[str, Host] = OrderedDict()
-        self._turns: deque[Host] = deque()
+        self._turns: Turns[Host] = Turns()
         self._sleepers: list[tuple[float, int, Host]] = []
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
@@ -159,18 +161,18 @@ class Frontier:
         """Whether some target may start now; then `start` gives it."""
         while self._sleepers and self._sleepers[0][0] <= now:
             due, _, host = heapq.heappop(self._sleepers)
-            if host.placed == due:
-                host.placed = _NEVER
+            if host.due == due:
+                host.due = _NEVER
                 self._place(host, now)
-        while self._turns and self._turns[0].ready_at() > now:
-            host = self._turns.popleft()  # paused, or full, since it was placed
-            host.placed = _NEVER
+        while self._turns and (host := self._turns.first()).ready_at() > now:
+            self._turns.drop(host)  # paused, or full, since it was placed
             self._place(host, now)
         return bool(self._turns) and now >= self._next_start
 
     def start(self, now: float) -> Attempt:
         """The target that starts now, of the host whose turn it is. Ask `may_start` first."""
-        host = self._turns.popleft()
+        host = self._turns.first()
+        self._turns.drop(host)
         attempt = host.take(now)
         self._waiting -= 1
         host.in_flight += 1
@@ -180,7 +182,6 @@ class Frontier:
             # From the last turn, not from now, when only the wake-up was late: it costs no rate.
             late = now - self._next_start <= min(self._interval, _LATE_S)
             self._next_start = (self._next_start if late else now) + self._interval
-        host.placed = _NEVER
         self._place(host, now)
         if attempt.first_started is None:
             attempt = attempt._replace(first_started=now)
@@ -247,14 +248,15 @@ class Frontier:
 
     def _place(self, host: Host, now: float) -> None:
         """Put `host` where its next start is: the turns, the sleepers, or nowhere."""
-        if host.placed == -_NEVER:
-            return  # it stands in the turns; may_start looks again when it gets there
+        if host in self._turns:  # may_start looks again when its turn comes
+            self._turns.put(host, host.in_flight)
+            return
         due = host.ready_at()
         if due <= now:
-            host.placed = -_NEVER
-            self._turns.append(host)
-        elif due < host.placed:
-            host.placed = due
+            host.due = _NEVER
+            self._turns.put(host, host.in_flight)
+        elif due < host.due:
+            host.due = due
             heapq.heappush(self._sleepers, (due, next(self._ticket), host))
 
     def _be_patient(self, host: Host, failure: Failure, now: float) -> None:

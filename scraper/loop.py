@@ -266,7 +266,7 @@ class Run:
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
-        if self._stop.reason is not None:
+        if self._stop.reason is not None or not self._wants_lines(now):
             return
         taken = self._intake.take(min(_ADMITTED_AT_ONCE, self._frontier.room))
         targets: list[Target] = []
@@ -288,6 +288,11 @@ class Run:
                 self._frontier.add(Attempt(target, queued_at=now, known=decision), now)
         yield from self._take_ended_early()
 
+    def _wants_lines(self, now: float) -> bool:
+        """Many at once cost less; but if nothing may start, any line may be of another host."""
+        room = self._frontier.room
+        return room >= _ADMITTED_AT_ONCE or (room > 0 and not self._frontier.may_start(now))
+
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
         while (
@@ -308,7 +313,7 @@ class Run:
         if self._stop.give_up_at is not None:
             waits.append(self._stop.give_up_at - now)
         else:
-            if self._frontier.room and not self._intake.exhausted:
+            if not self._intake.exhausted and self._wants_lines(now):
                 self._intake.hungry = True
                 if not self._intake.empty:
                     return 0.0

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"transfer", "lists", "manifest", "outage"},
     {"retry", "partial", "seen"},
     {"sinks"},
-    {"keys", "decode", "exchange"},
+    {"keys", "decode", "exchange", "turns"},
     {"urls"},
     {"settings"},
     {"records", "demo", "dates"},

@@ -109,6 +109,29 @@ def test_hosts_take_turns_one_target_each_as_slots_come_free() -> None:
         assert len(set(order[place : place + 3])) == 3
 
 
+def test_a_slow_host_holds_its_share_of_the_slots_while_others_have_work() -> None:
+    frontier = make(max_concurrency=8)
+    fast = [f"fast{number}" for number in range(9)]
+    for host in ["slow", *fast]:
+        fill(frontier, host, 200)
+    running = start_some(frontier, 0.0, most=8)
+    held = []
+    for step in range(400):  # the slow one's never end
+        one = next(one for one in running if one.target.host != "slow")
+        running.remove(one)
+        end(frontier, one, float(step))
+        running += start_some(frontier, float(step), most=1)
+        held.append(hosts(running).count("slow"))
+    assert max(held) == 1
+
+
+def test_a_slow_host_may_have_every_slot_when_nobody_else_has_work() -> None:
+    frontier = make(max_concurrency=8)
+    fill(frontier, "slow", 100)
+    fill(frontier, "fast", 1)
+    assert sorted(hosts(start_some(frontier, 0.0, most=8))) == ["fast"] + ["slow"] * 7
+
+
 def test_a_retry_that_is_due_goes_before_targets_that_never_started() -> None:
     frontier = make(max_concurrency=1, per_host=1)
     fill(frontier, "a", 3)

@@ -80,6 +80,7 @@ class CurlEngine:
         self._ended: list[Transfer] = []
         self._given: list[Found] = []  # to libcurl, when it acts next
         self._woken = False
+        self._stirred = False  # a byte is on its way to ourselves
         self._wake_up, self._waker = socket.socketpair()
         self._wake_up.settimeout(0.0)
         self._waker.settimeout(0.0)
@@ -238,8 +239,10 @@ class CurlEngine:
 
     def _stir(self) -> None:
         """End the wait, from any thread."""
-        with contextlib.suppress(OSError):  # full: it has ended; closed: nobody waits
-            self._waker.send(b"x")
+        if not self._stirred:
+            self._stirred = True
+            with contextlib.suppress(OSError):  # closed: nobody waits
+                self._waker.send(b"x")
 
     # ------------------------------------------------------------ what happens
 
@@ -304,6 +307,7 @@ class CurlEngine:
 
     def _awake(self) -> None:
         """Take what other threads have to tell."""
+        self._stirred = False  # before looking: who tells something from now on sends again
         with contextlib.suppress(BlockingIOError):
             while self._wake_up.recv(4096):
                 pass
