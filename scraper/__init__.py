@@ -17,6 +17,8 @@ The map of the house. Imports point downwards only.
                     threads.py (requests), connections.py (urllib3's);
                     curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
                     curl_errors.py, relay.py (sinks that block)
+    aftermath.py    what follows a failed attempt
+    stopping.py     a run that is told to stop, and its grace
     outage.py       a destination that takes nothing for a while
     lock.py         one run at a time holds a destination
     resume.py       what earlier runs make unnecessary

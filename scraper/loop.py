@@ -10,15 +10,16 @@ slot is a permit of `BoundedSemaphore(max_concurrency)`: acquired before a
 transfer starts (`_start`), released where its completion is taken (`_take`),
 nowhere else; the bounded kind catches a double release.
 
-Owns: that order, stopping, and the Python entry point `run`. Refuses to know:
-HTTP, S3, Click, signals. Rejected: workers that pull targets from a queue; a
-worker that waits for a host or a retry would hold its slot.
+Owns: that order, and the Python entry point `run`. Refuses to know: what follows
+a failed attempt (`aftermath.py`), HTTP, S3, Click, signals. Rejected: workers
+that pull targets from a queue; one that waits for a host or a retry would hold
+its slot.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from typing import Any, Self
 
 import scraper
 from scraper import lists
+from scraper.aftermath import Aftermath, Following
 from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
@@ -35,13 +37,11 @@ from scraper.intake import Intake
 from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
 from scraper.lock import hold
-from scraper.outage import Outage
-from scraper.partial import Partial
 from scraper.records import (
     Attempt,
-    Deferred,
     Failed,
     Failure,
+    Outcome,
     Result,
     Skipped,
     Stored,
@@ -49,22 +49,19 @@ from scraper.records import (
     Times,
 )
 from scraper.resume import Memory, remember
-from scraper.retry import Again, Defer, RetryPolicy, Verdict, is_transient
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
+from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
 from scraper.urls import redact
 
-GRACE_S = 10.0  # for transfers in flight when the run is stopped
-LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
 _TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
 _JUDGED_FROM = 100  # targets after which a share of failures means something
 
 Receiver = Callable[[Result], None]
-Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
 def run(
@@ -116,17 +113,13 @@ class Run:
         self.destination = expand_date(settings.to, now)
         self.tally = Tally()
         self.places = Places(redact(self.destination), "")
-        self.abandoned = False  # whether a worker may still be busy after the end
-        self.stopped: str | None = None
         self._receivers: list[Receiver] = [self.tally, *receivers]
         self._note = note
-        self._error: DestinationError | Held | None = None
         self._recording = True  # until the manifest can't be written
-        self._give_up_at: float | None = None
-        self._told = False  # that the run stops
+        self._stop = Stop(self._wake, note)
+        self._aftermath = Aftermath(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
-        self._policy = RetryPolicy(settings.retries)
         self._make_engine = choose_engine(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
@@ -138,8 +131,6 @@ class Run:
         self._memory: Memory
         self._held = ExitStack()
         self._in_flight: set[Transfer] = set()
-        self._partials: dict[str, Partial] = {}  # by key, of targets that wait for a retry
-        self._outage = Outage(settings.retries.retry_max_time)
 
     def __enter__(self) -> Self:
         """Check the destination and hold it, recall what its manifest knows, begin to read."""
@@ -180,8 +171,8 @@ class Run:
         self._intake.close()
         self._engine.give_up()
         self._engine.close()
-        self._drop(*self._partials)
-        whole = kind is None and self.stopped is None and self._finished()
+        self._aftermath.close()
+        whole = kind is None and self._stop.reason is None and self._finished()
         try:
             self._journal.close()
         except DestinationError:
@@ -206,25 +197,32 @@ class Run:
                 yield from self._take(transfer)
             yield from self._take_ended_early()
             self._flush(journal)
-            if self._give_up_at is not None and not self._wait_on(engine):
+            if self._stop.give_up_at is not None and not self._stop.wait_on(engine, self.in_flight):
                 break
         yield from self._left_over()
         self._flush(journal)
-        if self._error is not None:
-            raise self._error
+        if self._stop.error is not None:
+            raise self._stop.error
         self._intake.reraise()
 
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
-        if self._give_up_at is None:
-            self.stopped = reason
-            self._give_up_at = time.monotonic() + grace_s
-            self._wake()
+        self._stop.ask(reason, grace_s)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run was stopped, None if it was not."""
+        return self._stop.reason
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether a worker may still be busy after the end."""
+        return self._stop.abandoned
 
     def summary(self) -> Summary:
         """The account so far."""
         hosts = slowest(self._frontier.statistics())
-        return Summary(self.tally, self.tally.elapsed_s(), hosts, self.places, self.stopped)
+        return Summary(self.tally, self.tally.elapsed_s(), hosts, self.places, self._stop.reason)
 
     @property
     def begun(self) -> bool:
@@ -262,13 +260,13 @@ class Run:
     def _finished(self) -> bool:
         if self._in_flight:
             return False
-        return self.stopped is not None or (self._intake.exhausted and not len(self._frontier))
+        return self._stop.reason is not None or (self._intake.exhausted and not len(self._frontier))
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
         taken: list[lists.Read] = []
         for _ in range(min(_ADMITTED_AT_ONCE, self._frontier.room)):
-            if self.stopped is not None:
+            if self._stop.reason is not None:
                 break  # not away: what was taken needs a result
             item = self._intake.take()
             if item is None:
@@ -293,13 +291,13 @@ class Run:
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
         while (
-            self.stopped is None
-            and self._outage.may_start(self.in_flight, now)
+            self._stop.reason is None
+            and self._aftermath.outage.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
-            partial = self._partials.pop(attempt.target.key, None)
+            partial = self._aftermath.take(attempt.target.key) if attempt.number > 1 else None
             transfer = Transfer(attempt, self._plan, self._sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
@@ -307,8 +305,8 @@ class Run:
     def _timeout(self, now: float) -> float:
         """How long the engine may be waited for before something else is due."""
         waits = [_TICK_S]
-        if self._give_up_at is not None:
-            waits.append(self._give_up_at - now)
+        if self._stop.give_up_at is not None:
+            waits.append(self._stop.give_up_at - now)
         else:
             if self._frontier.room and not self._intake.exhausted:
                 self._intake.hungry = True
@@ -318,10 +316,11 @@ class Run:
                 return 0.0
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
-                if not self._outage.on:
+                outage = self._aftermath.outage
+                if not outage.on:
                     waits.append(due - now)
                 elif not self.in_flight:
-                    waits.append(max(due, self._outage.until) - now)
+                    waits.append(max(due, outage.until) - now)
         return max(0.0, min(waits))
 
     def _take(self, transfer: Transfer) -> Iterator[Result]:
@@ -336,71 +335,23 @@ class Run:
         took_s = completion.times.total or 0.0
         self._frontier.ended(attempt, failure, transfer.started, took_s, now)
         if completion.error is not None:
-            self._break(completion.error)
-        result = Result(attempt.target, outcome, attempt.number, completion.times)
+            self._stop.because_of(completion.error)
+        end: Outcome = outcome
         if isinstance(outcome, Failed):
-            verdict, following = self._after(attempt, outcome.failure, transfer.started, now)
-            if isinstance(verdict, Again) and self.stopped is None:
-                self._again(result, following, now, verdict.delay_s)
-                self._keep(completion.partial, following)
+            follows = self._aftermath.of(completion, outcome, transfer.started, now)
+            if isinstance(follows, Following):
+                self._frontier.add(follows.attempt, now, follows.due)
                 return
-            if isinstance(verdict, Defer):
-                result = result._replace(outcome=Deferred(outcome.failure, outcome.response))
+            end = follows
         elif isinstance(outcome, Stored):
-            self._outage.stored()
+            self._aftermath.outage.stored()
         if completion.partial is not None:
             completion.partial.discard()
-        yield self._record(result)
-
-    def _after(
-        self, attempt: Attempt, failure: Failure, started: float, now: float
-    ) -> tuple[Verdict, Attempt]:
-        """What follows a failed attempt, and which: an outage of the destination costs none."""
-        if failure.kind is Kind.SINK and is_transient(failure):
-            was_on, patience = self._outage.on, f"{self._outage.patience_s:g} s"
-            if not self._outage.failed(started, now):
-                message = f"the destination took no object for {patience}: {failure.message}"
-                self._break(DestinationError(message))
-            if self._outage.on and not was_on:
-                message = f"the destination takes nothing, one at a time tries for {patience}"
-                self._note("warning", "outage", {"message": f"{message}: {failure.message}"})
-            if self._outage.on:
-                return Again(0.0), attempt._replace(first_started=None)
-        following = attempt._replace(number=attempt.number + 1)
-        return self._policy.decide(failure, attempt, now), following
-
-    def _again(self, failed: Result, following: Attempt, now: float, delay_s: float) -> None:
-        """Let the target wait in the frontier, without a slot."""
-        failure = failed.failure
-        assert failure is not None
-        self._frontier.add(following, now, now + delay_s)
-        record = {
-            "url": redact(following.target.listed),
-            "attempt": failed.attempts,
-            "delay_s": round(delay_s, 3),
-            "kind": failure.kind.value,
-            "message": failure.message,
-        }
-        self._note("debug", "retry", record)
-
-    def _keep(self, partial: Partial | None, following: Attempt) -> None:
-        """Put a partial body aside, if it is not one too many (each is an open file)."""
-        if partial is None:
-            return
-        if len(self._partials) < self.settings.politeness.max_concurrency:
-            self._partials[following.target.key] = partial
-        else:
-            partial.discard()
-
-    def _drop(self, *keys: str) -> None:
-        """Give partial bodies up: no attempt follows."""
-        for key in keys:
-            if key in self._partials:
-                self._partials.pop(key).discard()
+        yield self._record(Result(attempt.target, end, attempt.number, completion.times))
 
     def _take_ended_early(self) -> Iterator[Result]:
         for attempt, outcome in self._frontier.take_ended_early():
-            self._drop(attempt.target.key)
+            self._aftermath.drop(attempt.target.key)
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record(self, result: Result) -> Result:
@@ -411,7 +362,7 @@ class Run:
             journal(result)
         for receiver in self._receivers:
             receiver(result)
-        if self.settings.fail_fast and self.stopped is None and result.failure is not None:
+        if self.settings.fail_fast and self._stop.reason is None and result.failure is not None:
             budget, tally = self.settings.max_failures, self.tally
             if budget.exceeded(tally.failures, max(tally.targets, _JUDGED_FROM)):
                 self.stop("--fail-fast: more failures than --max-failures")
@@ -424,41 +375,20 @@ class Run:
                 journal.flush()
             except DestinationError as error:
                 self._recording = False
-                self._break(error)
+                self._stop.because_of(error)
 
     def _lost(self, reason: str) -> None:
         """Another run has the destination now. From the lock's thread."""
-        self._break(Held(reason))
-
-    def _break(self, error: DestinationError | Held) -> None:
-        if self._error is None:
-            self._error = error
-            self.stop(str(error))
-
-    def _wait_on(self, engine: Engine) -> bool:
-        """While stopping: whether what is in flight may go on. After the grace it may not."""
-        assert self._give_up_at is not None
-        if not self._told:
-            self._told = True
-            record = {"reason": self.stopped, "in_flight": self.in_flight}
-            self._note("warning", "stopping", record)
-        if time.monotonic() < self._give_up_at:
-            return True
-        if self.abandoned:
-            return False
-        self.abandoned = bool(self._in_flight)
-        engine.give_up()
-        self._give_up_at = time.monotonic() + LAST_GRACE_S
-        return self.abandoned
+        self._stop.because_of(Held(reason))
 
     def _left_over(self) -> Iterator[Result]:
         """A Result for everything that was read and not finished, when the run was stopped."""
-        if self.stopped is None:
+        if self._stop.reason is None:
             return
         self._intake.close()
-        message = f"not finished: {self.stopped}"
+        message = f"not finished: {self._stop.reason}"
         outcome = Failed(Failure(Kind.INTERRUPTED, message, transient=False))
-        self.abandoned = bool(self._in_flight)
+        self._stop.abandoned = bool(self._in_flight)
         for transfer in self._in_flight:
             attempt = transfer.attempt
             times = Times(total=time.monotonic() - transfer.started)

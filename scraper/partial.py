@@ -3,7 +3,7 @@
 Owns: when a body can be continued (RFC 9110 14.2 and 13.1.5: a strong validator
 says that the rest is of the same representation), the two headers that ask for
 the rest, and whether an answer is that rest. Refuses to know: who keeps partial
-bodies, and how many (`loop.py`). Rejected: continuing by length alone; two
+bodies, and how many (`aftermath.py`). Rejected: continuing by length alone; two
 versions of a page would be joined in silence.
 """
 

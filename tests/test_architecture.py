@@ -18,7 +18,8 @@ LAYERS: list[set[str]] = [
     {"cli", "testing"},
     {"remote", "progress"},  # they use, or show, a whole run
     {"loop"},
-    {"log", "streams", "resume", "build", "verify"},
+    {"aftermath"},
+    {"log", "streams", "resume", "build", "verify", "stopping"},
     {"journal", "summary", "lock"},
     {"frontier", "engines", "intake", "index"},
     {"transfer", "lists", "manifest", "outage"},

@@ -34,7 +34,7 @@ from tests.servers import (
     reset,
     silent,
 )
-from tests.test_loop import QUICK, body, fetch, kinds, make_run, statuses, workspaces
+from tests.test_loop import QUICK, body, fetch, hear, kinds, make_run, statuses, workspaces
 
 Serve = Callable[[Routes], HttpServer]
 
@@ -404,7 +404,7 @@ class Heard:
     def __init__(self, run: Run, count: int, then: Callable[[], None]) -> None:
         self.left = count
         self.then = then
-        run._note = self
+        hear(run, self)
 
     def __call__(self, level: str, name: str, record: object) -> None:
         if name == "retry":
@@ -443,7 +443,7 @@ def test_a_run_that_is_stopped_lets_go_of_what_it_kept(serve: Serve, tmp_path: P
     kept: list[int] = []
 
     def stop() -> None:
-        kept.append(len(run._partials))
+        kept.append(len(run._aftermath._partials))
         run.stop("enough")
 
     Heard(run, 5, stop)
@@ -463,7 +463,7 @@ def test_leaving_the_iteration_lets_go_of_what_was_kept(serve: Serve, tmp_path: 
     run = make_run(urls, tmp_path, max_concurrency=1, **LONG, **ABOVE)
     with run:
         assert next(iter(run)).status == "stored"
-        assert len(run._partials) == 1
+        assert len(run._aftermath._partials) == 1
         assert left(tmp_path)
     assert left(tmp_path) == []
 
@@ -512,13 +512,13 @@ def test_a_host_that_goes_down_takes_what_was_kept_of_it_along(
     kept: list[int] = []
 
     def vanish() -> None:
-        kept.append(len(run._partials))
+        kept.append(len(run._aftermath._partials))
         vanishing.close()
 
     Heard(run, 4, vanish)
     with run:
         results = list(run)
-        assert run._partials == {}
+        assert run._aftermath._partials == {}
         assert left(tmp_path) == []
     assert kept[0] >= 2
     assert statuses(results) == {"failed": 12}

@@ -16,11 +16,12 @@ import pytest
 import scraper
 from scraper import lists
 from scraper.errors import DestinationError, Kind, SinkError, UsageError
-from scraper.loop import GRACE_S, Receiver, Run
+from scraper.loop import Receiver, Run
 from scraper.records import Duplicate, Failed, Result, Stored
 from scraper.settings import Settings
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory import DirectorySink
+from scraper.stopping import GRACE_S, Note
 from tests.servers import WAIT_S, HttpFarm, HttpServer, Reply, Request, Routes, closed_port
 
 QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03}
@@ -43,6 +44,11 @@ def make_run(
     return Run(
         Settings.of(to=to, **{**QUICK, **options}), [lists.from_iterable(urls)], [*receivers]
     )
+
+
+def hear(run: Run, note: Note) -> None:
+    """Let `note` have what `run` tells."""
+    run._note = run._stop._note = run._aftermath._note = note
 
 
 def results_of(run: Run) -> list[Result]:
@@ -474,7 +480,7 @@ def test_targets_that_wait_for_a_retry_are_recorded_when_the_run_is_stopped(
         if heard.count("retry") == 5:
             run.stop("enough")
 
-    run._note = note
+    hear(run, note)
     results = results_of(run)
     assert kinds(results) == {Kind.INTERRUPTED: 5}
     assert {result.attempts for result in results} == {1}

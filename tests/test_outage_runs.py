@@ -22,6 +22,7 @@ from tests.test_loop import (
     Faulty,
     body,
     echo,
+    hear,
     into,
     kinds,
     make_run,
@@ -70,20 +71,20 @@ class Watched:
         self._run = run
         self._make_engine = run._make_engine
         run._make_engine = self._make
-        run._note = self._note
+        hear(run, self._note)
 
     def _make(self) -> Engine:
         engine = self._make_engine()
         start, poll = engine.start, engine.poll
 
         def starting(transfer: Transfer) -> None:
-            if self._run._outage.on:
+            if self._run._aftermath.outage.on:
                 self.probes += 1
                 self.most = max(self.most, self._run.in_flight)
             start(transfer)
 
         def polling(timeout_s: float | None) -> Sequence[Transfer]:
-            self.polls += self._run._outage.on
+            self.polls += self._run._aftermath.outage.on
             return poll(timeout_s)
 
         engine.start, engine.poll = starting, polling  # type: ignore[method-assign]
@@ -201,7 +202,7 @@ def test_a_run_can_be_stopped_while_its_destination_is_away(
         if name == "outage":
             threading.Timer(0.05, run.stop, ["enough"]).start()
 
-    run._note = note
+    hear(run, note)
     results = results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", away)))
     assert len(results) == 50
     assert statuses(results) == {"failed": 50}
