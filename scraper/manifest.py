@@ -97,6 +97,7 @@ def _response(response: Response | None) -> dict[str, Any]:
         "redirects": response.redirects,
         "url_effective": response.url_effective,
         "remote_ip": response.remote_ip,
+        "x_robots_tag": response.x_robots_tag,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -368,6 +368,7 @@ class Transfer:
             last_modified=reply.get("last-modified"),
             remote_ip=reply.remote_ip,
             redirects=self._redirects,
+            x_robots_tag=reply.get("x-robots-tag"),
         )
 
     def _follow(self, reply: Reply) -> None:
