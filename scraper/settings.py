@@ -63,6 +63,7 @@ class Politeness:
     per_host: int = 0
     delay: float = 0.0
     rate: float | None = None
+    robots: bool = False
 
     def __post_init__(self) -> None:
         _whole(1, max_concurrency=self.max_concurrency)

@@ -13,7 +13,7 @@ decode (it hides a truncated end).
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -30,7 +30,7 @@ from scraper.settings import Http, Limits
 from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_CONDITIONS = frozenset(
+CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
 
@@ -39,7 +39,8 @@ _CONDITIONS = frozenset(
 class Plan:
     """What all transfers of a run have in common.
 
-    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds.
+    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
+    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects).
     """
 
     limits: Limits
@@ -47,6 +48,7 @@ class Plan:
     user_agent: str
     passwords: Mapping[str, str]
     shelf: Shelf | None = None
+    forbids: Callable[[str], str | None] | None = None
 
 
 class Completion(NamedTuple):
@@ -89,7 +91,7 @@ class Transfer:
         self._redirects = 0
         self._guarded = False
         given = {name.lower() for name, _ in (*plan.http.headers, *attempt.target.headers.items())}
-        self._own = given & _CONDITIONS  # asked by the user
+        self._own = given & CONDITIONS  # asked by the user
         self._known = attempt.known
         self._partial = partial
         self._unchanged = False  # as the server says
@@ -385,6 +387,10 @@ class Transfer:
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
         if reply.remote_ip is not None and ip_address(reply.remote_ip).is_global:
             self._guarded = True
+        if self._plan.forbids is not None and (reason := self._plan.forbids(following.href)):
+            shown = urls.redact(following.href)[:200]
+            message = f"{reason}: redirect to {shown}"
+            raise TransferError(Kind.ROBOTS, message, transient=False)
         self._redirects += 1
         self._url = following
         self.check()

@@ -18,7 +18,7 @@ from scraper.settings import Budget, Settings
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed"}
+FLAGS |= {"--resume", "--retry-failed", "--robots"}
 PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
@@ -50,6 +50,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "per_host": ("8", 8),
     "delay": ("0.5", 0.5),
     "rate": ("10", 10.0),
+    "robots": ("true", True),
     "retries": ("0", 0),
     "retry_max_time": ("60", 60.0),
     "max_retry_after": ("30.5", 30.5),

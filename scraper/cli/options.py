@@ -173,6 +173,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Least seconds between starts to one host."),
     _option(_PACE, "--rate", type=float, metavar="N", default="none",
             help="Starts a second over all hosts, at most."),
+    _option(_PACE, "--robots", is_flag=True,
+            help="Obey robots.txt (RFC 9309) and its Crawl-delay; redirects where it is known."),
     _option(_PACE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
             default="auto: curl if pycurl is installed", help="What carries transfers."),
     _option(_AGAIN, "--retries", type=int, metavar="N", default="3",
