@@ -312,6 +312,7 @@ def test_a_host_that_asks_for_much_patience_defers_those_who_wait_and_is_asked_a
     scene.frontier.ended(transfer.attempt, failure, 0.0, 0.0, 0.0)
     scene.gate.answered(transfer.attempt, Deferred(failure), 0.0, 0.0)
     assert scene.early() == {"http://a/1": "deferred http_status: robots.txt of http://a: HTTP 503"}
+    assert not scene.gate._readings
     scene.add("http://a/2", now=400.0)
     patience = "a asked for patience: 100 s more than this run gives"
     assert scene.early() == {

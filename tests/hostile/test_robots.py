@@ -11,16 +11,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import scraper
+from scraper import stopping
+from scraper.errors import SinkError
 from scraper.records import Result
+from scraper.sinks.directory import DirectorySink
 from tests.e2e.command import Command
 from tests.servers import (
+    WAIT_S,
     HttpFarm,
     HttpServer,
     RawServer,
@@ -31,7 +35,7 @@ from tests.servers import (
     closed_port,
     reset,
 )
-from tests.test_loop import make_run
+from tests.test_loop import Faulty, hear, into, make_run
 
 Serve = Callable[[Routes], HttpServer]
 Farm = Callable[[Routes], HttpFarm]
@@ -269,6 +273,54 @@ def test_a_run_that_is_stopped_meanwhile_ends_those_who_wait_as_interrupted(
     assert len(results) == 30
     assert server.hits == {ROBOTS: 1}
     assert len((tmp_path / ".scraper/manifest.jsonl").read_bytes().splitlines()) == 30
+
+
+def test_a_robots_txt_that_is_left_in_flight_has_no_result_of_its_own(
+    serve: Serve, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "LAST_GRACE_S", 0.0)
+    never = threading.Event()
+    server = serve(answers(Reply(body=RULES, delay=never)))
+    run = make_run([f"{server.url}/{n}" for n in range(3)], tmp_path, engine=engine, robots=True)
+    server.on_request = lambda request: run.stop("enough", grace_s=0.0)
+    with run:
+        assert run._engine is not None
+        monkeypatch.setattr(run._engine, "give_up", lambda: None)
+        assert [result.target.line for result in run] == [1, 2, 3]
+        monkeypatch.undo()
+        assert run.in_flight == 1
+    never.set()
+
+
+def test_a_robots_txt_says_nothing_of_the_destination(
+    farm: Farm, engine: str, tmp_path: Path
+) -> None:
+    servers = farm(answers(RULES))
+    heard: list[str] = []
+    nine = threading.Event()
+
+    def listed() -> Iterator[str]:
+        yield from (f"{servers.urls[0]}/{number}" for number in range(9))
+        assert nine.wait(WAIT_S)
+        yield f"{servers.urls[1]}/last"
+
+    def note(level: str, name: str, record: object) -> None:
+        heard.append(name)
+        if heard.count("retry") == 9:
+            nine.set()
+        if heard.count("retry") == 10:
+            run.stop("seen enough")
+
+    def refuse(key: str) -> None:
+        raise SinkError("503 SlowDown", transient=True)
+
+    late: dict[str, Any] = {"backoff_min": 900.0, "backoff_max": 900.0, "retry_max_time": 10_000.0}
+    run = make_run(listed(), tmp_path, engine=engine, robots=True, max_concurrency=1, **late)
+    hear(run, note)
+    with into(run, Faulty(DirectorySink(tmp_path), "commit", refuse)):
+        assert statuses(list(run)) == {"failed": 10}
+    assert servers.hits[ROBOTS] == 2
+    assert "outage" in heard, "ten refused in a row, whatever was fetched in between"
 
 
 def test_more_patience_than_there_is_defers_those_who_wait(serve: Serve, fetch: Fetch) -> None:
