@@ -26,7 +26,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--max-failures", "--config", "--lock", "--engine", "--continue-above"),
+    *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
 SHORT = {
     "-o": "--to",
@@ -64,6 +64,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "continue_above": ("1M", 1_000_000),
     "engine": ("threads", "threads"),
     "headers": ("A: b", ("A: b",)),
+    "contact": ("me@example.com", "me@example.com"),
     "user_agent": ("me/1 (+http://x)", "me/1 (+http://x)"),
     "proxy": ("http://p:1", "http://p:1"),
     "cacert": ("ca.pem", "ca.pem"),

@@ -201,6 +201,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",
             help="Who to say we are."),
+    _option(_HTTP, "--contact", metavar="TEXT",
+            help="How to reach you, an address or a URL: the user agent says it too."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
             help="HTTP proxy for all requests."),
     _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
