@@ -8,7 +8,8 @@ Result. It is asked for without the headers and the password of any one line.
 
 What waits here counts against the frontier's window, so that memory does not
 grow with the list. What an origin said is known for 24 hours (RFC 9309 2.4), or
-until the memory is needed for others, and then asked for again.
+until the memory is needed for others, and then asked for again; who is in the
+frontier by then is not judged anew.
 
 Owns: who waits for which robots.txt, and what is known. Refuses to know: what a
 robots.txt means (`robots.py`), slots. Rejected: looking at the rules when a
@@ -23,7 +24,7 @@ from typing import NamedTuple
 from scraper.errors import Kind, SinkError
 from scraper.frontier import Frontier
 from scraper.records import Attempt, Deferred, Failed, Failure, Outcome, Stored, Target
-from scraper.robots import ALLOWED, PATH, READ_BYTES, Rules, parse, product_token, without
+from scraper.robots import PATH, READ_BYTES, Rules, parse, product_token, without
 from scraper.settings import Settings
 from scraper.sinks.base import Blocking, Body
 from scraper.stopping import Note
@@ -119,12 +120,10 @@ class Gate:
         if isinstance(outcome, Deferred):
             self._end_all(origin, outcome)
             return
-        known, rules = self._known.find(origin), ALLOWED
-        reading = self._readings.pop(origin)
-        if reading.rules is not None:
-            rules = reading.rules
-        elif isinstance(outcome, Failed):
-            rules = without(outcome.failure)
+        rules = self._readings.pop(origin).rules
+        if rules is None:  # neither all of it came nor enough
+            assert isinstance(outcome, Failed)
+            rules, known = without(outcome.failure), self._known.find(origin)
             if rules.reason is not None and known is not None:
                 rules = known.rules
         self._known.keep(origin, rules, now)
