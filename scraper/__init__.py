@@ -11,6 +11,7 @@ The map of the house. Imports point downwards only.
     build.py        the engine and the plan of a run
     verify.py       the manifest held against what is really there
     remote.py       lists at http(s) and s3 URLs
+    gate.py         --robots: targets that wait for their robots.txt
     frontier.py     which target may start now; everything known about a host
     turns.py        whose turn it is
     intake.py       the thread that reads lists
@@ -34,6 +35,7 @@ The map of the house. Imports point downwards only.
     exchange.py     what engine and transfer say to each other
     partial.py      a body that broke off, to be continued
     decode.py       content codings
+    robots.py       what a robots.txt means
     retry.py        whether a failed attempt gets another, and when
     sinks/          base.py (the seam), directory.py, directories.py (kept open) and
                     workspace.py (temporary files);

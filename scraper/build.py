@@ -44,6 +44,8 @@ def make_plan(settings: Settings, sink: Sink) -> Plan:
     http = settings.http
     _check_certificates(http)
     agent = http.user_agent or f"scraper/{scraper.__version__}"
+    if http.contact is not None:
+        agent = f"{agent} (+{http.contact})"
     shelf = sink if isinstance(sink, Shelf) else None
     return Plan(settings.limits, http, agent, _netrc(http), shelf)
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     TOO_LARGE = "too_large"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     BLOCKED_ADDRESS = "blocked_address"
+    ROBOTS = "robots"
     HTTP_STATUS = "http_status"
     UNEXPECTED_TYPE = "unexpected_type"
     HOST_DOWN = "host_down"

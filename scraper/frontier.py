@@ -57,6 +57,7 @@ class Host:
     __slots__ = (
         "attempts",
         "deferred_until",
+        "delay",
         "down",
         "due",
         "failures",
@@ -74,8 +75,9 @@ class Host:
         "waiting",
     )
 
-    def __init__(self, name: str, limit: float) -> None:
+    def __init__(self, name: str, limit: float, delay: float) -> None:
         self.name = name
+        self.delay = delay  # seconds between starts
         self.waiting: deque[Attempt] = deque()
         self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
         self.in_flight = 0
@@ -177,7 +179,7 @@ class Frontier:
         self._waiting -= 1
         host.in_flight += 1
         self.in_flight += 1
-        host.next_start = now + self._delay if self._delay else -_NEVER
+        host.next_start = now + host.delay if host.delay else -_NEVER
         if self._interval:
             # From the last turn, not from now, when only the wake-up was late: it costs no rate.
             late = now - self._next_start <= min(self._interval, _LATE_S)
@@ -207,6 +209,13 @@ class Frontier:
         self._note_reachability(host, failure, now)
         self._place(host, now)
 
+    def slow_down(self, name: str, delay_s: float, last_start: float, now: float) -> None:
+        """Let `delay_s` at least lie between starts to the host, from `last_start` on."""
+        host = self._host(name, now)
+        if delay_s > host.delay:
+            host.delay = delay_s
+            host.next_start = max(host.next_start, last_start + delay_s)
+
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
         if self._turns:
@@ -232,7 +241,7 @@ class Frontier:
     def _host(self, name: str, now: float) -> Host:
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = Host(name, self._cap)
+            host = self._hosts[name] = Host(name, self._cap, self._delay)
             if len(self._hosts) > IDLE_HOSTS:
                 self._forget_idle(now)
         return host

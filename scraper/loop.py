@@ -1,6 +1,7 @@
 """The loop: the whole story of a run, on one thread.
 
     while there is work:
+        take lines in, to wait in the frontier; with --robots at the gate before it
         fill every free slot with a target the frontier says may start
         wait for the engine's next results, or for the frontier's next wake-up
         for each result: retry it later, or record it
@@ -33,6 +34,7 @@ from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
 from scraper.frontier import Frontier
+from scraper.gate import Gate
 from scraper.intake import BUFFER, Intake
 from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
@@ -124,6 +126,11 @@ class Run:
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
         self._plan = make_plan(settings, self._sink)
+        self._gate: Gate | None = None
+        if settings.politeness.robots:
+            self._gate = Gate(settings, self._plan, self._frontier, note)
+            self._plan = replace(self._plan, forbids=self._gate.forbids)
+        self._entrance: Frontier | Gate = self._gate or self._frontier
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
         self._journal: FileJournal | SinkJournal | None = None
@@ -268,7 +275,7 @@ class Run:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or not self._wants_lines(now):
             return
-        taken = self._intake.take(min(_ADMITTED_AT_ONCE, self._frontier.room))
+        taken = self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
         targets: list[Target] = []
         for item in taken:
             if isinstance(item, Result):
@@ -285,12 +292,12 @@ class Run:
             if isinstance(decision, Skipped):
                 yield self._record(Result(target, decision))
             else:
-                self._frontier.add(Attempt(target, queued_at=now, known=decision), now)
+                self._entrance.add(Attempt(target, queued_at=now, known=decision), now)
         yield from self._take_ended_early()
 
     def _wants_lines(self, now: float) -> bool:
         """Many at once cost less; but if nothing may start, any line may be of another host."""
-        room = self._frontier.room
+        room = self._entrance.room
         return room >= _ADMITTED_AT_ONCE or (room > 0 and not self._frontier.may_start(now))
 
     def _start(self, engine: Engine, now: float) -> None:
@@ -302,8 +309,11 @@ class Run:
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
-            partial = self._aftermath.take(attempt.target.key) if attempt.number > 1 else None
-            transfer = Transfer(attempt, self._plan, self._sink, now, partial)
+            if self._gate is not None and self._gate.owns(attempt):
+                transfer = self._gate.transfer(attempt, now)
+            else:
+                partial = self._aftermath.take(attempt.target.key) if attempt.number > 1 else None
+                transfer = Transfer(attempt, self._plan, self._sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
 
@@ -341,6 +351,7 @@ class Run:
         self._frontier.ended(attempt, failure, transfer.started, took_s, now)
         if completion.error is not None:
             self._stop.because_of(completion.error)
+        gate = self._gate if self._gate is not None and self._gate.owns(attempt) else None
         end: Outcome = outcome
         if isinstance(outcome, Failed):
             follows = self._aftermath.of(completion, outcome, transfer.started, now)
@@ -348,14 +359,18 @@ class Run:
                 self._frontier.add(follows.attempt, now, follows.due)
                 return None
             end = follows
-        elif isinstance(outcome, Stored):
+        elif isinstance(outcome, Stored) and gate is None:
             self._aftermath.outage.stored()
         if completion.partial is not None:
             completion.partial.discard()
-        return self._record(Result(attempt.target, end, attempt.number, completion.times))
+        if gate is None:
+            return self._record(Result(attempt.target, end, attempt.number, completion.times))
+        if self._stop.reason is None:
+            gate.answered(attempt, end, transfer.started, now)
+        return None
 
     def _take_ended_early(self) -> Iterator[Result]:
-        for attempt, outcome in self._frontier.take_ended_early():
+        for attempt, outcome in self._entrance.take_ended_early():
             self._aftermath.drop(attempt.target.key)
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
@@ -396,10 +411,12 @@ class Run:
         self._stop.abandoned = bool(self._in_flight)
         for transfer in self._in_flight:
             attempt = transfer.attempt
+            if self._gate is not None and self._gate.owns(attempt):
+                continue  # its targets are among those that wait
             times = Times(total=time.monotonic() - transfer.started)
             yield self._record(Result(attempt.target, outcome, attempt.number, times))
         yield from self._take_ended_early()
-        for attempt in self._frontier.drain():
+        for attempt in self._entrance.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
         for item in self._intake.take(BUFFER):
             early = item if isinstance(item, Result) else self._seen.judge(item)

@@ -74,6 +74,8 @@ def _add_response(record: dict[str, Any], response: Response) -> None:
     record["url_effective"] = response.url_effective
     if (address := response.remote_ip) is not None:
         record["remote_ip"] = address
+    if (robots := response.x_robots_tag) is not None:
+        record["x_robots_tag"] = robots
 
 
 def _add_times(record: dict[str, Any], times: Times) -> None:

@@ -79,6 +79,7 @@ class Response(NamedTuple):
     last_modified: str | None = None
     remote_ip: str | None = None
     redirects: int = 0
+    x_robots_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Politeness:
     per_host: int = 0
     delay: float = 0.0
     rate: float | None = None
+    robots: bool = False
 
     def __post_init__(self) -> None:
         _whole(1, max_concurrency=self.max_concurrency)
@@ -120,6 +121,7 @@ class Limits:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
+_CONTACT = re.compile(r"[!-'*-\[\]-~]+")  # what a comment of RFC 9110 5.6.5 holds as it is
 _PROXY = re.compile(
     r"(?:https?://)?(?:[^\s/]*@)?(?:\[[0-9a-f:.]+\]|[^\s/@:\[\]]+)(?::\d{1,5})?/?", re.IGNORECASE
 )
@@ -163,6 +165,7 @@ class Http:
 
     headers: tuple[Pair, ...] = ()
     user_agent: str | None = None
+    contact: str | None = None
     proxy: str | None = None
     cacert: str | None = None
     insecure: bool = False
@@ -184,6 +187,10 @@ class Http:
         _require(
             self.user_agent is None or is_field_value(self.user_agent),
             "--user-agent has a character that no header may hold",
+        )
+        _require(
+            self.contact is None or _CONTACT.fullmatch(self.contact),
+            "--contact is not an address or a URL, of ASCII without spaces",
         )
 
 

@@ -13,7 +13,7 @@ decode (it hides a truncated end).
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -30,7 +30,7 @@ from scraper.settings import Http, Limits
 from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_CONDITIONS = frozenset(
+CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
 _NOTHING: Mapping[str, str] = {}
@@ -40,7 +40,8 @@ _NOTHING: Mapping[str, str] = {}
 class Plan:
     """What all transfers of a run have in common.
 
-    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds.
+    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
+    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects).
     Worked out from these: the headers that each request has, in lower case, `at_home` (where
     the target is) and `abroad` (where a redirect led), and the `conditions` among them.
     """
@@ -50,6 +51,7 @@ class Plan:
     user_agent: str
     passwords: Mapping[str, str]
     shelf: Shelf | None = None
+    forbids: Callable[[str], str | None] | None = None
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     conditions: frozenset[str] = field(init=False)
@@ -62,7 +64,7 @@ class Plan:
         public = {name: value for name, value in own.items() if not _is_for_home(name)}
         object.__setattr__(self, "at_home", common | own)
         object.__setattr__(self, "abroad", common | public)
-        object.__setattr__(self, "conditions", _CONDITIONS & own.keys())
+        object.__setattr__(self, "conditions", CONDITIONS & own.keys())
 
 
 def _is_for_home(name: str) -> bool:
@@ -111,7 +113,7 @@ class Transfer:
         self._guarded = False
         self._own = plan.conditions  # asked by the user
         if attempt.target.headers:
-            self._own |= _CONDITIONS.intersection(map(str.lower, attempt.target.headers))
+            self._own |= CONDITIONS.intersection(map(str.lower, attempt.target.headers))
         self._known = attempt.known
         self._partial = partial
         self._unchanged = False  # as the server says
@@ -391,6 +393,7 @@ class Transfer:
             last_modified=reply.get("last-modified"),
             remote_ip=reply.remote_ip,
             redirects=self._redirects,
+            x_robots_tag=reply.get("x-robots-tag"),
         )
 
     def _follow(self, reply: Reply) -> None:
@@ -407,6 +410,10 @@ class Transfer:
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
         if reply.remote_ip is not None and ip_address(reply.remote_ip).is_global:
             self._guarded = True
+        if self._plan.forbids is not None and (reason := self._plan.forbids(following.href)):
+            shown = urls.redact(following.href)[:200]
+            message = f"{reason}: redirect to {shown}"
+            raise TransferError(Kind.ROBOTS, message, transient=False)
         self._redirects += 1
         self._url = following
         self.check()

@@ -32,6 +32,7 @@ RESPONSE = Response(
     last_modified="Wed, 21 Oct 2015 07:28:00 GMT",
     remote_ip="127.0.0.1",
     redirects=1,
+    x_robots_tag="noarchive",
 )
 BARE = Response(http_code=200, url_effective=URL)  # what is known of the least that a server says
 GONE = Failure(Kind.HTTP_STATUS, "HTTP 404", http_code=404)

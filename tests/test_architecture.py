@@ -18,12 +18,12 @@ LAYERS: list[set[str]] = [
     {"cli", "testing"},
     {"remote", "progress"},  # they use, or show, a whole run
     {"loop"},
-    {"aftermath"},
+    {"aftermath", "gate"},
     {"log", "streams", "resume", "build", "verify", "stopping"},
     {"journal", "summary", "lock"},
     {"frontier", "engines", "intake", "index"},
     {"transfer", "lists", "manifest", "outage"},
-    {"retry", "partial", "seen"},
+    {"retry", "partial", "seen", "robots"},
     {"sinks"},
     {"keys", "decode", "exchange", "turns"},
     {"urls"},
@@ -48,6 +48,7 @@ HOMES = {
     "moto": "demo.py",
     "rich": "progress.py",
     "tenacity": "retry.py",
+    "protego": "robots.py",
     "can_ada": "urls.py",
 }
 

@@ -40,6 +40,7 @@ from tests.servers import HttpServer, Reply, Routes
 TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("url", "source", "key", "status", "content_type", "etag"), str),
     **dict.fromkeys(("last_modified", "sha256", "url_effective", "started", "remote_ip"), str),
+    "x_robots_tag": str,
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
     "reason": str,
@@ -91,6 +92,7 @@ TIMED = {
                 "redirects": 1,
                 "url_effective": "http://example.com/b.html",
                 "remote_ip": "127.0.0.1",
+                "x_robots_tag": "noarchive",
                 "size": 1234,
                 "sha256": SHA256,
                 "attempts": 1,

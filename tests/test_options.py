@@ -18,7 +18,7 @@ from scraper.settings import Budget, Settings
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed"}
+FLAGS |= {"--resume", "--retry-failed", "--robots"}
 PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
@@ -26,7 +26,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--max-failures", "--config", "--lock", "--engine", "--continue-above"),
+    *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
 SHORT = {
     "-o": "--to",
@@ -50,6 +50,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "per_host": ("8", 8),
     "delay": ("0.5", 0.5),
     "rate": ("10", 10.0),
+    "robots": ("true", True),
     "retries": ("0", 0),
     "retry_max_time": ("60", 60.0),
     "max_retry_after": ("30.5", 30.5),
@@ -63,6 +64,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "continue_above": ("1M", 1_000_000),
     "engine": ("threads", "threads"),
     "headers": ("A: b", ("A: b",)),
+    "contact": ("me@example.com", "me@example.com"),
     "user_agent": ("me/1 (+http://x)", "me/1 (+http://x)"),
     "proxy": ("http://p:1", "http://p:1"),
     "cacert": ("ca.pem", "ca.pem"),

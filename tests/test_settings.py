@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "per_host": 0,
     "delay": 0,
     "rate": None,
+    "robots": False,
     "retries": 3,
     "retry_max_time": 300,
     "max_retry_after": 120,
@@ -39,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "max_redirects": 10,
     "headers": (),
     "user_agent": None,
+    "contact": None,
     "proxy": None,
     "cacert": None,
     "insecure": False,
@@ -101,6 +103,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "per_host": 8,
         "delay": 0.5,
         "rate": 2.5,
+        "robots": True,
         "retries": 0,
         "retry_max_time": 10,
         "max_retry_after": 0,
@@ -111,6 +114,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "max_redirects": 0,
         "headers": (("A", "b"),),
         "user_agent": "me/1",
+        "contact": "me@example.com",
         "proxy": "http://proxy:3128",
         "cacert": "ca.pem",
         "insecure": False,
@@ -267,6 +271,12 @@ def test_a_field_value_never_ends_a_line(text: str) -> None:
 def test_a_user_agent_is_a_field_value() -> None:
     assert "--user-agent" in message(user_agent="me\r\nX: y")
     assert Settings.of(user_agent="me/1 (+http://x)").http.user_agent == "me/1 (+http://x)"
+
+
+@pytest.mark.parametrize("contact", ["", "me)", "(me", "a b", "a\\b", "m\xe9", "a\r\nX: y"])
+def test_a_contact_is_what_a_comment_of_the_user_agent_may_hold(contact: str) -> None:
+    assert "--contact" in message(contact=contact)
+    assert Settings.of(contact="https://x/?a=b#c").http.contact == "https://x/?a=b#c"
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,8 @@ def test_the_facts_of_the_final_response_are_kept(bench: Bench) -> None:
             ("content-type", "text/html; charset=utf-8"),
             ("etag", '"v1"'),
             ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("x-robots-tag", "noarchive"),
+            ("x-robots-tag", "otherbot: noindex"),
         ],
         remote_ip="::1",
         time_connect=0.0,
@@ -152,6 +154,7 @@ def test_the_facts_of_the_final_response_are_kept(bench: Bench) -> None:
         last_modified="Sun, 06 Nov 1994 08:49:37 GMT",
         remote_ip="::1",
         redirects=1,
+        x_robots_tag="noarchive, otherbot: noindex",
     )
     assert os.stat(bench.sink.root / KEY).st_mtime == 784_111_777
 

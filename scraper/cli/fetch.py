@@ -149,7 +149,7 @@ class _Fetch:
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells; that it stops only to who sent a signal, others hear why."""
-        if name in {"lock", "outage"}:
+        if name in {"lock", "outage", "robots"}:
             self._log.say(level, name, str(record["message"]))
         elif name != "stopping":
             self._log.note(level, name, record)

@@ -56,6 +56,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "time_total": float,
     "time_queue": float,
     "remote_ip": str,
+    "x_robots_tag": str,
     "error": dict,
 }
 MORE = {"of_line": int}  # of a duplicate; more may be added
@@ -64,7 +65,8 @@ STATUSES = {"stored", "not_modified", "skipped", "duplicate", "deferred", "faile
 
 def test_a_stored_target_has_every_field_of_the_contract(cli: Command, serve: Serve) -> None:
     facts = {"ETag": '"tag"', "Last-Modified": "Mon, 02 Nov 2026 10:00:00 GMT"}
-    page = Reply(headers={"Content-Type": "text/plain; charset=utf-8", **facts}, body=b"a page")
+    facts |= {"Content-Type": "text/plain; charset=utf-8", "X-Robots-Tag": "noarchive"}
+    page = Reply(headers=facts, body=b"a page")
     server = serve({"/from": Reply(301, {"Location": "/to?token=s3cret"}), "/to": page})
     before = datetime.now(UTC)
     cli.write("list.txt", "# first", f"http://me:s3cret@127.0.0.1:{server.port}/from?key=s3cret")
@@ -83,6 +85,7 @@ def test_a_stored_target_has_every_field_of_the_contract(cli: Command, serve: Se
     assert (record["attempts"], record["redirects"]) == (1, 1)
     assert record["url_effective"] == f"http://{site}/to?token=REDACTED"
     assert record["remote_ip"] == "127.0.0.1"
+    assert record["x_robots_tag"] == "noarchive"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["started"])
     assert abs((datetime.fromisoformat(record["started"]) - before).total_seconds()) < WAIT_S
     assert 0 <= record["time_connect"] <= record["time_starttransfer"] <= record["time_total"]

@@ -398,6 +398,16 @@ def test_without_options_we_say_who_we_are(cli: Command, serve: Serve) -> None:
     assert server.requests[0].headers["user-agent"] == version
 
 
+def test_a_contact_is_said_beside_the_name(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"a"})
+    url = lines(f"{server.url}/a.txt")
+    version = cli("--version").out.strip().replace(" ", "/")
+    assert cli("--contact", "me@example.com", stdin=url).status == 0
+    assert cli("--contact", "https://me.example", "-A", "mine/2", stdin=url).status == 0
+    said = [request.headers["user-agent"] for request in server.requests]
+    assert said == [f"{version} (+me@example.com)", "mine/2 (+https://me.example)"]
+
+
 @pytest.mark.parametrize("scheme", ["", "http://"])
 def test_proxy_carries_every_request_and_gets_its_password(
     scheme: str, cli: Command, serve: Serve

@@ -28,7 +28,17 @@ SECTIONS = [
     "Other:",
     "Commands:",
 ]
-HEAVY = ["boto3", "botocore", "moto", "rich", "requests", "urllib3", "tenacity", "orjson"]
+HEAVY = [
+    "boto3",
+    "botocore",
+    "moto",
+    "rich",
+    "requests",
+    "urllib3",
+    "tenacity",
+    "orjson",
+    "protego",
+]
 
 
 @pytest.mark.parametrize("words", [["-h"], ["--help"], ["fetch", "-h"], ["fetch", "--help"]])
@@ -77,6 +87,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         part = getattr(settings, branch)
         flat |= {name: getattr(part, name) for name in part.__dataclass_fields__}
     del flat["backoff_min"], flat["backoff_max"]  # no options
+    del flat["robots"]  # a flag
     flat |= {"s3_client": settings.s3.client, "engine": settings.engine, "lock": settings.lock}
     in_words = {
         "manifest": ".scraper/manifest.jsonl in DEST",
