@@ -188,7 +188,7 @@ def test_with_one_that_can_not_be_had_nothing_is_for_the_whole_run(status: int) 
 def test_its_redirects_count_for_the_origin_that_was_asked() -> None:
     scene = Scene()
     scene.add("http://a/no", "http://a/yes")
-    hops = [Reply(301, [("Location", f"http://b{n}/elsewhere")]) for n in range(5)]
+    hops = [Reply(301, [("location", f"http://b{n}/elsewhere")]) for n in range(5)]
     scene.answer(scene.asked(), replies=[*hops, Reply(200, [])])
     assert list(scene.early()) == ["http://a/no"]
     assert scene.urls() == ["http://a/yes"]
@@ -199,7 +199,7 @@ def test_its_redirects_count_for_the_origin_that_was_asked() -> None:
 def test_one_that_leads_to_anothers_robots_txt_is_both_answers() -> None:
     scene = Scene()
     scene.add("http://a/1")
-    moved = Reply(301, [("Location", "https://a/robots.txt")])
+    moved = Reply(301, [("location", "https://a/robots.txt")])
     scene.answer(scene.asked(), replies=[moved, Reply(200, [])])
     assert scene.urls() == ["http://a/1"]
     scene.add("https://a/2", "https://a/no")
@@ -210,7 +210,7 @@ def test_one_that_leads_to_anothers_robots_txt_is_both_answers() -> None:
 def test_redirects_without_end_are_no_robots_txt() -> None:
     scene = Scene(max_redirects=0)
     scene.add("http://a/no")
-    hops = [Reply(302, [("Location", "/robots.txt")])] * 11
+    hops = [Reply(302, [("location", "/robots.txt")])] * 11
     scene.answer(scene.asked(), replies=hops)
     assert scene.urls() == ["http://a/no"]
 

@@ -307,10 +307,10 @@ class CurlEngine:
 
     def _awake(self) -> None:
         """Take what other threads have to tell."""
-        self._stirred = False  # before looking: who tells something from now on sends again
         with contextlib.suppress(BlockingIOError):
             while self._wake_up.recv(4096):
                 pass
+        self._stirred = False  # between the two: who tells something from now on sends again
         for found in self._lookups.answers():
             self._follow(found)
         while self._told:
