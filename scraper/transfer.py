@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from scraper import urls
+from scraper.allowance import Allowance
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent, content_length
@@ -40,7 +41,8 @@ _NOTHING: Mapping[str, str] = {}
 class Plan:
     """What all transfers of a run have in common.
 
-    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds.
+    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
+    `allowance`: who is to be asked before bytes are written, None if nobody.
     Worked out from these: the headers that each request has, in lower case, `at_home` (where
     the target is) and `abroad` (where a redirect led), and the `conditions` among them.
     """
@@ -50,6 +52,7 @@ class Plan:
     user_agent: str
     passwords: Mapping[str, str]
     shelf: Shelf | None = None
+    allowance: Allowance | None = None
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     conditions: frozenset[str] = field(init=False)
@@ -437,6 +440,8 @@ class Transfer:
             self._decoder = make_decoder(self._coding)
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
+            if self._plan.allowance is not None:
+                self._plan.allowance.expect(self._expected)
         self._dated = reply.get("date")
         if self._partial is not None:
             self._start_over()
@@ -448,6 +453,8 @@ class Transfer:
     def _write(self, piece: bytes) -> None:
         self._size += len(piece)
         self._check_size(self._size)
+        if self._plan.allowance is not None:
+            self._plan.allowance.take(len(piece))
         self._digest.update(piece)
         (self._upload or self._open()).write(piece)
 
