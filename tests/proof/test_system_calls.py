@@ -77,7 +77,9 @@ def test_the_calls_of_a_commit_are_those_that_are_failed_here(engine: str, story
     story.cli.prefix = ["strace", "-D", "-f", "-y", "-o", str(log)]
     story.ran("--max-failures", 1, "--engine", engine)
     text = log.read_text(errors="replace")
-    ours = re.findall(r"^\d+ +(\w+)\(.*(?:/run-\w+/[0-9a-f]+[\">]|out/a\d)", text, re.MULTILINE)
+    ours = re.findall(
+        r"^\d+ +(\w+)\(.*(?:/run-\w+/[0-9a-f]+[\">]|[/\"]a\d+[/\">])", text, re.MULTILINE
+    )
     names = re.compile(rf"({'|'.join(COMMIT)})(at|64)?2?")
     assert {call for call in ours if not names.fullmatch(call)} == set()
     assert {found[1] for call in ours if (found := names.fullmatch(call))} == set(COMMIT)
