@@ -21,7 +21,14 @@ INSTALL_OPPONENTS = if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && comm
 	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null 2>&1 \
 	      || echo 'that did not work: they are left out' >&2; fi; fi
 
-.PHONY: help run test lint types bench wheel clean
+# make audit: pip-audit asks PyPI's JSON interface (ARGS='-s osv': OSV), which a mere package index does not
+# have; then it tells of no holes. So it is asked of a version that has some first.
+AUDIT = $(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off $(ARGS)
+HAS_HOLES := requests==2.19.0
+AS_LINES := import json, sys; found = [one["metadata"] for one in json.load(sys.stdin)["install"]]; \
+	print(*(one["name"] + "==" + one["version"] for one in found if one["name"] != "scraper"), sep="\n")
+
+.PHONY: help run test lint types bench audit wheel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -51,6 +58,13 @@ bench: $(VENV)/.dev ## compare with other tools, side by side; ARGS=--full for a
 	@$(INSTALL_OPPONENTS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
 
+audit: $(VENV)/.audit ## known holes of what is installed with us; needs a network
+	@echo '$(HAS_HOLES)' > $(VENV)/audit/canary.txt; \
+	  said=$$($(AUDIT) -r $(VENV)/audit/canary.txt 2>&1); case "$$said" in *'Found '*' known vulnerabilit'*) ;; \
+	  *) echo "$$said" | tail -n 1 >&2; echo 'audit: nothing was audited: who knows of holes can not be asked from here' >&2; exit 1;; esac
+	@$(PIP) install --dry-run --ignore-installed --report - '.[fast]' | $(BIN)/python -c '$(AS_LINES)' > $(VENV)/audit/installed.txt
+	@$(AUDIT) -r $(VENV)/audit/installed.txt && echo "audit: $$(wc -l < $(VENV)/audit/installed.txt) packages"
+
 wheel: $(VENV)/.dev ## build dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
@@ -64,6 +78,10 @@ $(VENV)/.python:
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
 	@[ -e $(VENV)/.dev ] || { echo 'installing into $(VENV) ...'; $(PIP) install -e '.[demo,fast]'; }
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.python
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip --quiet --disable-pip-version-check install 'pip-audit>=2.7'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml

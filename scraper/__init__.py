@@ -32,6 +32,7 @@ The map of the house. Imports point downwards only.
     streams.py      where log and results are written
     summary.py      counts and the closing words
     transfer.py     one attempt: hops, limits, digest, commit
+    allowance.py    bytes, seconds and disk that the whole run may use
     exchange.py     what engine and transfer say to each other
     partial.py      a body that broke off, to be continued
     decode.py       content codings

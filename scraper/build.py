@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 
 import scraper
+from scraper.allowance import Allowance
 from scraper.engines.base import Engine
 from scraper.errors import UsageError
 from scraper.settings import Http, Settings
@@ -39,7 +40,7 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     return lambda: ThreadsEngine(*given)
 
 
-def make_plan(settings: Settings, sink: Sink) -> Plan:
+def make_plan(settings: Settings, sink: Sink, allowance: Allowance | None = None) -> Plan:
     """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
     _check_certificates(http)
@@ -47,7 +48,8 @@ def make_plan(settings: Settings, sink: Sink) -> Plan:
     if http.contact is not None:
         agent = f"{agent} (+{http.contact})"
     shelf = sink if isinstance(sink, Shelf) else None
-    return Plan(settings.limits, http, agent, _netrc(http), shelf)
+    asked = allowance if allowance is not None and allowance.is_of_bytes else None
+    return Plan(settings.limits, http, agent, _netrc(http), shelf, allowance=asked)
 
 
 def _check_certificates(http: Http) -> None:

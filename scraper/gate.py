@@ -275,7 +275,7 @@ def _plan(plan: Plan) -> Plan:
     )
     headers = tuple(pair for pair in plan.http.headers if pair[0].lower() not in CONDITIONS)
     http = replace(plan.http, headers=headers, raw=False, expect_type=None)
-    return replace(plan, limits=limits, http=http, shelf=None, forbids=None)
+    return replace(plan, limits=limits, http=http, shelf=None, forbids=None, allowance=None)
 
 
 def _user_agent(plan: Plan) -> str:

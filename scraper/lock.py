@@ -13,6 +13,7 @@ nothing on another machine).
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import socket
@@ -61,10 +62,10 @@ class FileHold:
 
     remark = ""
 
-    def __init__(self, root: Path, *, wait: bool) -> None:
+    def __init__(self, root: Path, wait_s: float = 0.0) -> None:
         self._lock = FileLock(root / OWN / "lock")
         try:
-            self._lock.acquire(timeout=-1 if wait else 0, poll_interval=0.2)
+            self._lock.acquire(timeout=-1 if wait_s == math.inf else wait_s, poll_interval=0.2)
         except Timeout:
             raise Held(f"another run holds {os.fspath(root)!r}") from None
         except OSError as error:
@@ -84,7 +85,7 @@ class Lease:
         place: str,
         on_lost: Callable[[str], None],
         *,
-        wait: bool,
+        wait_s: float = 0.0,
         lease_s: float = LEASE_S,
     ) -> None:
         self.remark = ""
@@ -94,8 +95,9 @@ class Lease:
         self._lease_s = lease_s
         self._run = secrets.token_hex(8)
         self._over = threading.Event()
+        until = time.monotonic() + wait_s
         while self._take() is None:
-            if not wait:
+            if time.monotonic() >= until:
                 raise Held(f"another run holds {place} ({self._holder()})")
             time.sleep(_LOOK_AGAIN_S)
         self._settle()
@@ -155,18 +157,26 @@ class Lease:
         return f"process {said.get('pid', '?')} on {said.get('host', '?')}"
 
 
-def hold(sink: Sink, destination: str, how: str, on_lost: Callable[[str], None]) -> Lock | None:
+def hold(
+    sink: Sink,
+    destination: str,
+    how: str,
+    on_lost: Callable[[str], None],
+    most_s: float | None = None,
+) -> Lock | None:
     """The lock of `destination`; None where a sink offers none. `how`: wait, skip or fail.
 
-    Raises Held when another run has it, unless `how` is wait; DestinationError.
+    Raises Held when another run has it, with `how` wait after `most_s` (None: never);
+    DestinationError.
     """
-    wait = how == "wait"
+    patience_s = math.inf if most_s is None else most_s
+    wait_s = patience_s if how == "wait" else 0.0
     if scheme_of(destination) == "file":
-        return FileHold(path_of(destination), wait=wait)
+        return FileHold(path_of(destination), wait_s)
     if not isinstance(sink, Conditional):
         return None
     try:
-        return Lease(sink, destination, on_lost, wait=wait)
+        return Lease(sink, destination, on_lost, wait_s=wait_s)
     except (DestinationError, Held):
         raise
     except ScraperError as error:

@@ -30,6 +30,7 @@ from typing import Any, Self
 import scraper
 from scraper import lists
 from scraper.aftermath import Aftermath, Following
+from scraper.allowance import Allowance
 from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
@@ -53,7 +54,7 @@ from scraper.records import (
 from scraper.resume import Memory, remember
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
-from scraper.sinks.base import SinkOptions, find_sink
+from scraper.sinks.base import SinkOptions, disk_of, find_sink
 from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
@@ -125,7 +126,8 @@ class Run:
         self._make_engine = choose_engine(settings)
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
         self._sink = find_sink(self.destination, options)
-        self._plan = make_plan(settings, self._sink)
+        self._allowance = Allowance(settings.whole, self.tally.begun, disk_of(self._sink))
+        self._plan = make_plan(settings, self._sink, self._allowance)
         self._gate: Gate | None = None
         if settings.politeness.robots:
             self._gate = Gate(settings, self._plan, self._frontier, note)
@@ -144,7 +146,9 @@ class Run:
         with ExitStack() as stack:
             stack.callback(self._sink.close)
             self._sink.check()
-            lock = hold(self._sink, self.destination, self.settings.lock, self._lost)
+            self._allowance.check_disk()
+            left_s = self._allowance.left_s(time.monotonic())
+            lock = hold(self._sink, self.destination, self.settings.lock, self._lost, left_s)
             if lock is not None:
                 stack.callback(lock.release)
                 if lock.remark:
@@ -200,7 +204,9 @@ class Run:
             now = time.monotonic()
             yield from self._admit(now)
             self._start(engine, now)
-            for transfer in engine.poll(self._timeout(now)):
+            ended = engine.poll(self._timeout(now))
+            self._stop.keep_within(self._allowance, time.monotonic())
+            for transfer in ended:
                 result = self._take(transfer)
                 if result is not None:
                     yield result
@@ -222,6 +228,11 @@ class Run:
     def stopped(self) -> str | None:
         """Why the run was stopped, None if it was not."""
         return self._stop.reason
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a limit of the whole run kept targets from being fetched."""
+        return self._stop.cut_short
 
     @property
     def abandoned(self) -> bool:
@@ -405,6 +416,7 @@ class Run:
         """A Result for everything that was read and not finished, when the run was stopped."""
         if self._stop.reason is None:
             return
+        unread = not self._intake.exhausted
         self._intake.close()
         message = f"not finished: {self._stop.reason}"
         outcome = Failed(Failure(Kind.INTERRUPTED, message, transient=False))
@@ -421,6 +433,7 @@ class Run:
         for item in self._intake.take(BUFFER):
             early = item if isinstance(item, Result) else self._seen.judge(item)
             yield self._record(early or Result(_target(item), outcome))
+        self._stop.cut_short &= unread or self.tally.kinds[Kind.INTERRUPTED.value] > 0
 
 
 def _target(item: lists.Read) -> Target:

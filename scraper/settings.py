@@ -120,6 +120,22 @@ class Limits:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the whole run may cost: bytes as decoded, seconds, and bytes to stay free on the disk.
+
+    rclone has these as --max-transfer, --max-duration and --vfs-cache-min-free-space.
+    """
+
+    max_total_size: int | None = None
+    max_run_time: float | None = None
+    min_free_space: int | None = None
+
+    def __post_init__(self) -> None:
+        _whole(0, max_total_size=self.max_total_size, min_free_space=self.min_free_space)
+        _number(0, above=True, max_run_time=self.max_run_time)
+
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 _CONTACT = re.compile(r"[!-'*-\[\]-~]+")  # what a comment of RFC 9110 5.6.5 holds as it is
 _PROXY = re.compile(
@@ -281,6 +297,7 @@ class Settings:
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
     limits: Limits = field(default_factory=Limits)
+    whole: Whole = field(default_factory=Whole)
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
@@ -309,6 +326,7 @@ class Settings:
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),
             "limits": (Limits, ""),
+            "whole": (Whole, ""),
             "http": (Http, ""),
             "s3": (S3, "s3_"),
             "earlier": (Earlier, ""),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scraper.allowance import Allowance
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held
 
@@ -26,7 +27,8 @@ class Stop:
 
     `give_up_at`: when what is in flight is broken off, then when that is waited for no longer.
     `abandoned`: whether it was broken off, and may still be busy. `error`: what the run raises
-    at its end. `wake` is called when the run is told to stop.
+    at its end; `cut_short`: whether a limit of the whole run is why. `wake` is called when the
+    run is told to stop.
     """
 
     def __init__(self, wake: Callable[[], None], note: Note) -> None:
@@ -34,6 +36,7 @@ class Stop:
         self.error: DestinationError | Held | None = None
         self.give_up_at: float | None = None
         self.abandoned = False
+        self.cut_short = False
         self._wake = wake
         self._note = note
         self._told = False
@@ -50,6 +53,16 @@ class Stop:
         if self.error is None:
             self.error = error
             self.ask(str(error), GRACE_S)
+
+    def keep_within(self, allowance: Allowance, now: float) -> None:
+        """Stop if a limit of the whole run is reached: a disk's is the destination's error."""
+        if self.reason is None and (reached := allowance.reached(now)):
+            if allowance.full is not None:
+                self.because_of(allowance.full)
+            else:
+                self._note("warning", "limit", {"message": reached})
+                self.cut_short = True
+                self.ask(reached, GRACE_S)
 
     def wait_on(self, engine: Engine, in_flight: int) -> bool:
         """While stopping: whether what is in flight may go on. After the grace it may not."""

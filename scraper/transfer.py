@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from scraper import urls
+from scraper.allowance import Allowance
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent, content_length
@@ -41,7 +42,8 @@ class Plan:
     """What all transfers of a run have in common.
 
     `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
-    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects).
+    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects);
+    `allowance`: who is to be asked before bytes are written, None if nobody.
     Worked out from these: the headers that each request has, in lower case, `at_home` (where
     the target is) and `abroad` (where a redirect led), and the `conditions` among them.
     """
@@ -52,6 +54,7 @@ class Plan:
     passwords: Mapping[str, str]
     shelf: Shelf | None = None
     forbids: Callable[[str], str | None] | None = None
+    allowance: Allowance | None = None
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     conditions: frozenset[str] = field(init=False)
@@ -444,6 +447,8 @@ class Transfer:
             self._decoder = make_decoder(self._coding)
         if self._decoder is None and self._expected is not None:
             self._check_size(self._expected)
+            if self._plan.allowance is not None:
+                self._plan.allowance.expect(self._expected)
         self._dated = reply.get("date")
         if self._partial is not None:
             self._start_over()
@@ -455,6 +460,8 @@ class Transfer:
     def _write(self, piece: bytes) -> None:
         self._size += len(piece)
         self._check_size(self._size)
+        if self._plan.allowance is not None:
+            self._plan.allowance.take(len(piece))
         self._digest.update(piece)
         (self._upload or self._open()).write(piece)
 

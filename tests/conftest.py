@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("ours")
 
 if TYPE_CHECKING:
     from tests.s3servers import S3Server
+    from tests.swift import Swift
 
 _OUTSIDE = (
     "AWS_",
@@ -121,6 +122,18 @@ def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Serve
     from tests.s3servers import rclone
 
     with rclone(tmp_path_factory.mktemp("buckets")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Swift]":
+    """Swift's S3, which has credentials of its own; a test makes a bucket of its own in it."""
+    from tests.swift import swift, swift_works
+
+    home = tmp_path_factory.mktemp("swift")
+    if not swift_works(home.parent):
+        pytest.skip("there is no Swift, or no file system with extended attributes for it")
+    with swift(home) as server:
         yield server
 
 

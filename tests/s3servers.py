@@ -6,8 +6,8 @@
         assert s3.read(bucket, "p/key") == b"..."
 
 Each says itself when it listens; nobody sleeps. moto takes any secret and any
-digest, rclone takes any digest, so what depends on those needs a Front or a
-server of the test's own.
+digest, rclone takes any digest; Swift (`tests/swift.py`), which starts slowly, takes
+neither.
 """
 
 import re
@@ -19,7 +19,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -39,21 +39,29 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 KEY, SECRET = "test-key", "test-secret"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+def credentials(key: str, secret: str) -> dict[str, str]:
+    """The variables that boto3 reads."""
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+
+
+CREDENTIALS = credentials(KEY, SECRET)
 _HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
 
 
 class S3Server:
     """An endpoint, and a client of its own that looks at what is there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = KEY, secret: str = SECRET) -> None:
         self.url = url
+        self.credentials = credentials(key, secret)
         self.client: S3Client = boto3.client(
             "s3",
             "us-east-1",
             endpoint_url=url,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )
 
@@ -137,7 +145,9 @@ def rclone(directory: Path, address: str = "127.0.0.1:0") -> Iterator[S3Server]:
             process.wait()
 
 
+CUT, LOST = 0, -1  # no answer of a Front's
 Fault = Callable[["Asked"], tuple[int, str] | None]
+Alter = Callable[["Asked", bytes], bytes]
 
 
 class Asked:
@@ -156,15 +166,23 @@ class Asked:
 class Front:
     """A proxy before an endpoint. `fault(asked)` answers (status, S3 code) instead of it;
 
-    status 0 cuts the connection after the request was read; None lets it pass.
+    None lets the request pass; status CUT cuts the connection once it was read, LOST once it was
+    carried out. `alter(asked, body)` is the body that passes.
     """
 
-    def __init__(self, upstream: str, fault: Fault, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        fault: Fault,
+        tls: ssl.SSLContext | None = None,
+        alter: Alter = lambda _, body: body,
+    ) -> None:
         self.asked: list[Asked] = []
         self.connections: list[socket.socket] = []
         self._lock = threading.Lock()
         self._upstream = urlsplit(upstream).netloc
         self._fault = fault
+        self._alter = alter
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -221,13 +239,15 @@ class Front:
         body = request.rfile.read(int(request.headers.get("content-length", "0")))
         asked = self._note(request)
         answer = self._fault(asked)
-        if answer is None:
-            self._pass(request, body)
-            return
-        status, code = answer
-        if not status:
+        if answer is None or answer[0] == LOST:
+            reply, content = self._ask(request, self._alter(asked, body))
+            if answer is None:
+                self._pass(request, reply, content)
+                return
+        if answer[0] in {CUT, LOST}:
             request.close_connection = True
             return
+        status, code = answer
         said = f"<Error><Code>{code}</Code><Message>as the test wants</Message></Error>".encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/xml")
@@ -252,15 +272,18 @@ class Front:
             self.asked.append(asked)
         return asked
 
-    def _pass(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+    def _ask(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[HTTPResponse, bytes]:
         upstream = HTTPConnection(self._upstream, timeout=30)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP | {"expect"}}
         try:
             upstream.request(request.command, request.path, body, headers)
             reply = upstream.getresponse()
-            content = reply.read()
+            return reply, reply.read()
         finally:
             upstream.close()
+
+    @staticmethod
+    def _pass(request: BaseHTTPRequestHandler, reply: HTTPResponse, content: bytes) -> None:
         request.send_response(reply.status)
         for name, value in reply.getheaders():
             if name.lower() not in _HOP | {"content-length"}:

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"transfer", "lists", "manifest", "outage"},
     {"retry", "partial", "seen", "robots"},
     {"sinks"},
-    {"keys", "decode", "exchange", "turns"},
+    {"keys", "decode", "exchange", "turns", "allowance"},
     {"urls"},
     {"settings"},
     {"records", "demo", "dates"},

@@ -139,13 +139,30 @@ def test_a_condition_that_is_refused_otherwise_is_an_error(
     etag: str | None, moto_server: S3Server
 ) -> None:
     bucket = moto_server.make_bucket()
-    for status, code in ((501, "NotImplemented"), (409, "OperationAborted"), (503, "SlowDown")):
+    for status, code in ((400, "InvalidArgument"), (409, "OperationAborted"), (503, "SlowDown")):
         with refusing(moto_server, status, code) as front:
             sink = S3Sink(bucket, "", front.options(client="boto3"))
             sink.check()
             with pytest.raises(SinkError, match=f"can't store 'lease': {code}"):
                 sink.put_if("lease", b"", etag)
             sink.close()
+
+
+def test_conditions_that_an_endpoint_can_not_judge_are_judged_here(moto_server: S3Server) -> None:
+    def knows_none(asked: Asked) -> tuple[int, str] | None:
+        conditional = asked.headers.keys() & {"if-match", "if-none-match"}
+        return (501, "NotImplemented") if conditional else None
+
+    with Front(moto_server.url, knows_none) as front:
+        sink = S3Sink(moto_server.make_bucket(), "p", front.options())
+        sink.check()
+        assert sink.put_if("lease", b"0", '"none"') is None
+        first = sink.put_if("lease", b"1", None)
+        assert first is not None
+        assert sink.put_if("lease", b"2", None) is None
+        assert sink.put_if("lease", b"2", first) is not None
+        assert sink.put_if("lease", b"3", first) is None
+        sink.close()
 
 
 def test_what_reading_meets_is_an_error_of_the_sink(moto_server: S3Server) -> None:

@@ -1,6 +1,7 @@
 """The lock: one run at a time holds a destination, whatever becomes of that run."""
 
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ HOLDS = """
 import sys
 from pathlib import Path
 from scraper.lock import FileHold
-held = FileHold(Path(sys.argv[1]), wait=False)
+held = FileHold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -51,11 +52,11 @@ def another(server: S3Server, bucket: str) -> S3Sink:
 
 
 def test_a_directory_is_held_by_one_and_free_again_after(tmp_path: Path) -> None:
-    first = FileHold(tmp_path, wait=False)
+    first = FileHold(tmp_path)
     with pytest.raises(Held, match="another run holds"):
-        FileHold(tmp_path, wait=False)
+        FileHold(tmp_path)
     first.release()
-    FileHold(tmp_path, wait=False).release()
+    FileHold(tmp_path).release()
 
 
 def test_a_directory_is_free_when_its_run_was_killed(tmp_path: Path) -> None:
@@ -64,18 +65,18 @@ def test_a_directory_is_free_when_its_run_was_killed(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(Held):
-            FileHold(tmp_path, wait=False)
+            FileHold(tmp_path)
         process.kill()
         process.wait()
-    FileHold(tmp_path, wait=False).release()
+    FileHold(tmp_path).release()
 
 
 def test_who_waits_for_a_directory_gets_it(tmp_path: Path) -> None:
-    first = FileHold(tmp_path, wait=False)
+    first = FileHold(tmp_path)
     got = threading.Event()
 
     def wait() -> None:
-        FileHold(tmp_path, wait=True).release()
+        FileHold(tmp_path, wait_s=math.inf).release()
         got.set()
 
     waiting = threading.Thread(target=wait)
@@ -107,20 +108,20 @@ def test_of_two_runs_on_a_directory_the_second_is_refused(serve: Serve, tmp_path
 
 def test_a_bucket_is_held_by_one_and_free_again_after(moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as one, closing(another(moto_server, one.bucket)) as two:
-        first = Lease(one, "s3://b/p", nobody, wait=False)
+        first = Lease(one, "s3://b/p", nobody)
         assert first.remark == ""
         with pytest.raises(Held, match=r"process .* on "):
-            Lease(two, "s3://b/p", nobody, wait=False)
+            Lease(two, "s3://b/p", nobody)
         first.release()
         assert moto_server.read(one.bucket, f"p/{LEASE_KEY}") is None
-        Lease(two, "s3://b/p", nobody, wait=False).release()
+        Lease(two, "s3://b/p", nobody).release()
 
 
 @pytest.mark.parametrize("left", [b'{"run": "dead", "until": 1.0}', b"garbage", b"[]", b"{}"])
 def test_a_lease_that_is_over_is_taken(left: bytes, moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as sink:
         sink.put_if(LEASE_KEY, left, None)
-        lease = Lease(sink, "s3://b/p", nobody, wait=False)
+        lease = Lease(sink, "s3://b/p", nobody)
         said = json.loads(moto_server.read(sink.bucket, f"p/{LEASE_KEY}") or b"")
         assert said["until"] > time.time()
         lease.release()
@@ -128,7 +129,7 @@ def test_a_lease_that_is_over_is_taken(left: bytes, moto_server: S3Server) -> No
 
 def test_the_lease_of_a_process_that_is_dead_is_taken_at_once(moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as sink, closing(bucket_sink(moto_server)) as other:
-        lease = Lease(sink, "s3://b/p", nobody, wait=False)
+        lease = Lease(sink, "s3://b/p", nobody)
         found = sink.get_small(LEASE_KEY)
         assert found is not None
         with subprocess.Popen([sys.executable, "-c", ""]) as ended:
@@ -138,16 +139,16 @@ def test_the_lease_of_a_process_that_is_dead_is_taken_at_once(moto_server: S3Ser
             other.remove(LEASE_KEY)
             other.put_if(LEASE_KEY, json.dumps(where).encode(), None)
             if dead:
-                Lease(other, "s3://b/p", nobody, wait=False).release()
+                Lease(other, "s3://b/p", nobody).release()
             else:
                 with pytest.raises(Held):
-                    Lease(other, "s3://b/p", nobody, wait=False)
+                    Lease(other, "s3://b/p", nobody)
         lease.release()
 
 
 def test_a_lease_is_renewed(moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as sink:
-        lease = Lease(sink, "s3://b/p", nobody, wait=False, lease_s=0.4)
+        lease = Lease(sink, "s3://b/p", nobody, lease_s=0.4)
         first = moto_server.read(sink.bucket, f"p/{LEASE_KEY}")
         until = time.monotonic() + WAIT_S
         while moto_server.read(sink.bucket, f"p/{LEASE_KEY}") == first:
@@ -158,7 +159,7 @@ def test_a_lease_is_renewed(moto_server: S3Server) -> None:
 def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> None:
     with closing(bucket_sink(moto_server)) as sink:
         lost = threading.Event()
-        lease = Lease(sink, "s3://b/p", lambda _: lost.set(), wait=False, lease_s=0.2)
+        lease = Lease(sink, "s3://b/p", lambda _: lost.set(), lease_s=0.2)
         sink.remove(LEASE_KEY)
         theirs = b'{"run": "another", "until": 99999999999}'
         sink.put_if(LEASE_KEY, theirs, None)
@@ -169,10 +170,10 @@ def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> 
 
 def test_an_endpoint_that_ignores_conditions_is_told_of(rclone_server: S3Server) -> None:
     with closing(bucket_sink(rclone_server)) as sink:
-        lease = Lease(sink, "s3://b/p", nobody, wait=False)
+        lease = Lease(sink, "s3://b/p", nobody)
         assert "ignores If-None-Match" in lease.remark
         with pytest.raises(Held):
-            Lease(sink, "s3://b/p", nobody, wait=False)
+            Lease(sink, "s3://b/p", nobody)
         lease.release()
 
 

@@ -26,6 +26,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
+    *("--max-total-size", "--max-run-time", "--min-free-space"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
 SHORT = {
@@ -62,6 +63,9 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "max_size": ("10M", 10_000_000),
     "max_redirects": ("2", 2),
     "continue_above": ("1M", 1_000_000),
+    "max_total_size": ("1G", 1_000_000_000),
+    "max_run_time": ("3600", 3600.0),
+    "min_free_space": ("1GiB", 1 << 30),
     "engine": ("threads", "threads"),
     "headers": ("A: b", ("A: b",)),
     "contact": ("me@example.com", "me@example.com"),
@@ -387,6 +391,7 @@ def test_the_help_has_sections_in_the_order_of_what_people_reach_for() -> None:
         "How much at once",
         "When something fails",
         "Limits of one attempt",
+        "Limits of the whole run",
         "Requests",
         "S3",
         "What is told",
@@ -412,7 +417,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
         and (found := re.search(r"\[default: ([^]]*)\]", param.help or ""))
     }
     flat = {**dataclasses.asdict(Settings())}
-    for branch in ("politeness", "retries", "limits", "http", "earlier"):
+    for branch in ("politeness", "retries", "limits", "whole", "http", "earlier"):
         flat |= flat.pop(branch)
     flat |= {f"s3_{name}": value for name, value in flat.pop("s3").items()}
     flat["max_failures"] = Budget().count

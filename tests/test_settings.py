@@ -38,6 +38,9 @@ DEFAULTS: dict[str, Any] = {
     "max_time": 300,
     "max_size": None,
     "max_redirects": 10,
+    "max_total_size": None,
+    "max_run_time": None,
+    "min_free_space": None,
     "headers": (),
     "user_agent": None,
     "contact": None,
@@ -112,6 +115,9 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "max_time": 3,
         "max_size": 10,
         "max_redirects": 0,
+        "max_total_size": 0,
+        "max_run_time": 4,
+        "min_free_space": 1,
         "headers": (("A", "b"),),
         "user_agent": "me/1",
         "contact": "me@example.com",
@@ -160,9 +166,11 @@ WHOLE = {
     "retries": 0,
     "max_size": 0,
     "max_redirects": 0,
+    "max_total_size": 0,
+    "min_free_space": 0,
 }
 SECONDS = {"delay": 0, "retry_max_time": 0, "max_retry_after": 0}
-ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time")
+ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time", "max_run_time")
 
 
 @pytest.mark.parametrize(("name", "least"), WHOLE.items())

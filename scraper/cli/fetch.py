@@ -149,7 +149,7 @@ class _Fetch:
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells; that it stops only to who sent a signal, others hear why."""
-        if name in {"lock", "outage", "robots"}:
+        if name in {"lock", "outage", "robots", "limit"}:
             self._log.say(level, name, str(record["message"]))
         elif name != "stopping":
             self._log.note(level, name, record)
@@ -169,7 +169,7 @@ class _Fetch:
             status = 128 + self._signal
         elif self._unusable:
             status = EXIT_DESTINATION
-        elif not status and run.tally.over(self._settings.max_failures):
+        elif not status and (run.cut_short or run.tally.over(self._settings.max_failures)):
             status = 1
         if run.abandoned:  # a worker may sit in a look-up or an upload: nobody waits for it
             for stream in (sys.stdout, sys.stderr):

@@ -140,6 +140,7 @@ _EARLIER = "After an earlier run"
 _PACE = "How much at once"
 _AGAIN = "When something fails"
 _LIMITS = "Limits of one attempt"
+_WHOLE = "Limits of the whole run"
 _HTTP = "Requests"
 _S3 = "S3 (credentials, region and endpoint as for the aws command)"
 _TOLD = "What is told"
@@ -197,6 +198,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_LIMITS, "--max-redirects", type=int, metavar="N", default="10", help="Hops."),
     _option(_LIMITS, "--continue-above", type=Size(), metavar="BYTES", default="8M",
             help="A body that broke off after so much is continued, not begun anew."),
+    _option(_WHOLE, "--max-total-size", type=Size(), metavar="BYTES", default="none",
+            help="Stop before more bytes than this were written, of all bodies, as decoded."),
+    _option(_WHOLE, "--max-run-time", type=float, metavar="S", default="none",
+            help="Stop after so many seconds. The next run can go on."),
+    _option(_WHOLE, "--min-free-space", type=Size(), metavar="BYTES", default="none",
+            help="Stop when less is free on the disk of DEST (for S3: of the temporary files)."),
     _option(_HTTP, "-H", "--header", "headers", type=Header(), multiple=True, metavar="'K: V'",
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from scraper.errors import UsageError
@@ -78,6 +79,7 @@ class Sink(Protocol):
 
     A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
     that an engine need not give it threads of its own for everything. See `blocking_of`.
+    With an attribute `disk` it says which file system bodies take room on. See `disk_of`.
     """
 
     def check(self) -> None:
@@ -118,6 +120,11 @@ class Shelf(Protocol):
 def blocking_of(sink: Sink) -> Blocking:
     """What of `sink` may wait: anything, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)
+
+
+def disk_of(sink: Sink) -> Path | None:
+    """A path on the disk where bodies are, or wait; None if `sink` does not say."""
+    return getattr(sink, "disk", None)
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

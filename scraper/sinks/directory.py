@@ -50,7 +50,7 @@ class DirectorySink:
     near = True
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = self.disk = root
         self._below = f"{root}/"
         self.blocking = Blocking.COMMIT
         self._workspace: Workspace | None = None

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -93,6 +94,7 @@ class S3Sink:
         self.bucket = bucket
         self.client = options.s3.client
         self.remark = ""
+        self.disk = Path(tempfile.gettempdir())  # of what is too large to wait in memory
         self._prefix = prefix
         self._options = options
         self._sizes = sizes

@@ -10,6 +10,7 @@ from scraper.sinks.s3 import S3Sink
 from scraper.sinks.spool import MIB
 from scraper.testing import SINK_CASES, Place, SinkCase, store
 from tests.s3servers import S3Server
+from tests.swift import Swift
 
 SMALL_PARTS = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
 each_case = pytest.mark.parametrize("case", SINK_CASES, ids=lambda case: case.name)
@@ -63,6 +64,15 @@ def test_s3_as_rclone_serves_it(case: SinkCase, rclone_server: S3Server, s3_clie
     if case.name == "many threads may store at once":
         make_directories(place)
     case.run(place)
+
+
+@each_case
+def test_s3_as_swift_serves_it(
+    case: SinkCase, swift_server: Swift, s3_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in swift_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    case.run(in_s3(swift_server, Sizes(), s3_client))
 
 
 def make_directories(place: Place) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.e2e.command import Command, parsed
-from tests.s3servers import CREDENTIALS, S3Server
+from tests.s3servers import S3Server
 
 _OWN = ".scraper/"
 
@@ -86,7 +86,7 @@ class Bucket:
     @property
     def environment(self) -> Mapping[str, str]:
         """Credentials."""
-        return CREDENTIALS
+        return self.server.credentials
 
     def all(self) -> list[str]:
         """All keys below the prefix, the program's own too."""

@@ -40,6 +40,9 @@ VALUES: dict[str, tuple[str, str]] = {
     "max-size": ("10M", '"10M"'),
     "max-redirects": ("1", "1"),
     "continue-above": ("1M", '"1M"'),
+    "max-total-size": ("1G", '"1G"'),
+    "max-run-time": ("60", "60"),
+    "min-free-space": ("1M", '"1M"'),
     "engine": ("threads", '"threads"'),
     "header": ("X-A: b", '"X-A: b"'),
     "user-agent": ("me", '"me"'),
@@ -111,6 +114,7 @@ def test_flags_win_over_variables_and_variables_over_the_file(
     by_file = parsed("--config", str(config))
     others = {"s3-client": "auto", "log-format": "text", "max-size": "11M", "header": "X-A: c"}
     others |= {"lock": "skip", "engine": "auto", "continue-above": "2M"}
+    others |= {"max-total-size": "2G", "min-free-space": "2M"}
     other = others.get(name, word.replace(word[-1:], "9") if word else "0")
     monkeypatch.setenv(variable(name), other)
     by_variable = parsed("--config", str(config))

@@ -22,6 +22,7 @@ SECTIONS = [
     "How much at once:",
     "When something fails:",
     "Limits of one attempt:",
+    "Limits of the whole run:",
     "Requests:",
     "S3 (credentials, region and endpoint as for the aws command):",
     "What is told:",
@@ -83,7 +84,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "key": settings.key,
         "max_failures": settings.max_failures,
     }
-    for branch in ("politeness", "retries", "limits"):
+    for branch in ("politeness", "retries", "limits", "whole"):
         part = getattr(settings, branch)
         flat |= {name: getattr(part, name) for name in part.__dataclass_fields__}
     del flat["backoff_min"], flat["backoff_max"]  # no options

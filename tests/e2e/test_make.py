@@ -113,3 +113,19 @@ def test_make_alone_tells_what_there_is(tree: Command) -> None:
         ["make", "test"],
     ]
     assert sorted(os.listdir(tree.directory / ".venv")) == [".demo", ".dev", ".python", "bin"]
+
+
+def test_make_audit_that_hears_of_no_holes_where_some_are_known_has_audited_nothing(
+    tree: Command,
+) -> None:
+    """pip-audit says so, and ends well, where its service is not the whole of PyPI."""
+    program = tree.directory / ".venv/audit/bin/pip-audit"
+    program.parent.mkdir(parents=True)
+    (tree.directory / ".venv/.audit").touch()
+    program.write_text("#!/bin/sh\necho 'No known vulnerabilities found' >&2\n")
+    program.chmod(0o755)
+    ran = make(tree, "audit")
+    assert ran.status == 2
+    assert (
+        ran.errors[1] == "audit: nothing was audited: who knows of holes can not be asked from here"
+    )

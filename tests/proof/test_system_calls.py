@@ -4,6 +4,7 @@ PROOF_CALLS=1 fails, and kills at, the k-th call for every k until there is none
 """
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -68,6 +69,20 @@ def not_stored(story: Story) -> list[str]:
     """The targets that the destination did not take."""
     last = story.last_records().items()
     return [key for key, record in last if record.get("error", {}).get("kind") == "sink"]
+
+
+@each_engine
+def test_the_calls_of_a_commit_are_those_that_are_failed_here(engine: str, story: Story) -> None:
+    log = story.cli.directory / "strace.log"
+    story.cli.prefix = ["strace", "-D", "-f", "-y", "-o", str(log)]
+    story.ran("--max-failures", 1, "--engine", engine)
+    text = log.read_text(errors="replace")
+    ours = re.findall(
+        r"^\d+ +(\w+)\(.*(?:/run-\w+/[0-9a-f]+[\">]|[/\"]a\d+[/\">])", text, re.MULTILINE
+    )
+    names = re.compile(rf"({'|'.join(COMMIT)})(at|64)?2?")
+    assert {call for call in ours if not names.fullmatch(call)} == set()
+    assert {found[1] for call in ours if (found := names.fullmatch(call))} == set(COMMIT)
 
 
 @each_engine
