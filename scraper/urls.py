@@ -123,6 +123,9 @@ def _why_not(text: str) -> str:
         return "no URL"
     if "://" not in head and not head.lower().startswith(("http:", "https:")):
         return "no scheme: a URL begins with http:// or https://"
+    odd = next((char for char in text if not char.isprintable()), None)
+    if odd is not None:  # a byte order mark, a blank that is none: nobody sees them in the list
+        return f"not a valid URL: it has the character U+{ord(odd):04X}"
     return "not a valid URL"
 
 
