@@ -48,6 +48,7 @@ _PLAIN_PATH = re.compile(
     rf"(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.))?"
 )
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
+_NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # and nothing that only looks like one of them
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
 _DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
@@ -133,6 +134,13 @@ def _safe(key: str) -> str:
     if parts[0][0] == "." and normalize("NFC", parts[0]).casefold() == OWN_DIRECTORY:
         raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
     return "/".join(map(_sanitised, parts))
+
+
+def folded(key: str) -> str:
+    """What is the same for keys that some file system takes for one: case, normal form."""
+    if key.isascii():
+        return key.lower()
+    return normalize("NFC", normalize("NFC", key).upper().casefold())
 
 
 def extension(path: str) -> str:
@@ -226,16 +234,25 @@ def _readable(name: str) -> str:
 
 
 def _sanitised(part: str) -> str:
-    """A segment of a given key with what is unsafe replaced; dots and case stay."""
+    """A segment of a given key with what is unsafe replaced; dots, case and all scripts stay."""
     if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
         return f"_{part}" if _RESERVED.match(part) else part
-    text = re.sub(r"[^\w !()',=+@.&$;~#-]", "_", normalize("NFC", part))
+    text = normalize("NFC", part)
+    text = "".join(char if char.isalnum() or _may_be_given(char) else "_" for char in text)
     text = re.sub(r"[. ]$", "_", text)
     text = f"_{text}" if _RESERVED.match(text) else text
     if len(text.encode()) <= MAX_SEGMENT_BYTES:
         return text
     ending = extension("/" + text)
     return _shortened(text[: len(text) - len(ending)] if ending else text) + _mark(part) + ending
+
+
+def _may_be_given(char: str) -> bool:
+    """Whether a key of a list may have it: no control, nothing that a system reads otherwise."""
+    if char.isascii():
+        return char.isprintable() and char not in _NOT_GIVEN
+    looks = set(normalize("NFKC", char))
+    return char.isprintable() and looks.isdisjoint(_NOT_GIVEN | {"."})
 
 
 def _shortened(text: str, limit: int = 200) -> str:

@@ -78,6 +78,7 @@ class Sink(Protocol):
 
     A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
     that an engine need not give it threads of its own for everything. See `blocking_of`.
+    And with `ignores_case`, from `check` on, that keys which differ in case only are one to it.
     """
 
     def check(self) -> None:
@@ -118,6 +119,11 @@ class Shelf(Protocol):
 def blocking_of(sink: Sink) -> Blocking:
     """What of `sink` may wait: anything, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)
+
+
+def ignores_case(sink: Sink) -> bool:
+    """Whether keys that differ in case or normal form only are one object, once it was checked."""
+    return bool(getattr(sink, "ignores_case", False))
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

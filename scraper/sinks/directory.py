@@ -49,6 +49,7 @@ class DirectorySink:
         self.root = root
         self._below = f"{root}/"
         self.blocking = Blocking.COMMIT
+        self.ignores_case = False
         self._workspace: Workspace | None = None
         self._names = count()
         self._made: set[str] = set()
@@ -58,6 +59,8 @@ class DirectorySink:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._workspace = Workspace(self.root / OWN / "tmp")
+            own = self._workspace.path
+            self.ignores_case = own.with_name(own.name.upper()).exists()
             if _flush_s(self._workspace.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:
