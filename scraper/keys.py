@@ -10,12 +10,16 @@ that no file is also a directory; `index.html` stands for a path that ends with
 a slash. No rule looks at other targets, so neither order nor resuming changes
 a key.
 
-Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3), no
-character that NTFS forbids or S3 advises against (but for `~` and `#` in keys
-that were given), no name that NTFS reserves, no traversal, nothing under
-`.scraper/`. Refuses to know: sinks and
-responses. Rejected: numbering clashes (depends on order); pathvalidate (returns
-`..` for `..`); an extension from Content-Type (needs a request).
+Promised: different URLs have different keys by the rules `url` and `hash`, on file
+systems too where case or normal form do not count. Templates and given keys may
+clash; `seen.py` finds that.
+
+Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3; 896 if it
+is made, so that a prefix fits), no character that NTFS forbids or S3 advises
+against (but for `~` and `#` in keys that were given), no name that NTFS reserves,
+no traversal, nothing under `.scraper/`. Refuses to know: sinks and responses.
+Rejected: numbering clashes (depends on order); pathvalidate (returns `..` for
+`..`); an extension from Content-Type (needs a request).
 """
 
 import base64
@@ -31,6 +35,7 @@ from scraper.errors import BadTarget, UsageError
 from scraper.urls import Url
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_MADE_BYTES = 896  # of a key that a rule makes: room for the prefix of a bucket, 128 bytes
 MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
 OWN_DIRECTORY = ".scraper"
 KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
@@ -95,12 +100,12 @@ def url_key(url: Url, line: int = 0) -> str:
     *directories, name = path[1:].split("/")
     if not directories:
         return f"{host}/{_file_name(name, url)}"
-    if len(directories) < MAX_KEY_BYTES // 2:
+    if len(directories) < _MADE_BYTES // 2:
         prefix = f"{url.scheme}://{url.hostname}:{url.port}"
         cached = len(url.path) <= 512  # longer ones would make the cache a hoard
         parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
         key = f"{host}/{parts}/{_file_name(name, url)}"
-        if len(key) * 4 <= MAX_KEY_BYTES or len(key.encode()) <= MAX_KEY_BYTES:
+        if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
             return key
     return f"{host}/{_mark(url.href)}/{_file_name(name, url)}"
 
@@ -285,7 +290,7 @@ def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
             date=_Day(now),
         )
     )
-    if len(key.encode()) > MAX_KEY_BYTES:
+    if len(key.encode()) > _MADE_BYTES:
         first, *_, last = key.split("/")
         return f"{first}/{_mark(url.href)}/{last}"
     return key

@@ -287,7 +287,7 @@ WORDS = [
     b" ",
     b"\t",
     b"\r",
-    b"\0",
+    b"/\0/",
     b"x",
 ]
 WORDS += [b"\xef\xbb\xbf", b"\xff", b"\xc2\xa0", b"\xc3", b'"', b",", b"\x1f\x8b", b"\v", b"../k"]
