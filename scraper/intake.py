@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from scraper import lists
 from scraper.keys import KeyRule
+from scraper.records import Target
 
-BUFFER = 1_000  # targets read ahead of the frontier
+BUFFER = 1_000  # targets read ahead of the frontier, if they are not very long
 
 
 class Intake:
@@ -33,6 +34,7 @@ class Intake:
         self._rule = rule
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
+        self._more_put = self._more_taken = 0  # places beyond one each; one thread writes each
         self._space = threading.Event()
         self._done = False
         self._closed = False
@@ -50,9 +52,15 @@ class Intake:
             item = self._buffer.popleft()
         except IndexError:
             return None
-        if len(self._buffer) < BUFFER // 2 and not self._space.is_set():
+        if isinstance(item, Target):
+            self._more_taken += item.places - 1
+        if self._read_ahead < BUFFER // 2 and not self._space.is_set():
             self._space.set()
         return item
+
+    @property
+    def _read_ahead(self) -> int:
+        return len(self._buffer) + self._more_put - self._more_taken
 
     @property
     def empty(self) -> bool:
@@ -91,12 +99,14 @@ class Intake:
                         return
                     self._buffer.append(item)
                     self.lines += 1
+                if isinstance(item, Target):
+                    self._more_put += item.places - 1
                 if self.hungry:
                     self.hungry = False
                     self._on_arrival()
-                while len(self._buffer) >= BUFFER and not self._closed:
+                while self._read_ahead >= BUFFER and not self._closed:
                     self._space.clear()
-                    if len(self._buffer) >= BUFFER and not self._closed:
+                    if self._read_ahead >= BUFFER and not self._closed:
                         self._space.wait()
                 if self._closed:
                     return

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from scraper.errors import Kind
 
 NO_HEADERS: Mapping[str, str] = {}
+_PLACE_CHARS = 1000
 
 
 class Target(NamedTuple):
@@ -38,6 +39,14 @@ class Target(NamedTuple):
     source: str
     headers: Mapping[str, str] = NO_HEADERS
     userinfo: str = ""
+
+    @property
+    def places(self) -> int:
+        """How many it takes of a bounded number of targets: one, unless it is unusually long."""
+        size = len(self.listed) + len(self.url)
+        if self.headers:
+            size += sum(len(name) + len(value) for name, value in self.headers.items())
+        return 1 + size // _PLACE_CHARS
 
 
 class Known(NamedTuple):

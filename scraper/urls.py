@@ -20,6 +20,7 @@ import can_ada
 from scraper.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
+_MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _SECRET_FIELD = re.compile(
     r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
@@ -102,6 +103,8 @@ def _checked(url: can_ada.URL) -> Url:
     hostname = url.hostname
     if not hostname:
         raise BadTarget("no host")
+    if len(hostname) > _MAX_HOST:
+        raise BadTarget(f"host name is longer than {_MAX_HOST} bytes")
     userinfo = ""
     if url.has_credentials():
         userinfo = _unquoted(url.username) + ":" + _unquoted(url.password)

@@ -505,6 +505,21 @@ def test_the_window_bounds_what_waits_and_a_start_makes_room() -> None:
     assert frontier.room
 
 
+def test_very_long_targets_take_more_of_the_window_and_give_it_back() -> None:
+    frontier = make(max_concurrency=100_000)
+    long = Target("http://a/" + "x" * 60_000, "http://a/x", "a", "a/x", 1, "list")
+    added = 0
+    while frontier.room:
+        frontier.add(Attempt(long, queued_at=0.0), 0.0)
+        added += 1
+    assert 100 < added < 200
+    assert frontier.may_start(0.0)
+    frontier.start(0.0)
+    assert frontier.room
+    assert len(list(frontier.drain())) == added - 1
+    assert frontier.room == WINDOW
+
+
 def test_what_waits_can_be_taken_out_whole() -> None:
     frontier = make(max_concurrency=2)
     fill(frontier, "a", 3)

@@ -254,7 +254,7 @@ ADVERSARIAL = [
     "https://[::ffff:1.2.3.4]/x.html",
     "https://" + "a" * 200 + "/x.html",
     "https://" + "a" * 201 + "/x.html",
-    "https://" + "a" * 300 + "/x.html",
+    "https://" + "a" * 254 + "/x.html",
     # long
     "https://a/" + "x" * 250 + ".html",
     "https://a/" + "x" * 251 + ".html",
