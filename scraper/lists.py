@@ -220,8 +220,8 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
                 continue
             else:
                 shown, _, key = text.partition("\t")
-                headers = NO_HEADERS
-            yield _target((shown.rstrip(_BLANK), key.strip(), headers), number, source.name, rule)
+                shown, headers = shown.rstrip(_BLANK), NO_HEADERS
+            yield _target((shown, key.strip(), headers), number, source.name, rule)
         except UnicodeDecodeError:
             yield _bad(raw, number, source.name, "line is not UTF-8")
         except BadTarget as error:
@@ -239,8 +239,6 @@ def _target(
     url, key, headers = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
-    if "\n" in url or "\r" in url:  # the URL standard drops them: two URLs would become one
-        raise BadTarget("URL has a line break")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
     return Target(url, parsed.href, parsed.host, final, line, source, headers, parsed.userinfo)
@@ -276,7 +274,15 @@ def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
             raise BadTarget(f"header {name!r} of a JSON line is not allowed in HTTP")
         if announces_a_body(name):
             raise BadTarget(f"header {name!r} of a JSON line announces a body, and there is none")
-    return url, key or "", headers
+    return _in_one_line(url), key or "", headers
+
+
+def _in_one_line(url: str) -> str:
+    """The URL without blanks around it; in it the URL standard drops breaks: two would be one."""
+    url = url.strip(_BLANK)
+    if "\n" in url or "\r" in url:
+        raise BadTarget("URL has a line break")
+    return url
 
 
 class _Table:
@@ -342,7 +348,9 @@ def _read_table(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
                 shown, key = (cell.strip(_BLANK + "\t") for cell in cells)
                 if any("\udc80" <= char <= "\udcff" for char in shown + key):
                     raise BadTarget("line is not UTF-8")  # noqa: TRY301
-                yield _target((shown, key, NO_HEADERS), table.number, source.name, rule)
+                yield _target(
+                    (_in_one_line(shown), key, NO_HEADERS), table.number, source.name, rule
+                )
             except BadTarget as error:
                 raw = shown.encode("utf-8", "surrogateescape") or table.first
                 yield _bad(raw, table.number, source.name, error.message)
