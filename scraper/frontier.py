@@ -6,9 +6,10 @@ sleeps until `wake_at`. Hosts that may start take turns (`turns.py`), one target
 each, so a long run of one host's lines starves nobody within the window, nor does
 a host that is slow.
 
-The window (WINDOW targets waiting, retries included) is what of a list is in
-memory: 10,000 targets are about 10 MB; a list that has one host for more lines
-than that makes the others wait until they come into sight.
+The window (WINDOW targets waiting, retries included; fewer of very long ones) is
+what of a list is in memory: 10,000 targets are about 10 MB, and 60 MB at the most;
+a list that has one host for more lines than that makes the others wait until they
+come into sight.
 
 Owns: turns, caps, pauses, rates, who is down. Refuses to know: threads, slots,
 how a target is fetched. Rejected: a queue a host with workers of its own (idle
@@ -135,6 +136,7 @@ class Frontier:
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
         self._waiting = 0
+        self._places = 0  # that they take
         self.in_flight = 0
 
     def __len__(self) -> int:
@@ -144,7 +146,7 @@ class Frontier:
     @property
     def room(self) -> int:
         """How many lines of the list may be taken in."""
-        return max(0, WINDOW - self._waiting)
+        return max(0, WINDOW - self._places)
 
     def add(self, attempt: Attempt, now: float, due: float = -_NEVER) -> None:
         """Let `attempt` wait until `due` at least."""
@@ -157,6 +159,7 @@ class Frontier:
         else:
             host.waiting.append(attempt)
         self._waiting += 1
+        self._places += attempt.target.places
         self._place(host, now)
 
     def may_start(self, now: float) -> bool:
@@ -177,6 +180,7 @@ class Frontier:
         self._turns.drop(host)
         attempt = host.take(now)
         self._waiting -= 1
+        self._places -= attempt.target.places
         host.in_flight += 1
         self.in_flight += 1
         host.next_start = now + host.delay if host.delay else -_NEVER
@@ -320,4 +324,5 @@ class Frontier:
         host.waiting.clear()
         host.retries.clear()
         self._waiting -= len(left)
+        self._places -= sum(attempt.target.places for attempt in left)
         return left

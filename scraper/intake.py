@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from scraper import lists
 from scraper.keys import KeyRule
+from scraper.records import Target
 
-BUFFER = 1_000  # targets read ahead of the frontier
+BUFFER = 1_000  # targets read ahead of the frontier, if they are not very long
 
 
 class Intake:
@@ -33,6 +34,7 @@ class Intake:
         self._rule = rule
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
+        self._more_put = self._more_taken = 0  # places beyond one each; one thread writes each
         self._space = threading.Event()
         self._done = False
         self._closed = False
@@ -48,7 +50,8 @@ class Intake:
         buffer = self._buffer
         taken = [buffer.popleft() for _ in range(min(most, len(buffer)))]
         self._taken += len(taken)
-        if len(buffer) < BUFFER // 2 and not self._space.is_set():
+        self._more_taken += sum(item.places - 1 for item in taken if isinstance(item, Target))
+        if self._read_ahead < BUFFER // 2 and not self._space.is_set():
             self._space.set()
         return taken
 
@@ -56,6 +59,10 @@ class Intake:
     def lines(self) -> int:
         """Targets read so far, bad lines included: after `close()`, those that were taken."""
         return self._taken if self._closed else self._taken + len(self._buffer)
+
+    @property
+    def _read_ahead(self) -> int:
+        return len(self._buffer) + self._more_put - self._more_taken
 
     @property
     def empty(self) -> bool:
@@ -92,12 +99,14 @@ class Intake:
                 if self._closed:
                     return
                 buffer.append(item)
+                if isinstance(item, Target):
+                    self._more_put += item.places - 1
                 if self.hungry:
                     self.hungry = False
                     self._on_arrival()
-                while len(buffer) >= BUFFER and not self._closed:
+                while self._read_ahead >= BUFFER and not self._closed:
                     self._space.clear()
-                    if len(buffer) >= BUFFER and not self._closed:
+                    if self._read_ahead >= BUFFER and not self._closed:
                         self._space.wait()
         except Exception as error:  # noqa: BLE001 - a caller's iterable may raise anything
             self._error = error

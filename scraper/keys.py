@@ -10,12 +10,16 @@ that no file is also a directory; `index.html` stands for a path that ends with
 a slash. No rule looks at other targets, so neither order nor resuming changes
 a key.
 
-Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3), no
-character that NTFS forbids or S3 advises against (but for `~` and `#` in keys
-that were given), no name that NTFS reserves, no traversal, nothing under
-`.scraper/`. Refuses to know: sinks and
-responses. Rejected: numbering clashes (depends on order); pathvalidate (returns
-`..` for `..`); an extension from Content-Type (needs a request).
+Promised: different URLs have different keys by the rules `url` and `hash`, on file
+systems too where case or normal form do not count. Templates and given keys may
+clash; `seen.py` finds that.
+
+Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3; 896 if it
+is made, so that a prefix fits), no character that NTFS forbids or S3 advises
+against (but for `~` and `#` in keys that were given), no name that NTFS reserves,
+no traversal, nothing under `.scraper/`. Refuses to know: sinks and responses.
+Rejected: numbering clashes (depends on order); pathvalidate (returns `..` for
+`..`); an extension from Content-Type (needs a request).
 """
 
 import base64
@@ -31,6 +35,7 @@ from scraper.errors import BadTarget, UsageError
 from scraper.urls import Origin, Url
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_MADE_BYTES = 896  # of a key that a rule makes: room for the prefix of a bucket, 128 bytes
 MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
 OWN_DIRECTORY = ".scraper"
 KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
@@ -48,6 +53,7 @@ _PLAIN_PATH = re.compile(
     rf"(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.))?"
 )
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
+_NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # and nothing that only looks like one of them
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
 _DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
@@ -93,12 +99,12 @@ def url_key(url: Url, line: int = 0) -> str:
     *directories, name = url.path[1:].split("/")
     if not directories:
         return f"{host}/{_file_name(name, url)}"
-    if len(directories) < MAX_KEY_BYTES // 2:
+    if len(directories) < _MADE_BYTES // 2:
         prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
         cached = len(url.path) <= 512  # longer ones would make the cache a hoard
         parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
         key = f"{host}/{parts}/{_file_name(name, url)}"
-        if len(key) * 4 <= MAX_KEY_BYTES or len(key.encode()) <= MAX_KEY_BYTES:
+        if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
             return key
     return f"{host}/{_mark(url.href)}/{_file_name(name, url)}"
 
@@ -132,6 +138,13 @@ def _safe(key: str) -> str:
     if parts[0][0] == "." and normalize("NFC", parts[0]).casefold() == OWN_DIRECTORY:
         raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
     return "/".join(map(_sanitised, parts))
+
+
+def folded(key: str) -> str:
+    """What is the same for keys that some file system takes for one: case, normal form."""
+    if key.isascii():
+        return key.lower()
+    return normalize("NFC", normalize("NFC", key).upper().casefold())
 
 
 def extension(path: str) -> str:
@@ -226,16 +239,25 @@ def _readable(name: str) -> str:
 
 
 def _sanitised(part: str) -> str:
-    """A segment of a given key with what is unsafe replaced; dots and case stay."""
+    """A segment of a given key with what is unsafe replaced; dots, case and all scripts stay."""
     if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
         return f"_{part}" if _RESERVED.match(part) else part
-    text = re.sub(r"[^\w !()',=+@.&$;~#-]", "_", normalize("NFC", part))
+    text = normalize("NFC", part)
+    text = "".join(char if char.isalnum() or _may_be_given(char) else "_" for char in text)
     text = re.sub(r"[. ]$", "_", text)
     text = f"_{text}" if _RESERVED.match(text) else text
     if len(text.encode()) <= MAX_SEGMENT_BYTES:
         return text
     ending = extension("/" + text)
     return _shortened(text[: len(text) - len(ending)] if ending else text) + _mark(part) + ending
+
+
+def _may_be_given(char: str) -> bool:
+    """Whether a key of a list may have it: no control, nothing that a system reads otherwise."""
+    if char.isascii():
+        return char.isprintable() and char not in _NOT_GIVEN
+    looks = set(normalize("NFKC", char))
+    return char.isprintable() and looks.isdisjoint(_NOT_GIVEN | {"."})
 
 
 def _shortened(text: str, limit: int = 200) -> str:
@@ -268,7 +290,7 @@ def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
             date=_Day(now),
         )
     )
-    if len(key.encode()) > MAX_KEY_BYTES:
+    if len(key.encode()) > _MADE_BYTES:
         first, *_, last = key.split("/")
         return f"{first}/{_mark(url.href)}/{last}"
     return key

@@ -29,14 +29,20 @@ import orjson
 
 from scraper import keys, urls
 from scraper.errors import BadTarget, Kind, ListError
-from scraper.records import NO_HEADERS, Failed, Failure, Result, Target
-from scraper.settings import is_field_name, is_field_value
+from scraper.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
+from scraper.settings import announces_a_body, is_field_name, is_field_value
 
 MAX_LINE_BYTES = 65_536  # without its end
 _TAKEN_BYTES = MAX_LINE_BYTES + 2  # of one line at most: with its end
 _SHOWN_CHARS = 200  # of a line that is no target
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+# The first bytes of UTF-16 and UTF-32, with their byte order mark and without, either end first.
+_WIDE = re.compile(
+    rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|\0\0\xfe\xff|[^\0]\0{3}|\0{3}[^\0]"
+)
+_BLANK = " \r\n\f\v"  # the URL standard drops no more at the ends of a URL, but for controls
+_LINE_BREAK = "line break within a line: lines end with LF or CR LF"
 _HEADERS = re.compile(r'"headers', re.IGNORECASE)
 
 Read = Target | Result
@@ -153,7 +159,7 @@ def _checked(source: Source) -> Source:
     lines = source.open()
     with contextlib.closing(lines):
         if source.dialect:
-            _columns(csv.reader(_TableLines(lines), source.dialect), source.name)
+            _columns(_Table(lines, source.dialect), source.name)
         else:
             next(lines, b"")
     return source
@@ -162,7 +168,7 @@ def _checked(source: Source) -> Source:
 def _lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
     """Lines of at most _TAKEN_BYTES; what is longer of one is never in memory as a whole.
 
-    Raises ListError when the list breaks off.
+    Raises ListError when the list breaks off, or is no UTF-8 from its first bytes on.
     """
     try:
         with file:
@@ -171,6 +177,8 @@ def _lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
             if head and head == _GZIP[: len(head)]:  # one byte of a slow pipe is enough
                 reader = gzip.GzipFile(fileobj=_Pieces(partial(_as_it_comes, file)))
             taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
+            if _WIDE.match(taken):
+                raise ListError(f"the list {name!r} is UTF-16 or UTF-32: save it as UTF-8")
             line = taken.removeprefix(_BOM)
             while taken:
                 yield line
@@ -201,15 +209,19 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
         try:
             if len(raw) > MAX_LINE_BYTES:
                 _check_length(raw)
-            text = raw.decode().strip(" \r\n\f\v")
-            if not text or text[0] == "#" or text.isspace():
+            text = raw.decode().strip(_BLANK)
+            if not text or text.isspace():
                 continue
             if text[0] == "{":
                 shown, key, headers = _parse_json(text)
+            elif "\r" in text or "\n" in text:  # in a comment too: it would hide what follows
+                raise BadTarget(_LINE_BREAK)  # noqa: TRY301
+            elif text[0] == "#":
+                continue
             else:
                 shown, _, key = text.partition("\t")
-                headers = NO_HEADERS
-            yield _target((shown.rstrip(), key.strip(), headers), number, source.name, rule)
+                shown, headers = shown.rstrip(_BLANK), NO_HEADERS
+            yield _target((shown, key.strip(), headers), number, source.name, rule)
         except UnicodeDecodeError:
             yield _bad(raw, number, source.name, "line is not UTF-8")
         except BadTarget as error:
@@ -227,12 +239,11 @@ def _target(
     url, key, headers = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
-    if "\n" in url or "\r" in url:  # the URL standard drops them: two URLs would become one
-        raise BadTarget("URL has a line break")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
-    host, userinfo = parsed.origin.host, parsed.userinfo
-    return Target(url, parsed.href, host, final, line, source, headers, userinfo)
+    href, origin, userinfo = parsed
+    places = places_of(url, href, headers)
+    return Target(url, href, origin.host, final, line, source, headers, userinfo, places)
 
 
 def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
@@ -263,62 +274,95 @@ def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
     for name, value in headers.items():
         if not isinstance(value, str) or not is_field_name(name) or not is_field_value(value):
             raise BadTarget(f"header {name!r} of a JSON line is not allowed in HTTP")
-    return url, key or "", headers
+        if announces_a_body(name):
+            raise BadTarget(f"header {name!r} of a JSON line announces a body, and there is none")
+    return _in_one_line(url), key or "", headers
 
 
-class _TableLines:
-    """Lines as texts for csv.reader. `number` and `raw` are of the last one taken.
+def _in_one_line(url: str) -> str:
+    """The URL without blanks around it; in it the URL standard drops breaks: two would be one."""
+    url = url.strip(_BLANK)
+    if "\n" in url or "\r" in url:
+        raise BadTarget("URL has a line break")
+    return url
 
-    Not a generator: after the BadTarget of a line that is too long the next can be taken.
+
+class _Table:
+    """Rows of CSV or TSV; of the last one taken, `number` and `first` are those of its first line.
+
+    csv.reader reads its lines from here, so that after a BadTarget the next row can be taken. It
+    is strict: a quote in the wrong place would make another URL of one.
     """
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[bytes], dialect: type[csv.Dialect]) -> None:
         self.number = 0
-        self.raw = b""
+        self.first = b""
         self._lines = iter(lines)
+        self._count = 0
+        self._begun = False  # the row that is being read
+        self._rows = csv.reader(self, dialect, strict=True)
+
+    def row(self) -> list[str] | None:
+        """The next row that is not blank, None after the last one. Raises BadTarget."""
+        while True:
+            self._begun = False
+            try:
+                row = next(self._rows, None)
+            except csv.Error as error:
+                raise BadTarget(_why_no_row(str(error))) from None
+            if row is None or any(row):
+                return row
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        self.raw = next(self._lines)
-        self.number += 1
-        if len(self.raw) > MAX_LINE_BYTES:
-            _check_length(self.raw)
-        return self.raw.decode("utf-8", "surrogateescape")
+        while True:
+            raw = next(self._lines)
+            self._count += 1
+            if not self._begun:
+                self.number, self.first = self._count, raw
+            if len(raw) > MAX_LINE_BYTES:
+                _check_length(raw)
+            if self._begun or not raw.startswith(b"#"):  # a comment may hold a quote
+                self._begun = True
+                return raw.decode("utf-8", "surrogateescape")
+
+
+def _why_no_row(reason: str) -> str:
+    if reason.startswith("new-line character"):
+        return _LINE_BREAK
+    return "a quote is never closed" if reason == "unexpected end of data" else f"no row: {reason}"
 
 
 def _read_table(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
     assert source.dialect is not None
-    lines = _TableLines(source.open())
-    rows = csv.reader(lines, source.dialect)
-    columns = _columns(rows, source.name)
-    while True:
-        number = lines.number + 1  # of the row's first line: a quoted field may have several
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except (csv.Error, BadTarget) as error:
-            yield _bad(lines.raw, number, source.name, str(error))
-            continue
-        if not any(row) or row[0].startswith("#"):
-            continue
-        url, key = (row[i].strip() if i is not None and i < len(row) else "" for i in columns)
-        try:
-            if any("\udc80" <= char <= "\udcff" for char in url + key):
-                raise BadTarget("line is not UTF-8")  # noqa: TRY301
-            yield _target((url, key, NO_HEADERS), number, source.name, rule)
-        except BadTarget as error:
-            shown = (url or ",".join(row)).encode("utf-8", "surrogateescape")
-            yield _bad(shown, number, source.name, error.message)
+    with contextlib.closing(source.open()) as lines:
+        table = _Table(lines, source.dialect)
+        columns = _columns(table, source.name)
+        while True:
+            shown = ""
+            try:
+                row = table.row()
+                if row is None:
+                    return
+                cells = [row[i] if i is not None and i < len(row) else "" for i in columns]
+                shown, key = (cell.strip(_BLANK + "\t") for cell in cells)
+                if any("\udc80" <= char <= "\udcff" for char in shown + key):
+                    raise BadTarget("line is not UTF-8")  # noqa: TRY301
+                yield _target(
+                    (_in_one_line(shown), key, NO_HEADERS), table.number, source.name, rule
+                )
+            except BadTarget as error:
+                raw = shown.encode("utf-8", "surrogateescape") or table.first
+                yield _bad(raw, table.number, source.name, error.message)
 
 
-def _columns(rows: Iterable[list[str]], name: str) -> tuple[int, int | None]:
-    """Where the URL and the key stand, by the first row that is no comment."""
+def _columns(table: _Table, name: str) -> tuple[int, int | None]:
+    """Where the URL and the key stand, by the first row."""
     try:
-        header = next((row for row in rows if any(row) and not row[0].startswith("#")), None)
-    except (csv.Error, BadTarget) as error:
+        header = table.row()
+    except BadTarget as error:
         raise ListError(f"can't read the list {name!r}: {error}") from None
     if header is None:
         return 0, None  # an empty list

@@ -54,7 +54,7 @@ from scraper.records import (
 from scraper.resume import Memory, remember
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
-from scraper.sinks.base import SinkOptions, disk_of, find_sink
+from scraper.sinks.base import SinkOptions, disk_of, find_sink, ignores_case
 from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
@@ -167,7 +167,7 @@ class Run:
             self._memory = remember(self.settings.earlier, journal, self._sink)
             self._engine = self._make_engine()
             undone.pop_all()
-        self._seen = Seen()
+        self._seen = Seen(ignores_case=ignores_case(self._sink))
         self._intake.start()
 
     def __exit__(

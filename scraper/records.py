@@ -19,6 +19,7 @@ from typing import NamedTuple
 from scraper.errors import Kind
 
 NO_HEADERS: Mapping[str, str] = {}
+_PLACE_CHARS = 1000
 
 
 class Target(NamedTuple):
@@ -27,7 +28,8 @@ class Target(NamedTuple):
     `listed` is the URL as it stood there; `url` its WHATWG form without fragment
     and userinfo (empty when the line names no target); `host` is who is asked,
     for politeness; `key` the object's name in the destination, final; `headers`
-    come from a JSON line; `userinfo` is `user:password`, percent-decoded, or "".
+    come from a JSON line; `userinfo` is `user:password`, percent-decoded, or "";
+    `places` is how many it takes of a bounded number of targets, see `places_of`.
     """
 
     listed: str
@@ -38,6 +40,15 @@ class Target(NamedTuple):
     source: str
     headers: Mapping[str, str] = NO_HEADERS
     userinfo: str = ""
+    places: int = 1
+
+
+def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
+    """How many places a target takes where targets are counted: one, unless it is very long."""
+    size = len(listed) + len(url)
+    if headers:
+        size += sum(len(name) + len(value) for name, value in headers.items())
+    return 1 + size // _PLACE_CHARS
 
 
 class Known(NamedTuple):

@@ -109,7 +109,7 @@ def parse_retry_after(value: str | None, now: float | None = None) -> float | No
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value[:12])
+        return float(value.lstrip("0")[:12] or "0")
     date = parse_http_date(value)
     if date is None:
         return None

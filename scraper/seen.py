@@ -1,15 +1,17 @@
 """Seen: which targets the run has had, in bounded memory at any list size.
 
-Owns: telling a repeat (same URL, same key) from a clash (another URL, same
-key), by 64-bit hashes in SQLite's private temporary database, which lives in
-a small cache and spills to a file that the system removes by itself. Refuses
-to know: lists and sinks. Rejected: a set, 100 bytes for each line of the list.
+Owns: telling a repeat (same URL, same key) from a clash (another URL, same key,
+or one that the destination takes for the same), by 64-bit hashes in SQLite's
+private temporary database, which lives in a small cache and spills to a file
+that the system removes by itself. Refuses to know: lists and sinks. Rejected: a
+set, 100 bytes for each line of the list.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scraper.errors import Kind
+from scraper.keys import folded
 from scraper.records import Duplicate, Failed, Failure, Result, Target
 
 _CACHE_KIB = 8 * 1024
@@ -19,9 +21,13 @@ _PUT = "INSERT OR IGNORE INTO seen VALUES "
 
 
 class Seen:
-    """One run's memory of its targets; used by one thread."""
+    """One run's memory of its targets; used by one thread.
 
-    def __init__(self) -> None:
+    `ignores_case`: keys that differ in case or normal form only are one (`keys.folded`).
+    """
+
+    def __init__(self, *, ignores_case: bool = False) -> None:
+        self._named: Callable[[str], str] = folded if ignores_case else str
         self._db = sqlite3.connect(
             "", isolation_level=None, check_same_thread=False, cached_statements=_AT_ONCE + 2
         )
@@ -50,7 +56,7 @@ class Seen:
         rows: list[int] = []
         for number, target in enumerate(targets, self._count):
             # siphash with this process's own secret
-            rows += hash(target.key), hash(target.url), target.line, number
+            rows += hash(self._named(target.key)), hash(target.url), target.line, number
         put = self._db.execute(_PUT + ", ".join(["(?, ?, ?, ?)"] * len(targets)), rows)
         first, self._count = self._count, self._count + len(targets)
         if put.rowcount == len(targets):
@@ -59,10 +65,12 @@ class Seen:
 
     def _compare(self, target: Target, number: int) -> Result | None:
         asked = "SELECT url, line, number FROM seen WHERE key = ?"
-        url, line, had = self._db.execute(asked, (hash(target.key),)).fetchone()
+        url, line, had = self._db.execute(asked, (hash(self._named(target.key)),)).fetchone()
         if had == number:
             return None
         if url == hash(target.url):
             return Result(target, Duplicate(of_line=line))
         message = f"key {target.key!r} is taken by another URL in line {line}"
+        if self._named is folded:
+            message += " (case does not count in this destination)"
         return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))

@@ -175,6 +175,14 @@ def is_field_name(name: str) -> bool:
     return bool(_TOKEN.fullmatch(name))
 
 
+def announces_a_body(name: str) -> bool:
+    """Whether a header says that a body follows (RFC 9112 6): requests here have none.
+
+    A server would take the next request on the connection for it, and answer another one.
+    """
+    return name.lower() in {"content-length", "transfer-encoding"}
+
+
 @dataclass(frozen=True, slots=True)
 class Http:
     """What requests look like and how they travel. `headers` are (name, value) pairs."""
@@ -192,6 +200,9 @@ class Http:
     def __post_init__(self) -> None:
         for name, value in self.headers:
             _require(is_field_name(name), f"--header {name!r} is not the name of a header")
+            _require(
+                not announces_a_body(name), f"--header {name!r} announces a body, and there is none"
+            )
             _check_value(name, value)
         _require(
             self.proxy is None or _PROXY.fullmatch(self.proxy),

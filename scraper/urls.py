@@ -22,6 +22,7 @@ from scraper.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
 _SCHEMES = ("http://", "https://")
+_MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
 _SECRET_FIELD = re.compile(
     r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
     r"(?:access|auth|api|app|aws|client|session|security|refresh|id|private)?[-_]?"
@@ -127,6 +128,8 @@ def _checked(url: can_ada.URL) -> Url:
 def _origin(text: str) -> Origin:
     """Of the beginning of an `href`, for which it is nearly always one that was met before."""
     url = can_ada.parse(text)
+    if len(url.hostname) > _MAX_HOST:
+        raise BadTarget(f"host name is longer than {_MAX_HOST} bytes")
     host = f"{url.hostname}:{url.port}" if url.port else url.hostname
     return Origin(text, url.protocol[:-1], url.hostname, url.port, host)
 
@@ -141,6 +144,9 @@ def _why_not(text: str) -> str:
         return "no URL"
     if "://" not in head and not head.lower().startswith(("http:", "https:")):
         return "no scheme: a URL begins with http:// or https://"
+    odd = next((char for char in text if not char.isprintable()), None)
+    if odd is not None:  # a byte order mark, a blank that is none: nobody sees them in the list
+        return f"not a valid URL: it has the character U+{ord(odd):04X}"
     return "not a valid URL"
 
 

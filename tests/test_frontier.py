@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scraper.errors import Kind
 from scraper.frontier import FAILURES_UNTIL_DOWN, IDLE_HOSTS, PROBE_EVERY_S, WINDOW, Frontier
-from scraper.records import Attempt, Deferred, Failed, Failure, Outcome, Target
+from scraper.records import Attempt, Deferred, Failed, Failure, Outcome, Target, places_of
 from scraper.settings import Politeness
 
 REFUSED = Failure(Kind.CONNECT, "connection refused", unreachable=True)
@@ -526,6 +526,24 @@ def test_the_window_bounds_what_waits_and_a_start_makes_room() -> None:
     assert not frontier.room
     frontier.start(0.0) if frontier.may_start(0.0) else pytest.fail("nothing may start")
     assert frontier.room
+
+
+def test_very_long_targets_take_more_of_the_window_and_give_it_back() -> None:
+    frontier = make(max_concurrency=100_000)
+    url = "http://a/" + "x" * 60_000
+    places = places_of(url, url, {})
+    long = Target(url, url, "a", "a/x", 1, "list", places=places)
+    assert 100 < places < 200
+    added = 0
+    while frontier.room:
+        frontier.add(Attempt(long, queued_at=0.0), 0.0)
+        added += 1
+    assert added == -(-WINDOW // places)
+    assert frontier.may_start(0.0)
+    frontier.start(0.0)
+    assert frontier.room
+    assert len(list(frontier.drain())) == added - 1
+    assert frontier.room == WINDOW
 
 
 def test_what_waits_can_be_taken_out_whole() -> None:

@@ -56,6 +56,25 @@ def drain(intake: Intake) -> list[lists.Read]:
     return taken
 
 
+def test_of_very_long_targets_fewer_are_read_ahead_and_none_is_lost(bell: Bell) -> None:
+    full = threading.Event()
+    beyond = threading.Event()
+
+    def long() -> Iterator[str]:
+        for number in range(1, BUFFER + 1):
+            if number == 9:  # of 121 places each
+                full.set()
+            if number > 9:
+                beyond.set()
+            yield f"http://a/{number}?" + "x" * 60_000
+
+    intake = intake_of(bell, lists.from_iterable(long()))
+    intake.start()
+    assert full.wait(30)
+    assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
+    assert len(drain(intake)) == BUFFER
+
+
 def test_every_target_of_every_source_comes_in_order(bell: Bell) -> None:
     one = lists.from_iterable(["http://a/1", "bad", "# no", "http://a/2"], "one")
     two = lists.from_iterable(["http://b/1"], "two")

@@ -1,5 +1,6 @@
 """What is retried, when, and what not: the contract's table, line by line."""
 
+import math
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -214,7 +215,28 @@ def test_a_retry_after_that_says_nothing_is_ignored(value: str | None) -> None:
     assert parse_retry_after(value) is None
 
 
-@given(st.text(max_size=60))
+PIECES = ["Sun", "Sunday", ", ", "06", "-", "Nov", "94", "1994", "9999", "0000", "1", "9" * 14, " "]
+PIECES += [
+    "08:49:37",
+    "24:00:00",
+    "08:49:60",
+    ":",
+    "GMT",
+    "-0000",
+    "+2400",
+    "-9959",
+    "EST",
+    "(",
+    "\0",
+]
+
+
+@given(st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_no_retry_after_can_break_us(value: str) -> None:
     found = parse_retry_after(value, now=MOMENT)
-    assert found is None or found >= 0
+    assert found is None or 0 <= found < math.inf
+
+
+@given(st.integers(0, 10**12 - 1), st.integers(0, 30))
+def test_seconds_may_have_any_number_of_zeros_before_them(seconds: int, zeros: int) -> None:
+    assert parse_retry_after("0" * zeros + str(seconds)) == seconds

@@ -64,6 +64,26 @@ def test_a_clash_does_not_take_the_key_over(seen: Seen) -> None:
     assert result.outcome == Duplicate(of_line=1)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a/B.txt", "a/b.txt"), ("caf\u00e9", "CAFE\u0301"), ("stra\u00dfe", "STRASSE")],
+)
+def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> None:
+    for ignores_case in (False, True):
+        memory = Seen(ignores_case=ignores_case)
+        first, second = target("http://a/1", one, 1), target("http://a/2", other, 2)
+        verdicts = memory.judge_all([first, second])
+        memory.close()
+        assert verdicts[0] is None
+        assert (verdicts[1] is not None) == ignores_case
+        if verdicts[1] is not None:
+            assert verdicts[1].failure is not None
+            assert verdicts[1].failure.message == (
+                f"key {other!r} is taken by another URL in line 1"
+                " (case does not count in this destination)"
+            )
+
+
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("abcdé"), st.sampled_from("klmñ")), max_size=9)),
     st.integers(1, 4),

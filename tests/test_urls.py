@@ -45,6 +45,7 @@ def test_a_url_is_read_as_a_browser_reads_it(listed: str, asked: str) -> None:
         ("http://example.com:99999/", "not a valid URL"),
         ("http://[::1/", "not a valid URL"),
         ("http://a\0b/", "not a valid URL"),
+        (f"http://{'a' * 255}/", "host name is longer than 254 bytes"),
         ("http://a/\ud800", "not a valid URL"),
         ("ftp://example.com/", "'ftp'"),
         ("javascript:alert(1)", "'javascript'"),

@@ -6,6 +6,7 @@ how a run goes. Everything heavy is imported when the command really runs.
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -54,7 +55,7 @@ def fetch(files: tuple[str, ...], **options: Any) -> int:
     if ours["dry_run"]:
         from scraper.cli.dry_run import dry_run
 
-        _keep_apart(names, {"--log-file": ours["log_file"]})
+        _keep_apart(names, {"--log-file": ours["log_file"], "stdout": "-"})
         return dry_run(settings, names, lambda: _streams(ours))
     return _Fetch(settings, names, ours).run()
 
@@ -70,16 +71,29 @@ def _names(files: Sequence[str]) -> list[str]:
 
 
 def _keep_apart(names: Sequence[str], written: Mapping[str, str | None]) -> None:
-    """Refuse to write over a list, or two things into one file. Devices and pipes may be shared."""
-    taken = {os.path.realpath(name): "the list" for name in names}
+    """Refuse to write over a list, or two things into one file. Devices and pipes may be shared.
+
+    A list that grows by what is said of its lines would never end.
+    """
+    lists = {_place(0 if name == "-" else name) for name in names} - {None}
+    if _place(2) in lists:
+        raise UsageError("stderr is the list too")
+    taken: dict[tuple[int, int] | str | None, str] = dict.fromkeys(lists, "the list")
     for option, path in written.items():
-        if path in {None, "-"}:
-            continue
-        assert path is not None
-        real = os.path.realpath(path)
-        if real in taken and (os.path.isfile(real) or not os.path.exists(real)):
-            raise UsageError(f"{option} {path!r} is {taken[real]} too")
-        taken[real] = option
+        place = None if path is None else _place(1 if path == "-" else path)
+        if place in taken:
+            raise UsageError(f"{option} {path!r} is {taken[place]} too")
+        if place is not None and path != "-":
+            taken[place] = option
+
+
+def _place(file: str | int) -> tuple[int, int] | str | None:
+    """What tells a file (a path, a descriptor) from others; None for devices and pipes."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None if isinstance(file, int) else os.path.realpath(file)  # it will be made there
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _streams(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":

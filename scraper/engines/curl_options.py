@@ -103,8 +103,8 @@ class HopOptions:
         self._set_target(request.url, absolute=proxy is not None and not secure)
 
     def _set_target(self, url: str, *, absolute: bool) -> None:
-        """Make the URL travel as it is: libcurl would write `%2f` as `%2F`."""
-        if "%" in url or self._targeted:  # what was set once can't be unset
+        """Make the URL travel as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""
+        if "%" in url or url[-1] == "?" or self._targeted:  # what was set once can't be unset
             self._targeted = True
             target = url if absolute else url[url.index("/", 8) :]
             self._easy.setopt(pycurl.REQUEST_TARGET, target)

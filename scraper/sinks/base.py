@@ -80,6 +80,7 @@ class Sink(Protocol):
     A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
     that an engine need not give it threads of its own for everything. See `blocking_of`.
     With an attribute `disk` it says which file system bodies take room on. See `disk_of`.
+    And with `ignores_case`, from `check` on, that keys which differ in case only are one to it.
     """
 
     def check(self) -> None:
@@ -125,6 +126,11 @@ def blocking_of(sink: Sink) -> Blocking:
 def disk_of(sink: Sink) -> Path | None:
     """A path on the disk where bodies are, or wait; None if `sink` does not say."""
     return getattr(sink, "disk", None)
+
+
+def ignores_case(sink: Sink) -> bool:
+    """Whether keys that differ in case or normal form only are one object, once it was checked."""
+    return bool(getattr(sink, "ignores_case", False))
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

@@ -53,6 +53,7 @@ class DirectorySink:
         self.root = self.disk = root
         self._below = f"{root}/"
         self.blocking = Blocking.COMMIT
+        self.ignores_case = False
         self._workspace: Workspace | None = None
         self._names = count()
         self._directories: Directories | None = None
@@ -66,6 +67,8 @@ class DirectorySink:
             directories.at(_TEMPORARY)  # no link leads out of here
             self._workspace = Workspace(self.root / _TEMPORARY)
             self._temporary = directories.at(f"{_TEMPORARY}/{self._workspace.path.name}")
+            own = self._workspace.path
+            self.ignores_case = own.with_name(own.name.upper()).exists()
             if _flush_s(self._workspace.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:

@@ -38,7 +38,7 @@ class Workspace:
 def _sweep(parent: Path, own: Path) -> None:
     """Remove the workspaces in `parent` that no live process holds."""
     for left in parent.glob(_PREFIX + "*"):
-        if left == own:
+        if left == own or left.is_symlink():  # planted: a lock in it would be made elsewhere
             continue
         lock = FileLock(left / _LOCK)
         with contextlib.suppress(Timeout, OSError):

@@ -64,6 +64,13 @@ def test_plain_requests_go_through_the_proxy(bench: MakeBench) -> None:
         assert transfer.completion.outcome.response.remote_ip is None  # the proxy's says nothing
 
 
+def test_an_empty_query_goes_through_the_proxy_too(bench: MakeBench) -> None:
+    with HttpServer(lambda request: Reply(body=request.path.encode())) as origin, Proxy() as proxy:
+        made = bench(http=Http(proxy=f"http://127.0.0.1:{proxy.port}"))
+        for path in ("/page?", "/page", "/page??"):
+            assert made.body(made.fetch(origin.url + path)) == path.encode()
+
+
 def test_tls_requests_go_through_a_tunnel_and_the_origin_sees_no_proxy_password(
     bench: MakeBench, tmp_path: Path
 ) -> None:

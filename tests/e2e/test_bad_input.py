@@ -27,6 +27,7 @@ BAD_OPTIONS = [
     (["--max-failures", "half"], "--max-failures 'half' is not N or N%"),
     (["--max-failures", "101%"], "--max-failures '101%' is above 100%"),
     (["-H", "no colon"], "--header 'no' is not 'Name: value'"),
+    (["-H", "Content-Length: 5"], "--header 'Content-Length' announces a body"),
     (["-H", "X: a\nb"], "--header 'X' has a character that no header may hold"),
     (["--proxy", "socks5://127.0.0.1:1"], "--proxy is not"),
     (["--to", "out/{host}"], "--to 'out/{host}' has a field other than {date}"),
