@@ -168,6 +168,7 @@ class Http:
     insecure: bool = False
     netrc: bool = False
     raw: bool = False
+    public_only: bool = False
     expect_type: str | None = None
 
     def __post_init__(self) -> None:

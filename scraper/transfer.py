@@ -16,10 +16,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from scraper import urls
+from scraper.addresses import is_public
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent, content_length
@@ -87,7 +87,7 @@ class Transfer:
         self._url = urls.parse(attempt.target.url)
         self._origin = self._url.origin
         self._redirects = 0
-        self._guarded = False
+        self._guarded = "--public-only" if plan.http.public_only else ""  # see `Request`
         given = {name.lower() for name, _ in (*plan.http.headers, *attempt.target.headers.items())}
         self._own = given & _CONDITIONS  # asked by the user
         self._known = attempt.known
@@ -382,8 +382,8 @@ class Transfer:
             shown = urls.redact(location)[:200]
             message = f"redirect to {shown!r}: {error.message}"
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
-        if reply.remote_ip is not None and ip_address(reply.remote_ip).is_global:
-            self._guarded = True
+        if not self._guarded and reply.remote_ip is not None and is_public(reply.remote_ip):
+            self._guarded = "redirected from a public address"
         self._redirects += 1
         self._url = following
         self.check()

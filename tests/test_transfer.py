@@ -481,7 +481,7 @@ def test_the_redirects_own_headers_are_not_the_pages(bench: Bench) -> None:
 # ---------------------------------------------------------------- addresses
 
 
-def guarded_after(bench: Bench, *hops: str | None) -> bool:
+def guarded_after(bench: Bench, *hops: str | None) -> str:
     transfer = bench.transfer()
     for remote_ip in hops:
         transfer.response(redirect("/next", remote_ip=remote_ip))
