@@ -1,14 +1,16 @@
 """What a run is built of: the engine that carries, the plan that all transfers share.
 
-Owns: choosing them from Settings. Refuses to know: the run.
+Owns: choosing them from Settings, and what has to be said of that choice. Refuses to know: the run.
 """
 
 import netrc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import scraper
 from scraper.engines.base import Engine
+from scraper.engines.proxies import Proxies
 from scraper.errors import UsageError
 from scraper.settings import Http, Settings
 from scraper.sinks.base import Shelf, Sink
@@ -44,8 +46,22 @@ def make_plan(settings: Settings, sink: Sink) -> Plan:
     http = settings.http
     _check_certificates(http)
     agent = http.user_agent or f"scraper/{scraper.__version__}"
+    if http.contact is not None:
+        agent += f" (+{http.contact})"
+        if "://" not in http.contact:  # RFC 9110 10.1.2; a From of the user's wins
+            http = replace(http, headers=(("From", http.contact), *http.headers))
     shelf = sink if isinstance(sink, Shelf) else None
     return Plan(settings.limits, http, agent, _netrc(http), shelf)
+
+
+def caveats(http: Http) -> Iterator[tuple[str, str]]:
+    """What a run is to be warned of, as the name of an event and its text."""
+    if http.insecure:
+        text = "--insecure: certificates are not checked; who is in between can read it all"
+        yield "insecure", text
+    if http.public_only and Proxies(http.proxy).any:
+        text = "--public-only: where names lead through the proxy is not known, and not checked"
+        yield "public_only", text
 
 
 def _check_certificates(http: Http) -> None:

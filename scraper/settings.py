@@ -123,6 +123,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 _PROXY = re.compile(
     r"(?:https?://)?(?:[^\s/]*@)?(?:\[[0-9a-f:.]+\]|[^\s/@:\[\]]+)(?::\d{1,5})?/?", re.IGNORECASE
 )
+# What can stand in a comment of a User-Agent (RFC 9110 5.6.5), and an address in From (10.1.2).
+_CONTACT = re.compile(r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+", re.ASCII)
 
 
 def parse_header(text: str) -> tuple[str, str]:
@@ -163,6 +165,7 @@ class Http:
 
     headers: tuple[Pair, ...] = ()
     user_agent: str | None = None
+    contact: str | None = None
     proxy: str | None = None
     cacert: str | None = None
     insecure: bool = False
@@ -185,6 +188,10 @@ class Http:
         _require(
             self.user_agent is None or is_field_value(self.user_agent),
             "--user-agent has a character that no header may hold",
+        )
+        _require(
+            self.contact is None or _CONTACT.fullmatch(self.contact),
+            f"--contact {self.contact!r} is neither an e-mail address nor an http(s) URL",
         )
 
 

@@ -18,7 +18,7 @@ from scraper.settings import Budget, Settings
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed"}
+FLAGS |= {"--resume", "--retry-failed", "--public-only"}
 PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
@@ -26,7 +26,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--max-failures", "--config", "--lock", "--engine", "--continue-above"),
+    *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
 SHORT = {
     "-o": "--to",
@@ -64,11 +64,13 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "engine": ("threads", "threads"),
     "headers": ("A: b", ("A: b",)),
     "user_agent": ("me/1 (+http://x)", "me/1 (+http://x)"),
+    "contact": ("me@example.com", "me@example.com"),
     "proxy": ("http://p:1", "http://p:1"),
     "cacert": ("ca.pem", "ca.pem"),
     "insecure": ("yes", True),
     "netrc": ("on", True),
     "raw": ("True", True),
+    "public_only": ("on", True),
     "expect_type": ("image/*", "image/*"),
     "s3_endpoint": ("http://e", "http://e"),
     "s3_profile": ("p", "p"),

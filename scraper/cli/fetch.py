@@ -116,6 +116,8 @@ class _Fetch:
 
     def run(self) -> int:
         """Fetch, and return the exit status."""
+        from scraper.build import caveats
+
         run, status = self._run, 0
         try:
             with ExitStack() as stack:
@@ -123,6 +125,8 @@ class _Fetch:
                 stack.enter_context(run)
                 run.places = self._places()
                 self._log.say("info", "start", run.describe(), version=run.version)
+                for name, text in caveats(self._settings.http):
+                    self._log.say("warning", name, text)
                 display = self._display()
                 if display is not None:
                     stack.enter_context(display)

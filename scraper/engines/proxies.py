@@ -10,17 +10,22 @@ import re
 from functools import lru_cache
 from urllib.request import getproxies_environment
 
+_KINDS = frozenset({"http", "https", "all"})  # `no_proxy` is none
+
 
 class Proxies:
-    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host."""
+    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host.
+
+    `any`: whether there is a proxy for some URL.
+    """
 
     def __init__(self, given: str | None) -> None:
         self._given = _whole(given) if given else None
-        self.none = not given and not getproxies_environment()
+        self.any = bool(given) or not _KINDS.isdisjoint(getproxies_environment())
 
     def of(self, url: str) -> str | None:
         """The proxy's URL, its userinfo included."""
-        if self.none:
+        if not self.any:
             return None
         return self._given or _from_environment("/".join(url.split("/", 3)[:3]))
 
