@@ -20,12 +20,13 @@ from scraper.transfer import Plan
 def choose_engine(settings: Settings) -> Callable[[], Engine]:
     """What makes the engine that carries transfers.
 
-    Raises UsageError when --engine asks for one that is not there, or --max-concurrency
-    for more than the system allows.
+    Raises UsageError when --engine asks for one that is not there, --max-concurrency for
+    more than the system allows, or a variable names a proxy that is none.
     """
     from scraper.engines.descriptors import connections_to_keep
 
     connections_to_keep(settings.politeness.max_concurrency)
+    Proxies(settings.http.proxy)
     given = settings.politeness.max_concurrency, settings.limits, settings.http
     if settings.engine != "threads":
         try:
@@ -83,8 +84,10 @@ def _netrc(http: Http) -> Mapping[str, str]:
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
         entries = netrc.netrc(path).hosts
-    except (OSError, netrc.NetrcParseError) as error:
-        raise UsageError(f"--netrc: can't read {path!r}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--netrc: can't read {path!r}: {error.strerror}") from None
+    except netrc.NetrcParseError as error:  # its message has the word, which may be a password
+        raise UsageError(f"--netrc: {path!r} has a mistake in line {error.lineno}") from None
     return {
         host: f"{login}:{password}"
         for host, (login, _, password) in entries.items()

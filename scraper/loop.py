@@ -55,7 +55,7 @@ from scraper.settings import Settings, expand_date
 from scraper.sinks.base import SinkOptions, find_sink
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
-from scraper.urls import redact
+from scraper.urls import redact, redact_text
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
@@ -217,7 +217,7 @@ class Run:
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         if self._give_up_at is None:
-            self.stopped = reason
+            self.stopped = redact_text(reason)
             self._give_up_at = time.monotonic() + grace_s
             self._wake()
 

@@ -39,6 +39,11 @@ class Target(NamedTuple):
     headers: Mapping[str, str] = NO_HEADERS
     userinfo: str = ""
 
+    def __repr__(self) -> str:
+        """Without what may be secret: a URL's query, its userinfo, headers."""
+        where = f"line={self.line!r}, source={self.source!r}"
+        return f"Target(host={self.host!r}, key={self.key!r}, {where})"
+
 
 class Known(NamedTuple):
     """What earlier runs left of a target: whether it is done, and the object it has.

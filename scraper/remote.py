@@ -76,7 +76,8 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
-        raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
+        shown = urls.redact_wreck(url)
+        raise ListError(f"can't open the list {shown!r}: {error.message}") from None
     target = Target(url, parsed.href, parsed.host, "list", 0, "arguments", userinfo=parsed.userinfo)
     # Where the list is, is the user's word: --public-only is for what stands in it. A redirect
     # from a public address leads to public ones all the same.

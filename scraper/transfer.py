@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Plan:
     limits: Limits
     http: Http
     user_agent: str
-    passwords: Mapping[str, str]
+    passwords: Mapping[str, str] = field(repr=False)
     shelf: Shelf | None = None
 
 
@@ -379,7 +379,7 @@ class Transfer:
         try:
             following = urls.join(self._url, location)
         except BadTarget as error:
-            shown = urls.redact(location)[:200]
+            shown = urls.redact_wreck(location)[:200]
             message = f"redirect to {shown!r}: {error.message}"
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
         if not self._guarded and reply.remote_ip is not None and is_public(reply.remote_ip):

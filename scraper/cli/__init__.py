@@ -106,7 +106,9 @@ def _status_of(arguments: Sequence[str] | None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    from scraper.urls import redact_text
+
+    line = redact_text(" ".join(message.split()))  # it may repeat what was given
     with contextlib.suppress(OSError):
         print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
     return status

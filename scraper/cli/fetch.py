@@ -163,6 +163,9 @@ class _Fetch:
 
     def _say_error(self, text: str) -> None:
         """What ended the run: in the log, and in any case where a person or cron sees it."""
+        from scraper.urls import redact_text
+
+        text = redact_text(text)
         self._log.say("error", "error", text)
         if self._ours["log_file"] is not None:
             self._lines.to_stderr(text)

@@ -108,10 +108,12 @@ def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
     for one in values:
         fits = _TOML_TYPES.get(option.type.name, str)
         if not isinstance(one, str | fits) or (isinstance(one, bool) and fits is not bool):
-            raise click.BadParameter(f"{one!r} is no {option.type.name}")
+            shown = _SHAPES.get(type(one)) or repr(one)  # what is in it may be secret
+            raise click.BadParameter(f"{shown} is no {option.type.name}")
     return option.type_cast_value(ctx, values if option.multiple else value)
 
 
+_SHAPES: dict[type[Any], str] = {list: "an array", dict: "a table"}
 # What TOML may have for a type of Click's other than a string: `max-failures = 3` is a text.
 _TOML_TYPES: dict[str, Any] = {
     "boolean": bool,
