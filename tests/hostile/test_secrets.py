@@ -214,8 +214,13 @@ def test_no_secret_goes_from_https_down_to_http(
 
 
 @each_engine
-@pytest.mark.parametrize("there", [True, False], ids=["a proxy", "no proxy"])
-@pytest.mark.parametrize("way", ["--proxy", "SCRAPER_PROXY", "http_proxy", "--config"])
+@pytest.mark.parametrize(
+    ("way", "there"),
+    [
+        *(("--proxy", True), ("--proxy", False), ("http_proxy", True), ("http_proxy", False)),
+        *(("SCRAPER_PROXY", True), ("--config", True)),
+    ],
+)
 def test_the_password_of_a_proxy_is_not_told(
     way: str, there: bool, engine: str, cli: Command, secret: Secrets
 ) -> None:
@@ -287,6 +292,19 @@ def test_what_is_wrong_is_told_without_the_secret_in_it(
     )
     assert (ran.status, len(ran.errors)) == (2, 1)
     assert ran.err.startswith("scraper: ")
+    assert secret.seen_in(*written(cli, ran)) == set()
+
+
+def test_a_trace_of_what_nobody_expected_shows_no_secret(cli: Command, secret: Secrets) -> None:
+    package = cli.directory / "odd-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[scraper.sinks]\nodd = odd_sink:open_sink\n")
+    cli.write("odd_sink.py", "def open_sink(to, options):", "    raise RuntimeError(to)")
+    to = f"odd://me:{secret('userinfo')}@host/?token={secret('token')}"
+    ran = cli("--to", to, stdin=lines("http://host/"), env={"PYTHONPATH": str(cli.directory)})
+    assert (ran.status, ran.errors[0]) == (1, "Traceback (most recent call last):")
+    assert ran.errors[-1] == "RuntimeError: odd://REDACTED@host/?token=REDACTED"
     assert secret.seen_in(*written(cli, ran)) == set()
 
 
