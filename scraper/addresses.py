@@ -6,7 +6,7 @@ behind `::ffff:127.0.0.1` (mapped), `64:ff9b::7f00:1` (NAT64) and `2002:7f00:1::
 loopback. In doubt it is not public: 192.0.0.0/24 and 2001::/23 are closed as a whole, though
 protocols have a few addresses there that are reachable; websites have none.
 
-Owns: those ranges. Refuses to know: names, and what is done about an address. Rejected:
+Owns: those ranges. Refuses to know: look-ups, and what is done about an address. Rejected:
 `ipaddress.is_global`: its answers changed within 3.11, 3.12 and 3.13, it says yes to
 192.88.99.1 and `::127.0.0.1`, and does not look at what NAT64 and 6to4 lead to.
 
@@ -71,6 +71,15 @@ def is_public(address: str) -> bool:
                 return _is_public_4(IPv4Address(int(parsed) >> behind & 0xFFFF_FFFF))
         return parsed in _UNICAST and not any(parsed in network for network in _CLOSED_6)
     return _is_public_4(parsed)
+
+
+def may_be_public(hostname: str) -> bool:
+    """Whether the host of a canonical URL could be: not if its name alone says that it is not."""
+    if hostname.rstrip(".").rpartition(".")[2] == "localhost":  # RFC 6761 6.3
+        return False
+    # The URL standard leaves no other forms of addresses than these.
+    literal = hostname.startswith("[") or hostname.rpartition(".")[2].isdigit()
+    return not literal or is_public(hostname.strip("[]"))
 
 
 def _is_public_4(address: IPv4Address) -> bool:

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from scraper import urls
-from scraper.addresses import is_public
+from scraper.addresses import is_public, may_be_public
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent, content_length
@@ -382,11 +382,17 @@ class Transfer:
             shown = urls.redact_wreck(location)[:200]
             message = f"redirect to {shown!r}: {error.message}"
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
-        if not self._guarded and reply.remote_ip is not None and is_public(reply.remote_ip):
-            self._guarded = "redirected from a public address"
+        self._guarded = self._guarded or self._guard_after(reply)
         self._redirects += 1
         self._url = following
         self.check()
+
+    def _guard_after(self, reply: Reply) -> str:
+        """Why what follows this redirect is guarded, if it is. See `Request`."""
+        if reply.remote_ip is not None:
+            return "redirected from a public address" if is_public(reply.remote_ip) else ""
+        # What a proxy is asked for is elsewhere; what need not go through it may be very near.
+        return "redirected through a proxy" if may_be_public(self._url.hostname) else ""
 
     def _refuse(self, reply: Reply) -> None:
         failure = Failure(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.addresses import is_public
+from scraper.addresses import is_public, may_be_public
 
 # The registries of special-purpose addresses as of 2026, and multicast.
 CLOSED = [
@@ -93,6 +93,19 @@ def test_a_zone_makes_nothing_public(address: str) -> None:
 def test_what_is_no_address_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="does not appear"):
         is_public(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        *(("localhost", False), ("localhost.", False), ("a.b.localhost", False)),
+        *(("127.0.0.1", False), ("[::1]", False), ("[64:ff9b::a00:1]", False), ("10.0.0.1", False)),
+        *(("8.8.8.8", True), ("[2606:2800:220:1::1]", True), ("example.com", True)),
+        *(("localhost.example", True), ("notlocalhost", True), ("1.2.3.com", True), ("a1", True)),
+    ],
+)
+def test_a_name_alone_says_little(host: str, may: bool) -> None:
+    assert may_be_public(host) == may
 
 
 @given(st.ip_addresses(v=4))

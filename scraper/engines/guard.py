@@ -9,10 +9,9 @@ Through a proxy it is the proxy that looks names up and connects. What can be kn
 refused: addresses in URLs, and `localhost`.
 """
 
-from urllib.parse import urlsplit
-
-from scraper.addresses import is_public
+from scraper.addresses import is_public, may_be_public
 from scraper.errors import Kind, TransferError
+from scraper.urls import parse
 
 
 def check_address(address: str, why: str) -> None:
@@ -23,11 +22,9 @@ def check_address(address: str, why: str) -> None:
 
 def check_proxied(url: str, why: str) -> None:
     """Raise TransferError if the canonical `url` by itself leads to what is not public."""
-    host = urlsplit(url).hostname or ""
-    if host.rstrip(".").rpartition(".")[2] == "localhost":  # RFC 6761 6.3
-        raise blocked(host, why)
-    if ":" in host or host.rpartition(".")[2].isdigit():  # the URL standard has no other forms
-        check_address(host, why)
+    host = parse(url).hostname
+    if not may_be_public(host):
+        raise blocked(host.strip("[]"), why)
 
 
 def blocked(address: str, why: str) -> TransferError:

@@ -184,6 +184,20 @@ def test_what_is_seen_to_be_no_public_address_is_refused_before_the_proxy(
         assert not proxy.connections
 
 
+def test_a_redirect_through_a_proxy_does_not_lead_past_it_to_ourselves(
+    engine: str, bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpServer({"/page": PAGE}) as near:
+        location = f"Location: {near.url}/page"
+        with RawServer(head(location, "Content-Length: 0", status="HTTP/1.1 302 Found")) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+            found = failure(bench().fetch(f"http://{engine}.example/"))  # remembered by host
+        assert found.kind is Kind.BLOCKED_ADDRESS
+        assert found.message == "redirected through a proxy: 127.0.0.1 is not public"
+        assert near.connections == 0
+
+
 @pytest.mark.parametrize("host", ["site.example", "8.8.8.8", "[2606:2800:220:1::1]", "nolocalhost"])
 def test_where_a_name_leads_is_the_proxys_business(host: str, bench: MakeBench) -> None:
     with RawServer(sized(PAGE)) as proxy:

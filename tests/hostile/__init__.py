@@ -1,0 +1,1 @@
+"""Hostile lists, names, servers and addresses, against the running program."""
