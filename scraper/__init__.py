@@ -15,7 +15,7 @@ The map of the house. Imports point downwards only.
     frontier.py     which target may start now; everything known about a host
     turns.py        whose turn it is
     intake.py       the thread that reads lists
-    engines/        base.py (the seam), heads.py, proxies.py, lookups.py, descriptors.py;
+    engines/        base.py (the seam), guard.py, heads.py, proxies.py, lookups.py, descriptors.py;
                     threads.py (requests), connections.py (urllib3's);
                     curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
                     curl_errors.py, relay.py (sinks that block)
@@ -47,6 +47,7 @@ The map of the house. Imports point downwards only.
     seen.py         repeats and clashes, in bounded memory
     keys.py         a target's key
     dates.py        dates of HTTP, read; of ours, written
+    addresses.py    which ones are public
     urls.py         URLs: parsed, compared, redacted
     settings.py     everything a run can be told
     records.py      what travels: Target, Attempt, Response, Result

@@ -1,15 +1,17 @@
 """What a run is built of: the engine that carries, the plan that all transfers share.
 
-Owns: choosing them from Settings. Refuses to know: the run.
+Owns: choosing them from Settings, and what has to be said of that choice. Refuses to know: the run.
 """
 
 import netrc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import scraper
 from scraper.allowance import Allowance
 from scraper.engines.base import Engine
+from scraper.engines.proxies import Proxies
 from scraper.errors import UsageError
 from scraper.settings import Http, Settings
 from scraper.sinks.base import Shelf, Sink
@@ -19,12 +21,13 @@ from scraper.transfer import Plan
 def choose_engine(settings: Settings) -> Callable[[], Engine]:
     """What makes the engine that carries transfers.
 
-    Raises UsageError when --engine asks for one that is not there, or --max-concurrency
-    for more than the system allows.
+    Raises UsageError when --engine asks for one that is not there, --max-concurrency for
+    more than the system allows, or a variable names a proxy that is none.
     """
     from scraper.engines.descriptors import connections_to_keep
 
     connections_to_keep(settings.politeness.max_concurrency)
+    Proxies(settings.http.proxy)
     given = settings.politeness.max_concurrency, settings.limits, settings.http
     if settings.engine != "threads":
         try:
@@ -46,10 +49,22 @@ def make_plan(settings: Settings, sink: Sink, allowance: Allowance | None = None
     _check_certificates(http)
     agent = http.user_agent or f"scraper/{scraper.__version__}"
     if http.contact is not None:
-        agent = f"{agent} (+{http.contact})"
+        agent += f" (+{http.contact})"
+        if "://" not in http.contact:  # RFC 9110 10.1.2; a From of the user's wins
+            http = replace(http, headers=(("From", http.contact), *http.headers))
     shelf = sink if isinstance(sink, Shelf) else None
     asked = allowance if allowance is not None and allowance.is_of_bytes else None
     return Plan(settings.limits, http, agent, _netrc(http), shelf, allowance=asked)
+
+
+def caveats(http: Http) -> Iterator[tuple[str, str]]:
+    """What a run is to be warned of, as the name of an event and its text."""
+    if http.insecure:
+        text = "--insecure: certificates are not checked; who is in between can read it all"
+        yield "insecure", text
+    if http.public_only and Proxies(http.proxy).any:
+        text = "--public-only: where names lead through the proxy is not known, and not checked"
+        yield "public_only", text
 
 
 def _check_certificates(http: Http) -> None:
@@ -71,8 +86,10 @@ def _netrc(http: Http) -> Mapping[str, str]:
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
         entries = netrc.netrc(path).hosts
-    except (OSError, netrc.NetrcParseError) as error:
-        raise UsageError(f"--netrc: can't read {path!r}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--netrc: can't read {path!r}: {error.strerror}") from None
+    except netrc.NetrcParseError as error:  # its message has the word, which may be a password
+        raise UsageError(f"--netrc: {path!r} has a mistake in line {error.lineno}") from None
     return {
         host: f"{login}:{password}"
         for host, (login, _, password) in entries.items()

@@ -20,11 +20,11 @@ class Next(Enum):
 
 
 class Request(NamedTuple):
-    """One hop. `guarded`: it may connect to global addresses only."""
+    """One hop. `guarded` says why it may connect to public addresses only, if that is so."""
 
     url: str
     headers: Mapping[str, str]
-    guarded: bool
+    guarded: str = ""
 
 
 class Reply:

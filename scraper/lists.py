@@ -43,7 +43,7 @@ _WIDE = re.compile(
 )
 _BLANK = " \r\n\f\v"  # the URL standard drops no more at the ends of a URL, but for controls
 _LINE_BREAK = "line break within a line: lines end with LF or CR LF"
-_HEADERS = re.compile(r'"headers', re.IGNORECASE)
+_HEADERS = re.compile(r"['\"]?headers?['\"]?\s*:", re.IGNORECASE)
 
 Read = Target | Result
 OpenRemote = Callable[[str], BinaryIO]
@@ -251,10 +251,21 @@ def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
         shown = shown.decode("utf-8", "backslashreplace")
     listed = shown.strip(" \r\n")
     if listed.startswith("{"):
-        listed = _HEADERS.split(listed, maxsplit=1)[0]  # they may hold a password
-    listed = urls.redact(listed)[:_SHOWN_CHARS]  # in this order: a secret cut short is still one
+        listed = _url_of(listed)
+    listed = urls.redact_wreck(listed)[
+        :_SHOWN_CHARS
+    ]  # in this order: a secret cut short is still one
     target = Target(listed=listed, url="", host="", key="", line=line, source=source)
     return Result(target, Failed(Failure(Kind.BAD_URL, reason, transient=False)))
+
+
+def _url_of(line: str) -> str:
+    """The URL of a JSON line, or what can be shown of one that has none: no headers."""
+    with contextlib.suppress(ValueError, AttributeError):
+        url = orjson.loads(line).get("url")
+        if isinstance(url, str):
+            return url
+    return _HEADERS.split(line, maxsplit=1)[0]
 
 
 def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:

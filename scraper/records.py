@@ -42,6 +42,11 @@ class Target(NamedTuple):
     userinfo: str = ""
     places: int = 1
 
+    def __repr__(self) -> str:
+        """Without what may be secret: a URL's query, its userinfo, headers."""
+        where = f"line={self.line!r}, source={self.source!r}"
+        return f"Target(host={self.host!r}, key={self.key!r}, {where})"
+
 
 def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
     """How many places a target takes where targets are counted: one, unless it is very long."""

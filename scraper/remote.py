@@ -76,11 +76,15 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
-        raise ListError(f"can't open the list {urls.redact(url)!r}: {error.message}") from None
+        shown = urls.redact_wreck(url)
+        raise ListError(f"can't open the list {shown!r}: {error.message}") from None
     target = Target(
         url, parsed.href, parsed.origin.host, "list", 0, "arguments", userinfo=parsed.userinfo
     )
-    plain = replace(settings, http=replace(settings.http, expect_type=None))
+    # Where the list is, is the user's word: --public-only is for what stands in it. A redirect
+    # from a public address leads to public ones all the same.
+    http = replace(settings.http, expect_type=None, public_only=False)
+    plain = replace(settings, http=http)
     policy, sink = RetryPolicy(settings.retries), _FileSink()
     plan = make_plan(plain, sink)
     alone = replace(settings, politeness=replace(settings.politeness, max_concurrency=1))

@@ -10,7 +10,7 @@ can't see the others.
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
@@ -137,18 +137,22 @@ class Whole:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
-_CONTACT = re.compile(r"[!-'*-\[\]-~]+")  # what a comment of RFC 9110 5.6.5 holds as it is
 _PROXY = re.compile(
-    r"(?:https?://)?(?:[^\s/]*@)?(?:\[[0-9a-f:.]+\]|[^\s/@:\[\]]+)(?::\d{1,5})?/?", re.IGNORECASE
+    r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?",
+    re.IGNORECASE,
 )
+# What can stand in a comment of a User-Agent (RFC 9110 5.6.5), and an address in From (10.1.2).
+_CONTACT = re.compile(r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+", re.ASCII)
 
 
 def parse_header(text: str) -> tuple[str, str]:
     """`K: V` as name and value; raises UsageError unless RFC 9110 5.5 allows it."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
-    shown = text.split(maxsplit=1)[0] if text.strip() else ""  # the rest may be a secret
-    _require(colon and is_field_name(name), f"--header {shown!r} is not 'Name: value'")
+    if not (colon and is_field_name(name)):
+        first, *more = name.split(maxsplit=1) or [""]  # all else may be a secret
+        shown = f"{first!r} " if colon or more else ""
+        raise UsageError(f"--header {shown}is not 'Name: value'")
     _check_value(name, value)
     return name, value
 
@@ -170,6 +174,14 @@ def is_field_value(value: str) -> bool:
     return all(char == "\t" or " " <= char <= "~" or "\xa0" <= char <= "\xff" for char in value)
 
 
+def is_proxy(text: str, schemes: Collection[str]) -> bool:
+    """Whether this is `[scheme://][user:password@]host[:port]`, with one of these schemes."""
+    found = _PROXY.fullmatch(text)
+    if found is None or int(found[2] or 0) > 65_535:
+        return False
+    return found[1] is None or found[1].lower() in schemes
+
+
 def is_field_name(name: str) -> bool:
     """Whether this is a token as RFC 9110 5.6.2 has it."""
     return bool(_TOKEN.fullmatch(name))
@@ -187,14 +199,15 @@ def announces_a_body(name: str) -> bool:
 class Http:
     """What requests look like and how they travel. `headers` are (name, value) pairs."""
 
-    headers: tuple[Pair, ...] = ()
+    headers: tuple[Pair, ...] = field(default=(), repr=False)  # they may be secret
     user_agent: str | None = None
     contact: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # it may have a password
     cacert: str | None = None
     insecure: bool = False
     netrc: bool = False
     raw: bool = False
+    public_only: bool = False
     expect_type: str | None = None
 
     def __post_init__(self) -> None:
@@ -205,7 +218,7 @@ class Http:
             )
             _check_value(name, value)
         _require(
-            self.proxy is None or _PROXY.fullmatch(self.proxy),
+            self.proxy is None or is_proxy(self.proxy, {"http", "https"}),
             "--proxy is not [http(s)://][user:password@]host[:port]",
         )
         _require(
@@ -217,7 +230,7 @@ class Http:
         )
         _require(
             self.contact is None or _CONTACT.fullmatch(self.contact),
-            "--contact is not an address or a URL, of ASCII without spaces",
+            f"--contact {self.contact!r} is neither an e-mail address nor an http(s) URL",
         )
 
 

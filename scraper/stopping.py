@@ -15,6 +15,7 @@ from typing import Any
 from scraper.allowance import Allowance
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held
+from scraper.urls import redact_text
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
@@ -44,7 +45,7 @@ class Stop:
     def ask(self, reason: str, grace_s: float) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         if self.give_up_at is None:
-            self.reason = reason
+            self.reason = redact_text(reason)
             self.give_up_at = time.monotonic() + grace_s
             self._wake()
 

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from scraper import urls
+from scraper.addresses import is_public, may_be_public
 from scraper.allowance import Allowance
 from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
@@ -51,7 +51,7 @@ class Plan:
     limits: Limits
     http: Http
     user_agent: str
-    passwords: Mapping[str, str]
+    passwords: Mapping[str, str] = field(repr=False)
     shelf: Shelf | None = None
     forbids: Callable[[str], str | None] | None = None
     allowance: Allowance | None = None
@@ -113,7 +113,7 @@ class Transfer:
         self._url = urls.canonical(attempt.target.url)
         self._origin = self._url.origin
         self._redirects = 0
-        self._guarded = False
+        self._guarded = "--public-only" if plan.http.public_only else ""  # see `Request`
         self._own = plan.conditions  # asked by the user
         if attempt.target.headers:
             self._own |= CONDITIONS.intersection(map(str.lower, attempt.target.headers))
@@ -408,11 +408,10 @@ class Transfer:
         try:
             following = urls.join(self._url, location)
         except BadTarget as error:
-            shown = urls.redact(location)[:200]
+            shown = urls.redact_wreck(location)[:200]
             message = f"redirect to {shown!r}: {error.message}"
             raise TransferError(Kind.PROTOCOL, message, transient=False) from None
-        if reply.remote_ip is not None and ip_address(reply.remote_ip).is_global:
-            self._guarded = True
+        self._guarded = self._guarded or self._guard_after(reply)
         if self._plan.forbids is not None and (reason := self._plan.forbids(following.href)):
             shown = urls.redact(following.href)[:200]
             message = f"{reason}: redirect to {shown}"
@@ -420,6 +419,13 @@ class Transfer:
         self._redirects += 1
         self._url = following
         self.check()
+
+    def _guard_after(self, reply: Reply) -> str:
+        """Why what follows this redirect is guarded, if it is. See `Request`."""
+        if reply.remote_ip is not None:
+            return "redirected from a public address" if is_public(reply.remote_ip) else ""
+        # What a proxy is asked for is elsewhere; what need not go through it may be very near.
+        return "redirected through a proxy" if may_be_public(self._url.origin.hostname) else ""
 
     def _refuse(self, reply: Reply) -> None:
         failure = Failure(

@@ -14,7 +14,7 @@ import re
 import struct
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import can_ada
 
@@ -23,18 +23,33 @@ from scraper.errors import BadTarget
 _SIGNED = struct.Struct(">q").unpack
 _SCHEMES = ("http://", "https://")
 _MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
-_SECRET_FIELD = re.compile(
-    r"([?&;#](?:x-(?:amz|goog|oss|ms)-)?"
-    r"(?:access|auth|api|app|aws|client|session|security|refresh|id|private)?[-_]?"
-    r"(?:token|secret|signature|sig|password|passwd|pwd|credentials?|authorization|auth|jwt|hmac"
-    r"|hdn(?:ts|ea|tl)|api[-_]?key|access[-_]?key|access[-_]?key[-_]?id|key|session[-_]?id)"
-    r"=)[^&#\s]*",
-    re.IGNORECASE,
+# A field is secret if its name ends with one of the long words, or is a short one: alone, after
+# a mark (`user_key`, `a[key]`), or after a word that makes it one (`authkey`).
+_SECRET_NAME = re.compile(
+    r"(?:.*(?:token|secret|signature|pass(?:word|wd|phrase)|credentials?|authorization|assertion"
+    r"|jwt|hmac|samlresponse|hdn(?:ts|ea|tl)|(?:api|access)[-_]?key|access[-_]?(?:key[-_]?)?id"
+    r"|sess(?:ion)?[-_]?id)"
+    r"|(?:.*[^a-z])?(?:access|app|auth|aws|client|consumer|id|private|session|user)?"
+    r"(?:key|sign?|auth|pass|pwd|pin|otp|sid|ticket)"
+    r"|(?:auth[-_]?)?code|appid)[\W_]*",
+    re.IGNORECASE | re.DOTALL,
 )
-_USERINFO = re.compile(r"(^\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|:[/\\]+)[^/\\?#]*@")
-_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s'\"<>]+")
+_NAME_CHARS = 64  # of a name's end that decide
+# Names of fields, and where a value ends: of a URL, and of a text with URLs in it.
+_IN_URL = re.compile(r"[?&;#]([^=&;#?]*)="), re.compile(r"[&#]")
+_IN_TEXT = re.compile(r"[?&;#]([^=&;#?\s]*)="), re.compile(r"[&#\s'\"<>]")
+_BEHIND_PATH = re.compile(r"[?;#]")
+_CODED = re.compile(r"%(?:25)*(?:23|26|3b|3d|3f|40)", re.IGNORECASE)  # one of #&;=?@
+_USERINFO = re.compile(
+    r"(^[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,})|:[/\\]+)[^/\\?#]*@"
+)
+_SCHEME = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*")
+_DROPPED = re.compile(r"[\t\r\n]")  # by the URL standard, wherever they stand
+_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*")
 _SECRET_HEADER = re.compile(
-    r"auth|cookie|token|secret|password|signature|credential|api-?key|access-?key", re.IGNORECASE
+    r"auth|cookie|token|secret|passw|passphrase|signature|credential|session|jwt|assertion"
+    r"|api-?key|access-?key|(?:^|-)(?:key|sig)$",
+    re.IGNORECASE,
 )
 # C0 and C1 controls, line ends of Unicode, marks that turn the direction, lone surrogates.
 _CONTROL = re.compile(
@@ -162,12 +177,30 @@ def basic_authorization(userinfo: str) -> str:
 
 
 def redact(url: str) -> str:
-    """`url` with userinfo and secret-looking query values replaced by `REDACTED`."""
-    if "@" in url:
-        url = _USERINFO.sub(r"\1REDACTED@", url)
-    if "=" in url:
-        url = _SECRET_FIELD.sub(r"\1REDACTED", url)
+    """`url` with userinfo and secret-looking query values replaced by `REDACTED`.
+
+    What has a secret in it that shows only when it is decoded is cut off as a whole.
+    """
+    if "@" in url or "=" in url:
+        url = _redacted(_DROPPED.sub("", url))
+    if "%" in url and (found := _BEHIND_PATH.search(url)) and _CODED.search(url, found.start()):
+        plain = unquote(unquote(url[found.start() :]))
+        if _redacted(plain) != plain:
+            url = url[: found.end()] + "REDACTED"
     return url
+
+
+def redact_wreck(text: str) -> str:
+    """The same for a text that is no URL: nobody knows where its userinfo ends.
+
+    `http://me:pass/word@host/` is none, for the slash, but has a password all the same.
+    """
+    text = text.replace("\0", "")
+    head, at, rest = text.rpartition("@")
+    scheme = found[0] if (found := _SCHEME.match(head)) else ""
+    if at and ":" in head[len(scheme) :]:
+        text = f"{scheme}REDACTED@{rest}"
+    return redact(text)
 
 
 def redact_text(text: str) -> str:
@@ -175,7 +208,29 @@ def redact_text(text: str) -> str:
     if "://" not in text and "=" not in text:
         return text
     text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
-    return _SECRET_FIELD.sub(r"\1REDACTED", text)
+    return _without_secrets(text, *_IN_TEXT)
+
+
+def _redacted(url: str) -> str:
+    if "@" in url:
+        url = _USERINFO.sub(r"\1REDACTED@", url)
+    return _without_secrets(url, *_IN_URL) if "=" in url else url
+
+
+def _without_secrets(text: str, names: re.Pattern[str], ends: re.Pattern[str]) -> str:
+    parts: list[str] = []
+    kept = 0
+    for found in names.finditer(text):
+        if found.start() >= kept and _is_secret_name(found[1][-_NAME_CHARS:]):
+            parts += text[kept : found.end()], "REDACTED"
+            end = ends.search(text, found.end())
+            kept = end.start() if end else len(text)
+    return "".join(parts) + text[kept:] if parts else text
+
+
+@lru_cache(4096)
+def _is_secret_name(name: str) -> bool:
+    return bool(_SECRET_NAME.fullmatch(unquote(unquote(name)).strip(" \t\r\n+")))
 
 
 def printable(text: str) -> str:

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"keys", "decode", "exchange", "turns", "allowance"},
     {"urls"},
     {"settings"},
-    {"records", "demo", "dates"},
+    {"records", "demo", "dates", "addresses"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -18,7 +18,7 @@ from scraper.settings import Budget, Settings
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed", "--robots"}
+FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only"}
 PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
@@ -75,6 +75,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "insecure": ("yes", True),
     "netrc": ("on", True),
     "raw": ("True", True),
+    "public_only": ("on", True),
     "expect_type": ("image/*", "image/*"),
     "s3_endpoint": ("http://e", "http://e"),
     "s3_profile": ("p", "p"),

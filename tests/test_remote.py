@@ -194,6 +194,11 @@ def test_the_secrets_of_what_is_no_url_are_not_shown(url: str) -> None:
     assert "hunter2" not in refused(url)
 
 
+def test_where_a_list_is_is_the_users_word_and_no_matter_of_public_only(serve: Serve) -> None:
+    server = serve({"/l": LIST})
+    assert fetch(f"{server.url}/l", public_only=True) == LIST
+
+
 # ---------------------------------------------------------------- interruption
 
 

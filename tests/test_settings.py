@@ -49,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "insecure": False,
     "netrc": False,
     "raw": False,
+    "public_only": False,
     "key": "url",
     "expect_type": None,
     "s3_client": "auto",
@@ -126,6 +127,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "insecure": False,
         "netrc": True,
         "raw": True,
+        "public_only": True,
         "key": "hash",
         "expect_type": "text/*",
         "s3_client": "boto3",
@@ -311,6 +313,10 @@ def test_a_proxy_is_written_as_for_curl(proxy: str) -> None:
         "http://",
         "socks5://proxy:1080",
         "ftp://proxy",
+        "http://user:hunter2#x@proxy",
+        "http://user:hunter2?x@proxy",
+        "http://user:hunter2/x@proxy",
+        "http://user:hunter2@proxy:65536",
         "http://proxy/path",
         "http://a b",
         "a:b:c",
@@ -319,6 +325,25 @@ def test_a_proxy_is_written_as_for_curl(proxy: str) -> None:
 def test_what_is_no_http_proxy_is_refused_without_showing_its_password(proxy: str) -> None:
     assert "--proxy" in message(proxy=proxy)
     assert "hunter2" not in message(proxy="socks5://me:hunter2@proxy")
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["me@example.com", "o'me+x@host", "https://example.com/bot?a=b#c", "http://[::1]:8/~me"],
+)
+def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
+    assert Settings.of(contact=contact).http.contact == contact
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        *("", "me", "@", "me@", "ftp://host/", "https://a b/", "me@a\r\nX: y", "https://é/"),
+        *("https://a/(b", "https://a/)", "https://a/\\", "Me <me@host>", "me(x)@host", "a@b@c"),
+    ],
+)
+def test_a_contact_is_nothing_that_breaks_a_header(contact: str) -> None:
+    assert "--contact" in message(contact=contact)
 
 
 def test_cacert_and_insecure_contradict_each_other() -> None:

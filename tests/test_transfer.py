@@ -486,7 +486,7 @@ def test_the_redirects_own_headers_are_not_the_pages(bench: Bench) -> None:
 # ---------------------------------------------------------------- addresses
 
 
-def guarded_after(bench: Bench, *hops: str | None) -> bool:
+def guarded_after(bench: Bench, *hops: str | None) -> str:
     transfer = bench.transfer()
     for remote_ip in hops:
         transfer.response(redirect("/next", remote_ip=remote_ip))
@@ -501,13 +501,27 @@ def test_after_a_public_address_only_public_ones_may_follow(bench: Bench) -> Non
     assert guarded_after(bench, "127.0.0.1", PUBLIC)
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.0.0.1", "::1", "fe80::1%lo", "169.254.1.1", None]
-)
-def test_from_a_private_or_unknown_address_anything_may_follow(
-    bench: Bench, address: str | None
-) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fe80::1%lo", "169.254.1.1"])
+def test_from_a_private_address_anything_may_follow(bench: Bench, address: str) -> None:
     assert not guarded_after(bench, address)
+
+
+@pytest.mark.parametrize(
+    ("host", "guarded"),
+    [
+        ("host", True),
+        ("8.8.8.8", True),
+        ("10.0.0.1", False),
+        ("localhost", False),
+        ("[::1]", False),
+    ],
+)
+def test_what_was_asked_of_a_proxy_is_public_unless_its_name_says_otherwise(
+    host: str, guarded: bool, bench: Bench
+) -> None:
+    transfer = bench.transfer(f"http://{host}/")
+    transfer.response(redirect("/next", remote_ip=None))
+    assert bool(transfer.request.guarded) == guarded
 
 
 # ---------------------------------------------------------------- headers and secrets

@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     _open_missing()
     _unblock()
-    status = _status_of(arguments)
+    try:
+        status = _status_of(arguments)
+    except Exception:  # noqa: BLE001 - a mistake of ours, or of a sink's: told as Python would
+        status = _tell_trace()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -105,8 +108,20 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _tell_trace() -> int:
+    from traceback import format_exc
+
+    from scraper.urls import redact_text
+
+    with contextlib.suppress(OSError):
+        print(redact_text(format_exc()), end="", file=sys.stderr)  # noqa: T201
+    return 1
+
+
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    from scraper.urls import redact_text
+
+    line = redact_text(" ".join(message.split()))  # it may repeat what was given
     with contextlib.suppress(OSError):
         print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
     return status

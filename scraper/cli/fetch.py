@@ -130,6 +130,8 @@ class _Fetch:
 
     def run(self) -> int:
         """Fetch, and return the exit status."""
+        from scraper.build import caveats
+
         run, status = self._run, 0
         try:
             with ExitStack() as stack:
@@ -137,6 +139,8 @@ class _Fetch:
                 stack.enter_context(run)
                 run.places = self._places()
                 self._log.say("info", "start", run.describe(), version=run.version)
+                for name, text in caveats(self._settings.http):
+                    self._log.say("warning", name, text)
                 display = self._display()
                 if display is not None:
                     stack.enter_context(display)
@@ -173,6 +177,9 @@ class _Fetch:
 
     def _say_error(self, text: str) -> None:
         """What ended the run: in the log, and in any case where a person or cron sees it."""
+        from scraper.urls import redact_text
+
+        text = redact_text(text)
         self._log.say("error", "error", text)
         if self._ours["log_file"] is not None:
             self._lines.to_stderr(text)

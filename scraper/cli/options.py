@@ -108,10 +108,12 @@ def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
     for one in values:
         fits = _TOML_TYPES.get(option.type.name, str)
         if not isinstance(one, str | fits) or (isinstance(one, bool) and fits is not bool):
-            raise click.BadParameter(f"{one!r} is no {option.type.name}")
+            shown = _SHAPES.get(type(one)) or repr(one)  # what is in it may be secret
+            raise click.BadParameter(f"{shown} is no {option.type.name}")
     return option.type_cast_value(ctx, values if option.multiple else value)
 
 
+_SHAPES: dict[type[Any], str] = {list: "an array", dict: "a table"}
 # What TOML may have for a type of Click's other than a string: `max-failures = 3` is a text.
 _TOML_TYPES: dict[str, Any] = {
     "boolean": bool,
@@ -208,13 +210,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",
             help="Who to say we are."),
-    _option(_HTTP, "--contact", metavar="TEXT",
-            help="How to reach you, an address or a URL: the user agent says it too."),
+    _option(_HTTP, "--contact", metavar="ADDRESS",
+            help="E-mail address or URL of who answers for this, told to the servers."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
             help="HTTP proxy for all requests."),
     _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
             help="Trust these certificates (PEM), no others."),
-    _option(_HTTP, "--insecure", is_flag=True, help="Trust any certificate."),
+    _option(_HTTP, "--insecure", is_flag=True,
+            help="Trust any certificate: who is in between can read and change everything."),
+    _option(_HTTP, "--public-only", is_flag=True,
+            help="Connect to no loopback, private or other non-public address, on any hop. "
+                 "What a name means to a proxy is not known."),
     _option(_HTTP, "--netrc", is_flag=True, help="Take passwords from ~/.netrc, by host."),
     _option(_HTTP, "--raw", is_flag=True, help="Keep bytes as sent: undo no content coding."),
     _option(_HTTP, "--expect-type", metavar="GLOB",

@@ -12,17 +12,16 @@ import socket
 import threading
 import time
 from http.client import HTTPException, HTTPResponse, IncompleteRead
-from ipaddress import ip_address
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HeaderParsingError
+from urllib3.exceptions import ConnectTimeoutError, HeaderParsingError, NewConnectionError
 from urllib3.util.response import assert_header_parsing
 
-from scraper.engines import heads
-from scraper.engines.lookups import blocked
+from scraper.addresses import is_public
+from scraper.engines import guard, heads
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
@@ -32,14 +31,17 @@ class Carriage:
 
     def __init__(self) -> None:
         self.url = ""  # of the hop, as it is to be asked for
+        self.guarded = ""  # see `Request`; not of a hop through a proxy
         self.connection: HTTPConnection | None = None
         self.reused = False
         self._broken = False
 
-    def use(self, connection: HTTPConnection) -> None:
-        """Note the connection that the pool gave."""
+    def use(self, connection: Any) -> None:
+        """Note the connection that the pool gave. Raises TransferError if it may not be used."""
         self.connection = connection
         self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
+        if self.guarded and self.reused:  # it may be kept from an unguarded hop
+            guard.check_address(connection.peer, self.guarded)
         self.check()
 
     def check(self) -> None:
@@ -137,7 +139,6 @@ class _Noted:
     wire: socket.socket | None = None
     peer: str | None = None
     connect_s = 0.0
-    guarded = False
     _dns_host: str
     port: int
 
@@ -164,7 +165,8 @@ class _Noted:
         super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        sock = self._guarded_conn() if self.guarded else super()._new_conn()  # type: ignore[misc]
+        guarded = CURRENT.carriage.guarded if CURRENT.carriage is not None else ""
+        sock = self._guarded_conn(guarded) if guarded else super()._new_conn()  # type: ignore[misc]
         self.peer = None
         with contextlib.suppress(OSError):  # it was reset at once: the request will say so
             self.peer = sock.getpeername()[0]
@@ -176,10 +178,15 @@ class _Noted:
             raise
         return sock
 
-    def _guarded_conn(self) -> socket.socket:
+    def _guarded_conn(self, why: str) -> socket.socket:
+        """To the first of the host's public addresses that takes it."""
         name = self._dns_host
-        self._dns_host = _public_address(name, self.port)
+        *others, last = _public_addresses(name, self.port, why)
         try:
+            for self._dns_host in others:
+                with contextlib.suppress(NewConnectionError, ConnectTimeoutError):
+                    return super()._new_conn()  # type: ignore[misc,no-any-return]
+            self._dns_host = last
             return super()._new_conn()  # type: ignore[misc,no-any-return]
         finally:
             self._dns_host = name
@@ -190,13 +197,13 @@ def _target(url: str, *, absolute: bool) -> str:
     return url if absolute else "/" + url.split("/", 3)[3]
 
 
-def _public_address(host: str, port: int) -> str:
-    """The first global address of `host` (RFC 6890); raises TransferError if it has none."""
+def _public_addresses(host: str, port: int, why: str) -> list[str]:
+    """The public ones of `host`; raises TransferError if there are none."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    for address in found:
-        if ip_address(address).is_global:
-            return address
-    raise blocked(found[0])
+    public = list(filter(is_public, found))
+    if not public:
+        raise guard.blocked(found[0], why)
+    return public
 
 
 class _Http(_Noted, HTTPConnection):
@@ -207,21 +214,17 @@ class _Https(_Noted, HTTPSConnection):
     pass
 
 
-class _GuardedHttp(_Http):
-    guarded = True
-
-
-class _GuardedHttps(_Https):
-    guarded = True
-
-
 class _NotedPool:
     """Mixed into a pool class: tells the current carriage which connection it got."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]
         if CURRENT.carriage is not None:
-            CURRENT.carriage.use(connection)
+            try:
+                CURRENT.carriage.use(connection)
+            except Exception:
+                connection.close()
+                raise
         return connection
 
 
@@ -233,32 +236,22 @@ class _HttpsPool(_NotedPool, HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
-class _GuardedHttpPool(_NotedPool, HTTPConnectionPool):
-    ConnectionCls = _GuardedHttp
-
-
-class _GuardedHttpsPool(_NotedPool, HTTPSConnectionPool):
-    ConnectionCls = _GuardedHttps
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class Adapter(HTTPAdapter):
     """requests' adapter with our pools: `hosts` of them kept, `each` connections in one."""
 
-    def __init__(self, hosts: int, each: int, *, guarded: bool) -> None:
-        self._classes = (
-            {"http": _GuardedHttpPool, "https": _GuardedHttpsPool}
-            if guarded
-            else {"http": _HttpPool, "https": _HttpsPool}
-        )
+    def __init__(self, hosts: int, each: int) -> None:
         super().__init__(pool_connections=hosts, pool_maxsize=each)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As requests does, with our connection classes."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._classes
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """As requests does, with our connection classes, which are never guarded here."""
+        """As requests does, with our connection classes."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -154,7 +154,7 @@ class CurlEngine:
         try:
             transfer.check()
             request = transfer.request
-            proxy = None if self._proxies.none else self._proxies.of(request.url)
+            proxy = self._proxies.of(request.url) if self._proxies.any else None
             carrier.begin_hop(request, proxy, transfer.deadline)
             origin = proxy or request.url[: request.url.index("/", 8)]
             found = self._lookups.find(origin, time.monotonic())

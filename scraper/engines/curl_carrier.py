@@ -15,20 +15,20 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pycurl
 
-from scraper.engines import heads
+from scraper.addresses import is_public
+from scraper.engines import guard, heads
 from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
 from scraper.engines.curl_options import HopOptions
-from scraper.engines.lookups import Found, blocked
 from scraper.errors import Kind, TransferError
 from scraper.exchange import Next, Reply, Request
 from scraper.settings import Limits
 
 if TYPE_CHECKING:
+    from scraper.engines.lookups import Found
     from scraper.engines.relay import Relay
     from scraper.transfer import Transfer
 
@@ -88,7 +88,7 @@ class Carrier:
         self._clock = clock
         self._ears = ears
         self._proxied = False
-        self._guarded = False
+        self._guarded = ""  # see `Request`
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
         self._socket_errno = 0  # or why it could not
@@ -106,12 +106,17 @@ class Carrier:
         easy.setopt(pycurl.WRITEFUNCTION, self._take_body)
 
     def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
-        """Forget the hop before, prepare this one. Raises pycurl.error for a URL it can't take."""
+        """Forget the hop before, prepare this one.
+
+        Raises pycurl.error for a URL it can't take, TransferError if it may not be asked for.
+        """
+        if request.guarded and proxy is not None:
+            guard.check_proxied(request.url, request.guarded)
         self.error = self.following = self._refused = None
         self._opened = self._asked = False
         self._socket_errno = self._size = 0
         self._proxied = proxy is not None
-        self._guarded = request.guarded and not self._proxied
+        self._guarded = request.guarded if proxy is None else ""
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
         self._options.set(request, proxy)
@@ -144,7 +149,7 @@ class Carrier:
             return not_http(message)
         if code:
             if self._refused is not None and not self._opened:
-                return blocked(self._refused)
+                return guard.blocked(self._refused, self._guarded)
             number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
             return mapped(code, message, number, self._moment)
         if self.following is None:
@@ -165,7 +170,7 @@ class Carrier:
 
     def _open_socket(self, _purpose: int, wanted: Any) -> int:
         """A socket for the address that it is about to connect to."""
-        if self._guarded and not ip_address(wanted.addr[0]).is_global:
+        if self._guarded and not is_public(wanted.addr[0]):
             self._refused = wanted.addr[0]
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
         try:
@@ -179,8 +184,8 @@ class Carrier:
 
     def _ask(self, peer: str, *_: object) -> int:
         """A connection stands, fresh or kept, and the request is about to be sent."""
-        if self._guarded and not ip_address(peer).is_global:  # kept from an unguarded hop
-            self.error = blocked(peer)
+        if self._guarded and not is_public(peer):  # kept from an unguarded hop
+            self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0

@@ -1,12 +1,12 @@
 """Look-ups of names for the curl engine: the system's, on threads of their own.
 
 Owns: asking once for all transfers that want the same name, how long an answer
-holds, and what a look-up means that fails, or finds what may not be connected to.
-Refuses to know: transfers, and which address is then taken. Rejected: libcurl's
-resolver. It does not say whether a failure may pass, gives a failed name's retries
-the same answer for half a minute without asking, and may hold up all transfers
-while it waits for one that was given up; ThreadPoolExecutor, whose threads the
-interpreter waits for at its end, however long a name server takes.
+holds, and what a look-up means that fails. Refuses to know: transfers,
+and which address is then taken. Rejected: libcurl's resolver. It does not say whether
+a failure may pass, gives a failed name's retries the same answer for half a minute
+without asking, and may hold up all transfers while it waits for one that was given up;
+ThreadPoolExecutor, whose threads the interpreter waits for at its end, however long a
+name server takes.
 """
 
 import queue
@@ -115,12 +115,6 @@ def failure(error: OSError | UnicodeError) -> TransferError:
     again = error.args[0] in {socket.EAI_AGAIN, socket.EAI_SYSTEM}
     message = f"name look-up failed: {error.args[-1]}"
     return TransferError(Kind.DNS, message, transient=again, unreachable=True)
-
-
-def blocked(address: str) -> TransferError:
-    """What it is when a guarded hop (`Request.guarded`) leads to `address` alone."""
-    message = f"redirect from a public to a non-public address ({address})"
-    return TransferError(Kind.BLOCKED_ADDRESS, message, transient=False)
 
 
 def _host_and_port(origin: str) -> tuple[str, int]:

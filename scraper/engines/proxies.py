@@ -10,17 +10,32 @@ import re
 from functools import lru_cache
 from urllib.request import getproxies_environment
 
+from scraper.errors import UsageError
+from scraper.settings import is_proxy
+
+_KINDS = frozenset({"http", "https", "all"})  # `no_proxy` is none
+_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+
 
 class Proxies:
-    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host."""
+    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host.
+
+    `any`: whether there is a proxy for some URL. Raises UsageError for a variable that names
+    no proxy: libraries fail on it in the middle of a run, each with another part of a password.
+    """
 
     def __init__(self, given: str | None) -> None:
         self._given = _whole(given) if given else None
-        self.none = not given and not getproxies_environment()
+        self.any = given is not None
+        for kind, proxy in () if given else getproxies_environment().items():
+            if kind in _KINDS:
+                self.any = True
+                if not is_proxy(proxy, _SCHEMES):
+                    raise UsageError(f"{kind}_proxy is not [scheme://][user:password@]host[:port]")
 
     def of(self, url: str) -> str | None:
         """The proxy's URL, its userinfo included."""
-        if self.none:
+        if not self.any:
             return None
         return self._given or _from_environment("/".join(url.split("/", 3)[:3]))
 

@@ -28,7 +28,7 @@ import requests
 import urllib3
 from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeoutError
 
-from scraper.engines import lookups
+from scraper.engines import guard, lookups
 from scraper.engines.base import conclude
 from scraper.engines.connections import CURRENT, Adapter, Carriage
 from scraper.engines.descriptors import connections_to_keep
@@ -68,8 +68,7 @@ class ThreadsEngine:
         self._proxies = Proxies(http.proxy)
         self._workers = ThreadPoolExecutor(max_concurrency, thread_name_prefix="transfer")
         hosts = max(64, 2 * max_concurrency)
-        self._adapter = Adapter(hosts, max_concurrency, guarded=False)
-        self._guarded = Adapter(hosts, max_concurrency, guarded=True)
+        self._adapter = Adapter(hosts, max_concurrency)
         self._live: dict[Transfer, Carriage] = {}  # in order of start, so of deadline
         self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
 
@@ -108,7 +107,6 @@ class ThreadsEngine:
         """Close idle connections; workers end when their transfer does."""
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._adapter.close()
-        self._guarded.close()
 
     def _break_overdue(self, now: float) -> None:
         for transfer, carriage in self._live.items():
@@ -160,16 +158,18 @@ class ThreadsEngine:
     def _send(self, transfer: Transfer, carriage: Carriage) -> Any:
         """Carry one request and return urllib3's response, its body unread."""
         request = transfer.request
-        adapter = self._guarded if request.guarded else self._adapter
         prepared = _prepared(request)
         carriage.url = request.url
         proxy = self._proxies.of(request.url)
+        carriage.guarded = request.guarded if proxy is None else ""
+        if request.guarded and proxy is not None:
+            guard.check_proxied(request.url, request.guarded)
         left = max(0.001, transfer.deadline - time.monotonic())
         timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
         while True:
             transfer.check()
             try:
-                response = adapter.send(
+                response = self._adapter.send(
                     prepared,
                     stream=True,
                     timeout=timeout,

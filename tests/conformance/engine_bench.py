@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from scraper import urls
@@ -41,6 +42,10 @@ class Bench:
         self.engine = make(max_concurrency, limits, http)
         self.started = 0
 
+    def guard(self) -> None:
+        """From now on hops may lead to public addresses only."""
+        self.plan = replace(self.plan, http=replace(self.plan.http, public_only=True))
+
     def close(self) -> None:
         self.engine.give_up()
         self.engine.close()
@@ -50,7 +55,6 @@ class Bench:
         self,
         url: str,
         *,
-        guarded: bool = False,
         known: Known | None = None,
         partial: Partial | None = None,
     ) -> Transfer:
@@ -62,7 +66,6 @@ class Bench:
         now = time.monotonic()
         attempt = Attempt(target, queued_at=now, known=known)
         transfer = Transfer(attempt, self.plan, self.sink, now, partial)
-        transfer._guarded = guarded  # loopback is never public, so no redirect here sets it
         self.engine.start(transfer)
         return transfer
 
@@ -81,8 +84,8 @@ class Bench:
             assert time.monotonic() < until, "what was waited for never came"
             assert not self.engine.poll(0.01)
 
-    def fetch(self, url: str, *, guarded: bool = False) -> Transfer:
-        transfer = self.start(url, guarded=guarded)
+    def fetch(self, url: str) -> Transfer:
+        transfer = self.start(url)
         self.wait(transfer)
         return transfer
 

@@ -13,7 +13,7 @@ from scraper.errors import Kind
 from scraper.retry import is_transient
 from scraper.settings import Http
 from tests.conformance.engine_bench import MakeBench, failure
-from tests.conformance.engine_cases import PAGE, head
+from tests.conformance.engine_cases import PAGE, head, sized
 from tests.servers import HttpServer, RawServer, Reply, closed_port, tls_context
 
 
@@ -166,10 +166,50 @@ def test_a_url_travels_as_it_is_through_a_proxy_too(bench: MakeBench) -> None:
         ]
 
 
-def test_a_guarded_hop_through_a_proxy_is_the_proxys_business(bench: MakeBench) -> None:
-    with HttpServer({"/page": PAGE}) as origin, Proxy() as proxy:
-        made = bench(http=Http(proxy=proxy.url))
-        assert made.body(made.fetch(f"{origin.url}/page", guarded=True)) == PAGE
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "127.0.0.1",
+            "0x7f.1",
+            "[::1]",
+            "[::ffff:10.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "169.254.169.254",
+        ),
+        *("localhost", "LOCALHOST.", "a.localhost"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_is_seen_to_be_no_public_address_is_refused_before_the_proxy(
+    scheme: str, host: str, bench: MakeBench
+) -> None:
+    with Proxy() as proxy:
+        made = bench(http=Http(proxy=proxy.url, public_only=True))
+        found = failure(made.fetch(f"{scheme}://{host}:8080/"))
+        assert found.kind is Kind.BLOCKED_ADDRESS
+        assert not proxy.connections
+
+
+def test_a_redirect_through_a_proxy_does_not_lead_past_it_to_ourselves(
+    engine: str, bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpServer({"/page": PAGE}) as near:
+        location = f"Location: {near.url}/page"
+        with RawServer(head(location, "Content-Length: 0", status="HTTP/1.1 302 Found")) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+            found = failure(bench().fetch(f"http://{engine}.example/"))  # remembered by host
+        assert found.kind is Kind.BLOCKED_ADDRESS
+        assert found.message == "redirected through a proxy: 127.0.0.1 is not public"
+        assert near.connections == 0
+
+
+@pytest.mark.parametrize("host", ["site.example", "8.8.8.8", "[2606:2800:220:1::1]", "nolocalhost"])
+def test_where_a_name_leads_is_the_proxys_business(host: str, bench: MakeBench) -> None:
+    with RawServer(sized(PAGE)) as proxy:
+        made = bench(http=Http(proxy=proxy.url, public_only=True))
+        assert made.body(made.fetch(f"http://{host}/page")) == PAGE
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ def test_an_ipv6_address_is_an_address(bench: MakeBench) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "2130706433"])
 def test_a_guarded_hop_connects_to_no_private_address(host: str, bench: MakeBench) -> None:
     with HttpServer({"/": PAGE}) as server:
-        found = failure(bench().fetch(f"http://{host}:{server.port}/", guarded=True))
+        made = bench(http=Http(public_only=True))
+        found = failure(made.fetch(f"http://{host}:{server.port}/"))
         assert (found.kind, found.unreachable) == (Kind.BLOCKED_ADDRESS, False)
         assert not is_transient(found)
         assert server.connections == 0
@@ -210,7 +211,8 @@ def test_a_connection_kept_from_before_does_not_open_the_guard(bench: MakeBench)
     with HttpServer({"/": PAGE}) as server:
         made = bench()
         made.fetch(server.url)
-        found = failure(made.fetch(server.url, guarded=True))
+        made.guard()
+        found = failure(made.fetch(server.url))
         assert found.kind is Kind.BLOCKED_ADDRESS
         assert server.total == 1
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import scraper
 from scraper.cli.fetch import fetch
 from scraper.settings import Limits
 from tests.conftest import Secure
@@ -398,14 +399,27 @@ def test_without_options_we_say_who_we_are(cli: Command, serve: Serve) -> None:
     assert server.requests[0].headers["user-agent"] == version
 
 
-def test_a_contact_is_said_beside_the_name(cli: Command, serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("options", "agent", "sender"),
+    [
+        (["--contact", "me@example.com"], "(+me@example.com)", "me@example.com"),
+        (["--contact", "https://example.com/bot"], "(+https://example.com/bot)", None),
+        (
+            ["-A", "mine/1", "--contact", "me@example.com"],
+            "mine/1 (+me@example.com)",
+            "me@example.com",
+        ),
+        (["-H", "From: you@b", "--contact", "me@a"], "(+me@a)", "you@b"),
+    ],
+)
+def test_a_contact_is_told_to_servers(
+    options: list[str], agent: str, sender: str | None, cli: Command, serve: Serve
+) -> None:
     server = serve({"/a.txt": b"a"})
-    url = lines(f"{server.url}/a.txt")
-    version = cli("--version").out.strip().replace(" ", "/")
-    assert cli("--contact", "me@example.com", stdin=url).status == 0
-    assert cli("--contact", "https://me.example", "-A", "mine/2", stdin=url).status == 0
-    said = [request.headers["user-agent"] for request in server.requests]
-    assert said == [f"{version} (+me@example.com)", "mine/2 (+https://me.example)"]
+    assert cli(*options, stdin=lines(f"{server.url}/a.txt")).status == 0
+    headers = server.requests[0].headers
+    whole = agent if agent.startswith("mine") else f"scraper/{scraper.__version__} {agent}"
+    assert (headers["user-agent"], headers.get("from")) == (whole, sender)
 
 
 @pytest.mark.parametrize("scheme", ["", "http://"])
@@ -457,6 +471,17 @@ def test_a_certificate_is_trusted_by_its_authority_or_not_asked_for(
         assert (ran.status, ran.out) == (0, "")
         assert list(cli.files(str(options[0])).values()) == [b"secret"]
         assert "Warning" not in ran.err
+
+
+@pytest.mark.parametrize("options", [[], ["-q"], ["-q", "--log-format", "json"]], ids=" ".join)
+def test_to_trust_any_certificate_is_warned_of_each_time(
+    options: list[str], cli: Command, serve: Serve
+) -> None:
+    server = serve({"/a.txt": b"a"})
+    for _ in range(2):
+        ran = cli("--insecure", *options, stdin=lines(f"{server.url}/a.txt"))
+        assert (ran.status, ran.err.count("certificates are not checked")) == (0, 1)
+    assert "certificates" not in cli(*options, stdin=lines(f"{server.url}/a.txt")).err
 
 
 def test_netrc_gives_passwords_by_host_and_none_by_default(
