@@ -155,7 +155,7 @@ def make_decoder(content_encoding: str | None) -> Decoder | None:
 def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
     """All that `data` gives, in pieces; zlib holds output back when a piece is full."""
     piece = b""
-    while data or len(piece) == PIECE:
+    while (data or len(piece) == PIECE) and not inflate.eof:
         try:
             piece = inflate.decompress(data, PIECE)
         except zlib.error as error:

@@ -149,6 +149,14 @@ def test_a_bomb_goes_off_in_pieces_of_bounded_size(
     assert size == 40 * PIECE
 
 
+@pytest.mark.parametrize("after", [gzip.compress(b"!", mtime=0), b"\0" * 600, b"noise"])
+def test_what_follows_a_gzip_member_longer_than_a_piece_is_read_once(after: bytes) -> None:
+    """zlib calls it unconsumed, again and again, when output had been held back before."""
+    for length in (PIECE, PIECE + 1, 3 * PIECE + 7):
+        plain = decoded("gzip", [gzip.compress(bytes(length)) + after])
+        assert plain == bytes(length) + (b"!" if after[0] == 0x1F else b"")
+
+
 @every_coding
 def test_a_body_whose_length_is_near_a_piece_loses_nothing(
     coding: str, encode: Callable[[bytes], bytes]
