@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from scraper.transfer import Transfer
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
-LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 DRAIN_S = 0.5  # and the time that is worth
+LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 _STOP = -1  # what a callback returns to make libcurl stop
 _SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
 
@@ -201,13 +201,13 @@ class Carrier:
             return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
         assert self.transfer is not None
         self._size += len(chunk)
-        if self._size > LARGE:
-            self.relay = self._make_relay(self.transfer)
         try:
-            self.transfer.data(chunk)
+            done = self.transfer.data(chunk, quickly=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
             self.error = error
             return _STOP
+        if not done or self._size > LARGE:
+            self.relay = self._make_relay(self.transfer)
         return None
 
     def _take_head(self) -> int | None:

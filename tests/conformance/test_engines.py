@@ -1,6 +1,7 @@
 """Every engine means the same: one suite over all of them, against servers that misbehave."""
 
 import contextlib
+import gzip
 import os
 import resource
 import socket
@@ -486,6 +487,33 @@ def test_one_whose_time_is_over_ends_while_the_others_go_on(bench: MakeBench) ->
         go.set()
         made.wait(*others)
         assert all(made.body(other) == PAGE for other in others)
+
+
+def test_a_bomb_that_goes_off_for_hours_holds_up_nobody_and_is_broken_off(
+    bench: MakeBench,
+) -> None:
+    """Nothing comes out of it but empty members, so that no limit on size is in the way."""
+    packed = b""
+    for copies in (50_000, 400, 400):
+        packed = gzip.compress(packed * copies if packed else gzip.compress(b"") * copies)
+    with (
+        RawServer(sized(packed, "Content-Encoding: gzip, gzip, gzip, gzip")) as bad,
+        HttpServer({"/": PAGE}) as server,
+    ):
+        made = bench(PATIENT)
+        made.plan = Plan(BRIEF, Http(), "scraper/1", {})
+        brief = made.start(bad.url)
+        made.plan = Plan(PATIENT, Http(), "scraper/1", {})
+        endless = made.start(bad.url)
+        made.poll_until(lambda: bad.connections == 2)
+        others = [made.start(server.url) for _ in range(3)]
+        made.wait(*others, brief)
+        assert [made.body(other) for other in others] == [PAGE] * 3
+        assert failure(brief).kind is Kind.TIMEOUT
+        assert endless.completion is None
+        made.engine.give_up()
+        made.wait(endless)
+        assert failure(endless).kind is Kind.INTERRUPTED
 
 
 def test_giving_up_breaks_off_whatever_waits(bench: MakeBench) -> None:
