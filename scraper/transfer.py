@@ -13,6 +13,7 @@ decode (it hides a truncated end).
 import contextlib
 import hashlib
 import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ class Transfer:
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
+        self._reason: TransferError | None = None
 
     @property
     def blocking(self) -> Blocking:
@@ -230,11 +232,18 @@ class Transfer:
         """Whether the run has given this attempt up."""
         return self._abandoned
 
+    def expire(self, reason: TransferError) -> None:
+        """From another thread: its time is over, for `reason`."""
+        self._reason = reason
+        self.deadline = -math.inf
+
     def check(self) -> None:
         """Raise TransferError when the attempt was given up, or its time is over."""
         if self._abandoned:
             raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
+            if self._reason is not None:
+                raise self._reason
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
 

@@ -23,14 +23,22 @@ from urllib3.util.response import assert_header_parsing
 
 from scraper.engines import heads
 from scraper.engines.lookups import blocked
+from scraper.engines.pace import Pace
+from scraper.errors import TransferError
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class Carriage:
-    """What one worker is using now; the loop's thread may break it off."""
+    """What one worker is using now; the loop's thread may break it off.
 
-    def __init__(self) -> None:
+    `came` counts the bytes of its body, `storing` is while the sink has one of them.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.came = 0
+        self.storing = False
         self.url = ""  # of the hop, as it is to be asked for
         self.connection: HTTPConnection | None = None
         self.reused = False
@@ -46,6 +54,12 @@ class Carriage:
         """Raise ConnectionAbortedError if it was broken off before there was anything to break."""
         if self._broken:
             raise ConnectionAbortedError("broken off")
+
+    def why_slow(self, now: float) -> TransferError | None:
+        """What is wrong with how the body comes. From any thread."""
+        if self.storing and now >= self.pace.ends:
+            self.pace.begin(now, self.came)  # nothing is: it is the sink that is slow
+        return self.pace.why_slow(now, self.came)
 
     def break_off(self) -> None:
         """Make a worker that waits for bytes stop waiting. From any thread."""

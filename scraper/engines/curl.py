@@ -320,7 +320,7 @@ class CurlEngine:
     def _break_overdue(self, now: float) -> None:
         self._clock.alarm = math.inf
         for transfer, carrier in list(self._live.items()):
-            due = carrier.due
+            due = carrier.due(now)
             if due > now:
                 self._clock.ring_at(due)
             elif (error := carrier.why_overdue()) is not None:

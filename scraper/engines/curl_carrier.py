@@ -23,6 +23,7 @@ from scraper.engines import heads
 from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
 from scraper.engines.curl_options import HopOptions
 from scraper.engines.lookups import Found, blocked
+from scraper.engines.pace import Pace
 from scraper.errors import Kind, TransferError
 from scraper.exchange import Next, Reply, Request
 from scraper.settings import Limits
@@ -75,6 +76,7 @@ class Carrier:
         self._options = HopOptions(easy)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
+        self._pace = Pace(limits)
         self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
         self._clock = clock
         self._arrived = arrived  # is told of a scout's connection
@@ -84,6 +86,7 @@ class Carrier:
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
         self._socket_errno = 0  # or why it could not
+        self._slow: TransferError | None = None
         self._begun = 0.0
         self._moved = 0.0
         self._asked = False
@@ -99,7 +102,8 @@ class Carrier:
 
     def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
         """Forget the hop before, prepare this one. Raises pycurl.error for a URL it can't take."""
-        self.error = self.following = self._refused = None
+        self.error = self.following = self._refused = self._slow = None
+        self._pace.pause()
         self._opened = self._asked = False
         self._socket_errno = self._size = 0
         self._proxied = proxy is not None
@@ -111,8 +115,7 @@ class Carrier:
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
 
-    @property
-    def due(self) -> float:
+    def due(self, now: float) -> float:
         """When the hop will have taken too long, unless something moves before."""
         assert self.transfer is not None
         deadline = self.transfer.deadline
@@ -121,12 +124,15 @@ class Carrier:
         if not self._asked:
             return min(deadline, self._begun + self._connect_timeout)
         if self.relay is not None and self.relay.stalled:
+            self._pace.begin(now, self._size)
             return deadline  # it is the sink that is slow
-        return min(deadline, self._moved + self._read_timeout)
+        if self._slow is None:
+            self._slow = self._pace.why_slow(now, self._size)
+        return min(deadline, self._moved + self._read_timeout, self._pace.ends)
 
     def why_overdue(self) -> Exception | None:
         """What it is when `due` has passed; None: nothing was waited for that matters."""
-        return None if self._dropping else timed_out(self._moment)
+        return None if self._dropping else self._slow or timed_out(self._moment)
 
     def why_ended(self, code: int, message: str) -> Exception | None:
         """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
@@ -198,7 +204,10 @@ class Carrier:
             return None if self._size <= DRAINED else _STOP
         self._moved = self._clock.now
         if self.relay is not None:
-            return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
+            if not self.relay.offer(chunk):
+                return pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]
+            self._size += len(chunk)
+            return None
         assert self.transfer is not None
         self._size += len(chunk)
         try:
@@ -229,4 +238,7 @@ class Carrier:
             return _STOP
         if self._dropping:
             self._clock.ring_at(self._moved + DRAIN_S)
+        else:
+            self._pace.begin(self._clock.now, 0)
+            self._clock.ring_at(self._pace.ends)
         return None

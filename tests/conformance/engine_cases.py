@@ -21,6 +21,7 @@ PACKED = gzip.compress(PAGE)
 SOON_S = 0.3
 IMPATIENT = Limits(read_timeout=SOON_S, max_time=60)
 BRIEF = Limits(read_timeout=60, max_time=SOON_S)
+SLOW = Limits(read_timeout=60, max_time=60, speed_limit=100_000, speed_time=SOON_S)
 NEVER = threading.Event()
 
 # What differs, in the words of the table in scraper/engines/__init__.py.
@@ -463,6 +464,22 @@ SILENCE = [
         retried=True,
         status=200,
         limits=BRIEF,
+    ),
+    *(
+        Case(
+            f"{name} that comes too slowly",
+            drips(begin, NEVER, piece),
+            kind=Kind.TIMEOUT,
+            retried=True,
+            status=200,
+            limits=SLOW,
+        )
+        for name, begin, piece in (
+            ("a body", sized(b"", length=10**6), b"x"),
+            ("a body in chunks", head("Transfer-Encoding: chunked"), b"1\r\nx\r\n"),
+            ("a body up to the close", head("Connection: close"), b"x"),
+            ("a body after a quick beginning", sized(bytes(2**21), length=10**8), b"x"),
+        )
     ),
     Case(
         "dripping headers",
