@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from scraper.engines import heads
-from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
+from scraper.engines.curl_errors import (
+    CLOSED,
+    UNANSWERED,
+    Moment,
+    mapped,
+    not_http,
+    timed_out,
+)
 from scraper.engines.curl_options import HopOptions
 from scraper.engines.lookups import Found, blocked
 from scraper.engines.pace import Pace
@@ -85,6 +92,7 @@ class Carrier:
         self._guarded = False
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
+        self._fresh = False  # whether it has to
         self._socket_errno = 0  # or why it could not
         self._slow: TransferError | None = None
         self._begun = 0.0
@@ -110,6 +118,9 @@ class Carrier:
         self._guarded = request.guarded and not self._proxied
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
+        if self._fresh:
+            self._fresh = False
+            self.easy.setopt(pycurl.FRESH_CONNECT, 0)
         self._options.set(request, proxy)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
@@ -148,6 +159,21 @@ class Carrier:
         if self.following is None:
             return TransferError(Kind.CONNECT, CLOSED)
         return None
+
+    def may_be_stale(self, code: int) -> bool:
+        """Whether a kept connection, closed by its server meanwhile, may be all that is wrong.
+
+        libcurl takes another one by itself, but no more than five times, and all may be kept.
+        """
+        closed = code in UNANSWERED and self.error is None
+        return closed and self._asked and not (self._opened or self._lines or self.following)
+
+    def begin_again(self) -> None:
+        """Prepare the same hop once more, over a connection of its own."""
+        self.easy.setopt(pycurl.FRESH_CONNECT, 1)
+        self._fresh = True
+        self._asked = False
+        self._begun = self._moved = time.monotonic()
 
     @property
     def _dropping(self) -> bool:

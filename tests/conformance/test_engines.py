@@ -379,6 +379,26 @@ def test_a_kept_connection_that_the_server_gave_up_costs_no_attempt(
         assert len(seen) == 3
 
 
+def test_any_number_of_kept_connections_that_the_server_gave_up_costs_no_attempt(
+    bench: MakeBench,
+) -> None:
+    all_are_open = threading.Barrier(9)
+
+    def script(number: int, sock: socket.socket) -> None:
+        read_head(sock)
+        if number <= 9:
+            all_are_open.wait(WAIT_S)
+        sock.sendall(sized(PAGE))
+        read_head(sock)  # the second request gets no answer
+
+    with RawServer(script) as server:
+        made = bench()
+        running = [made.start(f"{server.url}/{number}") for number in range(9)]
+        made.wait(*running)
+        assert made.body(made.fetch(f"{server.url}/again")) == PAGE
+        assert server.connections == 10
+
+
 def test_a_server_that_closes_after_each_answer_loses_no_attempt(bench: MakeBench) -> None:
     with RawServer(sized(PAGE)) as server:
         made = bench()
