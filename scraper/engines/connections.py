@@ -88,6 +88,7 @@ class _Head:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._size = 0
+        self._interim = 0
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
@@ -95,7 +96,10 @@ class _Head:
         if torn and (self._size or line.startswith(b"HTTP/")):
             raise ConnectionResetError("closed within the headers")
         if line and not self._size:
-            heads.status_of(line)
+            self._interim += heads.is_interim(heads.status_of(line))
+            heads.check_interim(self._interim)
+        elif line and line not in heads.BLANK:
+            heads.check_name(line)
         self._size = 0 if line in heads.BLANK else self._size + len(line)
         heads.check_line(line, self._size)
         return line
@@ -113,7 +117,7 @@ class _Response(HTTPResponse):
         stream, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
         try:
             super().begin()
-            while 101 < self.status < 200:  # RFC 9110 15.2
+            while heads.is_interim(self.status):
                 self.headers = self.msg = None  # type: ignore[assignment]
                 super().begin()
             assert_header_parsing(self.msg)

@@ -101,6 +101,7 @@ class Carrier:
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
+        self._interim = 0  # responses before the one that counts
         self._size = 0  # of the body so far
         easy.carrier = self
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
@@ -113,7 +114,7 @@ class Carrier:
         self.error = self.following = self._refused = self._slow = None
         self._pace.pause()
         self._opened = self._asked = False
-        self._socket_errno = self._size = 0
+        self._socket_errno = self._size = self._interim = 0
         self._proxied = proxy is not None
         self._guarded = request.guarded and not self._proxied
         self._begun = self._moved = time.monotonic()
@@ -149,8 +150,8 @@ class Carrier:
         """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
         if self.error is not None or self._dropping:
             return self.error
-        if code and sum(map(len, self._lines)) > heads.MOST_BYTES:
-            return not_http(message)
+        if self.following is None and (why := self._why_no_head()):
+            return not_http(why)
         if code:
             if self._refused is not None and not self._opened:
                 return blocked(self._refused)
@@ -158,6 +159,16 @@ class Carrier:
             return mapped(code, message, number, self._moment)
         if self.following is None:
             return TransferError(Kind.CONNECT, CLOSED)
+        return None
+
+    def _why_no_head(self) -> str | None:
+        """What is wrong with the lines of a head that broke off."""
+        try:
+            if self._lines:
+                heads.status_of(self._lines[0])
+                heads.headers_of(self._lines[1:])
+        except heads.NotHttp as error:
+            return str(error)
         return None
 
     def may_be_stale(self, code: int) -> bool:
@@ -252,7 +263,9 @@ class Carrier:
             self._lines.clear()
             status = heads.status_of(first)
             headers = heads.headers_of(rest)
-            if 100 <= status < 200 and status != 101:  # RFC 9110 15.2
+            if heads.is_interim(status):
+                self._interim += 1
+                heads.check_interim(self._interim)
                 return None
             reply = Reply(status, headers, self._peer, self._connect_s)
             self.following = self.transfer.response(reply)

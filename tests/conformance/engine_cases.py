@@ -384,6 +384,11 @@ HEADS = [
     no_http("a header's name in Latin-1", sized(b"hi", "X-\xe9: b")),
     no_http("a folded line before all headers", head(" X-A: b", "Content-Length: 2") + b"hi"),
     no_http("a NUL byte in a header", sized(b"hi", "X-A: b\0c")),
+    no_http("a carriage return in a header", sized(b"hi", "X-A: b\rc")),
+    no_http("a carriage return in a reason", sized(b"hi").replace(b"OK", b"O\rK")),
+    no_http("a header without a colon, then closed", b"HTTP/1.1 200 OK\r\nwhat is this\r\nX"),
+    no_http("a name that is none, then closed", b"HTTP/1.1 200 OK\r\nX A: b\r\nX"),
+    no_http("a status that is none, then closed", b"HTTP/1.1 20 OK\r\nX-A: b\r\nX"),
     no_http("two Locations", head("Location: /a", "Location: /b", status="HTTP/1.1 302 Found")),
 ]  # fmt: skip
 
@@ -403,6 +408,13 @@ REDIRECTS = [
 ]
 
 SILENCE = [
+    *(
+        no_http(
+            f"{count} interim responses", head(status=f"HTTP/1.1 {status} x") * count + sized(b"")
+        )
+        for count, status in ((21, 100), (21, 103), (100_000, 103))
+    ),
+    good("20 interim responses", head(status="HTTP/1.1 103 x") * 20 + sized(b"hi"), b"hi"),
     Case("reset before an answer", resets_at_once, kind=Kind.CONNECT, retried=True),
     Case(
         "closed after an interim response",
