@@ -75,7 +75,7 @@ def content_length(reply: Reply) -> int | None:
     said = reply.get("content-length")
     if said is None:
         return None
-    values = {part.strip() for part in said.split(",")}
+    values = {part.strip(" \t") for part in said.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
         message = f"Content-Length {said!r} is no length"

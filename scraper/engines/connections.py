@@ -93,7 +93,7 @@ class _Head:
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
         torn = len(line) < limit and not line.endswith(b"\n")
-        if torn and (self._size or line.startswith(b"HTTP/")):
+        if torn and (self._size or line[:5] == b"HTTP/"[: len(line)]):
             raise ConnectionResetError("closed within the headers")
         if line and not self._size:
             self._interim += heads.is_interim(heads.status_of(line))
@@ -131,6 +131,14 @@ class _Response(HTTPResponse):
             raise HTTPException("a line among the headers is none")
         if len(set(filter(None, self.msg.get_all("location", [])))) > 1:
             raise HTTPException("several Location headers that differ")
+
+    def _get_chunk_left(self) -> int | None:
+        """With a look at what ends a chunk: it would toss any two bytes (RFC 9112 7.1)."""
+        if self.chunk_left == 0:  # type: ignore[has-type]
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        return super()._get_chunk_left()  # type: ignore[misc,no-any-return]
 
     def _read_next_chunk_size(self) -> int:
         """Not what Python takes for a number: `+5`, ` 5`, `0_5` (RFC 9112 7.1)."""

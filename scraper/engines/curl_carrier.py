@@ -164,6 +164,8 @@ class Carrier:
     def _why_no_head(self) -> str | None:
         """What is wrong with the lines of a head that broke off."""
         try:
+            if self._lines and not self._lines[-1].endswith(b"\n"):
+                self._lines.pop()  # torn: nobody knows what it would have been
             if self._lines:
                 heads.status_of(self._lines[0])
                 heads.headers_of(self._lines[1:])
@@ -259,7 +261,7 @@ class Carrier:
     def _take_head(self) -> int | None:
         assert self.transfer is not None
         try:
-            first, *rest = self._lines
+            first, *rest = self._lines or [b""]
             self._lines.clear()
             status = heads.status_of(first)
             headers = heads.headers_of(rest)

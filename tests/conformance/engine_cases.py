@@ -170,6 +170,7 @@ CHUNKS = [
             "chunk size with 0x": b"0x2\r\nhi\r\n0\r\n\r\n",
             "chunk size beyond all bounds": b"ffffffffffffffffff\r\nhi\r\n0\r\n\r\n",
             "chunk longer than it says": b"2\r\nhiX\r\n0\r\n\r\n",
+            "chunk two bytes longer than it says": b"2\r\nhi!!0\r\n\r\n",
             "no line after the last chunk": b"2\r\nhi\r\n0\r\n",
             "trailers that are none": b"2\r\nhi\r\n0\r\nnonsense\r\n\r\n",
         }.items()
@@ -191,6 +192,21 @@ CHUNKS = [
         differs=BARE_LF,
     ),
     Case("bare LF in chunks", framed(b"2\nhi\n0\n\n"), stores=b"hi", only="curl", differs=BARE_LF),
+    Case(
+        "chunk a byte shorter than it says",
+        framed(b"3\r\nhi\r\n00\r\n\r\n"),
+        kind=Kind.TRUNCATED,
+        retried=True,
+        only="threads",
+        differs=BARE_LF,
+    ),
+    Case(
+        "chunk a byte shorter than it says",
+        framed(b"3\r\nhi\r\n00\r\n\r\n"),
+        stores=b"hi\r",
+        only="curl",
+        differs=BARE_LF,
+    ),
     Case(
         "chunk extension of 70,000 bytes",
         framed(b"2;" + b"a" * 70_000 + b"\r\nhi\r\n0\r\n\r\n"),
@@ -272,7 +288,7 @@ LENGTHS = [
             headless="curl",
             differs=FRAMING,
         )
-        for value in ("-5", "abc", "+5", "", "0x5", "5.0", "5;a", "5 6")
+        for value in ("-5", "abc", "+5", "", "0x5", "5.0", "5;a", "5 6", "\xa05", "5\xa0")
     ),
     *(
         good(f"content-length {value!r}", head(f"Content-Length: {value}") + b"hello", b"hello")
@@ -361,6 +377,7 @@ HEADS = [
     no_http("status joined to its reason", head(status="HTTP/1.1 200OK")),
     no_http("two spaces before the status", head(status="HTTP/1.1  200 OK")),
     no_http("a tab before the status", head(status="HTTP/1.1\t200 OK")),
+    no_http("a line between responses", head(status="HTTP/1.1 103 x") + b"\r\n" + sized(b"hi")),
     no_http("a line before the status", b"\r\n" + sized(b"hi")),
     no_http("HTTP/0.9", PAGE),
     no_http("HTTP/0.9 in a status line", sized(b"hi").replace(b"1.1", b"0.9")),
@@ -424,6 +441,13 @@ SILENCE = [
     ),
     Case("closed before an answer", b"", kind=Kind.CONNECT, retried=True),
     Case("closed in the status line", b"HTTP/1.1 20", kind=Kind.CONNECT, retried=True),
+    Case("closed in its first word", b"HTT", kind=Kind.CONNECT, retried=True),
+    Case(
+        "closed in the end of the headers",
+        b"HTTP/1.1 200 OK\r\nX-A: b\r\n\r",
+        kind=Kind.CONNECT,
+        retried=True,
+    ),
     Case("closed in the headers", b"HTTP/1.1 200 OK\r\nX-A: b", kind=Kind.CONNECT, retried=True),
     Case(
         "closed after a header", b"HTTP/1.1 200 OK\r\nX-A: b\r\n", kind=Kind.CONNECT, retried=True
