@@ -134,7 +134,7 @@ class _Response(HTTPResponse):
 
     def _get_chunk_left(self) -> int | None:
         """With a look at what ends a chunk: it would toss any two bytes (RFC 9112 7.1)."""
-        if self.chunk_left == 0:  # type: ignore[has-type]
+        if self.chunk_left == 0:
             if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]
                 raise IncompleteRead(b"")
             self.chunk_left = None
@@ -144,15 +144,15 @@ class _Response(HTTPResponse):
         """Not what Python takes for a number: `+5`, ` 5`, `0_5` (RFC 9112 7.1)."""
         line = self.fp.readline(heads.MOST_LINE)
         found = _CHUNK.match(line)
-        if found is None or not line.endswith(b"\n"):
+        if found is None or not line.endswith(b"\r\n"):
             self._close_conn()  # type: ignore[attr-defined]
             raise ValueError("no size of a chunk")
         return int(found[0], 16)
 
     def _read_and_discard_trailer(self) -> None:
         """Lines of headers up to an empty one, without which the body is not complete."""
-        while (line := self.fp.readline(heads.MOST_LINE)) not in heads.BLANK:
-            if b":" not in line:
+        while (line := self.fp.readline(heads.MOST_LINE)) != b"\r\n":
+            if b":" not in line or not line.endswith(b"\r\n"):
                 raise IncompleteRead(b"")
 
 

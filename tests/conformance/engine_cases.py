@@ -192,13 +192,16 @@ CHUNKS = [
         differs=BARE_LF,
     ),
     Case("bare LF in chunks", framed(b"2\nhi\n0\n\n"), stores=b"hi", only="curl", differs=BARE_LF),
-    Case(
-        "chunk a byte shorter than it says",
-        framed(b"3\r\nhi\r\n00\r\n\r\n"),
-        kind=Kind.TRUNCATED,
-        retried=True,
-        only="threads",
-        differs=BARE_LF,
+    *(
+        Case(
+            name, framed(frames), kind=Kind.TRUNCATED, retried=True, only="threads", differs=BARE_LF
+        )
+        for name, frames in {
+            "chunk a byte shorter than it says": b"3\r\nhi\r\n00\r\n\r\n",
+            "bare LF after a chunk's size": b"2\nhi\r\n0\r\n\r\n",
+            "bare LF after a trailer": b"2\r\nhi\r\n0\r\nX: y\n\r\n",
+            "bare LF after the trailers": b"2\r\nhi\r\n0\r\nX: y\r\n\n",
+        }.items()
     ),
     Case(
         "chunk a byte shorter than it says",
