@@ -127,6 +127,9 @@ class _Response(HTTPResponse):
             raise HTTPException("a line among the headers is none") from None
         finally:
             self.fp = stream
+        said = self.msg.get("content-length", "").split(",")
+        if self.length is None and not self.chunked and len({part.strip() for part in said}) == 1:
+            self.length = int(said[0]) if said[0].strip().isdecimal() else None  # `5, 5` is 5
         if self.msg.get_unixfrom():
             raise HTTPException("a line among the headers is none")
         if len(set(filter(None, self.msg.get_all("location", [])))) > 1:

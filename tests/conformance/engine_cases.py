@@ -10,7 +10,10 @@ a case says for which of them it holds, and `differs` quotes the table in
 import gzip
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import brotli
 
 from scraper.errors import Kind
 from scraper.settings import Http, Limits
@@ -18,6 +21,11 @@ from tests.servers import Script, drips, resets_at_once, silent, then_reset, the
 
 PAGE = b"<html>" + b"a page of some length\n" * 500
 PACKED = gzip.compress(PAGE)
+CODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+}
 SOON_S = 0.3
 IMPATIENT = Limits(read_timeout=SOON_S, max_time=60)
 BRIEF = Limits(read_timeout=60, max_time=SOON_S)
@@ -227,7 +235,63 @@ CHUNKS = [
     ),
 ]
 
+
+def nested(data: bytes, *codings: Callable[[bytes], bytes]) -> bytes:
+    """`data` in one coding after the other."""
+    for encode in codings:
+        data = encode(data)
+    return data
+
+
 CODINGS = [
+    *(
+        good(f"{name} around {inner}", sized(nested(PAGE, first, second),
+                                             f"Content-Encoding: {inner}, {name}"))
+        for inner, first in CODERS.items() for name, second in CODERS.items()
+    ),
+    good("five codings", sized(nested(PAGE, *[gzip.compress] * 5),
+                               "Content-Encoding: gzip, gzip", "Content-Encoding: gzip, gzip, gzip")),
+    *(
+        Case(f"{count} codings", head(f"Content-Encoding: {', '.join(['gzip'] * count)}"),
+             kind=Kind.PROTOCOL, status=200)
+        for count in (6, 5_000)
+    ),
+    *(
+        Case(f"{name} torn at {at}", sized(encode(PAGE)[:at], f"Content-Encoding: {name}"),
+             kind=Kind.TRUNCATED, retried=True, status=200)
+        for name, encode in CODERS.items() for at in (1, 9, -1)
+    ),
+    *(
+        Case(f"{name} labelled {label}", sized(encode(PAGE), f"Content-Encoding: {label}"),
+             kind=Kind.PROTOCOL, status=200)
+        for name, label in (("gzip", "br"), ("gzip", "deflate"), ("br", "gzip"), ("deflate", "gzip"))
+        for encode in [CODERS[name]]
+    ),
+    good("two members of gzip", sized(PACKED + gzip.compress(b"more"), "Content-Encoding: gzip"),
+         PAGE + b"more"),
+    good("zeros after gzip", sized(PACKED + bytes(500), "Content-Encoding: gzip")),
+    good("noise after gzip", sized(PACKED + b"noise", "Content-Encoding: gzip")),
+    good("noise after deflate", sized(zlib.compress(PAGE) + b"noise", "Content-Encoding: deflate")),
+    good("a second member after 3 MB", sized(gzip.compress(bytes(3_000_000)) + PACKED,
+                                             "Content-Encoding: gzip"), bytes(3_000_000) + PAGE),
+    Case("noise after br", sized(brotli.compress(PAGE) + b"noise", "Content-Encoding: br"),
+         kind=Kind.PROTOCOL, status=200),
+    *(
+        Case(f"a bomb of {name}", sized(bomb, f"Content-Encoding: {name}"), kind=Kind.TOO_LARGE,
+             status=200, limits=Limits(max_size=1_000_000))
+        for name, bomb in {
+            "br": brotli.compress(bytes(50_000_000), quality=1),
+            "deflate": zlib.compress(bytes(50_000_000)),
+            "gzip, gzip": nested(bytes(50_000_000), gzip.compress, gzip.compress),
+            "gzip, br": brotli.compress(gzip.compress(bytes(50_000_000)), quality=1),
+        }.items()
+    ),
+    Case("a bomb in a redirect", sized(
+             gzip.compress(bytes(10_000_000)), "Content-Encoding: gzip", "Location: ftp://x/"
+         ).replace(b"200 OK", b"302 Go"), kind=Kind.PROTOCOL, status=302),
+    Case("a bomb in an error", sized(
+             brotli.compress(bytes(10_000_000), quality=1), "Content-Encoding: br"
+         ).replace(b"200 OK", b"404 No"), kind=Kind.HTTP_STATUS, status=404),
     good("gzip", sized(PACKED, "Content-Encoding: gzip")),
     good("zlib", sized(zlib.compress(PAGE), "Content-Encoding: deflate")),
     good(
@@ -258,7 +322,7 @@ CODINGS = [
         status=200,
         limits=Limits(max_size=1_000_000),
     ),
-]
+]  # fmt: skip
 
 LENGTHS = [
     Case(
@@ -297,10 +361,20 @@ LENGTHS = [
         good(f"content-length {value!r}", head(f"Content-Length: {value}") + b"hello", b"hello")
         for value in ("5, 5", "0005", "  5  ", "\t5\t")
     ),
-    Case(
-        "content-length beyond all bounds",
-        head("Content-Length: 999999999999999999999999") + b"hello",
-        kind=Kind.PROTOCOL,
+    good("content-length '5, 5', and kept", then_silent(head("Content-Length: 5, 5") + b"hello"),
+         b"hello"),
+    good("content-length of 0 thrice, and kept", then_silent(head("Content-Length: 0,0 ,0")), b""),
+    *(
+        Case(f"content-length {name}", head(f"Content-Length: {value}") + b"hello",
+             kind=Kind.PROTOCOL)
+        for name, value in (("beyond all bounds", "9" * 24), ("of 10**30", str(10**30)),
+                            ("of 5,000 digits", "9" * 5000))
+    ),
+    *(
+        Case(f"content-length {value!r} beside chunks",
+             head(f"Content-Length: {value}", "Transfer-Encoding: chunked") + b"2\r\nhi\r\n0\r\n\r\n",
+             stores=b"hi")
+        for value in ("0", "2")
     ),
     no_http("content-length '5, 6'", head("Content-Length: 5, 6") + b"hello"),
     no_http("two content-lengths", head("Content-Length: 5", "Content-Length: 6") + b"hello"),
@@ -323,7 +397,7 @@ LENGTHS = [
         status=200,
         limits=Limits(max_size=1000),
     ),
-]
+]  # fmt: skip
 
 STATUSES = [
     Case("404", sized(PAGE).replace(b"200 OK", b"404 No"), kind=Kind.HTTP_STATUS, status=404),
@@ -413,6 +487,21 @@ HEADS = [
 ]  # fmt: skip
 
 REDIRECTS = [
+    *(
+        Case(f"redirect to {location!r}",
+             head(f"Location: {location}", "Content-Length: 0", status="HTTP/1.1 302 Found"),
+             kind=Kind.PROTOCOL, status=302)
+        for location in ("ftp://127.0.0.1/", "javascript:alert(1)", "data:,hi", "http://",
+                         "https://:1/", "http://127.0.0.1:65536/", "http://[::1", "mailto:a@b")
+    ),
+    *(
+        Case(f"redirect to {name}",
+             head(f"Location: {location}", "Set-Cookie: a=b", "Content-Length: 0",
+                  status=f"HTTP/1.1 {status} Found"), kind=Kind.TOO_MANY_REDIRECTS, status=status,
+             limits=Limits(max_redirects=0))
+        for name, location, status in (("itself", "/page", 301), ("itself, once more", "", 302),
+                                       ("a query", "?a=b", 307), ("a fragment", "#a", 308))
+    ),
     Case(
         "redirect to nowhere",
         head("Location: //[::1", "Content-Length: 0", status="HTTP/1.1 302 Found"),
@@ -425,7 +514,7 @@ REDIRECTS = [
         kind=Kind.PROTOCOL,
         status=301,
     ),
-]
+]  # fmt: skip
 
 SILENCE = [
     *(

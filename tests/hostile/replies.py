@@ -235,6 +235,8 @@ def _strictly(whole: bytes) -> tuple[list[tuple[str, str]], bytes]:
             event = reader.next_event()
             if isinstance(event, h11.Response):
                 _check_status(event.status_code)
+                if event.http_version not in {b"1.0", b"1.1"}:
+                    raise Unclear("another version")
                 headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers]
             elif isinstance(event, h11.Data):
                 body += event.data
@@ -299,14 +301,14 @@ def _unchunked(data: bytes, *, bare_lf: bool) -> bytes:
 
 
 def _decoded(coding: str, body: bytes) -> bytes:
+    if coding not in {"", "identity", "gzip", "x-gzip", "deflate", "br"}:
+        raise Unclear(f"coding {coding}")
     if coding in {"", "identity"} or not body:
         return body
     if coding in {"gzip", "x-gzip"}:
         return _inflated(body, 31)
     if coding == "deflate":
         return _inflated(body, 15 if body[0] & 15 == 8 else -15)
-    if coding != "br":
-        raise Unclear(f"coding {coding}")
     try:
         return bytes(brotli.decompress(body))
     except brotli.error as error:
