@@ -154,8 +154,10 @@ class _Response(HTTPResponse):
 
     def _read_and_discard_trailer(self) -> None:
         """Lines of headers up to an empty one, without which the body is not complete."""
+        size = 0
         while (line := self.fp.readline(heads.MOST_LINE)) != b"\r\n":
-            if b":" not in line or not line.endswith(b"\r\n"):
+            size += len(line)
+            if b":" not in line or not line.endswith(b"\r\n") or size > heads.MOST_BYTES:
                 raise IncompleteRead(b"")
 
 

@@ -18,6 +18,7 @@ from scraper.records import Failed
 from scraper.retry import is_transient
 from scraper.settings import Http, Limits
 from scraper.transfer import Plan
+from tests.conformance.coding_cases import CODINGS
 from tests.conformance.engine_bench import ENGINES, PATIENT, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
 from tests.servers import (
@@ -43,7 +44,7 @@ from tests.servers import (
 
 @pytest.mark.parametrize(
     ("engine", "case"),
-    [(name, case) for case in CASES for name in ENGINES if case.only in {"", name}],
+    [(name, case) for case in (*CASES, *CODINGS) for name in ENGINES if case.only in {"", name}],
     ids=lambda value: value.name if isinstance(value, Case) else value,
     indirect=["engine"],
 )

@@ -48,7 +48,7 @@ def make_reply(seed: int) -> Sent:
     cuts = sorted(random.randrange(len(data) + 1) for _ in range(random.choice((0, 0, 1, 3, 9))))
     edges = [0, *cuts, len(data)]
     pieces = tuple(data[a:b] for a, b in pairwise(edges) if a < b)
-    ending = random.choice(("closes",) * 8 + ("resets", "stays"))
+    ending = random.choice(("closes",) * 12 + ("resets", "stays"))
     return Sent(pieces, ending)
 
 
@@ -233,19 +233,25 @@ def _strictly(whole: bytes) -> tuple[list[tuple[str, str]], bytes]:
         reader.receive_data(b"")
         while True:
             event = reader.next_event()
-            if isinstance(event, h11.Response):
+            if isinstance(event, h11.InformationalResponse):
+                _check_version(event.http_version)
+            elif isinstance(event, h11.Response):
+                _check_version(event.http_version)
                 _check_status(event.status_code)
-                if event.http_version not in {b"1.0", b"1.1"}:
-                    raise Unclear("another version")
                 headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers]
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 return headers, body
-            elif not isinstance(event, h11.InformationalResponse):
+            else:
                 raise Unclear("it ends too early")
     except h11.RemoteProtocolError as error:
         raise Unclear(str(error)) from None
+
+
+def _check_version(version: bytes) -> None:
+    if version not in {b"1.0", b"1.1"}:
+        raise Unclear("another version")
 
 
 def _check_status(status: int) -> None:
