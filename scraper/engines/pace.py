@@ -16,17 +16,13 @@ from scraper.settings import Limits
 class Pace:
     """Of one body at a time. `ends` is when the window does, monotonic; inf without a body."""
 
-    __slots__ = ("_before", "_least", "_message", "_window_s", "ends")
+    __slots__ = ("_before", "_limits", "_window_s", "ends")
 
     def __init__(self, limits: Limits) -> None:
         self.ends = math.inf
         self._window_s = limits.speed_time if limits.speed_limit else math.inf
-        self._least = limits.speed_limit * limits.speed_time
+        self._limits = limits
         self._before = 0
-        self._message = (
-            f"slower than --speed-limit {limits.speed_limit:,} bytes a second"
-            f" for --speed-time {limits.speed_time:g} s"
-        )
 
     @property
     def soonest_s(self) -> float:
@@ -46,7 +42,9 @@ class Pace:
         """The failure it is that no more than `came` bytes have come; None: not now."""
         if now < self.ends:
             return None
-        if came - self._before < self._least:
-            return TransferError(Kind.TIMEOUT, self._message)
+        least, window_s = self._limits.speed_limit, self._limits.speed_time
+        if came - self._before < least * window_s:
+            speed = f"--speed-limit {least:,} bytes a second for --speed-time {window_s:g} s"
+            return TransferError(Kind.TIMEOUT, f"slower than {speed}")
         self.begin(now, came)
         return None

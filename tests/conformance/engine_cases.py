@@ -169,6 +169,7 @@ CHUNKS = [
             "chunk longer than it says": b"2\r\nhiX\r\n0\r\n\r\n",
             "chunk two bytes longer than it says": b"2\r\nhi!!0\r\n\r\n",
             "no line after the last chunk": b"2\r\nhi\r\n0\r\n",
+            "trailers of 400 KB": b"2\r\nhi\r\n0\r\n" + b"X: y\r\n" * 70_000 + b"\r\n",
             "trailers that are none": b"2\r\nhi\r\n0\r\nnonsense\r\n\r\n",
         }.items()
     ),
