@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from scraper.errors import Kind, TransferError
 
+OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3), line breaks where it was folded
+
 
 class Next(Enum):
     """What an engine does after it reported a response."""
@@ -66,7 +68,7 @@ def content_length(reply: Reply) -> int | None:
     """
     if reply.status == 204:
         return 0
-    codings = [value.lower() for value in reply.all("transfer-encoding")]
+    codings = [value.strip(OWS).lower() for value in reply.all("transfer-encoding")]
     if codings == ["chunked"]:
         return None
     if codings and codings != ["identity"]:
@@ -75,7 +77,7 @@ def content_length(reply: Reply) -> int | None:
     said = reply.get("content-length")
     if said is None:
         return None
-    values = {part.strip(" \t") for part in said.split(",")}
+    values = {part.strip(OWS) for part in said.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
         message = f"Content-Length {said!r} is no length"

@@ -25,6 +25,7 @@ from scraper.engines import heads
 from scraper.engines.lookups import blocked
 from scraper.engines.pace import Pace
 from scraper.errors import TransferError
+from scraper.exchange import OWS
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
@@ -127,13 +128,25 @@ class _Response(HTTPResponse):
             raise HTTPException("a line among the headers is none") from None
         finally:
             self.fp = stream
-        said = self.msg.get("content-length", "").split(",")
-        if self.length is None and not self.chunked and len({part.strip() for part in said}) == 1:
-            self.length = int(said[0]) if said[0].strip().isdecimal() else None  # `5, 5` is 5
+        self._frame()
         if self.msg.get_unixfrom():
             raise HTTPException("a line among the headers is none")
         if len(set(filter(None, self.msg.get_all("location", [])))) > 1:
             raise HTTPException("several Location headers that differ")
+
+    def _frame(self) -> None:
+        """Where the body ends, if that is said in a form that the library does not know.
+
+        Folded, with a tab after it, or `5, 5`; what makes no sense, the transfer refuses.
+        """
+        if self.chunked or self.status in {204, 304}:
+            return
+        codings = {value.strip(OWS).lower() for value in self.msg.get_all("transfer-encoding", [])}
+        lengths = {part.strip(OWS) for part in self.msg.get("content-length", "").split(",")}
+        if codings == {"chunked"}:
+            self.chunked, self.chunk_left, self.length = True, None, None
+        elif self.length is None and len(lengths) == 1 and (said := lengths.pop()).isdecimal():
+            self.length = int(said[:18])
 
     def _get_chunk_left(self) -> int | None:
         """With a look at what ends a chunk: it would toss any two bytes (RFC 9112 7.1)."""

@@ -157,6 +157,14 @@ CHUNKS = [
         )
         for coding in ("gzip, chunked", "deflate", "xchunked")
     ),
+    *(
+        good(
+            f"transfer coding {said!r}",
+            head(f"Transfer-Encoding:{said}", "Content-Length: 7") + b"2\r\nhi\r\n0\r\n\r\n",
+            b"hi",
+        )
+        for said in ("chunked", " chunked\t", "\t chunked  ", "\r\n chunked")
+    ),
     good("transfer coding 'identity'", sized(PAGE, "Transfer-Encoding: identity")),
     *(
         Case(name, framed(frames), kind=Kind.TRUNCATED, retried=True, status=200)
@@ -261,7 +269,7 @@ LENGTHS = [
     ),
     *(
         good(f"content-length {value!r}", head(f"Content-Length: {value}") + b"hello", b"hello")
-        for value in ("5, 5", "0005", "  5  ", "\t5\t")
+        for value in ("5, 5", "0005", "  5  ", "\t5\t", "\r\n 5", "5,\r\n 5")
     ),
     good("content-length '5, 5', and kept", then_silent(head("Content-Length: 5, 5") + b"hello"),
          b"hello"),

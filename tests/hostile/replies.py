@@ -295,7 +295,7 @@ def _unchunked(data: bytes, *, bare_lf: bool) -> bytes:
     while found := re.match(rb"([0-9A-Fa-f]{1,16})[^\n]*?" + ending, data):
         size, data = int(found[1], 16), data[found.end() :]
         if not size:
-            if re.match(rb"(?:[^\n]+:[^\n]*" + ending + rb")*" + ending, data):
+            if re.match(rb"(?:[^\n]*:[^\n]*" + ending + rb")*" + ending, data):
                 return body
             break
         ended = re.match(ending, data[size : size + 2])
