@@ -8,7 +8,9 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -203,22 +205,23 @@ class Unclear(Exception):
 
 
 def judged(whole: bytes, *, bare_lf: bool) -> tuple[bytes, bool]:
-    """The body that `whole`, then a close, brings, and whether h11 has it so. Raises Unclear.
+    """The body that `whole`, then a close, brings, and whether nobody doubts it. Raises Unclear.
 
     What both engines are known to let pass, and h11 does not: headers that frame nothing, in
     whatever form, bare line feeds in the head, and whatever follows the size of a chunk. What
     one of them does: `bare_lf` instead of CRLF in chunks.
     """
-    try:
-        headers, body = _strictly(whole)
-        strict = True
-    except Unclear:
-        headers, body = _loosely(whole, bare_lf=bare_lf)
-        strict = False
+    readings = []
+    for read in (_strictly, partial(_loosely, bare_lf=bare_lf)):
+        with suppress(Unclear):  # h11 too lets something pass: a bare line feed after trailers
+            readings.append(read(whole))
+    if not readings:
+        raise Unclear("no reader takes it for whole")
+    headers, body = readings[0]
     said = ",".join(value for name, value in headers if name == "content-encoding")
     for coding in reversed([name.strip().lower() for name in said.split(",")]):
         body = _decoded(coding, body)
-    return body, strict
+    return body, len(readings) == 2
 
 
 def _strictly(whole: bytes) -> tuple[list[tuple[str, str]], bytes]:
