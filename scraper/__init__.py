@@ -15,7 +15,8 @@ The map of the house. Imports point downwards only.
     frontier.py     which target may start now; everything known about a host
     turns.py        whose turn it is
     intake.py       the thread that reads lists
-    engines/        base.py (the seam), guard.py, heads.py, proxies.py, lookups.py, descriptors.py;
+    engines/        base.py (the seam), guard.py, heads.py, pace.py, proxies.py, lookups.py,
+                    descriptors.py;
                     threads.py (requests), connections.py (urllib3's);
                     curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
                     curl_errors.py, relay.py (sinks that block)

@@ -2,9 +2,10 @@
 
 Owns: gzip, deflate and br (RFC 9110 8.4.1), and noticing that a coded body
 ended early, which HTTP clients let pass. Refuses to know: limits on the whole
-body (`transfer.py`); it only promises that no piece it yields is longer than
-PIECE, so that a bomb can be counted while it goes off. Rejected: urllib3's
-decoding, which does not say whether the end was reached.
+body (`transfer.py`); it only promises that each step is a short one and yields
+its piece, never longer than PIECE and perhaps empty, so that a bomb can be counted
+and stopped while it goes off. Rejected: urllib3's decoding, which does not say
+whether the end was reached.
 """
 
 import zlib
@@ -17,6 +18,7 @@ from scraper.errors import Kind, TransferError
 
 ACCEPT_ENCODING = "gzip, deflate, br"
 PIECE = 1 << 20  # bytes, the most that one step yields
+_BITE = 1 << 14  # bytes that zlib gets at once: after each member it copies what is left of them
 _MAX_CODINGS = 5
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -25,7 +27,7 @@ class Decoder(Protocol):
     """Coded bytes in, plain bytes out."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decode `data`. Raises TransferError of kind `protocol` for garbage."""
+        """Decode `data`, a step for each piece. Raises TransferError (`protocol`) for garbage."""
 
     def finish(self) -> None:
         """Raise TransferError of kind `truncated` unless the coded stream was complete."""
@@ -41,6 +43,10 @@ class _Gzip:
         self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _BITE):
+            yield from self._members(data[start : start + _BITE])
+
+    def _members(self, data: bytes) -> Iterator[bytes]:
         while data and not self._ended:
             self._fed = True
             if self._inflate.eof:
@@ -92,6 +98,8 @@ class _Brotli:
             return
         self._fed = True
         piece = self._process(data)
+        if not piece:
+            yield piece
         while piece:
             # It rounds the limit up, and may call itself ready for more while output is left.
             for start in range(0, len(piece), PIECE):
@@ -155,14 +163,13 @@ def make_decoder(content_encoding: str | None) -> Decoder | None:
 def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
     """All that `data` gives, in pieces; zlib holds output back when a piece is full."""
     piece = b""
-    while data or len(piece) == PIECE:
+    while (data or len(piece) == PIECE) and not inflate.eof:
         try:
             piece = inflate.decompress(data, PIECE)
         except zlib.error as error:
             message = f"body is not what its coding says: {error}"
             raise TransferError(Kind.PROTOCOL, message) from None
-        if piece:
-            yield piece
+        yield piece
         data = inflate.unconsumed_tail
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from scraper.errors import Kind, TransferError
 
+OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3), line breaks where it was folded
+
 
 class Next(Enum):
     """What an engine does after it reported a response."""
@@ -70,7 +72,7 @@ def content_length(reply: Reply) -> int | None:
         return 0
     coding = reply.get("transfer-encoding")
     if coding is not None:
-        coding = coding.lower()
+        coding = coding.strip(OWS).lower()
         if coding == "chunked":
             return None
         if coding != "identity":
@@ -81,7 +83,7 @@ def content_length(reply: Reply) -> int | None:
         return None
     if said.isascii() and said.isdigit() and len(said) <= 18:
         return int(said)
-    values = {part.strip() for part in said.split(",")}
+    values = {part.strip(OWS) for part in said.split(",")}
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
         message = f"Content-Length {said!r} is no length"

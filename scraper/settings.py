@@ -95,11 +95,17 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one attempt may cost: seconds, bytes as decoded, hops."""
+    """What one attempt may cost: seconds, bytes as decoded, hops.
+
+    `speed_limit` is bytes a second as sent, over `speed_time` seconds of a body; 0: any speed
+    will do, since `max_time` ends what drips, and no rate is right for everybody.
+    """
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     max_time: float = 300.0
+    speed_limit: int = 0
+    speed_time: float = 30.0
     max_size: int | None = None
     max_redirects: int = 10
     continue_above: int = 8_000_000
@@ -111,9 +117,11 @@ class Limits:
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
             max_time=self.max_time,
+            speed_time=self.speed_time,
         )
         _whole(
             0,
+            speed_limit=self.speed_limit,
             max_size=self.max_size,
             max_redirects=self.max_redirects,
             continue_above=self.continue_above,

@@ -12,8 +12,10 @@ decode (it hides a truncated end).
 
 import contextlib
 import hashlib
+import itertools
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -31,6 +33,7 @@ from scraper.settings import Http, Limits
 from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_QUICK = 8  # pieces of a decoded body, of up to 1 MiB each
 CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
@@ -125,6 +128,7 @@ class Transfer:
         self._coding: str | None = None
         self._upload: Upload | None = None
         self._decoder: Decoder | None = None
+        self._left: Iterator[bytes] | None = None  # pieces of what was received
         self._response: Response | None = None
         self._expected: int | None = None
         self._received = 0
@@ -133,6 +137,7 @@ class Transfer:
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
+        self._reason: TransferError | None = None
 
     @property
     def blocking(self) -> Blocking:
@@ -163,22 +168,37 @@ class Transfer:
         self._accept(reply)
         return Next.READ
 
-    def data(self, chunk: bytes) -> None:
-        """Take bytes as they came over the wire. Raises TransferError, DestinationError."""
+    def data(self, chunk: bytes, *, quickly: bool = False) -> bool:
+        """Take bytes as they came over the wire. Raises TransferError, DestinationError.
+
+        False, which it is only `quickly`: they are a bomb perhaps, and there is more in them;
+        the next call, of `finish` too, goes on with that.
+        """
         self._received += len(chunk)
         if self._decoder is None:
             self._write(chunk)
-        else:
-            for piece in self._decoder.feed(chunk):
+            self.check()
+            return True
+        pieces = self._decoder.feed(chunk)
+        self._left = pieces if self._left is None else itertools.chain(self._left, pieces)
+        for number, piece in enumerate(self._left, 1):
+            if piece:
                 self._write(piece)
-        self.check()
+            self.check()
+            if quickly and number == _QUICK:
+                return False
+        self._left = None
+        return True
 
     def finish(self) -> Next:
         """The body is complete: check it and commit. Raises TransferError, DestinationError.
 
         HOP: what was said to be unchanged is not there; `request` now asks for all of it.
         """
-        self.check()  # what was broken off for that looks like an end
+        if self._left is None:
+            self.check()  # what was broken off for that looks like an end
+        else:
+            self.data(b"")
         if self._expected is not None and self._received != self._expected:
             message = f"body ended after {self._received:,} of {self._expected:,} bytes"
             raise TransferError(Kind.TRUNCATED, message)
@@ -239,11 +259,18 @@ class Transfer:
         """Whether the run has given this attempt up."""
         return self._abandoned
 
+    def expire(self, reason: TransferError) -> None:
+        """From another thread: its time is over, for `reason`."""
+        self._reason = reason
+        self.deadline = -math.inf
+
     def check(self) -> None:
         """Raise TransferError when the attempt was given up, or its time is over."""
         if self._abandoned:
             raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
+            if self._reason is not None:
+                raise self._reason
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
 
@@ -333,6 +360,8 @@ class Transfer:
             return False
         if self._upload is None:
             return self._partial is not None
+        if self._left is not None:
+            return False  # the decoder is not where `_received` is
         short = self._expected is None or self._received < self._expected
         enough = self._received >= max(1, self._plan.limits.continue_above)
         # A coded body of unknown length is made on the fly: is it made alike the next time?

@@ -435,13 +435,13 @@ class RawServer(_Listener):
     def __init__(
         self,
         script: Script | bytes,
-        host: str = "127.0.0.1",
+        host: str | Sequence[str] = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.heads: list[bytes] = []
         self._script = script
-        super().__init__([host], port, tls)
+        super().__init__([host] if isinstance(host, str) else host, port, tls)
 
     def _serve(self, number: int, sock: socket.socket) -> None:
         if isinstance(self._script, bytes):

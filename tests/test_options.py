@@ -23,6 +23,7 @@ PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
     *("--retry-max-time", "--max-retry-after", "--connect-timeout", "--read-timeout"),
+    *("--speed-limit", "--speed-time"),
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
@@ -60,6 +61,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
     "connect_timeout": ("1.5", 1.5),
     "read_timeout": ("2", 2.0),
     "max_time": ("3", 3.0),
+    "speed_limit": ("1k", 1000),
+    "speed_time": ("9.5", 9.5),
     "max_size": ("10M", 10_000_000),
     "max_redirects": ("2", 2),
     "continue_above": ("1M", 1_000_000),

@@ -36,6 +36,8 @@ DEFAULTS: dict[str, Any] = {
     "connect_timeout": 10,
     "read_timeout": 30,
     "max_time": 300,
+    "speed_limit": 0,
+    "speed_time": 30,
     "max_size": None,
     "max_redirects": 10,
     "max_total_size": None,
@@ -114,6 +116,8 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "connect_timeout": 1,
         "read_timeout": 2,
         "max_time": 3,
+        "speed_limit": 1000,
+        "speed_time": 9,
         "max_size": 10,
         "max_redirects": 0,
         "max_total_size": 0,
@@ -168,11 +172,12 @@ WHOLE = {
     "retries": 0,
     "max_size": 0,
     "max_redirects": 0,
+    "speed_limit": 0,
     "max_total_size": 0,
     "min_free_space": 0,
 }
 SECONDS = {"delay": 0, "retry_max_time": 0, "max_retry_after": 0}
-ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time", "max_run_time")
+ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time", "speed_time", "max_run_time")
 
 
 @pytest.mark.parametrize(("name", "least"), WHOLE.items())

@@ -12,6 +12,7 @@ import brotli
 import pytest
 
 from scraper import urls
+from scraper.decode import PIECE
 from scraper.errors import DestinationError, Kind, SinkError, TransferError
 from scraper.exchange import Next, Reply
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Target
@@ -344,6 +345,40 @@ def test_a_bomb_is_broken_off_before_it_fills_the_disk(bench: Bench) -> None:
     assert sum(os.stat(path).st_size for path in bench.leftovers) <= 3_000_000
     transfer.fail(caught.value)
     assert bench.leftovers == []
+
+
+BOMB = brotli.compress(bytes(40 * PIECE))
+CODED = ok(("Content-Encoding", "br"), ("Content-Length", "99"), ("ETag", '"v1"'))
+
+
+def test_a_bomb_whose_time_is_over_goes_off_no_further(bench: Bench) -> None:
+    transfer = bench.transfer(limits=Limits(continue_above=0))
+    transfer.response(CODED)
+    transfer.deadline = time.monotonic()
+    with pytest.raises(TransferError) as caught:
+        transfer.data(BOMB)
+    assert caught.value.kind is Kind.TIMEOUT
+    assert sum(os.stat(path).st_size for path in bench.leftovers) <= PIECE
+    transfer.fail(caught.value)
+    assert transfer.completion is not None
+    assert transfer.completion.partial is None  # the decoder has not come as far as the bytes
+    assert bench.leftovers == []
+
+
+@pytest.mark.parametrize("then", [b"", b"!"])
+def test_a_bomb_that_is_to_be_taken_quickly_is_taken_by_and_by(bench: Bench, then: bytes) -> None:
+    transfer = bench.transfer()
+    packed = gzip.compress(bytes(40 * PIECE)) + gzip.compress(b"!")
+    transfer.response(ok(("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))))
+    first, rest = packed[:-5], packed[-5:]
+    assert not transfer.data(first, quickly=True)
+    assert sum(os.stat(path).st_size for path in bench.leftovers) <= 8 * PIECE
+    if then:
+        assert transfer.data(rest)
+    else:
+        assert not transfer.data(rest, quickly=True)
+    transfer.finish()
+    assert bench.body == bytes(40 * PIECE) + b"!"
 
 
 @pytest.mark.parametrize("length", [(), (("Content-Length", "10"),)])

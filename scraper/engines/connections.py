@@ -22,14 +22,23 @@ from urllib3.util.response import assert_header_parsing
 
 from scraper.addresses import is_public
 from scraper.engines import guard, heads
+from scraper.engines.pace import Pace
+from scraper.errors import TransferError
+from scraper.exchange import OWS
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class Carriage:
-    """What one worker is using now; the loop's thread may break it off."""
+    """What one worker is using now; the loop's thread may break it off.
 
-    def __init__(self) -> None:
+    `came` counts the bytes of its body, `storing` is while the sink has one of them.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.came = 0
+        self.storing = False
         self.url = ""  # of the hop, as it is to be asked for
         self.guarded = ""  # see `Request`; not of a hop through a proxy
         self.connection: HTTPConnection | None = None
@@ -48,6 +57,12 @@ class Carriage:
         """Raise ConnectionAbortedError if it was broken off before there was anything to break."""
         if self._broken:
             raise ConnectionAbortedError("broken off")
+
+    def why_slow(self, now: float) -> TransferError | None:
+        """What is wrong with how the body comes. From any thread."""
+        if self.storing and now >= self.pace.ends:
+            self.pace.begin(now, self.came)  # nothing is: it is the sink that is slow
+        return self.pace.why_slow(now, self.came)
 
     def break_off(self) -> None:
         """Make a worker that waits for bytes stop waiting. From any thread."""
@@ -76,14 +91,18 @@ class _Head:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._size = 0
+        self._interim = 0
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
         torn = len(line) < limit and not line.endswith(b"\n")
-        if torn and (self._size or line.startswith(b"HTTP/")):
+        if torn and (self._size or line[:5] == b"HTTP/"[: len(line)]):
             raise ConnectionResetError("closed within the headers")
         if line and not self._size:
-            heads.status_of(line)
+            self._interim += heads.is_interim(heads.status_of(line))
+            heads.check_interim(self._interim)
+        elif line and line not in heads.BLANK:
+            heads.check_name(line)
         self._size = 0 if line in heads.BLANK else self._size + len(line)
         heads.check_line(line, self._size)
         return line
@@ -101,7 +120,7 @@ class _Response(HTTPResponse):
         stream, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
         try:
             super().begin()
-            while 101 < self.status < 200:  # RFC 9110 15.2
+            while heads.is_interim(self.status):
                 self.headers = self.msg = None  # type: ignore[assignment]
                 super().begin()
             assert_header_parsing(self.msg)
@@ -111,24 +130,49 @@ class _Response(HTTPResponse):
             raise HTTPException("a line among the headers is none") from None
         finally:
             self.fp = stream
+        self._frame()
         if self.msg.get_unixfrom():
             raise HTTPException("a line among the headers is none")
         if len(set(filter(None, self.msg.get_all("location", [])))) > 1:
             raise HTTPException("several Location headers that differ")
 
+    def _frame(self) -> None:
+        """Where the body ends, if that is said in a form that the library does not know.
+
+        Folded, with a tab after it, or `5, 5`; what makes no sense, the transfer refuses.
+        """
+        if self.chunked or self.status in {204, 304}:
+            return
+        codings = {value.strip(OWS).lower() for value in self.msg.get_all("transfer-encoding", [])}
+        lengths = {part.strip(OWS) for part in self.msg.get("content-length", "").split(",")}
+        if codings == {"chunked"}:
+            self.chunked, self.chunk_left, self.length = True, None, None
+        elif self.length is None and len(lengths) == 1 and (said := lengths.pop()).isdecimal():
+            self.length = int(said[:18])
+
+    def _get_chunk_left(self) -> int | None:
+        """With a look at what ends a chunk: it would toss any two bytes (RFC 9112 7.1)."""
+        if self.chunk_left == 0:
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        return super()._get_chunk_left()  # type: ignore[misc,no-any-return]
+
     def _read_next_chunk_size(self) -> int:
         """Not what Python takes for a number: `+5`, ` 5`, `0_5` (RFC 9112 7.1)."""
         line = self.fp.readline(heads.MOST_LINE)
         found = _CHUNK.match(line)
-        if found is None or not line.endswith(b"\n"):
+        if found is None or not line.endswith(b"\r\n"):
             self._close_conn()  # type: ignore[attr-defined]
             raise ValueError("no size of a chunk")
         return int(found[0], 16)
 
     def _read_and_discard_trailer(self) -> None:
         """Lines of headers up to an empty one, without which the body is not complete."""
-        while (line := self.fp.readline(heads.MOST_LINE)) not in heads.BLANK:
-            if b":" not in line:
+        size = 0
+        while (line := self.fp.readline(heads.MOST_LINE)) != b"\r\n":
+            size += len(line)
+            if b":" not in line or not line.endswith(b"\r\n") or size > heads.MOST_BYTES:
                 raise IncompleteRead(b"")
 
 

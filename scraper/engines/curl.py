@@ -293,6 +293,11 @@ class CurlEngine:
     def _take(self, carrier: Carrier, code: int, message: str) -> None:
         transfer = carrier.transfer
         assert transfer is not None
+        if code and carrier.may_be_stale(code):
+            self._multi.remove_handle(carrier.easy)
+            carrier.begin_again()
+            self._multi.add_handle(carrier.easy)
+            return
         error = carrier.why_ended(code, message)
         if error is not None or carrier.following is Next.READ:
             self._end(carrier, transfer, error)
@@ -331,7 +336,7 @@ class CurlEngine:
     def _break_overdue(self, now: float) -> None:
         self._clock.alarm = math.inf
         for transfer, carrier in list(self._live.items()):
-            due = carrier.due
+            due = carrier.due(now)
             if due > now:
                 self._clock.ring_at(due)
             elif (error := carrier.why_overdue()) is not None:

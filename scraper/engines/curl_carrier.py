@@ -21,8 +21,16 @@ import pycurl
 
 from scraper.addresses import is_public
 from scraper.engines import guard, heads
-from scraper.engines.curl_errors import CLOSED, Moment, mapped, not_http, timed_out
+from scraper.engines.curl_errors import (
+    CLOSED,
+    UNANSWERED,
+    Moment,
+    mapped,
+    not_http,
+    timed_out,
+)
 from scraper.engines.curl_options import HopOptions
+from scraper.engines.pace import Pace
 from scraper.errors import Kind, TransferError
 from scraper.exchange import Next, Reply, Request
 from scraper.settings import Limits
@@ -33,8 +41,8 @@ if TYPE_CHECKING:
     from scraper.transfer import Transfer
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
-LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 DRAIN_S = 0.5  # and the time that is worth
+LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
 _STOP = -1  # what a callback returns to make libcurl stop
 _SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
 
@@ -84,6 +92,7 @@ class Carrier:
         self._options = HopOptions(easy)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
+        self._pace = Pace(limits)
         self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
         self._clock = clock
         self._ears = ears
@@ -91,13 +100,16 @@ class Carrier:
         self._guarded = ""  # see `Request`
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
+        self._fresh = False  # whether it has to
         self._socket_errno = 0  # or why it could not
+        self._slow: TransferError | None = None
         self._begun = 0.0
         self._moved = 0.0
         self._asked = False
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
+        self._interim = 0  # responses before the one that counts
         self._size = 0  # of the body so far
         easy.carrier = self
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
@@ -112,20 +124,23 @@ class Carrier:
         """
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
-        self.error = self.following = self._refused = None
+        self.error = self.following = self._refused = self._slow = None
+        self._pace.pause()
         self._opened = self._asked = False
-        self._socket_errno = self._size = 0
+        self._socket_errno = self._size = self._interim = 0
         self._proxied = proxy is not None
         self._guarded = request.guarded if proxy is None else ""
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
+        if self._fresh:
+            self._fresh = False
+            self.easy.setopt(pycurl.FRESH_CONNECT, 0)
         self._options.set(request, proxy)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
 
-    @property
-    def due(self) -> float:
+    def due(self, now: float) -> float:
         """When the hop will have taken too long, unless something moves before."""
         assert self.transfer is not None
         deadline = self.transfer.deadline
@@ -134,19 +149,22 @@ class Carrier:
         if not self._asked:
             return min(deadline, self._begun + self._connect_timeout)
         if self.relay is not None and self.relay.stalled:
+            self._pace.begin(now, self._size)
             return deadline  # it is the sink that is slow
-        return min(deadline, self._moved + self._read_timeout)
+        if self._slow is None:
+            self._slow = self._pace.why_slow(now, self._size)
+        return min(deadline, self._moved + self._read_timeout, self._pace.ends)
 
     def why_overdue(self) -> Exception | None:
         """What it is when `due` has passed; None: nothing was waited for that matters."""
-        return None if self._dropping else timed_out(self._moment)
+        return None if self._dropping else self._slow or timed_out(self._moment)
 
     def why_ended(self, code: int, message: str) -> Exception | None:
         """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
         if self.error is not None or self._dropping:
             return self.error
-        if code and sum(map(len, self._lines)) > heads.MOST_BYTES:
-            return not_http(message)
+        if self.following is None and (why := self._why_no_head()):
+            return not_http(why)
         if code:
             if self._refused is not None and not self._opened:
                 return guard.blocked(self._refused, self._guarded)
@@ -155,6 +173,33 @@ class Carrier:
         if self.following is None:
             return TransferError(Kind.CONNECT, CLOSED)
         return None
+
+    def _why_no_head(self) -> str | None:
+        """What is wrong with the lines of a head that broke off."""
+        try:
+            if self._lines and not self._lines[-1].endswith(b"\n"):
+                self._lines.pop()  # torn: nobody knows what it would have been
+            if self._lines:
+                heads.status_of(self._lines[0])
+                heads.headers_of(self._lines[1:])
+        except heads.NotHttp as error:
+            return str(error)
+        return None
+
+    def may_be_stale(self, code: int) -> bool:
+        """Whether a kept connection, closed by its server meanwhile, may be all that is wrong.
+
+        libcurl takes another one by itself, but no more than five times, and all may be kept.
+        """
+        closed = code in UNANSWERED and self.error is None
+        return closed and self._asked and not (self._opened or self._lines or self.following)
+
+    def begin_again(self) -> None:
+        """Prepare the same hop once more, over a connection of its own."""
+        self.easy.setopt(pycurl.FRESH_CONNECT, 1)
+        self._fresh = True
+        self._asked = False
+        self._begun = self._moved = time.monotonic()
 
     @property
     def _dropping(self) -> bool:
@@ -212,26 +257,31 @@ class Carrier:
             return None if self._size <= DRAINED else _STOP
         self._moved = self._clock.now
         if self.relay is not None:
-            return None if self.relay.offer(chunk) else pycurl.WRITEFUNC_PAUSE
+            if not self.relay.offer(chunk):
+                return pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]
+            self._size += len(chunk)
+            return None
         assert self.transfer is not None
         self._size += len(chunk)
-        if self._size > LARGE:
-            self.relay = self._ears.make_relay(self.transfer)
         try:
-            self.transfer.data(chunk)
+            done = self.transfer.data(chunk, quickly=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
             self.error = error
             return _STOP
+        if not done or self._size > LARGE:
+            self.relay = self._ears.make_relay(self.transfer)
         return None
 
     def _take_head(self) -> int | None:
         assert self.transfer is not None
         try:
-            first, *rest = self._lines
+            first, *rest = self._lines or [b""]
             self._lines.clear()
             status = heads.status_of(first)
             headers = heads.headers_of(rest)
-            if 100 <= status < 200 and status != 101:  # RFC 9110 15.2
+            if heads.is_interim(status):
+                self._interim += 1
+                heads.check_interim(self._interim)
                 return None
             reply = Reply(status, headers, self._peer, self._connect_s)
             self.following = self.transfer.response(reply)
@@ -243,4 +293,7 @@ class Carrier:
             return _STOP
         if self._dropping:
             self._clock.ring_at(self._moved + DRAIN_S)
+        else:
+            self._pace.begin(self._clock.now, 0)
+            self._clock.ring_at(self._pace.ends)
         return None

@@ -41,6 +41,7 @@ _CLOSED = frozenset(
         _HTTP2_STREAM,
     }
 )
+UNANSWERED = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
 _NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, _PROXY_HANDSHAKE, pycurl.E_INTERFACE_FAILED})
 _NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
 _GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})

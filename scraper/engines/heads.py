@@ -13,9 +13,11 @@ from typing import Any
 MOST_HEADERS = 99
 MOST_LINE = 65_536  # bytes
 MOST_BYTES = 256 * 1024  # of all lines
+MOST_INTERIM = 20  # responses before the one that counts
 BLANK = frozenset({b"\r\n", b"\n"})
 _STATUS_LINE = re.compile(rb"HTTP/(?:1\.[01]|2|3) ([1-9]\d\d)(?: [^\n]*)?\r?\n")
 _NAME = re.compile("[!-9;-~]+")
+_BEGINNING = re.compile(rb"[!-9;-~]+:|[ \t]")
 _MOST_KNOWN = 1_000
 _SHORT = 200  # bytes
 
@@ -41,6 +43,17 @@ def status_of(line: bytes) -> int:
     return int(found[1])
 
 
+def is_interim(status: int) -> bool:
+    """Whether another response follows (RFC 9110 15.2), on a connection that stays HTTP."""
+    return 100 <= status < 200 and status != 101
+
+
+def check_interim(number: int) -> None:
+    """Raise NotHttp for the `number`-th interim response, if that goes too far."""
+    if number > MOST_INTERIM:
+        raise NotHttp(f"it has more than {MOST_INTERIM} interim responses")
+
+
 def check_line(line: bytes, size: int) -> None:
     """Raise NotHttp for a line, the last of `size` bytes, that goes too far."""
     if len(line) > MOST_LINE:
@@ -49,6 +62,14 @@ def check_line(line: bytes, size: int) -> None:
         raise NotHttp(f"its head is longer than {MOST_BYTES:,} bytes")
     if b"\0" in line:
         raise NotHttp("a header has a NUL byte")
+    if b"\r" in line[:-2]:
+        raise NotHttp("a header has a carriage return")
+
+
+def check_name(line: bytes) -> None:
+    """Raise NotHttp for a line that neither begins a header nor goes on with one."""
+    if not _BEGINNING.match(line):
+        raise NotHttp("a line among the headers is none")
 
 
 def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:

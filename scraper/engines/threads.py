@@ -14,6 +14,7 @@ its adapter is the part that moves bytes.
 
 import contextlib
 import errno
+import math
 import queue
 import socket
 import ssl
@@ -32,6 +33,7 @@ from scraper.engines import guard, lookups
 from scraper.engines.base import conclude
 from scraper.engines.connections import CURRENT, Adapter, Carriage
 from scraper.engines.descriptors import connections_to_keep
+from scraper.engines.pace import Pace
 from scraper.engines.proxies import Proxies
 from scraper.errors import Kind, TransferError
 from scraper.exchange import Next, Reply, Request
@@ -70,19 +72,24 @@ class ThreadsEngine:
         hosts = max(64, 2 * max_concurrency)
         self._adapter = Adapter(hosts, max_concurrency)
         self._live: dict[Transfer, Carriage] = {}  # in order of start, so of deadline
+        self._look_at = math.inf  # when a body may be found too slow
         self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
 
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
-        carriage = self._live[transfer] = Carriage()
+        carriage = self._live[transfer] = Carriage(Pace(self._limits))
+        self._look_at = min(self._look_at, transfer.started + carriage.pace.soonest_s)
         self._workers.submit(self._carry, transfer, carriage)
 
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
         """What has ended. Also breaks off what has outlived its deadline."""
         now = time.monotonic()
+        if now >= self._look_at:
+            self._find_slow(now)
         self._break_overdue(now)
         due = next((t.deadline - now for t in self._live if t.deadline > now), None)
-        waits = [max(0.0, wait) for wait in (timeout_s, due) if wait is not None]
+        look = None if self._look_at == math.inf else self._look_at - now
+        waits = [max(0.0, wait) for wait in (timeout_s, due, look) if wait is not None]
         ended: list[Transfer] = []
         with contextlib.suppress(queue.Empty):
             item = self._done.get(timeout=min(waits) if waits else None)
@@ -107,6 +114,17 @@ class ThreadsEngine:
         """Close idle connections; workers end when their transfer does."""
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._adapter.close()
+
+    def _find_slow(self, now: float) -> None:
+        """Let the time of bodies that come too slowly be over, and say when to look again."""
+        self._look_at = math.inf
+        for transfer, carriage in self._live.items():
+            if (reason := carriage.why_slow(now)) is not None:
+                carriage.pace.pause()
+                transfer.expire(reason)
+                carriage.break_off()
+            soonest = min(carriage.pace.ends, now + carriage.pace.soonest_s)
+            self._look_at = min(self._look_at, soonest)
 
     def _break_overdue(self, now: float) -> None:
         for transfer, carriage in self._live.items():
@@ -147,8 +165,7 @@ class ThreadsEngine:
             )
             following = transfer.response(reply)
             if following is Next.READ:
-                for chunk in _chunks(raw):
-                    transfer.data(chunk)
+                _read(raw, transfer, carriage)
             else:
                 _drain(raw, connection)
         finally:
@@ -194,6 +211,17 @@ def _prepared(request: Request) -> requests.PreparedRequest:
     prepared.url = request.url
     prepared.headers = requests.structures.CaseInsensitiveDict(request.headers)
     return prepared
+
+
+def _read(raw: Any, transfer: Transfer, carriage: Carriage) -> None:
+    """Push the body into `transfer`."""
+    carriage.pace.begin(time.monotonic(), carriage.came)
+    for chunk in _chunks(raw):
+        carriage.came += len(chunk)
+        carriage.storing = True
+        transfer.data(chunk)
+        carriage.storing = False
+    carriage.pace.pause()
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """Every engine means the same: one suite over all of them, against servers that misbehave."""
 
 import contextlib
+import gzip
 import os
 import resource
 import socket
@@ -17,6 +18,7 @@ from scraper.records import Failed
 from scraper.retry import is_transient
 from scraper.settings import Http, Limits
 from scraper.transfer import Plan
+from tests.conformance.coding_cases import CODINGS
 from tests.conformance.engine_bench import ENGINES, PATIENT, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
 from tests.servers import (
@@ -42,7 +44,7 @@ from tests.servers import (
 
 @pytest.mark.parametrize(
     ("engine", "case"),
-    [(name, case) for case in CASES for name in ENGINES if case.only in {"", name}],
+    [(name, case) for case in (*CASES, *CODINGS) for name in ENGINES if case.only in {"", name}],
     ids=lambda value: value.name if isinstance(value, Case) else value,
     indirect=["engine"],
 )
@@ -380,6 +382,26 @@ def test_a_kept_connection_that_the_server_gave_up_costs_no_attempt(
         assert len(seen) == 3
 
 
+def test_any_number_of_kept_connections_that_the_server_gave_up_costs_no_attempt(
+    bench: MakeBench,
+) -> None:
+    all_are_open = threading.Barrier(9)
+
+    def script(number: int, sock: socket.socket) -> None:
+        read_head(sock)
+        if number <= 9:
+            all_are_open.wait(WAIT_S)
+        sock.sendall(sized(PAGE))
+        read_head(sock)  # the second request gets no answer
+
+    with RawServer(script) as server:
+        made = bench()
+        running = [made.start(f"{server.url}/{number}") for number in range(9)]
+        made.wait(*running)
+        assert made.body(made.fetch(f"{server.url}/again")) == PAGE
+        assert server.connections == 10
+
+
 def test_a_server_that_closes_after_each_answer_loses_no_attempt(bench: MakeBench) -> None:
     with RawServer(sized(PAGE)) as server:
         made = bench()
@@ -488,6 +510,33 @@ def test_one_whose_time_is_over_ends_while_the_others_go_on(bench: MakeBench) ->
         go.set()
         made.wait(*others)
         assert all(made.body(other) == PAGE for other in others)
+
+
+def test_a_bomb_that_goes_off_for_hours_holds_up_nobody_and_is_broken_off(
+    bench: MakeBench,
+) -> None:
+    """Nothing comes out of it but empty members, so that no limit on size is in the way."""
+    packed = b""
+    for copies in (50_000, 400, 400):
+        packed = gzip.compress(packed * copies if packed else gzip.compress(b"") * copies)
+    with (
+        RawServer(sized(packed, "Content-Encoding: gzip, gzip, gzip, gzip")) as bad,
+        HttpServer({"/": PAGE}) as server,
+    ):
+        made = bench(PATIENT)
+        made.plan = Plan(BRIEF, Http(), "scraper/1", {})
+        brief = made.start(bad.url)
+        made.plan = Plan(PATIENT, Http(), "scraper/1", {})
+        endless = made.start(bad.url)
+        made.poll_until(lambda: bad.connections == 2)
+        others = [made.start(server.url) for _ in range(3)]
+        made.wait(*others, brief)
+        assert [made.body(other) for other in others] == [PAGE] * 3
+        assert failure(brief).kind is Kind.TIMEOUT
+        assert endless.completion is None
+        made.engine.give_up()
+        made.wait(endless)
+        assert failure(endless).kind is Kind.INTERRUPTED
 
 
 def test_giving_up_breaks_off_whatever_waits(bench: MakeBench) -> None:

@@ -325,6 +325,18 @@ def test_max_time_bounds_an_attempt_while_the_body_drips(
     assert error == {"kind": "timeout", "message": "not done after --max-time 0.5 s"}
 
 
+def test_speed_limit_ends_a_body_that_comes_slower(cli: Command, misbehave: Misbehave) -> None:
+    stop = threading.Event()
+    server = misbehave(drips(DRIPPING, stop))
+    limits = ("--speed-limit", "10k", "--speed-time", "0.5", "--retries", 0)
+    ran = cli(*limits, stdin=lines(f"{server.url}/a.txt"))
+    stop.set()
+    assert (ran.status, cli.files()) == (1, {})
+    speed = "--speed-limit 10,000 bytes a second for --speed-time 0.5 s"
+    error = only(cli.records())["error"]
+    assert error == {"kind": "timeout", "message": f"slower than {speed}"}
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
