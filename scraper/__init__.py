@@ -32,6 +32,7 @@ The map of the house. Imports point downwards only.
     progress.py     the live display
     streams.py      where log and results are written
     summary.py      counts and the closing words
+    plan.py         what transfers have in common; the headers of requests
     transfer.py     one attempt: hops, limits, digest, commit
     allowance.py    bytes, seconds and disk that the whole run may use
     exchange.py     what engine and transfer say to each other

@@ -13,9 +13,9 @@ from scraper.allowance import Allowance
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
 from scraper.errors import UsageError
+from scraper.plan import Plan
 from scraper.settings import Http, Settings
 from scraper.sinks.base import Shelf, Sink
-from scraper.transfer import Plan
 
 
 def choose_engine(settings: Settings) -> Callable[[], Engine]:

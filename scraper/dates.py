@@ -6,7 +6,6 @@ ones by the standard library; writing RFC 3339's. Refuses to know: what they dat
 
 import re
 from datetime import UTC, date, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -33,6 +32,8 @@ def parse_http_date(text: str | None) -> float | None:
             day, month, year, hour, minute, second = found.groups()
             days = date(int(year), _MONTHS[month], int(day)).toordinal() - _EPOCH
             return ((days * 24.0 + int(hour)) * 60 + int(minute)) * 60 + int(second)
+        from email.utils import parsedate_to_datetime  # seldom, and slow to import
+
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -23,12 +23,13 @@ from typing import NamedTuple
 
 from scraper.errors import Kind, SinkError
 from scraper.frontier import Frontier
+from scraper.plan import CONDITIONS, Plan
 from scraper.records import Attempt, Deferred, Failed, Failure, Outcome, Stored, Target
 from scraper.robots import PATH, READ_BYTES, Rules, parse, product_token, without
 from scraper.settings import Settings
 from scraper.sinks.base import Blocking, Body
 from scraper.stopping import Note
-from scraper.transfer import CONDITIONS, Plan, Transfer
+from scraper.transfer import Transfer
 
 KNOWN_FOR_S = 24 * 3600.0
 _KNOWN_BYTES = 64_000_000  # 10,000 origins with 200 bytes of rules for us each

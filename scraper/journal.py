@@ -17,7 +17,6 @@ import contextlib
 import gzip
 import os
 import re
-import secrets
 import shutil
 import threading
 import time
@@ -151,7 +150,7 @@ class SinkJournal:
         self._sink = sink
         self._patience_s = patience_s  # with a sink that takes no segment
         self._shelf = sink if isinstance(sink, Shelf) else None
-        self._run = secrets.token_hex(4)
+        self._run = os.urandom(4).hex()
         self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
         segments = self._segments()
         self.readable = self._shelf is not None

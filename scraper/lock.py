@@ -15,7 +15,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
 import socket
 import threading
 import time
@@ -93,7 +92,7 @@ class Lease:
         self._place = place
         self._on_lost = on_lost
         self._lease_s = lease_s
-        self._run = secrets.token_hex(8)
+        self._run = os.urandom(8).hex()
         self._over = threading.Event()
         until = time.monotonic() + wait_s
         while self._take() is None:

@@ -6,7 +6,6 @@ lines are kept (`journal.py`), how they are found again (`index.py`). Rejected: 
 line for each attempt; one target is one result.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -102,6 +101,8 @@ def as_json(record: Mapping[str, Any]) -> bytes:
     try:
         line = orjson.dumps(record)
     except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
+        import json
+
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
     return line if line.isascii() else urls.printable(line.decode()).encode()
 

@@ -15,67 +15,24 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from scraper import urls
 from scraper.addresses import is_public, may_be_public
-from scraper.allowance import Allowance
-from scraper.decode import ACCEPT_ENCODING, Decoder, make_decoder
+from scraper.decode import Decoder, make_decoder
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent, content_length
 from scraper.partial import Partial, strong_validator
+from scraper.plan import CONDITIONS, Plan
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.retry import parse_retry_after
-from scraper.settings import Http, Limits
-from scraper.sinks.base import Blocking, Body, Shelf, Sink, Upload, blocking_of
+from scraper.sinks.base import Blocking, Body, Sink, Upload, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _QUICK = 8  # pieces of a decoded body, of up to 1 MiB each
-CONDITIONS = frozenset(
-    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-)
 _NOTHING: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What all transfers of a run have in common.
-
-    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
-    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects);
-    `allowance`: who is to be asked before bytes are written, None if nobody.
-    Worked out from these: the headers that each request has, in lower case, `at_home` (where
-    the target is) and `abroad` (where a redirect led), and the `conditions` among them.
-    """
-
-    limits: Limits
-    http: Http
-    user_agent: str
-    passwords: Mapping[str, str] = field(repr=False)
-    shelf: Shelf | None = None
-    forbids: Callable[[str], str | None] | None = None
-    allowance: Allowance | None = None
-    at_home: Mapping[str, str] = field(init=False)
-    abroad: Mapping[str, str] = field(init=False)
-    conditions: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        common = {"user-agent": self.user_agent, "accept": "*/*"}
-        if not self.http.raw:
-            common["accept-encoding"] = ACCEPT_ENCODING
-        own = {name.lower(): value for name, value in self.http.headers}
-        public = {name: value for name, value in own.items() if not _is_for_home(name)}
-        object.__setattr__(self, "at_home", common | own)
-        object.__setattr__(self, "abroad", common | public)
-        object.__setattr__(self, "conditions", CONDITIONS & own.keys())
-
-
-def _is_for_home(name: str) -> bool:
-    """Whether a header is for the origin alone that it was given for."""
-    return name == "host" or urls.is_secret_header(name)
 
 
 class Completion(NamedTuple):
@@ -147,7 +104,9 @@ class Transfer:
     @property
     def request(self) -> Request:
         """The hop to carry out now."""
-        return Request(self._url.href, self._headers(), self._guarded)
+        target, at_home = self.attempt.target, self._url.origin == self._origin
+        headers = self._plan.headers(target, self._url, self._conditions(), at_home=at_home)
+        return Request(self._url.href, headers, self._guarded)
 
     def response(self, reply: Reply) -> Next:
         """Take a response's head and say what follows. Raises TransferError, DestinationError."""
@@ -392,28 +351,6 @@ class Transfer:
                 whole=self._expected,
             )
             self._upload = None
-
-    def _headers(self) -> Mapping[str, str]:
-        """Names in lower case, the more particular winning: defaults, -H, the line's own.
-
-        Credentials go to the origin that they were given for (RFC 9110 15.4).
-        """
-        plan, target, origin = self._plan, self.attempt.target, self._url.origin
-        at_home = origin == self._origin
-        common = plan.at_home if at_home else plan.abroad
-        userinfo = self._url.userinfo
-        if at_home and not userinfo:
-            userinfo = target.userinfo or plan.passwords.get(origin.hostname, "")
-        conditions = self._conditions()
-        if not (userinfo or conditions or target.headers):
-            return common
-        headers = {**common, **conditions}
-        if userinfo:
-            headers.setdefault("authorization", urls.basic_authorization(userinfo))
-        for name, value in target.headers.items():
-            if at_home or not _is_for_home(name.lower()):
-                headers[name.lower()] = value
-        return headers
 
     def _facts(self, reply: Reply) -> Response:
         return Response(

@@ -13,11 +13,12 @@ from scraper import urls
 from scraper.errors import Kind, SinkError, TransferError
 from scraper.exchange import Next, Reply
 from scraper.partial import Partial
+from scraper.plan import Plan
 from scraper.records import Attempt, Known, NotModified, Target
 from scraper.settings import Http, Limits
 from scraper.sinks.directory import DirectorySink
 from scraper.testing import store
-from scraper.transfer import Completion, Plan, Transfer
+from scraper.transfer import Completion, Transfer
 from tests.test_transfer import carry, failure, hop_to, ok, redirect, sent, stored
 
 KEY = "host/page.html"

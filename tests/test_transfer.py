@@ -15,11 +15,12 @@ from scraper import urls
 from scraper.decode import PIECE
 from scraper.errors import DestinationError, Kind, SinkError, TransferError
 from scraper.exchange import Next, Reply
+from scraper.plan import Plan
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Target
 from scraper.settings import Http, Limits
 from scraper.sinks.base import Body
 from scraper.sinks.directory import DirectorySink
-from scraper.transfer import Completion, Plan, Transfer
+from scraper.transfer import Completion, Transfer
 
 PUBLIC = "93.184.216.34"
 KEY = "host/page.html"

@@ -6,9 +6,10 @@ Rejected: letting each library read the environment its own way; they disagree
 about suffixes, ports and address ranges in `no_proxy`.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from urllib.request import getproxies_environment
 
 from scraper.errors import UsageError
 from scraper.settings import is_proxy
@@ -27,7 +28,7 @@ class Proxies:
     def __init__(self, given: str | None) -> None:
         self._given = _whole(given) if given else None
         self.any = given is not None
-        for kind, proxy in () if given else getproxies_environment().items():
+        for kind, proxy in () if given else _named().items():
             if kind in _KINDS:
                 self.any = True
                 if not is_proxy(proxy, _SCHEMES):
@@ -38,6 +39,15 @@ class Proxies:
         if not self.any:
             return None
         return self._given or _from_environment("/".join(url.split("/", 3)[:3]))
+
+
+def _named() -> Mapping[str, str]:
+    """The environment's variables for proxies, by kind of URL."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return {}  # as nearly always: what reads them takes a while to import
+    from urllib.request import getproxies_environment
+
+    return getproxies_environment()
 
 
 @lru_cache(4096)

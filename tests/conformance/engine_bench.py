@@ -10,11 +10,12 @@ from scraper.engines.base import Engine
 from scraper.engines.curl import CurlEngine
 from scraper.engines.threads import ThreadsEngine
 from scraper.partial import Partial
+from scraper.plan import Plan
 from scraper.records import Attempt, Failed, Failure, Known, Stored, Target
 from scraper.settings import Http, Limits
 from scraper.sinks.base import Sink
 from scraper.sinks.directory import DirectorySink
-from scraper.transfer import Plan, Transfer
+from scraper.transfer import Transfer
 from tests.servers import WAIT_S
 
 MakeEngine = Callable[[int, Limits, Http], Engine]

@@ -14,10 +14,10 @@ import pytest
 
 from scraper import engines
 from scraper.errors import Kind
+from scraper.plan import Plan
 from scraper.records import Failed
 from scraper.retry import is_transient
 from scraper.settings import Http, Limits
-from scraper.transfer import Plan
 from tests.conformance.coding_cases import CODINGS
 from tests.conformance.engine_bench import ENGINES, PATIENT, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
