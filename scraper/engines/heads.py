@@ -25,7 +25,7 @@ _OFTEN_OTHER = frozenset(
     {"content-length", "date", "etag", "last-modified", "age", "expires", "set-cookie"}
 )
 
-_names: dict[str, str] = {}  # in lower case
+_names: dict[bytes, str] = {}  # in lower case
 _known: dict[bytes, tuple[str, str]] = {}  # lines read before: most of a server's are the same
 
 
@@ -89,20 +89,20 @@ def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:
 
 
 def _read(line: bytes) -> tuple[str, str]:
-    name, colon, value = line.decode("latin-1").partition(":")
-    lower = _names.get(name) if colon else None
-    if lower is None:
+    raw, colon, value = line.partition(b":")
+    name = _names.get(raw) if colon else None
+    if name is None:
+        name = raw.decode("latin-1").lower()
         if not colon or not _NAME.fullmatch(name):
             raise NotHttp("a line among the headers is none")
-        lower = name.lower()
-        _keep(_names, name, lower)
-    header = lower, value.strip()
-    if lower not in _OFTEN_OTHER:
+        _keep(_names, raw, name)
+    header = name, value.decode("latin-1").strip()
+    if name not in _OFTEN_OTHER:
         _keep(_known, line, header)
     return header
 
 
-def _keep(known: dict[Any, Any], what: bytes | str, means: tuple[str, str] | str) -> None:
+def _keep(known: dict[bytes, Any], what: bytes, means: tuple[str, str] | str) -> None:
     if len(what) <= _SHORT:
         if len(known) >= _MOST_KNOWN:
             known.clear()

@@ -63,6 +63,10 @@ class DirectorySink:
         """Make the directory and a workspace in it; raises DestinationError if that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            exists = isinstance(error, FileExistsError)
+            raise self._unusable("it is a file" if exists else error.strerror) from None
+        try:
             directories = self._directories = Directories(self.root)
             directories.at(_TEMPORARY)  # no link leads out of here
             self._workspace = Workspace(self.root / _TEMPORARY)
@@ -72,10 +76,7 @@ class DirectorySink:
             if _flush_s(self._workspace.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:
-            reason = "it is a file" if isinstance(error, FileExistsError) else _why_not(error)
-            raise DestinationError(
-                f"can't write to directory {str(self.root)!r}: {reason}"
-            ) from None
+            raise self._unusable(_why_not(error)) from None
 
     def open(self, key: str) -> "FileUpload":
         """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
@@ -153,6 +154,9 @@ class DirectorySink:
         self._temporary = None
         if self._directories is not None:
             self._directories.close()
+
+    def _unusable(self, reason: str | None) -> DestinationError:
+        return DestinationError(f"can't write to directory {str(self.root)!r}: {reason}")
 
 
 class FileUpload:

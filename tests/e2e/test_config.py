@@ -37,6 +37,8 @@ VALUES: dict[str, tuple[str, str]] = {
     "connect-timeout": ("4", "4"),
     "read-timeout": ("5", "5.0"),
     "max-time": ("6", "6"),
+    "speed-limit": ("1k", '"1k"'),
+    "speed-time": ("8", "8.0"),
     "max-size": ("10M", '"10M"'),
     "max-redirects": ("1", "1"),
     "continue-above": ("1M", '"1M"'),

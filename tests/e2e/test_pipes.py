@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scraper.frontier import WINDOW
+from scraper.records import places_of
 from tests.e2e.command import Command, folder, parsed
 from tests.e2e.watch import end, narrow_pipe, said, until_full, write
 from tests.s3servers import CREDENTIALS, S3Server
@@ -338,15 +339,17 @@ def test_a_long_pipe_is_not_read_far_ahead_of_the_fetching(cli: Command, serve: 
     """Else a list of any length would sit in memory."""
     go = threading.Event()
     server = serve(lambda request: Reply(body=b"page", delay=go))
+    url = f"{server.url}/{0:02000}"
+    room = WINDOW // places_of(url, url, {})
     taken = 0
     with cli.start("-q", "-c", 2, "-", stdin=PIPE, bufsize=0) as process:
         assert process.stdin is not None
-        while taken < 2 * WINDOW:
+        while taken < 2 * room:
             if select.select([], [process.stdin], [], 0.5)[1]:
                 write(process, f"{server.url}/{taken:02000}\n")
                 taken += 1
-            elif taken > WINDOW:
+            elif taken > room:
                 break  # it was full for so long that it stays full
         assert server.in_flight == 2
         go.set()
-    assert taken < 2 * WINDOW
+    assert taken < 2 * room
