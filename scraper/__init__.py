@@ -33,10 +33,11 @@ The map of the house. Imports point downwards only.
     streams.py      where log and results are written
     summary.py      counts and the closing words
     plan.py         what transfers have in common; the headers of requests
-    transfer.py     one attempt: hops, limits, digest, commit
+    transfer.py     one attempt: hops, conditions, which body is stored
     allowance.py    bytes, seconds and disk that the whole run may use
     exchange.py     what engine and transfer say to each other
     partial.py      a body that broke off, to be continued
+    body.py         a body on its way into the sink: coding, lengths, digest, commit
     decode.py       content codings
     robots.py       what a robots.txt means
     retry.py        whether a failed attempt gets another, and when

@@ -2,7 +2,7 @@
 
 Owns: gzip, deflate and br (RFC 9110 8.4.1), and noticing that a coded body
 ended early, which HTTP clients let pass. Refuses to know: limits on the whole
-body (`transfer.py`); it only promises that each step is a short one and yields
+body (`body.py`); it only promises that each step is a short one and yields
 its piece, never longer than PIECE and perhaps empty, so that a bomb can be counted
 and stopped while it goes off. Rejected: urllib3's decoding, which does not say
 whether the end was reached.

@@ -2,51 +2,33 @@
 
 Owns: when a body can be continued (RFC 9110 14.2 and 13.1.5: a strong validator
 says that the rest is of the same representation), the two headers that ask for
-the rest, and whether an answer is that rest. Refuses to know: who keeps partial
-bodies, and how many (`aftermath.py`). Rejected: continuing by length alone; two
-versions of a page would be joined in silence.
+the rest, and whether an answer is that rest. Refuses to know: what a body is made of
+(`body.py`), who keeps partial bodies, and how many (`aftermath.py`). Rejected:
+continuing by length alone; two versions of a page would be joined in silence.
 """
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from scraper.body import Incoming
 from scraper.dates import parse_http_date
-from scraper.decode import Decoder
 from scraper.exchange import Reply
-from scraper.records import Response
-from scraper.sinks.base import Upload
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A body that broke off. `received` are its bytes on the wire, `size` those in the sink.
-
-    `whole` is the length of all of it on the wire, None if unsaid; `url` who sent it, and
-    `response` with which head; `coding` its Content-Encoding.
-    """
+    """A body that broke off, put aside: `url` sent it, `validator` says what it is a part of."""
 
     url: str
     validator: str
-    response: Response
-    coding: str | None
-    upload: Upload
-    decoder: Decoder | None
-    digest: "_Hash"
-    received: int
-    size: int
-    whole: int | None
+    body: Incoming
 
     def headers(self) -> Mapping[str, str]:
         """What asks for the rest, or for everything if it is another body now."""
-        return {"range": f"bytes={self.received}-", "if-range": self.validator}
+        return {"range": f"bytes={self.body.received}-", "if-range": self.validator}
 
     def total(self, reply: Reply) -> int | None:
         """The length of the whole body if `reply` is the rest of this one, None if it is not.
@@ -54,21 +36,35 @@ class Partial:
         A 206 brings the ETag that a 200 would (RFC 9110 15.3.7); what else it leaves out is
         as it was, and what it says must be the same.
         """
+        received, whole = self.body.received, self.body.expected
         found = _CONTENT_RANGE.fullmatch((reply.get("content-range") or "").strip())
-        if reply.status != 206 or found is None or int(found[1]) != self.received:
+        if reply.status != 206 or found is None or int(found[1]) != received:
             return None
-        total = self.whole if found[3] == "*" else int(found[3])
-        if total is None or int(found[2]) != total - 1 or self.whole not in {None, total}:
+        total = whole if found[3] == "*" else int(found[3])
+        if total is None or int(found[2]) != total - 1 or whole not in {None, total}:
             return None  # of another body, or a part of the rest
         by_tag = self.validator.startswith('"')
         told = reply.get("etag" if by_tag else "last-modified")
         same = told == self.validator or (told is None and not by_tag)
-        return total if same and reply.get("content-encoding") in {None, self.coding} else None
+        return total if same and reply.get("content-encoding") in {None, self.body.coding} else None
 
     def discard(self) -> None:
         """Let go of it: nothing goes on from here. Never raises."""
-        with contextlib.suppress(Exception):  # of a sink that breaks its promise
-            self.upload.abort()
+        self.body.abort()
+
+
+def put_aside(body: Incoming, url: str, least: int) -> Partial | None:
+    """`body`, sent by `url` until it broke off; None if the next attempt had better begin anew.
+
+    `least`: how many bytes are worth it.
+    """
+    response = body.response
+    # A coded body of unknown length is made on the fly: is it made alike the next time?
+    steady = body.coding is None or body.expected is not None
+    if not (body.short and body.received >= max(1, least) and steady and response.http_code == 200):
+        return None
+    validator = strong_validator(response.etag, response.last_modified, body.dated)
+    return Partial(url, validator, body) if validator is not None else None
 
 
 def strong_validator(etag: str | None, last_modified: str | None, date: str | None) -> str | None:

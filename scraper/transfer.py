@@ -2,36 +2,33 @@
 
 Push-fed: an engine asks for `request`, reports `response`, pushes `data`, says
 `finish` or `fail`. Everything a user could tell apart is decided here, so two
-engines can't differ in meaning: hops, limits, lengths, codings, digests, which
-secret goes to whom, which status is a failure, when the body is committed.
+engines can't differ in meaning: hops, conditions, which status is a failure, which
+body is stored and when, what a further attempt may go on from.
 
-Owns: that meaning, and the upload. Refuses to know: threads, sockets, retries.
-Rejected: letting the HTTP client follow redirects (it reads their bodies) or
-decode (it hides a truncated end).
+Owns: that meaning, and the attempt's time. Refuses to know: threads, sockets, retries,
+how a body is decoded, counted and written (`body.py`). Rejected: letting the HTTP
+client follow redirects (it reads their bodies) or decode (it hides a truncated end).
 """
 
-import contextlib
-import hashlib
-import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from scraper import urls
 from scraper.addresses import is_public, may_be_public
-from scraper.decode import Decoder, make_decoder
+from scraper.body import Incoming
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
-from scraper.exchange import Next, Reply, Request, as_sent, content_length
-from scraper.partial import Partial, strong_validator
+from scraper.exchange import Next, Reply, Request, as_sent
+from scraper.partial import Partial, put_aside
 from scraper.plan import CONDITIONS, Plan
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.retry import parse_retry_after
-from scraper.sinks.base import Blocking, Body, Sink, Upload, blocking_of
+from scraper.sinks.base import Blocking, Sink, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_QUICK = 8  # pieces of a decoded body, of up to 1 MiB each
+_BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -79,18 +76,8 @@ class Transfer:
             self._own |= CONDITIONS.intersection(map(str.lower, attempt.target.headers))
         self._known = attempt.known
         self._partial = partial
-        self._unchanged = False  # as the server says
-        self._validator: str | None = None  # a strong one, of the body that is continued
-        self._dated: str | None = None  # the Date of the body that comes
-        self._coding: str | None = None
-        self._upload: Upload | None = None
-        self._decoder: Decoder | None = None
-        self._left: Iterator[bytes] | None = None  # pieces of what was received
         self._response: Response | None = None
-        self._expected: int | None = None
-        self._received = 0
-        self._size = 0
-        self._digest = hashlib.sha256()
+        self._body: Incoming | None = None
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
@@ -133,49 +120,21 @@ class Transfer:
         False, which it is only `quickly`: they are a bomb perhaps, and there is more in them;
         the next call, of `finish` too, goes on with that.
         """
-        self._received += len(chunk)
-        if self._decoder is None:
-            self._write(chunk)
-            self.check()
-            return True
-        pieces = self._decoder.feed(chunk)
-        self._left = pieces if self._left is None else itertools.chain(self._left, pieces)
-        for number, piece in enumerate(self._left, 1):
-            if piece:
-                self._write(piece)
-            self.check()
-            if quickly and number == _QUICK:
-                return False
-        self._left = None
-        return True
+        assert self._body is not None
+        return self._body.take(chunk, self.check, quickly=quickly)
 
     def finish(self) -> Next:
         """The body is complete: check it and commit. Raises TransferError, DestinationError.
 
         HOP: what was said to be unchanged is not there; `request` now asks for all of it.
         """
-        if self._left is None:
-            self.check()  # what was broken off for that looks like an end
-        else:
-            self.data(b"")
-        if self._expected is not None and self._received != self._expected:
-            message = f"body ended after {self._received:,} of {self._expected:,} bytes"
-            raise TransferError(Kind.TRUNCATED, message)
-        if self._decoder is not None:
-            self._decoder.finish()
-        assert self._response is not None
-        if self._unchanged:
-            return self._not_modified(self._response)
-        upload = self._upload or self._open()
-        body = Body(
-            source_url=urls.redact(self.attempt.target.listed),
-            fetched_at=self._started_at,
-            size=self._size,
-            sha256=self._digest.hexdigest(),
-            response=self._response,
-        )
-        stored = upload.commit(body)
-        self._upload = None
+        body = self._body
+        if body is None:  # a 304 has none
+            self.check()
+            return self._not_modified()
+        source_url = urls.redact(self.attempt.target.listed)
+        stored = body.commit(source_url, self._started_at, self.check)
+        self._body = None
         self._end(stored)
         return Next.STOP
 
@@ -192,10 +151,11 @@ class Transfer:
                 self.check()
             except TransferError as cause:
                 error = cause
-        if self._may_go_on(error):
-            self._keep()
-        else:
+        partial = self._left_by(error)
+        if partial is None:
             self._start_over()
+        else:
+            self._partial, self._body = partial, None
         if isinstance(error, TransferError):
             failure = Failure(
                 kind=error.kind,
@@ -238,7 +198,6 @@ class Transfer:
         assert self._response is not None
         asked = self._conditions()
         if asked and "range" not in asked:
-            self._unchanged = True
             return Next.READ
         if self._own & {"if-none-match", "if-modified-since"}:
             self._end(NotModified(self._response))
@@ -248,14 +207,15 @@ class Transfer:
             self._end(Failed(failure, self._response))
         return Next.STOP
 
-    def _not_modified(self, response: Response) -> Next:
+    def _not_modified(self) -> Next:
         """End, if the sink has what the server need not send again; else ask for all of it."""
+        assert self._response is not None
         assert self._known is not None
         shelf = self._plan.shelf
         if shelf is not None and shelf.size(self.attempt.target.key) != self._known.size:
-            self._known, self._unchanged = None, False
+            self._known = None
             return Next.HOP
-        self._end(NotModified(response))
+        self._end(NotModified(self._response))
         return Next.STOP
 
     def _conditions(self) -> Mapping[str, str]:
@@ -288,69 +248,35 @@ class Transfer:
         if total is None:
             self._start_over()
             return Next.HOP
-        self._partial = None
-        self._upload, self._decoder = partial.upload, partial.decoder
-        self._validator, self._coding = partial.validator, partial.coding
-        self._digest = partial.digest
-        self._received, self._size, self._expected = partial.received, partial.size, total
         assert self._response is not None
+        body, self._partial = partial.body, None
         # With what came before it is one complete 200 (RFC 9110 15.3.7.3).
-        self._response = partial.response._replace(
+        self._response = body.response._replace(
             remote_ip=self._response.remote_ip,
             redirects=self._response.redirects,
         )
+        body.go_on(total, self._response)
+        self._body = body
         return Next.READ
 
     def _start_over(self) -> None:
         """Let go of whatever was written. Never raises."""
-        upload, partial = self._upload, self._partial
-        self._upload = self._partial = None
+        body, partial = self._body, self._partial
+        self._body = self._partial = None
         if partial is not None:
             partial.discard()
-        if upload is not None:
-            with contextlib.suppress(Exception):  # of a sink that breaks its promise
-                upload.abort()
+        if body is not None:
+            body.abort()
 
-    def _may_go_on(self, error: TransferError | DestinationError) -> bool:
-        """Whether another attempt could begin where this one ends."""
+    def _left_by(self, error: TransferError | DestinationError) -> Partial | None:
+        """What another attempt could go on from where `error` ends this one."""
         if self._abandoned or not isinstance(error, TransferError) or error.transient is False:
-            return False
-        if error.kind not in {Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS}:
-            return False
-        if self._upload is None:
-            return self._partial is not None
-        if self._left is not None:
-            return False  # the decoder is not where `_received` is
-        short = self._expected is None or self._received < self._expected
-        enough = self._received >= max(1, self._plan.limits.continue_above)
-        # A coded body of unknown length is made on the fly: is it made alike the next time?
-        steady = self._coding is None or self._expected is not None
-        if not (short and enough and steady):
-            return False
-        response = self._response
-        if self._validator is None and response is not None and response.http_code == 200:
-            etag, modified = response.etag, response.last_modified
-            self._validator = strong_validator(etag, modified, self._dated)
-        return self._validator is not None
-
-    def _keep(self) -> None:
-        """Make what was received a partial body, unless it is one still."""
-        if self._upload is not None:
-            assert self._validator is not None
-            assert self._response is not None
-            self._partial = Partial(
-                url=self._url.href,
-                validator=self._validator,
-                response=self._response,
-                coding=self._coding,
-                upload=self._upload,
-                decoder=self._decoder,
-                digest=self._digest,
-                received=self._received,
-                size=self._size,
-                whole=self._expected,
-            )
-            self._upload = None
+            return None
+        if error.kind not in _BROKE_OFF:
+            return None
+        if self._body is None:
+            return self._partial
+        return put_aside(self._body, self._url.href, self._plan.limits.continue_above)
 
     def _facts(self, reply: Reply) -> Response:
         return Response(
@@ -413,35 +339,10 @@ class Transfer:
         if reply.status == 206 and "range" not in self._own:
             message = "206 Partial Content, though no part was asked for"
             raise TransferError(Kind.PROTOCOL, message, transient=False)
-        self._expected = content_length(reply)
-        self._coding = reply.get("content-encoding")
-        if self._coding is not None and not self._plan.http.raw:
-            self._decoder = make_decoder(self._coding)
-        if self._decoder is None and self._expected is not None:
-            self._check_size(self._expected)
-            if self._plan.allowance is not None:
-                self._plan.allowance.expect(self._expected)
-        self._dated = reply.get("date")
         if self._partial is not None:
             self._start_over()
-
-    def _open(self) -> Upload:
-        upload = self._upload = self._sink.open(self.attempt.target.key)
-        return upload
-
-    def _write(self, piece: bytes) -> None:
-        self._size += len(piece)
-        self._check_size(self._size)
-        if self._plan.allowance is not None:
-            self._plan.allowance.take(len(piece))
-        self._digest.update(piece)
-        (self._upload or self._open()).write(piece)
-
-    def _check_size(self, size: int) -> None:
-        limit = self._plan.limits.max_size
-        if limit is not None and size > limit:
-            message = f"body is longer than --max-size {limit:,} bytes"
-            raise TransferError(Kind.TOO_LARGE, message, transient=False)
+        target, response = self.attempt.target, self._response
+        self._body = Incoming(self._plan, self._sink, target.key, reply=reply, response=response)
 
     def _end(
         self, outcome: Stored | NotModified | Failed, error: DestinationError | None = None

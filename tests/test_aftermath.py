@@ -1,7 +1,7 @@
 """What follows a failed attempt, by a clock that the tests own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from scraper.settings import Settings
 from scraper.sinks.directory import DirectorySink
 from scraper.stopping import Stop
 from scraper.transfer import Completion
-from tests.test_partial import PARTIAL
+from tests.test_partial import PARTIAL, broken_off
 
 BROKEN = Failure(Kind.TRUNCATED, "body ended")
 GONE = Failure(Kind.HTTP_STATUS, "HTTP 404", http_code=404)
@@ -94,9 +94,7 @@ def test_no_more_partial_bodies_are_kept_than_there_are_slots(tmp_path: Path) ->
     scene, sink = Scene({"max_concurrency": 2}), DirectorySink(tmp_path)
     sink.check()
     for key in ("a", "b", "c"):
-        upload = sink.open(key)
-        upload.write(b"x")
-        scene.after(BROKEN, key=key, partial=replace(PARTIAL, upload=upload))
+        scene.after(BROKEN, key=key, partial=broken_off(sink=sink))
     assert scene.aftermath.take("c") is None, "discarded: one too many"
     assert scene.aftermath.take("a") is not None
     scene.aftermath.drop("b")

@@ -54,11 +54,11 @@ class Place:
         plan = Plan(limits, http or Http(), "scraper/1", {}, self.sink if shelf else None)
         return Transfer(Attempt(target, 0.0, known=known), plan, self.sink, 1e12, partial)
 
-    def cut(self, *headers: tuple[str, str], after: int = 400) -> Partial:
+    def cut(self, *headers: tuple[str, str], limits: Limits | None = None) -> Partial:
         """What an attempt leaves whose body broke off."""
-        transfer = self.attempt()
+        transfer = self.attempt(limits=limits)
         transfer.response(ok(*(headers or (SIZED, TAGGED))))
-        transfer.data(BODY[:after])
+        transfer.data(BODY[:400])
         return kept(broken(transfer))
 
     @property
@@ -255,9 +255,8 @@ def test_a_failure_keeps_the_object_that_is_there(place: Place) -> None:
 def test_a_body_that_broke_off_is_kept_with_all_that_is_known_of_it(place: Place) -> None:
     partial = place.cut(SIZED, TAGGED, ("Content-Type", "text/html"))
     assert (partial.url, partial.validator) == (URL, '"v1"')
-    assert (partial.received, partial.size, partial.whole) == (400, 400, 1000)
-    assert partial.digest.hexdigest() == sha256(BODY[:400]).hexdigest()
-    assert partial.response.content_type == "text/html"
+    assert (partial.body.received, partial.body.size, partial.body.expected) == (400, 400, 1000)
+    assert partial.body.response.content_type == "text/html"
     assert place.temporary == [BODY[:400]]
 
 
@@ -375,12 +374,12 @@ def test_a_body_may_be_cut_off_again_and_again(place: Place) -> None:
     partial = place.cut()
     for received in (401, 600, 600, 999):
         transfer = place.attempt(partial=partial)
-        assert sent(transfer)["range"] == f"bytes={partial.received}-"
-        if received > partial.received:
-            assert transfer.response(rest(partial.received)) is Next.READ
-            transfer.data(BODY[partial.received : received])
+        assert sent(transfer)["range"] == f"bytes={partial.body.received}-"
+        if received > partial.body.received:
+            assert transfer.response(rest(partial.body.received)) is Next.READ
+            transfer.data(BODY[partial.body.received : received])
         partial = kept(broken(transfer))
-        assert (partial.received, partial.size) == (received, received)
+        assert (partial.body.received, partial.body.size) == (received, received)
     stored(carry(place.attempt(partial=partial), [rest(999)], [BODY[999:]]))
     assert place.body == BODY
 
@@ -392,14 +391,14 @@ def test_the_rest_of_a_coded_body_is_decoded_with_what_came_before(place: Place)
     transfer.response(ok(*coded))
     transfer.data(packed[:500])
     partial = kept(broken(transfer))
-    assert partial.received == 500
-    assert partial.size == len(place.temporary[0])
+    assert partial.body.received == 500
+    assert partial.body.size == len(place.temporary[0])
     transfer = place.attempt(partial=partial)
     assert sent(transfer)["range"] == "bytes=500-"
     transfer.response(rest(500, TAGGED, body=packed))
     transfer.data(packed[500:600])
     partial = kept(broken(transfer))
-    assert (partial.received, partial.coding) == (600, "gzip")
+    assert (partial.body.received, partial.body.coding) == (600, "gzip")
     transfer = place.attempt(partial=partial)
     found = stored(carry(transfer, [rest(600, TAGGED, body=packed)], [packed[600:]]))
     assert place.body == BODY
@@ -417,7 +416,7 @@ def test_a_rest_that_ends_early_is_no_whole_body(end: int, place: Place) -> None
     partial = place.cut(TAGGED, ("Transfer-Encoding", "chunked"))
     completion = carry(place.attempt(partial=partial), [rest()], [BODY[400:end]])
     assert failure(completion).kind is Kind.TRUNCATED
-    assert kept(completion).received == end
+    assert kept(completion).body.received == end
     assert not (place.sink.root / KEY).exists()
 
 
@@ -429,8 +428,8 @@ def test_a_rest_that_is_too_long_is_begun_anew(place: Place) -> None:
 
 
 def test_the_largest_size_is_meant_of_the_whole_body(place: Place) -> None:
-    partial = place.cut(TAGGED, ("Transfer-Encoding", "chunked"))
     limits = Limits(max_size=999, continue_above=100)
+    partial = place.cut(TAGGED, ("Transfer-Encoding", "chunked"), limits=limits)
     completion = carry(place.attempt(partial=partial, limits=limits), [rest()], [BODY[400:]])
     assert failure(completion).kind is Kind.TOO_LARGE
     assert completion.partial is None
@@ -501,7 +500,7 @@ def test_a_refusal_in_between_keeps_what_is_there(status: int, place: Place) -> 
     transfer = place.attempt(partial=place.cut())
     completion = carry(transfer, [ok(status=status)])
     assert failure(completion).http_code == status
-    assert kept(completion).received == 400
+    assert kept(completion).body.received == 400
     stored(carry(place.attempt(partial=kept(completion)), [rest()], [BODY[400:]]))
     assert place.body == BODY
 
@@ -510,7 +509,7 @@ def test_a_connection_that_is_never_made_keeps_what_is_there(place: Place) -> No
     transfer = place.attempt(partial=place.cut())
     transfer.fail(TransferError(Kind.CONNECT, "refused", unreachable=True))
     assert transfer.completion is not None
-    assert kept(transfer.completion).received == 400
+    assert kept(transfer.completion).body.received == 400
 
 
 def test_only_who_sent_the_part_is_asked_for_the_rest(place: Place) -> None:

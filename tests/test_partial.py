@@ -1,33 +1,44 @@
 """Partial bodies: when one may be continued, and which answer is its rest (RFC 9110 13, 14)."""
 
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraper.body import Incoming
 from scraper.exchange import Reply
 from scraper.partial import Partial, strong_validator
+from scraper.plan import Plan
 from scraper.records import Response
+from scraper.settings import Http, Limits
+from scraper.sinks.base import Sink
 from scraper.sinks.directory import DirectorySink
-from tests.test_transfer import BrokenUpload
+from tests.test_transfer import BrokenSink
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 LATER = "Sun, 06 Nov 1994 08:49:38 GMT"
-PARTIAL = Partial(
-    url="http://host/a",
-    validator='"v1"',
-    response=Response(200, "http://host/a"),
-    coding=None,
-    upload=BrokenUpload(RuntimeError("a bug"), "abort"),
-    decoder=None,
-    digest=sha256(),
-    received=100,
-    size=100,
-    whole=300,
-)
+PLAN = Plan(Limits(), Http(raw=True), "x", {})
+
+
+def broken_off(
+    received: int = 100,
+    whole: int | None = 300,
+    *,
+    coding: str | None = None,
+    sink: Sink | None = None,
+) -> Partial:
+    """A body of which so many bytes came."""
+    said = {"content-length": whole and str(whole), "content-encoding": coding}
+    reply = Reply(200, [(name, value) for name, value in said.items() if value])
+    sink = sink or BrokenSink(RuntimeError("a bug"), "abort")
+    body = Incoming(PLAN, sink, "a", reply=reply, response=Response(200, "http://host/a"))
+    body.take(bytes(received), lambda: None)
+    return Partial("http://host/a", '"v1"', body)
+
+
+PARTIAL = broken_off()
 REST = {"Content-Range": "bytes 100-299/300", "ETag": '"v1"'}
 
 
@@ -41,13 +52,13 @@ def answer(status: int = 206, **headers: str | None) -> Reply:
 
 def test_it_is_asked_for_from_its_first_missing_byte_and_only_of_the_same_body() -> None:
     assert PARTIAL.headers() == {"range": "bytes=100-", "if-range": '"v1"'}
-    by_date = replace(PARTIAL, validator=DATE, received=7)
+    by_date = replace(broken_off(7), validator=DATE)
     assert by_date.headers() == {"range": "bytes=7-", "if-range": DATE}
 
 
 def test_the_rest_of_a_body_says_how_long_the_whole_is() -> None:
     assert PARTIAL.total(answer()) == 300
-    assert replace(PARTIAL, whole=None).total(answer()) == 300
+    assert broken_off(whole=None).total(answer()) == 300
     assert PARTIAL.total(answer(Content_Range="bytes 100-299/*")) == 300
     assert PARTIAL.total(answer(Content_Range=" Bytes  100-299/300 ")) == 300
 
@@ -92,7 +103,7 @@ def test_another_part_or_a_part_of_another_body_is_not_its_rest(content_range: s
 def test_only_what_joins_and_completes_it_is_its_rest(
     start: int, end: int, total: int | None, whole: int | None
 ) -> None:
-    partial = replace(PARTIAL, received=5, whole=whole)
+    partial = broken_off(5, whole)
     lengths = {total, whole} - {None}
     content_range = f"bytes {start}-{end}/{'*' if total is None else total}"
     right = start == 5 and lengths == {end + 1}
@@ -100,7 +111,7 @@ def test_only_what_joins_and_completes_it_is_its_rest(
 
 
 def test_a_length_that_nobody_says_can_not_be_known_to_be_reached() -> None:
-    assert replace(PARTIAL, whole=None).total(answer(Content_Range="bytes 100-299/*")) is None
+    assert broken_off(whole=None).total(answer(Content_Range="bytes 100-299/*")) is None
 
 
 @pytest.mark.parametrize("status", [200, 203, 204, 226, 304, 416])
@@ -136,7 +147,7 @@ def test_a_part_with_another_date_is_of_another_body_but_it_may_say_none(
 def test_a_part_of_another_coding_is_of_another_body(
     coding: str | None, said: str | None, is_rest: bool
 ) -> None:
-    partial = replace(PARTIAL, coding=coding)
+    partial = broken_off(coding=coding)
     assert (partial.total(answer(Content_Encoding=said)) is not None) == is_rest
 
 
@@ -173,9 +184,7 @@ def test_only_a_strong_validator_may_continue_a_body(
 def test_a_body_that_is_let_go_leaves_nothing(tmp_path: Path) -> None:
     sink = DirectorySink(tmp_path)
     sink.check()
-    upload = sink.open("a")
-    upload.write(b"x")
-    partial = replace(PARTIAL, upload=upload)
+    partial = broken_off(sink=sink)
     partial.discard()
     partial.discard()
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}

@@ -52,7 +52,7 @@ def cut(made: Bench, content: bytes = PAGE, at: int = HALF, *lines: str) -> tupl
         assert failure(transfer).kind is Kind.TRUNCATED
         assert transfer.completion is not None
         assert transfer.completion.partial is not None
-        assert transfer.completion.partial.received == at
+        assert transfer.completion.partial.body.received == at
         return transfer.completion.partial, server.url
 
 
@@ -101,7 +101,7 @@ def test_a_rest_that_breaks_off_is_kept_with_what_there_was(bench: MakeBench) ->
         assert transfer.completion is not None
         again = transfer.completion.partial
         assert again is not None
-        assert again.received == HALF + 100
+        assert again.body.received == HALF + 100
     last = {"ETag": '"v1"', "Content-Range": f"bytes {HALF + 100}-{len(PAGE) - 1}/{len(PAGE)}"}
     with HttpServer({"/page": Reply(206, last, PAGE[HALF + 100 :])}) as other:
         assert made.body(go_on(made, other.url, again)) == PAGE
