@@ -36,10 +36,9 @@ from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
 from scraper.frontier import Frontier
 from scraper.gate import Gate
+from scraper.holding import Holding
 from scraper.intake import BUFFER, Intake
-from scraper.journal import FileJournal, SinkJournal, open_journal
 from scraper.keys import make_rule
-from scraper.lock import hold
 from scraper.records import (
     Attempt,
     Failed,
@@ -51,10 +50,9 @@ from scraper.records import (
     Target,
     Times,
 )
-from scraper.resume import Memory, remember
 from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
-from scraper.sinks.base import SinkOptions, disk_of, find_sink, ignores_case
+from scraper.sinks.base import disk_of, ignores_case
 from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
@@ -124,10 +122,10 @@ class Run:
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._make_engine = choose_engine(settings)
-        options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
-        self._sink = find_sink(self.destination, options)
-        self._allowance = Allowance(settings.whole, self.tally.begun, disk_of(self._sink))
-        self._plan = make_plan(settings, self._sink, self._allowance)
+        self._holding = Holding(settings, self.destination)
+        sink = self._holding.sink
+        self._allowance = Allowance(settings.whole, self.tally.begun, disk_of(sink))
+        self._plan = make_plan(settings, sink, self._allowance)
         self._gate: Gate | None = None
         if settings.politeness.robots:
             self._gate = Gate(settings, self._plan, self._frontier, note)
@@ -135,40 +133,21 @@ class Run:
         self._entrance: Frontier | Gate = self._gate or self._frontier
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
-        self._journal: FileJournal | SinkJournal | None = None
         self._seen: Seen
-        self._memory: Memory
-        self._held = ExitStack()
         self._in_flight: set[Transfer] = set()
 
     def __enter__(self) -> Self:
         """Check the destination and hold it, recall what its manifest knows, begin to read."""
-        with ExitStack() as stack:
-            stack.callback(self._sink.close)
-            self._sink.check()
-            self._allowance.check_disk()
-            left_s = self._allowance.left_s(time.monotonic())
-            lock = hold(self._sink, self.destination, self.settings.lock, self._lost, left_s)
-            if lock is not None:
-                stack.callback(lock.release)
-                if lock.remark:
-                    self._note("info", "lock", {"message": lock.remark})
-            self._open()
-            self._held = stack.pop_all()
-        return self
-
-    def _open(self) -> None:
-        patience_s = self.settings.retries.retry_max_time
-        journal = open_journal(self.settings.manifest, self.destination, self._sink, patience_s)
-        self._journal = journal
-        self.places = replace(self.places, manifest=journal.place)
+        holding = self._holding
+        holding.open(self._allowance, self._lost, self._note)
+        self.places = replace(self.places, manifest=holding.journal.place)
         with ExitStack() as undone:
-            undone.callback(journal.close)
-            self._memory = remember(self.settings.earlier, journal, self._sink)
+            undone.callback(holding.close, whole=False)
             self._engine = self._make_engine()
+            self._seen = Seen(ignores_case=ignores_case(holding.sink))
             undone.pop_all()
-        self._seen = Seen(ignores_case=ignores_case(self._sink))
         self._intake.start()
+        return self
 
     def __exit__(
         self,
@@ -178,28 +157,18 @@ class Run:
     ) -> None:
         """Let go of everything; whatever is still in flight is broken off."""
         assert self._engine is not None
-        assert self._journal is not None
         self._intake.close()
         self._engine.give_up()
         self._engine.close()
         self._aftermath.close()
+        self._seen.close()
         whole = kind is None and self._stop.reason is None and self._finished()
-        try:
-            self._journal.close()
-        except DestinationError:
-            whole = False
-            raise
-        finally:
-            self._memory.close(self._journal, whole=whole)
-            self._seen.close()
-            self._held.close()
+        self._holding.close(whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
         engine = self._engine
-        journal = self._journal
         assert engine is not None, "Run is used in a with statement"
-        assert journal is not None
         while not self._finished():
             now = time.monotonic()
             yield from self._admit(now)
@@ -211,11 +180,11 @@ class Run:
                 if result is not None:
                     yield result
             yield from self._take_ended_early()
-            self._flush(journal)
+            self._flush()
             if self._stop.give_up_at is not None and not self._stop.wait_on(engine, self.in_flight):
                 break
         yield from self._left_over()
-        self._flush(journal)
+        self._flush()
         if self._stop.error is not None:
             raise self._stop.error
         self._intake.reraise()
@@ -257,7 +226,7 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, where to."""
         assert self._engine is not None
-        client, remark = (getattr(self._sink, name, "") for name in ("client", "remark"))
+        client, remark = (getattr(self._holding.sink, name, "") for name in ("client", "remark"))
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
         carried += f" ({remark})" if remark else ""
         carried += f", at most {self.settings.politeness.max_concurrency} at once"
@@ -299,7 +268,7 @@ class Run:
                 fresh.append(target)
             else:
                 yield self._record(early)
-        for target, decision in zip(fresh, self._memory.recall(fresh), strict=True):
+        for target, decision in zip(fresh, self._holding.memory.recall(fresh), strict=True):
             if isinstance(decision, Skipped):
                 yield self._record(Result(target, decision))
             else:
@@ -324,7 +293,7 @@ class Run:
                 transfer = self._gate.transfer(attempt, now)
             else:
                 partial = self._aftermath.take(attempt.target.key) if attempt.number > 1 else None
-                transfer = Transfer(attempt, self._plan, self._sink, now, partial)
+                transfer = Transfer(attempt, self._plan, self._holding.sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
 
@@ -387,10 +356,8 @@ class Run:
 
     def _record(self, result: Result) -> Result:
         """Tell everyone, the manifest first; what was skipped has its record there."""
-        journal = self._journal
-        assert journal is not None
         if not isinstance(result.outcome, Skipped):
-            journal(result)
+            self._holding.journal(result)
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self._stop.reason is None and result.failure is not None:
@@ -399,11 +366,11 @@ class Run:
                 self.stop("--fail-fast: more failures than --max-failures")
         return result
 
-    def _flush(self, journal: FileJournal | SinkJournal) -> None:
+    def _flush(self) -> None:
         """Write the manifest; if that fails, the run stops, and `__exit__` tries once more."""
         if self._recording:
             try:
-                journal.flush()
+                self._holding.journal.flush()
             except DestinationError as error:
                 self._recording = False
                 self._stop.because_of(error)

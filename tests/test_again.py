@@ -510,9 +510,9 @@ def test_the_users_own_condition_is_the_only_one(serve: Serve, tmp_path: Path) -
 
 def into_segments(run: Run, flaky: Flaky) -> Run:
     """The run, into a sink that keeps its manifest in segments."""
-    run._sink = flaky
+    run._holding.sink = flaky
     run._plan = make_plan(run.settings, flaky)
-    run.destination = "memory://bucket"
+    run._holding.destination = "memory://bucket"
     return run
 
 

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"cli", "testing"},
     {"remote", "progress"},  # they use, or show, a whole run
     {"loop"},
-    {"aftermath", "gate"},
+    {"aftermath", "gate", "holding"},
     {"log", "streams", "resume", "build", "verify", "stopping"},
     {"journal", "summary", "lock"},
     {"frontier", "engines", "intake", "index"},

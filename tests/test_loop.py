@@ -561,7 +561,7 @@ class FaultyUpload:
 
 
 def into(run: Run, sink: Sink) -> Run:
-    run._sink = sink
+    run._holding.sink = sink
     return run
 
 
