@@ -65,11 +65,11 @@ def test_two_thousand_pages_of_four_hosts_come_over_few_connections(
 
     servers = farm(handle)
     cli.write("list", *(f"{url}/{number}" for number in range(500) for url in servers.urls))
-    ran = cli("-q", "list", "-c", 16, "--per-host", 8)
+    ran = cli("-q", "list", "-c", 32, "--per-host", 8)
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     assert_pages_are_stored(cli, 2_000)
     assert servers.total == 2_000
-    assert servers.max_in_flight <= 16
+    assert servers.max_in_flight <= 32
     assert set(servers.max_in_flight_by_address) == set(servers.hosts)
     assert max(servers.max_in_flight_by_address.values()) == 8
     assert servers.connections <= 64
