@@ -6,7 +6,8 @@
 The map of the house. Imports point downwards only.
 
     __main__.py     `python -m scraper`
-    cli/            Click: options.py (all options), fetch.py, dry_run.py, verify.py, demo.py
+    cli/            Click: options.py (all options), fetch.py, dry_run.py, verify.py, demo.py,
+                    title.py (what `ps` shows)
     loop.py         the one loop; `run` and `Run`
     holding.py      what a run holds: its destination, lock, manifest
     build.py        the engine and the plan of a run

@@ -17,6 +17,7 @@ from click_default_group import DefaultGroup
 from scraper.cli.demo import demo
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.cli.options import HELP
+from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
 from scraper.errors import DestinationError, ScraperError, UsageError
 
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     _open_missing()
     _unblock()
+    if arguments is None:
+        hide_secrets()
     try:
         status = _status_of(arguments)
     except Exception:  # noqa: BLE001 - a mistake of ours, or of a sink's: told as Python would

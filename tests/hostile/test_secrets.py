@@ -6,6 +6,7 @@ names and metadata, temporary files.
 
 import base64
 import json
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -332,3 +333,28 @@ def test_the_search_finds_what_it_should() -> None:
         assert secret.seen_in(place) == {"it"}
         assert secret.seen_in(base64.b64encode(place)) == {"it"}, place
     assert secret.seen_in(secret.words["it"].replace("1", "2").encode()) == set()
+
+
+def test_nobody_sees_them_in_the_command_line_of_a_running_process(
+    cli: Command, serve: Callable[[Routes], HttpServer]
+) -> None:
+    secrets, asked, go = Secrets(), threading.Event(), threading.Event()
+
+    def handle(request: Request) -> Reply:
+        del request
+        asked.set()
+        return Reply(body=b"page", delay=go)
+
+    proxy = serve(handle)
+    words = ["-H", f"Authorization: Bearer {secrets('header')}", f"-HX-Api-Key:{secrets('key')}"]
+    words += ["--proxy", proxy.url.replace("//", f"//me:{secrets('proxy')}@"), "-q"]
+    cli.write("list", "http://host.example/page")
+    with cli.start(*words, "list") as process:
+        assert asked.wait(60)
+        seen = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        go.set()
+        ran = cli.ended(process)
+    assert (ran.status, ran.err) == (0, "")
+    assert secrets.seen_in(seen) == set()
+    assert b"scraper" in seen
+    assert b"REDACTED" in seen
