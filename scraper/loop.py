@@ -43,6 +43,7 @@ from scraper.records import (
     Attempt,
     Failed,
     Failure,
+    Known,
     Outcome,
     Result,
     Skipped,
@@ -255,25 +256,32 @@ class Run:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or not self._wants_lines(now):
             return
-        taken = self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
-        targets: list[Target] = []
-        for item in taken:
-            if isinstance(item, Result):
-                yield self._record(item)
-            else:
-                targets.append(item)
+        ended, fresh = self._sift(self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room)))
+        for target, known in fresh:
+            self._entrance.add(Attempt(target, queued_at=now, known=known), now)
+        for result in ended:
+            yield self._record(result)
+        yield from self._take_ended_early()
+
+    def _sift(
+        self, items: Sequence[lists.Read]
+    ) -> tuple[list[Result], list[tuple[Target, Known | None]]]:
+        """What needs no request, as it ends, and the rest with what is known of it."""
+        ended = [item for item in items if isinstance(item, Result)]
+        targets = [item for item in items if not isinstance(item, Result)]
         fresh: list[Target] = []
         for target, early in zip(targets, self._seen.judge_all(targets), strict=True):
             if early is None:
                 fresh.append(target)
             else:
-                yield self._record(early)
+                ended.append(early)
+        left: list[tuple[Target, Known | None]] = []
         for target, decision in zip(fresh, self._holding.memory.recall(fresh), strict=True):
             if isinstance(decision, Skipped):
-                yield self._record(Result(target, decision))
+                ended.append(Result(target, decision))
             else:
-                self._entrance.add(Attempt(target, queued_at=now, known=decision), now)
-        yield from self._take_ended_early()
+                left.append((target, decision))
+        return ended, left
 
     def _wants_lines(self, now: float) -> bool:
         """Many at once cost less; but if nothing may start, any line may be of another host."""
@@ -397,11 +405,7 @@ class Run:
         yield from self._take_ended_early()
         for attempt in self._entrance.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        for item in self._intake.take(BUFFER):
-            early = item if isinstance(item, Result) else self._seen.judge(item)
-            yield self._record(early or Result(_target(item), outcome))
+        ended, fresh = self._sift(self._intake.take(BUFFER))  # what is done stays so
+        for result in (*ended, *(Result(target, outcome) for target, _ in fresh)):
+            yield self._record(result)
         self._stop.cut_short &= unread or self.tally.kinds[Kind.INTERRUPTED.value] > 0
-
-
-def _target(item: lists.Read) -> Target:
-    return item.target if isinstance(item, Result) else item

@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scraper.build import make_plan
 from scraper.errors import Kind, UsageError
 from scraper.loop import Run
 from scraper.records import Result, Skipped
-from tests.servers import HttpServer, Reply, Request, Routes
+from tests.servers import WAIT_S, HttpServer, Reply, Request, Routes
 from tests.test_journal import Flaky
 from tests.test_loop import QUICK, body, echo, fetch, kinds, make_run, results_of, statuses
 
@@ -111,6 +112,29 @@ def test_a_run_that_was_stopped_is_resumed_with_exactly_the_rest(
     assert {server.url + path for path in server.hits} == set(urls) - done
     assert len(objects(tmp_path)) == 100
     assert statuses(fetch(urls, tmp_path, resume=True)) == {"skipped": 100}
+
+
+@pytest.mark.parametrize("option", ["resume", "retry_failed"])
+def test_what_was_read_ahead_when_a_run_was_stopped_stays_done(
+    serve: Serve, tmp_path: Path, option: str
+) -> None:
+    server = serve(echo)
+    urls = [f"{server.url}/{number}" for number in range(300)]
+    fetch(urls, tmp_path)
+    read = threading.Event()
+
+    def listed() -> Iterator[str]:
+        yield from urls
+        read.set()
+
+    results: list[Result] = []
+    with make_run(listed(), tmp_path, **{option: True}) as run:
+        assert read.wait(WAIT_S)
+        for result in run:
+            run.stop("enough")
+            results.append(result)
+    assert statuses(results) == {"skipped": 300}
+    assert statuses(fetch(urls, tmp_path, resume=True)) == {"skipped": 300}
 
 
 def lose(path: Path) -> None:
