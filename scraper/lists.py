@@ -30,7 +30,7 @@ import orjson
 from scraper import keys, urls
 from scraper.errors import BadTarget, Kind, ListError
 from scraper.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
-from scraper.settings import announces_a_body, is_field_name, is_field_value
+from scraper.settings import announces_a_body, beginning_of_name, is_field_name, is_field_value
 
 MAX_LINE_BYTES = 65_536  # without its end
 _TAKEN_BYTES = MAX_LINE_BYTES + 2  # of one line at most: with its end
@@ -284,7 +284,8 @@ def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
         raise BadTarget('"headers" of a JSON line is not an object')
     for name, value in headers.items():
         if not isinstance(value, str) or not is_field_name(name) or not is_field_value(value):
-            raise BadTarget(f"header {name!r} of a JSON line is not allowed in HTTP")
+            shown = beginning_of_name(name)
+            raise BadTarget(f"header {shown!r} of a JSON line is not allowed in HTTP")
         if announces_a_body(name):
             raise BadTarget(f"header {name!r} of a JSON line announces a body, and there is none")
     return _in_one_line(url), key or "", headers

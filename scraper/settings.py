@@ -158,8 +158,8 @@ def parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not (colon and is_field_name(name)):
-        first, *more = name.split(maxsplit=1) or [""]  # all else may be a secret
-        shown = f"{first!r} " if colon or more else ""
+        first = beginning_of_name(name)
+        shown = f"{first!r} " if colon or first != name else ""
         raise UsageError(f"--header {shown}is not 'Name: value'")
     _check_value(name, value)
     return name, value
@@ -195,6 +195,12 @@ def is_field_name(name: str) -> bool:
     return bool(_TOKEN.fullmatch(name))
 
 
+def beginning_of_name(text: str) -> str:
+    """What may be shown of a text where a header's name should be: all else may be a secret."""
+    found = _TOKEN.match(text, text.startswith(":"))  # HTTP/2's own are `:path` and the like
+    return text[: found.end()] if found else ""
+
+
 def announces_a_body(name: str) -> bool:
     """Whether a header says that a body follows (RFC 9112 6): requests here have none.
 
@@ -220,7 +226,8 @@ class Http:
 
     def __post_init__(self) -> None:
         for name, value in self.headers:
-            _require(is_field_name(name), f"--header {name!r} is not the name of a header")
+            shown = beginning_of_name(name)
+            _require(is_field_name(name), f"--header {shown!r} is not the name of a header")
             _require(
                 not announces_a_body(name), f"--header {name!r} announces a body, and there is none"
             )

@@ -118,6 +118,9 @@ def listed(secret: Secrets, url: str) -> list[str]:
         json.dumps(
             {"url": f"{url}/", "headers": {"X-Auth": f"\a{secret('header of a bad line')}"}}
         ),
+        json.dumps(
+            {"url": f"{url}/", "headers": {f"X-Auth: {secret('header as a name')}": "", "A": "b"}}
+        ),
         f'{{"headers": {{"Cookie": "{secret("cookie of no JSON")}"}}, url',
         f"{{'headers': {{'Cookie': '{secret('cookie in other quotes')}'}}}}",
     ]
@@ -253,6 +256,7 @@ WRONG: list[tuple[list[str], dict[str, str]]] = [
     (["-H", "{}"], {}),
     (["-H", "Authorization {}"], {}),
     (["-H", "A(uthorization: {}"], {}),
+    (["-H", "Cookie={}: a"], {}),
     (["-H", "Authorization: {}\a"], {}),
     ([], {"SCRAPER_HEADER": "Bearer {}"}),
     (["--proxy", "http://me:{}@"], {}),
