@@ -21,7 +21,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 from scraper.errors import Kind
 from scraper.records import Attempt, Deferred, Failed, Failure, Outcome
@@ -253,7 +253,7 @@ class Frontier:
 
     def _forget_idle(self, now: float) -> None:
         """Drop the oldest hosts that have nothing to say, a few at a time."""
-        for name in list(self._hosts)[:8]:
+        for name in list(islice(self._hosts, 8)):
             host = self._hosts[name]
             if host.is_idle(now):
                 del self._hosts[name]
