@@ -116,9 +116,12 @@ class Host:
         return self.waiting.popleft()
 
     def is_idle(self, now: float) -> bool:
-        """Whether it has no work and nothing that must be remembered."""
-        busy = self.waiting or self.retries or self.in_flight or self.down or self.unreachable
-        return not busy and now >= max(self.paused_until, self.deferred_until, self.next_start)
+        """Whether it has no work and nothing that must be remembered.
+
+        Connections that failed need not be: a list may have a million dead hosts of one line.
+        """
+        until = max(self.paused_until, self.deferred_until, self.next_start, self.probe_at)
+        return not (self.waiting or self.retries or self.in_flight) and now >= until
 
 
 class Frontier:

@@ -569,13 +569,16 @@ def test_what_a_host_did_is_counted() -> None:
     assert (found.name, found.attempts, found.failures, found.mean_s) == ("a", 2, 1, 2.0)
 
 
-def test_hosts_without_work_are_forgotten_and_those_with_something_to_say_are_not() -> None:
+@pytest.mark.parametrize("failure", [None, REFUSED])
+def test_hosts_without_work_are_forgotten_and_those_with_something_to_say_are_not(
+    failure: Failure | None,
+) -> None:
     frontier = make()
     take_down(frontier, "down")
     frontier.add(attempt("waiting"), 0.0, due=1e9)
     for number in range(IDLE_HOSTS + 500):
         frontier.add(attempt(f"host-{number}"), 1.0)
-        end(frontier, start_some(frontier, 1.0)[0], 1.0)
+        end(frontier, start_some(frontier, 1.0)[0], 1.0, failure)
     assert len(frontier._hosts) <= IDLE_HOSTS + 2
     frontier.add(attempt("down"), 2.0)
     assert len(ended_early(frontier)) == 1
