@@ -41,13 +41,14 @@ class Carriage:
         self.storing = False
         self.url = ""  # of the hop, as it is to be asked for
         self.guarded = ""  # see `Request`; not of a hop through a proxy
-        self.connection: HTTPConnection | None = None
+        self.connection: Any = None
         self.reused = False
         self._broken = False
 
     def use(self, connection: Any) -> None:
         """Note the connection that the pool gave. Raises TransferError if it may not be used."""
         self.connection = connection
+        connection.carriage = self
         self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
         if self.guarded and self.reused:  # it may be kept from an unguarded hop
             guard.check_address(connection.peer, self.guarded)
@@ -65,10 +66,14 @@ class Carriage:
         return self.pace.why_slow(now, self.came)
 
     def break_off(self) -> None:
-        """Make a worker that waits for bytes stop waiting. From any thread."""
+        """Make a worker that waits for bytes stop waiting. From any thread.
+
+        One that has all of them may be busy with the sink for long, and its connection another's.
+        """
         self._broken = True
-        wire = getattr(self.connection, "wire", None)
-        if wire is not None:
+        connection = self.connection
+        wire = getattr(connection, "wire", None)
+        if wire is not None and connection.carriage is self:
             with contextlib.suppress(OSError):  # it is closed already
                 socket.socket.shutdown(wire, socket.SHUT_RDWR)  # of TLS too: no good-bye
 
@@ -177,10 +182,11 @@ class _Response(HTTPResponse):
 
 
 class _Noted:
-    """Mixed into a connection class: notes socket, peer and the time it took."""
+    """Mixed into a connection class: notes user, socket, peer and the time it took."""
 
     response_class: type[HTTPResponse] = _Response
     wire: socket.socket | None = None
+    carriage: Carriage | None = None  # the last one that uses it
     peer: str | None = None
     connect_s = 0.0
     _dns_host: str

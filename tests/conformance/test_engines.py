@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from scraper import engines
-from scraper.errors import Kind
+from scraper.errors import Kind, TransferError
 from scraper.plan import Plan
 from scraper.records import Failed
 from scraper.retry import is_transient
 from scraper.settings import Http, Limits
+from scraper.sinks.base import Blocking
 from tests.conformance.coding_cases import CODINGS
-from tests.conformance.engine_bench import ENGINES, PATIENT, MakeBench, failure
+from tests.conformance.engine_bench import ENGINES, PATIENT, Bench, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
 from tests.servers import (
     WAIT_S,
@@ -38,6 +39,7 @@ from tests.servers import (
     then_reset,
     then_silent,
 )
+from tests.test_curl import Far
 
 # ---------------------------------------------------------------- one server, one request
 
@@ -510,6 +512,27 @@ def test_one_whose_time_is_over_ends_while_the_others_go_on(bench: MakeBench) ->
         go.set()
         made.wait(*others)
         assert all(made.body(other) == PAGE for other in others)
+
+
+def test_one_whose_time_is_over_in_the_sink_breaks_no_connection_that_another_has_now(
+    engine: str, tmp_path: Path
+) -> None:
+    go = threading.Event()
+    with HttpServer({"/first": Reply(), "/second": Reply(body=PAGE, delay=go)}) as server:
+        sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="commit")
+        made = Bench(ENGINES[engine], sink.root, PATIENT, Http(), sink=sink)
+        with contextlib.closing(made):
+            first = made.start(f"{server.url}/first")
+            made.poll_until(lambda: sink.waiting == 1)
+            second = made.start(f"{server.url}/second")
+            made.poll_until(lambda: server.total == 2)
+            first.expire(TransferError(Kind.TIMEOUT, "its time is over"))
+            made.engine.poll(0.0)
+            go.set()
+            sink.go.set()
+            made.wait(first, second)
+            assert made.body(second) == PAGE
+            assert (server.connections, server.total) == (1, 2)
 
 
 def test_a_bomb_that_goes_off_for_hours_holds_up_nobody_and_is_broken_off(
