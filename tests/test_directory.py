@@ -134,6 +134,16 @@ def test_a_directory_removed_meanwhile_is_made_again(sink: DirectorySink, tmp_pa
     assert (tmp_path / "a/b/two").read_bytes() == b"2"
 
 
+def test_a_directory_moved_away_meanwhile_takes_no_later_object_with_it(
+    sink: DirectorySink, tmp_path: Path
+) -> None:
+    store(sink, "a/b/one", b"1")
+    (tmp_path / "a").rename(tmp_path / "done")
+    store(sink, "a/b/two", b"2")
+    assert (tmp_path / "a/b/two").read_bytes() == b"2"
+    assert [path.name for path in (tmp_path / "done/b").iterdir()] == ["one"]
+
+
 def test_a_directory_that_can_not_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file/below", Path("/proc/nowhere")):

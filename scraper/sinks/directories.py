@@ -23,10 +23,18 @@ _LOOK = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 class Directory:
     """An open directory, for as long as somebody has this object."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_found", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._found = os.fstat(fd)
+
+    def is_at(self, path: str) -> bool:
+        """Whether it is still there: it may be removed, or moved away with what is put into it."""
+        try:
+            return os.path.samestat(self._found, os.stat(path))
+        except OSError:
+            return False
 
     def __del__(self) -> None:
         """Close it."""
@@ -44,7 +52,7 @@ class Directories:
         self.at = lru_cache(maxsize=_OPEN)(self._descend)  # of a '/'-separated path
 
     def again(self, path: str) -> Directory:
-        """The directory that is there now, in place of one that somebody removed."""
+        """The directory that is there now, in place of one that somebody removed or moved."""
         self.at.cache_clear()
         return self.at(path)
 

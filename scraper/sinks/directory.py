@@ -89,11 +89,9 @@ class DirectorySink:
         parent, _, final = key.rpartition("/")
         source = temporary.fd
         directory = self._directories.at(parent)
-        try:
-            os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
-        except FileNotFoundError:  # somebody removed the directory meanwhile
+        if not directory.is_at(self._below + parent):
             directory = self._directories.again(parent)
-            os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
+        os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
 
     def reach(self) -> None:
         """Raise DestinationError unless it is a directory."""

@@ -81,7 +81,8 @@ def test_the_calls_of_a_commit_are_those_that_are_failed_here(engine: str, story
         r"^\d+ +(\w+)\(.*(?:/run-\w+/[0-9a-f]+[\">]|[/\"]a\d+[/\">])", text, re.MULTILINE
     )
     names = re.compile(rf"({'|'.join(COMMIT)})(at|64)?2?")
-    assert {call for call in ours if not names.fullmatch(call)} == set()
+    looks = {"stat", "newfstatat", "statx"}  # is it there still? if not so, it is opened anew
+    assert {call for call in ours if not names.fullmatch(call)} <= looks
     assert {found[1] for call in ours if (found := names.fullmatch(call))} == set(COMMIT)
 
 
