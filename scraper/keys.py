@@ -135,7 +135,7 @@ def _safe(key: str) -> str:
         raise BadTarget(f"key {key!r} leaves the destination")
     if not parts:
         raise BadTarget(f"key {key!r} names nothing")
-    if parts[0][0] == "." and normalize("NFC", parts[0]).casefold() == OWN_DIRECTORY:
+    if parts[0][0] == "." and _composed(parts[0]).casefold() == OWN_DIRECTORY:
         raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
     return "/".join(map(_sanitised, parts))
 
@@ -212,7 +212,7 @@ def _plain(name: str) -> str:
         return ""
     else:
         text = _decoded(name)
-        if not text or _UNSAFE.search(text) or text[0] in ".-":
+        if not text or len(text) > MAX_SEGMENT_BYTES or _UNSAFE.search(text) or text[0] in ".-":
             return ""
         # In upper case too, as NTFS compares: the dotless i becomes an I there.
         if not text == text.casefold() == text.upper().casefold() == normalize("NFC", text):
@@ -231,9 +231,14 @@ def _decoded(name: str) -> str:
         return ""
 
 
+def _composed(text: str) -> str:
+    """Its normal form, but of what is too long for a name: 26,000 accents take half a second."""
+    return normalize("NFC", text) if len(text) <= MAX_KEY_BYTES else text
+
+
 def _readable(name: str) -> str:
     """Something of the name that is safe anywhere, for a marked name: may be ""."""
-    text = _UNSAFE.sub("_", normalize("NFC", _decoded(name) or name))
+    text = _UNSAFE.sub("_", _composed(_decoded(name) or name))
     text = text.lstrip(".-").rstrip(". ")
     return f"_{text}" if _RESERVED.match(text) else text
 
@@ -242,7 +247,7 @@ def _sanitised(part: str) -> str:
     """A segment of a given key with what is unsafe replaced; dots, case and all scripts stay."""
     if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
         return f"_{part}" if _RESERVED.match(part) else part
-    text = normalize("NFC", part)
+    text = _composed(part)
     text = "".join(char if char.isalnum() or _may_be_given(char) else "_" for char in text)
     text = re.sub(r"[. ]$", "_", text)
     text = f"_{text}" if _RESERVED.match(text) else text
