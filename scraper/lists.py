@@ -252,9 +252,8 @@ def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
     listed = shown.strip(" \r\n")
     if listed.startswith("{"):
         listed = _url_of(listed)
-    listed = urls.redact_wreck(listed)[
-        :_SHOWN_CHARS
-    ]  # in this order: a secret cut short is still one
+    listed = urls.redact_wreck(listed)  # before it is cut: a secret cut short is still one
+    listed = listed[:_SHOWN_CHARS]
     target = Target(listed=listed, url="", host="", key="", line=line, source=source)
     return Result(target, Failed(Failure(Kind.BAD_URL, reason, transient=False)))
 

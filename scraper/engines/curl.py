@@ -85,9 +85,7 @@ class CurlEngine:
         self._wake_up.settimeout(0.0)
         self._waker.settimeout(0.0)
         self._watched: dict[int, int] = {}
-        self._resting: set[int] = (
-            set()
-        )  # of these, sockets that nothing is awaited from; see _watch
+        self._resting: set[int] = set()  # of these, what nothing is awaited from; see _watch
         self._poller = _make_poller()
         self._poller.register(self._wake_up.fileno(), _IN)
         self._multi: Any = pycurl.CurlMulti()

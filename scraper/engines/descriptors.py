@@ -9,7 +9,7 @@ import resource
 
 from scraper.errors import UsageError
 
-_REST = 64  # lists, logs, manifest, databases, the interpreter's own
+_REST = 64  # lists, logs, manifest, databases, directories kept, the interpreter's own
 _IDLE = 256  # connections kept for hosts whose turn comes again
 
 

@@ -2,7 +2,8 @@
 
 No link is ever followed on the way down, so that nothing is written elsewhere,
 whatever was planted in the destination; and a file that is made or renamed
-costs one short look-up, however deep it lies.
+costs one short look-up, however deep it lies. A descriptor leads to its directory
+wherever that was moved: `Directory.is_at` tells.
 
 Owns: those descriptors. Refuses to know: what is put there. Rejected: checking
 a path for links before it is used (it may change in between); Linux's openat2,
