@@ -128,7 +128,8 @@ def test_what_was_read_ahead_when_a_run_was_stopped_stays_done(
         read.set()
 
     results: list[Result] = []
-    with make_run(listed(), tmp_path, **{option: True}) as run:
+    options: dict[str, Any] = {option: True}
+    with make_run(listed(), tmp_path, **options) as run:
         assert read.wait(WAIT_S)
         for result in run:
             run.stop("enough")
