@@ -5,10 +5,16 @@ import ssl
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from scraper.errors import Kind
 from scraper.retry import is_transient
@@ -58,6 +64,43 @@ def test_an_expired_certificate_is_a_tls_failure(bench: MakeBench, tmp_path: Pat
         assert found.kind is Kind.TLS
         assert "expired" in found.message
         assert server.total == 0
+
+
+def test_a_certificate_that_signed_itself_is_a_tls_failure_unless_it_is_the_one_that_is_trusted(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    context, pem = self_signed(tmp_path)
+    with HttpServer({"/": PAGE}, tls=context) as server:
+        found = failure(bench().fetch(server.url))
+        assert (found.kind, found.unreachable) == (Kind.TLS, True)
+        assert "self-signed" in found.message.replace(" ", "-")
+        assert not is_transient(found)
+        assert server.total == 0
+        made = bench(http=Http(cacert=str(pem)))
+        assert made.body(made.fetch(server.url)) == PAGE
+
+
+def self_signed(directory: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a certificate of no authority, and that certificate as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = directory / "self.pem", directory / "key.pem"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    return context, pem
 
 
 def test_insecure_asks_no_authority(bench: MakeBench, tmp_path: Path) -> None:
