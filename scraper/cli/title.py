@@ -10,8 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-from scraper import urls
-
+_MAY_BE_SECRET = re.compile("[:@=%]")  # what has none of these is not looked at
 # A header as -H takes it, with whatever of the option is in the same word.
 _HEADER = re.compile(r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*", re.DOTALL)
 
@@ -19,6 +18,8 @@ _HEADER = re.compile(r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+)
 def hide_secrets() -> None:
     """Give the process another title if its own tells a secret."""
     words = sys.orig_argv
+    if not any(map(_MAY_BE_SECRET.search, words)):
+        return  # `scraper --help` imports nothing for this
     shown = list(redacted(words))
     if shown != words:
         from setproctitle import setproctitle  # rewrites what the system shows; seldom needed
@@ -28,6 +29,8 @@ def hide_secrets() -> None:
 
 def redacted(words: Sequence[str]) -> Iterator[str]:
     """The words of a command line, those that may be secret replaced or cut."""
+    from scraper import urls
+
     for word in words:
         header = _HEADER.fullmatch(word)
         if header is not None and urls.is_secret_header(header["name"]):
