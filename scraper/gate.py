@@ -30,6 +30,7 @@ from scraper.settings import Settings
 from scraper.sinks.base import Blocking, Body
 from scraper.stopping import Note
 from scraper.transfer import Transfer
+from scraper.urls import origin_of
 
 KNOWN_FOR_S = 24 * 3600.0
 _KNOWN_BYTES = 64_000_000  # 10,000 origins with 200 bytes of rules for us each
@@ -70,7 +71,7 @@ class Gate:
     def add(self, attempt: Attempt, now: float) -> None:
         """Let `attempt` into the frontier, when its robots.txt is known and lets it."""
         url = attempt.target.url
-        origin = _origin(url)
+        origin = origin_of(url)
         known = self._known.find(origin)
         if _is_robots_txt(url, origin):
             self._frontier.add(attempt, now)
@@ -130,8 +131,8 @@ class Gate:
         self._known.keep(origin, rules, now)
         if isinstance(outcome, Stored):  # http:// that leads to https:// is another's answer too
             there = outcome.response.url_effective
-            if there == _origin(there) + PATH and _origin(there) not in self._waiting:
-                self._known.keep(_origin(there), rules, now)
+            if there == origin_of(there) + PATH and origin_of(there) not in self._waiting:
+                self._known.keep(origin_of(there), rules, now)
         self._tell(origin, outcome, rules)
         for waiting in self._let_go(origin):
             self._judge(waiting, origin, rules, started, now)
@@ -142,7 +143,7 @@ class Gate:
         They are for the target's own origin, and for one that this leads to with its robots.txt
         (https:// instead of http://); no other is asked. From any thread.
         """
-        origin = _origin(url)
+        origin = origin_of(url)
         known = self._known.peek(origin)
         if known is None or _is_robots_txt(url, origin):
             return None
@@ -282,11 +283,6 @@ def _plan(plan: Plan) -> Plan:
 def _user_agent(plan: Plan) -> str:
     given = [value for name, value in plan.http.headers if name.lower() == "user-agent"]
     return given[-1] if given else plan.user_agent
-
-
-def _origin(url: str) -> str:
-    """`http://host:port` of a URL in its WHATWG form."""
-    return url[: url.index("/", 8)]
 
 
 def _is_robots_txt(url: str, origin: str) -> bool:

@@ -122,8 +122,13 @@ def join(base: Url, reference: str) -> Url:
 
 
 def canonical(href: str, userinfo: str = "") -> Url:
-    """The URL whose `href` this is."""
-    return Url(href, _origin(href[: href.index("/", 8)]), userinfo)
+    """The URL whose `href` this is. Raises BadTarget for a host that is too long."""
+    return Url(href, _origin(origin_of(href)), userinfo)
+
+
+def origin_of(href: str) -> str:
+    """`scheme://host` or `scheme://host:port`: the beginning of an `href`."""
+    return href[: href.index("/", 8)]
 
 
 def _checked(url: can_ada.URL) -> Url:
@@ -136,7 +141,7 @@ def _checked(url: can_ada.URL) -> Url:
     href = url.href
     if not href.startswith(_SCHEMES):
         raise BadTarget(f"scheme {url.protocol[:-1]!r} is not http or https")
-    return Url(href, _origin(href[: href.index("/", 8)]), userinfo)
+    return canonical(href, userinfo)
 
 
 @lru_cache(maxsize=4096)

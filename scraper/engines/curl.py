@@ -40,6 +40,7 @@ from scraper.exchange import Next
 from scraper.settings import Http, Limits
 from scraper.sinks.base import Blocking
 from scraper.transfer import Transfer
+from scraper.urls import origin_of
 
 _BLOCKED_AT_ONCE = 64  # threads for sinks that block, at most
 _IN, _OUT = select.POLLIN, select.POLLOUT
@@ -152,9 +153,9 @@ class CurlEngine:
         try:
             transfer.check()
             request = transfer.request
-            proxy = self._proxies.of(request.url) if self._proxies.any else None
+            proxy = self._proxies.of(request.url)
             carrier.begin_hop(request, proxy, transfer.deadline)
-            origin = proxy or request.url[: request.url.index("/", 8)]
+            origin = proxy or origin_of(request.url)
             found = self._lookups.find(origin, time.monotonic())
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             self._end(carrier, transfer, error)

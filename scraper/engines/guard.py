@@ -11,7 +11,7 @@ refused: addresses in URLs, and `localhost`.
 
 from scraper.addresses import is_public, may_be_public
 from scraper.errors import Kind, TransferError
-from scraper.urls import parse
+from scraper.urls import canonical
 
 
 def check_address(address: str, why: str) -> None:
@@ -22,7 +22,7 @@ def check_address(address: str, why: str) -> None:
 
 def check_proxied(url: str, why: str) -> None:
     """Raise TransferError if the canonical `url` by itself leads to what is not public."""
-    host = parse(url).origin.hostname
+    host = canonical(url).origin.hostname
     if not may_be_public(host):
         raise blocked(host.strip("[]"), why)
 
