@@ -192,9 +192,8 @@ class Frontier:
             late = now - self._next_start <= min(self._interval, _LATE_S)
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
-        target, queued_at, number, first_started, known = attempt
-        if first_started is None:
-            return Attempt(target, queued_at, number, now, known)
+        if attempt.first_started is None:
+            attempt = attempt._replace(first_started=now)
         return attempt
 
     def ended(

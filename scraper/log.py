@@ -48,7 +48,6 @@ class Log:
     ) -> None:
         self._write = write
         self._as_json = as_json
-        self._quiet = quiet and not verbose
         self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
         if verbose:
             self._levels.add("debug")
@@ -73,7 +72,7 @@ class Log:
 
     def __call__(self, result: Result) -> None:
         """One line for what became of a target."""
-        if self._quiet and isinstance(result.outcome, _GOOD):  # as nearly all are
+        if "info" not in self._levels and isinstance(result.outcome, _GOOD):  # as nearly all are
             return
         level = _level(result)
         if level in self._levels:

@@ -53,5 +53,3 @@ class Turns(Generic[Host]):
     def drop(self, host: Host) -> None:
         """It does not stand here any more."""
         del self._levels[self._at.pop(host)][host]
-        if not self._at:
-            self._least = len(self._levels)
