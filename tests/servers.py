@@ -572,3 +572,9 @@ def closed_port(host: str = "127.0.0.1") -> int:
     port = int(sock.getsockname()[1])
     sock.detach()
     return port
+
+
+# What the fixtures of `conftest.py` are to a test.
+Serve = Callable[[Routes], HttpServer]
+Farm = Callable[[Routes], HttpFarm]
+Misbehave = Callable[[Script | bytes], RawServer]

@@ -16,11 +16,9 @@ from scraper.build import make_plan
 from scraper.errors import Kind, UsageError
 from scraper.loop import Run
 from scraper.records import Result, Skipped
-from tests.servers import WAIT_S, HttpServer, Reply, Request, Routes
+from tests.servers import WAIT_S, Reply, Request, Serve
 from tests.test_journal import Flaky
 from tests.test_loop import QUICK, body, echo, fetch, kinds, make_run, results_of, statuses
-
-Serve = Callable[[Routes], HttpServer]
 
 
 @pytest.fixture(autouse=True, params=["threads", "curl"])

@@ -26,8 +26,8 @@ from tests.servers import (
     RawServer,
     Reply,
     Request,
-    Routes,
     Script,
+    Serve,
     drips,
     in_turn,
     read_head,
@@ -35,8 +35,6 @@ from tests.servers import (
     silent,
 )
 from tests.test_loop import QUICK, body, fetch, hear, kinds, make_run, statuses, workspaces
-
-Serve = Callable[[Routes], HttpServer]
 
 
 @pytest.fixture(autouse=True, params=["threads", "curl"])

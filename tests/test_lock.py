@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from scraper.lock import LEASE_KEY, FileHold, Lease, hold
 from scraper.sinks.directory import DirectorySink
 from scraper.sinks.s3 import S3Sink, open_sink
 from tests.s3servers import S3Server
-from tests.servers import WAIT_S, HttpServer, Reply, Routes
+from tests.servers import WAIT_S, Reply, Serve
 
-Serve = Callable[[Routes], HttpServer]
 pytestmark = pytest.mark.usefixtures("aws")
 
 HOLDS = """

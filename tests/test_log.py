@@ -36,7 +36,7 @@ from tests.results import (
     URL,
     any_result,
 )
-from tests.servers import HttpServer, Reply, Request, Routes, closed_port
+from tests.servers import Reply, Request, Serve, closed_port
 
 HEAD = {"time", "level", "event"}
 DRIVES = re.compile(r"[\x00-\x1f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -274,9 +274,7 @@ def test_no_line_shows_what_the_list_keeps_secret(as_json: bool) -> None:
     assert all("http://REDACTED@example.com/a?token=REDACTED" in line for line in lines)
 
 
-def test_no_word_about_a_whole_run_has_a_secret(
-    serve: Callable[[Routes], HttpServer], tmp_path: Path
-) -> None:
+def test_no_word_about_a_whole_run_has_a_secret(serve: Serve, tmp_path: Path) -> None:
     closed = f"http://me:hunter2@127.0.0.1:{closed_port()}"
     locations = {
         "/page": "/there?token=hunter2",

@@ -22,11 +22,18 @@ from scraper.settings import Settings
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory import DirectorySink
 from scraper.stopping import GRACE_S, Note
-from tests.servers import WAIT_S, HttpFarm, HttpServer, Reply, Request, Routes, closed_port
+from tests.servers import (
+    WAIT_S,
+    Farm,
+    HttpFarm,
+    HttpServer,
+    Reply,
+    Request,
+    Serve,
+    closed_port,
+)
 
 QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03}
-Serve = Callable[[Routes], HttpServer]
-Farm = Callable[[Routes], HttpFarm]
 
 
 @pytest.fixture(autouse=True, params=["threads", "curl"])

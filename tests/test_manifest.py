@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,7 +33,7 @@ from tests.results import (
     any_result,
 )
 from tests.s3servers import Asked, Front, S3Server
-from tests.servers import HttpServer, Reply, Routes
+from tests.servers import Reply, Serve
 
 # The table of CLI.md, `reason` and `of_line` besides.
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -242,7 +241,7 @@ def test_headers_and_userinfo_of_a_target_are_in_no_record() -> None:
 
 
 def test_a_run_whose_manifest_meets_a_full_disk_ends_with_that_and_tells_the_rest(
-    serve: Callable[[Routes], HttpServer], tmp_path: Path
+    serve: Serve, tmp_path: Path
 ) -> None:
     server = serve(lambda _: Reply(body=b"x"))
     heard: list[Result] = []
@@ -261,7 +260,7 @@ def test_a_run_whose_manifest_meets_a_full_disk_ends_with_that_and_tells_the_res
 @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
 def test_a_run_whose_segments_are_refused_ends_with_that(
     code: str,
-    serve: Callable[[Routes], HttpServer],
+    serve: Serve,
     moto_server: S3Server,
 ) -> None:
     bucket = moto_server.make_bucket()

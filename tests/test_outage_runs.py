@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from scraper.loop import Run
 from scraper.sinks.directory import DirectorySink
 from scraper.transfer import Transfer
 from tests.s3servers import Asked, Front, S3Server
-from tests.servers import WAIT_S, HttpServer, Reply, Routes
+from tests.servers import WAIT_S, Reply, Serve
 from tests.test_loop import (
     Faulty,
     body,
@@ -31,8 +31,6 @@ from tests.test_loop import (
     statuses,
     workspaces,
 )
-
-Serve = Callable[[Routes], HttpServer]
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,8 @@ from scraper.errors import ListError
 from scraper.loop import Run
 from scraper.progress import Display
 from scraper.settings import Settings
-from tests.servers import WAIT_S, HttpServer, Reply, Request, Routes
+from tests.servers import WAIT_S, Reply, Request, Serve
 
-Serve = Callable[[Routes], HttpServer]
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

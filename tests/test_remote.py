@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,11 @@ from scraper.remote import opener
 from scraper.settings import Settings
 from tests.s3servers import S3Server
 from tests.servers import (
-    HttpFarm,
-    HttpServer,
-    RawServer,
+    Farm,
+    Misbehave,
     Reply,
     Request,
-    Routes,
-    Script,
+    Serve,
     closed_port,
     in_turn,
     silent,
@@ -32,8 +29,6 @@ from tests.servers import (
 
 LIST = b"http://a/1\n# comment\nhttp://a/2\n"
 QUICK = {"backoff_min": 0.0, "backoff_max": 0.0}
-Serve = Callable[[Routes], HttpServer]
-Misbehave = Callable[[Script | bytes], RawServer]
 
 
 def fetch(url: str, **options: Any) -> bytes:
@@ -158,7 +153,7 @@ def test_what_is_no_url_is_said(url: str) -> None:
 
 
 def test_headers_and_passwords_go_to_the_lists_origin_alone(
-    farm: Callable[[Routes], HttpFarm],
+    farm: Farm,
 ) -> None:
     def answer(request: Request) -> Reply:
         if request.address == "127.0.0.1":

@@ -18,12 +18,14 @@ import pytest
 
 from tests.conftest import Secure
 from tests.servers import (
+    Farm,
     HttpFarm,
     HttpServer,
+    Misbehave,
     RawServer,
     Reply,
     Routes,
-    Script,
+    Serve,
     closed_port,
     drips,
     free_port,
@@ -50,7 +52,7 @@ def get(server: HttpFarm | RawServer, path: str = "/", host: str = "127.0.0.1") 
 
 
 def test_pages_and_statuses_are_served_over_one_kept_connection(
-    serve: Callable[[Routes], HttpServer],
+    serve: Serve,
 ) -> None:
     server = serve(
         {
@@ -81,7 +83,7 @@ def test_pages_and_statuses_are_served_over_one_kept_connection(
     assert server.requests[0].host == f"127.0.0.1:{server.port}"
 
 
-def test_in_flight_is_counted_over_all_and_by_host(farm: Callable[[Routes], HttpFarm]) -> None:
+def test_in_flight_is_counted_over_all_and_by_host(farm: Farm) -> None:
     gate = threading.Event()
     server = farm(lambda request: Reply(body=request.address.encode(), delay=gate))
     with ThreadPoolExecutor(8) as pool:
@@ -98,7 +100,7 @@ def test_in_flight_is_counted_over_all_and_by_host(farm: Callable[[Routes], Http
 
 @pytest.mark.parametrize("pieces", [None, "chunked", "sized"])
 def test_one_request_after_the_other_never_counts_as_two_in_flight(
-    serve: Callable[[Routes], HttpServer], pieces: str | None
+    serve: Serve, pieces: str | None
 ) -> None:
     def handle(request: object) -> Reply:
         body = b"x" * 1000
@@ -148,7 +150,7 @@ def test_tls_is_trusted_by_its_authority_only(serve_tls: Callable[[Routes], Secu
 
 
 def test_a_truncated_body_and_a_reset_look_as_they_do_in_the_wild(
-    misbehave: Callable[[Script | bytes], RawServer],
+    misbehave: Misbehave,
 ) -> None:
     with pytest.raises(IncompleteRead):
         get(misbehave(HEAD + b"torn"))
@@ -164,7 +166,7 @@ def test_a_truncated_body_and_a_reset_look_as_they_do_in_the_wild(
 
 
 def test_a_silent_server_and_a_dripping_one_give_no_end(
-    misbehave: Callable[[Script | bytes], RawServer], tmp_path: Path
+    misbehave: Misbehave, tmp_path: Path
 ) -> None:
     stop = threading.Event()
     for script in (silent, then_silent(HEAD)):

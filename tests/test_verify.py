@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from click.testing import CliRunner
 import scraper
 from scraper.cli import group
 from tests.s3servers import S3Server
-from tests.servers import HttpServer, Reply, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Reply, Serve
 
 
 def verify(*arguments: str) -> tuple[int, list[list[str]], str]:

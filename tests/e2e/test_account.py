@@ -10,7 +10,6 @@ import subprocess
 import termios
 import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from fcntl import ioctl
 from typing import Any
@@ -21,10 +20,14 @@ import scraper
 from scraper.errors import Kind
 from tests.e2e.command import WAIT_S, Command, Ran, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
-from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, closed_port
-
-Serve = Callable[[Routes], HttpServer]
-Misbehave = Callable[[Script | bytes], RawServer]
+from tests.servers import (
+    HttpServer,
+    Misbehave,
+    Reply,
+    Request,
+    Serve,
+    closed_port,
+)
 
 
 def of_line(records: list[dict[str, Any]], line: int) -> dict[str, Any]:

@@ -5,15 +5,13 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.command import Command
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Routes, closed_port
+from tests.servers import Serve, closed_port
 
-Serve = Callable[[Routes], HttpServer]
 LIST = "list.txt"
 BAD_OPTIONS = [
     (["--nonsense"], "No such option '--nonsense'"),

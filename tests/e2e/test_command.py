@@ -2,12 +2,9 @@
 
 import signal
 import subprocess
-from collections.abc import Callable
 
 from tests.e2e.command import Command, folder
-from tests.servers import HttpServer, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Serve
 
 
 def test_a_run_is_seen_from_all_sides(cli: Command, serve: Serve) -> None:

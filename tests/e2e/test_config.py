@@ -1,6 +1,5 @@
 """Options from a TOML file and from SCRAPER_* variables: the same names, the same meaning."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ import pytest
 from scraper.cli.fetch import fetch
 from scraper.cli.options import SectionOption
 from tests.e2e.command import Command
-from tests.servers import HttpServer, Reply, Request, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Reply, Request, Serve
 
 # One value for each option, as a word and as TOML has it.
 VALUES: dict[str, tuple[str, str]] = {

@@ -1,16 +1,14 @@
 """Where nobody looks: cron, systemd, containers. A bare environment, streams that are not there."""
 
 import subprocess
-from collections.abc import Callable
 from datetime import datetime
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, Ran, folder
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Reply, Routes
+from tests.servers import Reply, Serve
 
-Serve = Callable[[Routes], HttpServer]
 BARE = {"PATH": "/usr/bin:/bin"}  # what cron gives, less HOME
 
 

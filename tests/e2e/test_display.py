@@ -4,14 +4,12 @@ import os
 import pty
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command
-from tests.servers import HttpServer, Reply, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Reply, Serve
 
 
 class Screen:

@@ -3,15 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import Command
-from tests.servers import HttpServer, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Serve
 
 
 def test_every_target_is_printed_with_its_key_and_nothing_is_asked_or_written(

@@ -25,20 +25,17 @@ from tests.conftest import Secure
 from tests.e2e.command import MANIFEST, Command, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import (
-    HttpFarm,
+    Farm,
     HttpServer,
-    RawServer,
+    Misbehave,
     Reply,
     Request,
     Routes,
-    Script,
+    Serve,
     drips,
     silent,
 )
 
-Serve = Callable[[Routes], HttpServer]
-Farm = Callable[[Routes], HttpFarm]
-Misbehave = Callable[[Script | bytes], RawServer]
 DEFAULTS = Limits()
 DRIPPING = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 

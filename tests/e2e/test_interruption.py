@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,10 +16,15 @@ from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import Process, end, narrow_pipe, said, until, until_full, write
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
-from tests.servers import HttpServer, RawServer, Reply, Request, Routes, Script, silent
+from tests.servers import (
+    HttpServer,
+    Misbehave,
+    Reply,
+    Request,
+    Serve,
+    silent,
+)
 
-Serve = Callable[[Routes], HttpServer]
-Misbehave = Callable[[Script | bytes], RawServer]
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 

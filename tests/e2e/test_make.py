@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ import pytest
 from scraper.demo import ARTICLES, IMAGES
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Routes, free_port
+from tests.servers import Serve, free_port
 
-Serve = Callable[[Routes], HttpServer]
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,9 +17,8 @@ from scraper.records import places_of
 from tests.e2e.command import Command, folder, parsed
 from tests.e2e.watch import end, narrow_pipe, said, until_full, write
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Reply, Request, Routes
+from tests.servers import Reply, Request, Serve
 
-Serve = Callable[[Routes], HttpServer]
 PIPE = subprocess.PIPE
 PAGES = {"/a.txt": b"a", "/b.txt": b"b", "/c.txt": b"c"}
 

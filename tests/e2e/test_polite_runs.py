@@ -4,7 +4,6 @@ import itertools
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any
@@ -13,9 +12,8 @@ from scraper.frontier import FAILURES_UNTIL_DOWN
 from tests.e2e.command import Command
 from tests.e2e.places import kinds
 from tests.e2e.watch import end
-from tests.servers import WAIT_S, HttpFarm, Reply, Request, Routes, closed_port
+from tests.servers import WAIT_S, Farm, Reply, Request, closed_port
 
-Farm = Callable[[Routes], HttpFarm]
 Records = list[dict[str, Any]]
 
 

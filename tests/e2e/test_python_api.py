@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ import pytest
 import scraper
 from scraper.records import Failed, Stored
 from tests.e2e.command import Command, folder, parsed
-from tests.servers import HttpServer, Reply, Routes
-
-Serve = Callable[[Routes], HttpServer]
+from tests.servers import Reply, Serve
 
 
 def test_a_result_comes_for_every_line_and_the_bodies_are_stored(

@@ -1,7 +1,7 @@
 """Whole runs into S3: moto's and rclone's servers, wires that break, servers that refuse."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from random import Random
@@ -13,9 +13,8 @@ from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, kinds
 from tests.e2e.watch import until
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server, Wire
-from tests.servers import HttpServer, Reply, Request, Routes, closed_port
+from tests.servers import HttpServer, Reply, Request, Serve, closed_port
 
-Serve = Callable[[Routes], HttpServer]
 BIG = Random(3).randbytes(9_000_000)  # spooled to disk
 HUGE = 68_000_000  # goes in parts
 HTML = b"<p>some text</p>" * 100

@@ -14,7 +14,7 @@ Here is what no other test has whole. Of the rest, for both engines:
 import gzip
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,8 @@ import pytest
 import scraper
 from scraper.records import Result
 from tests.e2e.command import Command, folder, lines
-from tests.servers import HttpFarm, HttpServer, Reply, Request, Routes
+from tests.servers import Farm, Reply, Request, Serve
 
-Serve = Callable[[Routes], HttpServer]
-Farm = Callable[[Routes], HttpFarm]
 QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03}
 each_engine = pytest.mark.parametrize("engine", ["curl", "threads"])
 

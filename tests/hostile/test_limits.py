@@ -18,9 +18,8 @@ from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import end, said, write
 from tests.proof.disk import SmallDisk, disks_can_be_had, small_disk
 from tests.s3servers import S3Server
-from tests.servers import HttpServer, Reply, Request, Routes
+from tests.servers import HttpServer, Reply, Request, Serve
 
-Serve = Callable[[Routes], HttpServer]
 PAGE = b"0123456789" * 1_000  # 10 kB
 each_engine = pytest.mark.parametrize("engine", ["curl", "threads"])
 needs_a_disk = pytest.mark.skipif(

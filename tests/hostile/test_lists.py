@@ -9,7 +9,6 @@ import gzip
 import json
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ import pytest
 import scraper
 from scraper.records import Failed, Stored
 from tests.e2e.command import WAIT_S, Command, folder
-from tests.servers import HttpServer, Reply, Request, Routes
+from tests.servers import HttpServer, Reply, Request, Serve
 
-Serve = Callable[[Routes], HttpServer]
 ENGINES = ["threads", "curl"]
 
 # The line, the URL that is asked for, the key.
@@ -396,7 +394,7 @@ def peak_bytes(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.parametrize("name", ["list.txt", "list.gz", "list.csv"])
 def test_a_line_of_two_hundred_megabytes_costs_no_memory(name: str, cli: Command) -> None:
     lines = [b"url\n", b'{"url": "http://a/', b"x" * 1_000_000, b'"}\nnonsense\n']
-    opener: Callable[..., Any] = gzip.open if name.endswith("gz") else open
+    opener: Any = gzip.open if name.endswith("gz") else open
     with opener(cli.directory / name, "wb") as file:
         file.writelines([lines[0], lines[1], *lines[2:3] * 200, lines[3]])
     words = [name, "-", "--results", "-"]  # the pipe keeps it alive

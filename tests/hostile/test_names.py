@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,12 +21,11 @@ import pytest
 from tests.e2e.command import WAIT_S, Command, Ran, folder
 from tests.e2e.places import Bucket, Directory, Place
 from tests.e2e.watch import until
-from tests.servers import HttpServer, Reply, Request, Routes
+from tests.servers import HttpServer, Reply, Request, Serve
 
 if TYPE_CHECKING:
     from tests.s3servers import S3Server
 
-Serve = Callable[[Routes], HttpServer]
 
 LEAVES = "leaves the destination"
 OWN = "is the manifest's own"

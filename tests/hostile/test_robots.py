@@ -25,21 +25,17 @@ from scraper.sinks.directory import DirectorySink
 from tests.e2e.command import Command
 from tests.servers import (
     WAIT_S,
-    HttpFarm,
-    HttpServer,
+    Farm,
+    Misbehave,
     RawServer,
     Reply,
     Request,
-    Routes,
-    Script,
+    Serve,
     closed_port,
     reset,
 )
 from tests.test_loop import Faulty, hear, into, make_run
 
-Serve = Callable[[Routes], HttpServer]
-Farm = Callable[[Routes], HttpFarm]
-Misbehave = Callable[[Script | bytes], RawServer]
 RULES = b"User-agent: *\nDisallow: /no\n"
 ROBOTS = "/robots.txt"
 

@@ -1,7 +1,7 @@
 """A strict S3 (Swift's): who may not write is told so, and no damaged byte is ever `stored`."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from random import Random
 
@@ -18,10 +18,9 @@ from tests.proof.places import Bucket
 from tests.proof.site import HUGE, Hold, Site
 from tests.proof.story import Story
 from tests.s3servers import Asked, Front
-from tests.servers import HttpServer, Routes
+from tests.servers import Serve
 from tests.swift import Swift
 
-Serve = Callable[[Routes], HttpServer]
 SMALL_PARTS = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
 IN_PARTS = Random(1).randbytes(11_000_000)  # three parts
 REFUSED = "can't use s3://{}: SignatureDoesNotMatch: "

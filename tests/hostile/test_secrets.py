@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Secure
 from tests.e2e.command import Command, Ran, lines
 from tests.s3servers import S3Server
-from tests.servers import HttpFarm, HttpServer, Reply, Request, Routes, closed_port
+from tests.servers import Farm, HttpFarm, HttpServer, Reply, Request, Routes, Serve, closed_port
 
 each_engine = pytest.mark.parametrize("engine", ["threads", "curl"])
 INPUTS = {"list", "more.jsonl", ".netrc", "scraper.toml"}  # files that have what they were given
@@ -183,7 +183,7 @@ def test_no_secret_is_written_anywhere(
 
 @each_engine
 def test_secrets_go_to_the_origin_they_were_given_for_alone(
-    engine: str, cli: Command, secret: Secrets, farm: Callable[[Routes], HttpFarm]
+    engine: str, cli: Command, secret: Secrets, farm: Farm
 ) -> None:
     servers = farm(site(secret))
     given = headers(secret)
@@ -205,7 +205,7 @@ def test_no_secret_goes_from_https_down_to_http(
     engine: str,
     cli: Command,
     secret: Secrets,
-    serve: Callable[[Routes], HttpServer],
+    serve: Serve,
     serve_tls: Callable[[Routes], Secure],
 ) -> None:
     plain = serve({"/": b"page"})
@@ -315,7 +315,7 @@ def test_a_trace_of_what_nobody_expected_shows_no_secret(cli: Command, secret: S
 
 @each_engine
 def test_no_secret_shows_when_a_programmer_prints_what_there_is(
-    engine: str, tmp_path: Path, secret: Secrets, farm: Callable[[Routes], HttpFarm]
+    engine: str, tmp_path: Path, secret: Secrets, farm: Farm
 ) -> None:
     from scraper import run
     from scraper.settings import Settings
@@ -340,7 +340,7 @@ def test_the_search_finds_what_it_should() -> None:
 
 
 def test_nobody_sees_them_in_the_command_line_of_a_running_process(
-    cli: Command, serve: Callable[[Routes], HttpServer]
+    cli: Command, serve: Serve
 ) -> None:
     secrets, asked, go = Secrets(), threading.Event(), threading.Event()
 
