@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 from scraper.errors import UsageError
-from scraper.sinks.base import SinkOptions, find_sink
+from scraper.sinks.base import ENTRY_POINT_GROUP, OURS, SinkOptions, find_sink
 
 PROJECT = """
 [build-system]
@@ -21,6 +22,7 @@ version = "1"
 
 [project.entry-points."scraper.sinks"]
 memory = "scraper_memory:open_sink"
+file = "scraper_memory:open_sink"
 
 [tool.hatch.build.targets.wheel]
 packages = ["scraper_memory"]
@@ -113,6 +115,19 @@ sink.close()
 print(OBJECTS, stored.size)
 """
     assert run(installed, script) == "{'pages/a/b': b'hello'} 5\n"
+
+
+def test_a_plugin_takes_no_scheme_of_ours(installed: Path) -> None:
+    script = """
+from scraper.sinks.base import SinkOptions, find_sink
+print(type(find_sink("file:///tmp/x", SinkOptions())).__name__)
+"""
+    assert run(installed, script) == "DirectorySink\n"
+
+
+def test_our_own_sinks_are_registered_as_a_plugin_is() -> None:
+    ours = distribution("scraper").entry_points.select(group=ENTRY_POINT_GROUP)
+    assert {point.name: point.value for point in ours} == OURS
 
 
 def test_a_plugin_passes_the_suite_without_a_test_runner(installed: Path) -> None:

@@ -1,10 +1,11 @@
 """The seam between transfers and places: Sink, Upload, and how a sink is found.
 
 Owns: the two protocols, the facts that accompany a body, and the look-up of a
-sink by URL scheme in the entry-point group `scraper.sinks` (ours are registered
-there too, so a third party's takes the path that is tested every day). Refuses
-to know: any one sink. Rejected: base classes; a Protocol is enough to check a
-plugin's types, and `scraper.testing` checks its behaviour.
+sink by URL scheme in the entry-point group `scraper.sinks`. Ours are registered
+there too, and called in the same way; where they are is also written here, since
+to ask all installed packages takes longer than a small run. Refuses to know: any
+one sink. Rejected: base classes; a Protocol is enough to check a plugin's types,
+and `scraper.testing` checks its behaviour.
 
 A factory is called as `factory(destination, options)` and must not touch the
 network or the disk: `check()` does, when a run really begins.
@@ -14,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from importlib.metadata import entry_points
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -24,6 +25,8 @@ from scraper.settings import S3
 from scraper.urls import redact
 
 ENTRY_POINT_GROUP = "scraper.sinks"
+# The entry points of this package, as a test holds; nobody else's can take their place.
+OURS = {"file": "scraper.sinks.directory:open_sink", "s3": "scraper.sinks.s3:open_sink"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
 
 
@@ -145,10 +148,24 @@ def scheme_of(destination: str) -> str:
 def find_sink(destination: str, options: SinkOptions) -> Sink:
     """The sink registered for the scheme of `destination`; raises UsageError if there is none."""
     scheme = scheme_of(destination)
-    found = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == scheme]
+    factory = _ours(scheme) if scheme in OURS else _installed(scheme, redact(destination))
+    return factory(destination, options)
+
+
+def _ours(scheme: str) -> SinkFactory:
+    module, _, name = OURS[scheme].partition(":")
+    factory: SinkFactory = getattr(import_module(module), name)
+    return factory
+
+
+def _installed(scheme: str, shown: str) -> SinkFactory:
+    """What any installed package registers for `scheme`; raises UsageError if none does."""
+    from importlib.metadata import entry_points
+
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    found = [point for point in points if point.name == scheme]
     if not found:
-        known = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
-        shown = redact(destination)
+        known = ", ".join(sorted({point.name for point in points}))
         raise UsageError(f"--to {shown!r}: no sink for {scheme}:// (there are: {known})")
     factory: SinkFactory = found[0].load()
-    return factory(destination, options)
+    return factory
