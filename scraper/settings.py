@@ -145,12 +145,10 @@ class Whole:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
-_PROXY = re.compile(
-    r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?",
-    re.IGNORECASE,
-)
+# What follows is seldom needed: `re` compiles it then.
+_PROXY = r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?"
 # What can stand in a comment of a User-Agent (RFC 9110 5.6.5), and an address in From (10.1.2).
-_CONTACT = re.compile(r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+", re.ASCII)
+_CONTACT = r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+"
 
 
 def parse_header(text: str) -> tuple[str, str]:
@@ -184,7 +182,7 @@ def is_field_value(value: str) -> bool:
 
 def is_proxy(text: str, schemes: Collection[str]) -> bool:
     """Whether this is `[scheme://][user:password@]host[:port]`, with one of these schemes."""
-    found = _PROXY.fullmatch(text)
+    found = re.fullmatch(_PROXY, text, re.IGNORECASE)
     if found is None or int(found[2] or 0) > 65_535:
         return False
     return found[1] is None or found[1].lower() in schemes
@@ -244,7 +242,7 @@ class Http:
             "--user-agent has a character that no header may hold",
         )
         _require(
-            self.contact is None or _CONTACT.fullmatch(self.contact),
+            self.contact is None or re.fullmatch(_CONTACT, self.contact, re.ASCII),
             f"--contact {self.contact!r} is neither an e-mail address nor an http(s) URL",
         )
 

@@ -22,17 +22,17 @@ from scraper.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
 _SCHEMES = ("http://", "https://")
+# Patterns that many runs never need are texts, which `re` compiles when they are first used.
 _MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
 # A field is secret if its name ends with one of the long words, or is a short one: alone, after
 # a mark (`user_key`, `a[key]`), or after a word that makes it one (`authkey`).
-_SECRET_NAME = re.compile(
+_CONFIDENTIAL_NAME = (
     r"(?:.*(?:token|secret|signature|pass(?:word|wd|phrase)|credentials?|authorization|assertion"
     r"|jwt|hmac|samlresponse|hdn(?:ts|ea|tl)|(?:api|access)[-_]?key|access[-_]?(?:key[-_]?)?id"
     r"|sess(?:ion)?[-_]?id)"
     r"|(?:.*[^a-z])?(?:access|app|auth|aws|client|consumer|id|private|session|user)?"
     r"(?:key|sign?|auth|pass|pwd|pin|otp|sid|ticket)"
-    r"|(?:auth[-_]?)?code|appid)[\W_]*",
-    re.IGNORECASE | re.DOTALL,
+    r"|(?:auth[-_]?)?code|appid)[\W_]*"
 )
 _NAME_CHARS = 64  # of a name's end that decide
 # Names of fields, and where a value ends: of a URL, and of a text with URLs in it.
@@ -46,15 +46,12 @@ _USERINFO = re.compile(
 _SCHEME = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*")
 _DROPPED = re.compile(r"[\t\r\n]")  # by the URL standard, wherever they stand
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*")
-_SECRET_HEADER = re.compile(
+_CONFIDENTIAL_HEADER = (
     r"auth|cookie|token|secret|passw|passphrase|signature|credential|session|jwt|assertion"
-    r"|api-?key|access-?key|(?:^|-)(?:key|sig)$",
-    re.IGNORECASE,
+    r"|api-?key|access-?key|(?:^|-)(?:key|sig)$"
 )
 # C0 and C1 controls, line ends of Unicode, marks that turn the direction, lone surrogates.
-_CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 class Origin(NamedTuple):
@@ -235,7 +232,8 @@ def _without_secrets(text: str, names: re.Pattern[str], ends: re.Pattern[str]) -
 
 @lru_cache(4096)
 def _is_secret_name(name: str) -> bool:
-    return bool(_SECRET_NAME.fullmatch(unquote(unquote(name)).strip(" \t\r\n+")))
+    plain = unquote(unquote(name)).strip(" \t\r\n+")
+    return bool(re.fullmatch(_CONFIDENTIAL_NAME, plain, re.IGNORECASE | re.DOTALL))
 
 
 def printable(text: str) -> str:
@@ -245,9 +243,9 @@ def printable(text: str) -> str:
     """
     if text.isprintable():  # nearly always, and far faster
         return text
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_CONTROL, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def is_secret_header(name: str) -> bool:
     """Whether a header of this name may carry a credential."""
-    return bool(_SECRET_HEADER.search(name))
+    return bool(re.search(_CONFIDENTIAL_HEADER, name, re.IGNORECASE))

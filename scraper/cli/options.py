@@ -16,7 +16,7 @@ import scraper
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?", re.IGNORECASE | re.ASCII)
+_SIZE = r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?"
 
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -29,7 +29,7 @@ class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number of bytes; a part of one is dropped."""
-        found = _SIZE.fullmatch(str(value).strip())
+        found = re.fullmatch(_SIZE, str(value).strip(), re.IGNORECASE | re.ASCII)
         if not found:
             self.fail(f"{value!r} is not a size like 500k, 10M or 2GiB", param, ctx)
         whole, part, unit, binary = found.groups(default="")

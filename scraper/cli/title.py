@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 _MAY_BE_SECRET = re.compile("[:@=%]")  # what has none of these is not looked at
 # A header as -H takes it, with whatever of the option is in the same word.
-_HEADER = re.compile(r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*", re.DOTALL)
+_HEADER = r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*"
 
 
 def hide_secrets() -> None:
@@ -32,7 +32,7 @@ def redacted(words: Sequence[str]) -> Iterator[str]:
     from scraper import urls
 
     for word in words:
-        header = _HEADER.fullmatch(word)
+        header = re.fullmatch(_HEADER, word, re.DOTALL)
         if header is not None and urls.is_secret_header(header["name"]):
             yield f"{header['before']}{header['name']}: REDACTED"
         elif "@" in word or "=" in word or "%" in word:
