@@ -20,8 +20,8 @@ import heapq
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count, islice
+from typing import NamedTuple
 
 from scraper.errors import Kind
 from scraper.records import Attempt, Deferred, Failed, Failure, Outcome
@@ -37,8 +37,7 @@ _PUSHBACK = frozenset({429, 503})
 _NEVER = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class HostStatistics:
+class HostStatistics(NamedTuple):
     """What a host did in this run: attempts ended, failures, and seconds they took together."""
 
     name: str

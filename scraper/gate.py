@@ -173,7 +173,7 @@ class Gate:
         """End who waits as robots.txt did: its host is down, or asked for much patience."""
         assert isinstance(outcome, Failed | Deferred)
         failure = outcome.failure
-        failure = replace(failure, message=f"robots.txt of {origin}: {failure.message}")
+        failure = failure._replace(message=f"robots.txt of {origin}: {failure.message}")
         self._readings.pop(origin, None)
         self._ended.extend((one, type(outcome)(failure)) for one in self._let_go(origin))
 

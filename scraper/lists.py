@@ -21,9 +21,8 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
@@ -49,8 +48,7 @@ Read = Target | Result
 OpenRemote = Callable[[str], BinaryIO]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One list. `size` is its length in bytes if that is known, for a progress display."""
 
     name: str

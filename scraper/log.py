@@ -8,8 +8,7 @@ writes, and its levels and handlers would be configured for nobody.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scraper import urls
 from scraper.dates import rfc3339
@@ -21,8 +20,7 @@ Write = Callable[[str], None]
 _GOOD = (Stored, NotModified, Skipped, Duplicate)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened: `level` is debug, info, warning or error."""
 
     name: str

@@ -141,7 +141,7 @@ class Run:
         """Check the destination and hold it, recall what its manifest knows, begin to read."""
         holding = self._holding
         holding.open(self._allowance, self._lost, self._note)
-        self.places = replace(self.places, manifest=holding.journal.place)
+        self.places = self.places._replace(manifest=holding.journal.place)
         with ExitStack() as undone:
             undone.callback(holding.close, whole=False)
             self._engine = self._make_engine()

@@ -9,7 +9,7 @@ continuing by length alone; two versions of a page would be joined in silence.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scraper.body import Incoming
 from scraper.dates import parse_http_date
@@ -18,8 +18,7 @@ from scraper.exchange import Reply
 _CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(NamedTuple):
     """A body that broke off, put aside: `url` sent it, `validator` says what it is a part of."""
 
     url: str

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from scraper.frontier import HostStatistics
 from scraper.records import STATUSES, Failed, Result, Stored
@@ -18,8 +18,7 @@ from scraper.settings import Budget
 _SLOWEST = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where everything of a run is."""
 
     destination: str
@@ -67,8 +66,7 @@ class Tally:
         return time.monotonic() - self.begun
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """The closing account."""
 
     tally: Tally

@@ -200,11 +200,9 @@ class _Fetch:
         return status
 
     def _places(self) -> "Places":
-        from dataclasses import replace
-
         results = self._ours["results"]
         shown = "stdout" if results == "-" else results
-        return replace(self._run.places, results=shown, log=self._ours["log_file"])
+        return self._run.places._replace(results=shown, log=self._ours["log_file"])
 
     def _display(self) -> "Display | None":
         wanted = self._ours["progress"]

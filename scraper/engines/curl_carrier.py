@@ -14,8 +14,7 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl
 
@@ -63,8 +62,7 @@ class Clock:
         self.alarm = min(self.alarm, moment)
 
 
-@dataclass(frozen=True, slots=True)
-class Ears:
+class Ears(NamedTuple):
     """Of its engine: who hears of a scout's connection, and of a new socket; who makes relays."""
 
     arrived: "Callable[[Carrier], None]"

@@ -13,7 +13,6 @@ network or the disk: `check()` does, when a run really begins.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
@@ -48,12 +47,11 @@ class Body(NamedTuple):
         return Stored(response=self.response, size=self.size, sha256=self.sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class SinkOptions:
+class SinkOptions(NamedTuple):
     """What a sink may want to know of the run."""
 
     max_concurrency: int = 16
-    s3: S3 = field(default_factory=S3)
+    s3: S3 = S3()
 
 
 class Upload(Protocol):
