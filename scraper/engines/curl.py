@@ -143,8 +143,8 @@ class CurlEngine:
     # ------------------------------------------------------------ from start to end
 
     def _make_carrier(self) -> Carrier:
-        easy = make_easy(self._limits, self._http)
-        carrier = Carrier(easy, self._limits, self._clock, self._ears)
+        easy = make_easy(self._limits)
+        carrier = Carrier(easy, self._limits, self._http, self._clock, self._ears)
         self._all.append(carrier)
         return carrier
 

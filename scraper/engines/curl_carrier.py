@@ -32,7 +32,7 @@ from scraper.engines.curl_options import HopOptions
 from scraper.engines.pace import Pace
 from scraper.errors import Kind, TransferError
 from scraper.exchange import Next, Reply, Request
-from scraper.settings import Limits
+from scraper.settings import Http, Limits
 
 if TYPE_CHECKING:
     from scraper.engines.lookups import Found
@@ -77,6 +77,7 @@ class Carrier:
         self,
         easy: Any,
         limits: Limits,
+        http: Http,
         clock: Clock,
         ears: Ears,
     ) -> None:
@@ -87,7 +88,7 @@ class Carrier:
         self.scouts: Found | None = None  # where others wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
         self.following: Next | None = None  # None: no response yet
-        self._options = HopOptions(easy)
+        self._options = HopOptions(easy, http)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._pace = Pace(limits)
