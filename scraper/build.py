@@ -3,7 +3,6 @@
 Owns: choosing them from Settings, and what has to be said of that choice. Refuses to know: the run.
 """
 
-import netrc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -83,6 +82,8 @@ def _netrc(http: Http) -> Mapping[str, str]:
     """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
     if not http.netrc:
         return {}
+    import netrc
+
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
         entries = netrc.netrc(path).hosts

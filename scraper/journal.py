@@ -17,7 +17,6 @@ import contextlib
 import gzip
 import os
 import re
-import shutil
 import threading
 import time
 import zlib
@@ -29,14 +28,17 @@ from hashlib import sha256
 from io import BufferedReader
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scraper.errors import DestinationError, ScraperError, SinkError
-from scraper.index import Index
 from scraper.manifest import encode
 from scraper.records import Response, Result
 from scraper.sinks.base import Body, Shelf, Sink, scheme_of
 from scraper.sinks.directory import path_of
 from scraper.urls import redact
+
+if TYPE_CHECKING:
+    from scraper.index import Index  # of which most runs need none
 
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 SEGMENT_BYTES = 4 << 20
@@ -111,7 +113,7 @@ class FileJournal:
                     os.ftruncate(fd, self._size - self._torn)
             os.close(fd)
 
-    def catch_up(self, index: Index) -> None:
+    def catch_up(self, index: "Index") -> None:
         """Absorb what was appended; everything, if this is not the file that was absorbed."""
         try:
             with open(self._path, "rb") as file:
@@ -124,8 +126,10 @@ class FileJournal:
         except OSError as error:
             raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
 
-    def compact(self, index: Index) -> None:
+    def compact(self, index: "Index") -> None:
         """Write the lines that still say something beside it, and put that in its place."""
+        import shutil
+
         path = self._path.resolve()  # a link stays one
         packed = path.with_name(path.name + ".compact")
         try:
@@ -189,7 +193,7 @@ class SinkJournal:
         for segment in pending:
             segment.result()
 
-    def catch_up(self, index: Index) -> None:
+    def catch_up(self, index: "Index") -> None:
         """Absorb every segment, in order; there is no knowing which of them were rewritten."""
         index.clear()
         index.absorb(self.lines())
@@ -202,7 +206,7 @@ class SinkJournal:
         except ScraperError as error:
             raise self._unreadable(error) from None
 
-    def compact(self, index: Index) -> None:
+    def compact(self, index: "Index") -> None:
         """Put one segment of what still says something in the place of several, again and again.
 
         Whatever is read after a crash means the same: nothing is deleted before what

@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import scraper
 from scraper import lists
@@ -35,7 +35,6 @@ from scraper.build import choose_engine, make_plan
 from scraper.engines.base import Engine
 from scraper.errors import DestinationError, Held, Kind, UsageError
 from scraper.frontier import Frontier
-from scraper.gate import Gate
 from scraper.holding import Holding
 from scraper.intake import BUFFER, Intake
 from scraper.keys import make_rule
@@ -58,6 +57,9 @@ from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
 from scraper.transfer import Transfer
 from scraper.urls import redact
+
+if TYPE_CHECKING:
+    from scraper.gate import Gate
 
 _TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
@@ -129,7 +131,9 @@ class Run:
         self._plan = make_plan(settings, sink, self._allowance)
         self._gate: Gate | None = None
         if settings.politeness.robots:
-            self._gate = Gate(settings, self._plan, self._frontier, note)
+            from scraper import gate
+
+            self._gate = gate.Gate(settings, self._plan, self._frontier, note)
             self._plan = replace(self._plan, forbids=self._gate.forbids)
         self._entrance: Frontier | Gate = self._gate or self._frontier
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)

@@ -9,15 +9,18 @@ that, and a 304 is believed only where the object is still there).
 
 import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from scraper.errors import DestinationError, SinkError, UsageError
-from scraper.index import Index, open_index
 from scraper.journal import FileJournal, SinkJournal
 from scraper.manifest import identity
 from scraper.records import Known, Skipped, Target
 from scraper.settings import Earlier
 from scraper.sinks.base import Shelf, Sink
 from scraper.urls import redact
+
+if TYPE_CHECKING:
+    from scraper.index import Index
 
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
@@ -50,13 +53,15 @@ def remember(earlier: Earlier, journal: FileJournal | SinkJournal, sink: Sink) -
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
     if not journal.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
         return Memory(earlier, sink, None)
+    from scraper.index import open_index
+
     return Memory(earlier, sink, open_index(journal.index_path, journal.catch_up))
 
 
 class Memory:
     """What the manifest knows. `index` None: nothing can be, or is to be, remembered."""
 
-    def __init__(self, earlier: Earlier, sink: Sink, index: Index | None) -> None:
+    def __init__(self, earlier: Earlier, sink: Sink, index: "Index | None") -> None:
         self._earlier = earlier
         self._shelf = sink if isinstance(sink, Shelf) and sink.near else None
         self._index = index
@@ -100,7 +105,7 @@ class Memory:
                 journal.catch_up(index)
                 journal.compact(index)
 
-    def _is_worth_it(self, index: Index) -> bool:
+    def _is_worth_it(self, index: "Index") -> bool:
         lines = index.mark.lines - _COMPACT_FROM
         return lines > 0 and lines > 2 * index.count_standing()
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -246,6 +246,10 @@ class _Fetch:
 
 def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
     from scraper.lists import open_sources
-    from scraper.remote import opener
 
-    return open_sources(names, opener(settings))
+    def open_remote(url: str) -> BinaryIO:
+        from scraper.remote import opener
+
+        return opener(settings)(url)
+
+    return open_sources(names, open_remote)

@@ -7,6 +7,38 @@ import pytest
 
 import scraper
 from tests.e2e.command import WAIT_S, Command
+from tests.servers import HttpServer, Reply, routed
+
+# What an ordinary run, all of it stored in a directory, has no use for.
+NEEDLESS = {
+    "asyncio",
+    "boto3",
+    "botocore",
+    "certifi",
+    "email",
+    "http.client",
+    "importlib.metadata",
+    "multiprocessing",
+    "netrc",
+    "obstore",
+    "protego",
+    "requests",
+    "rich",
+    "scraper.gate",
+    "scraper.index",
+    "scraper.progress",
+    "scraper.remote",
+    "scraper.retry",
+    "scraper.sinks.s3",
+    "scraper.verify",
+    "setproctitle",
+    "shutil",
+    "ssl",
+    "tempfile",
+    "tenacity",
+    "urllib.request",
+    "urllib3",
+}
 
 
 def python(cli: Command, code: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -20,6 +52,27 @@ def python(cli: Command, code: str, *options: str) -> subprocess.CompletedProces
         timeout=WAIT_S,
         check=False,
     )
+
+
+def test_a_run_without_failures_imports_nothing_that_it_does_not_need(cli: Command) -> None:
+    pytest.importorskip("pycurl")
+    with HttpServer(routed({"/a": Reply(body=b"a"), "/b": Reply(body=b"b")})) as server:
+        cli.write("list.txt", f"{server.url}/a", f"{server.url}/b")
+        ran = python(
+            cli,
+            """
+import sys
+from scraper.cli import main
+try:
+    main(["list.txt", "--engine", "curl", "-q"])
+finally:
+    print(*sys.modules)
+""",
+        )
+    assert (ran.returncode, ran.stderr, len(cli.files())) == (0, "", 2)
+    loaded = set(ran.stdout.split())
+    assert {"scraper.engines.curl", "scraper.sinks.directory"} <= loaded
+    assert sorted(NEEDLESS & loaded) == []
 
 
 # ---------------------------------------------------------------- the end
