@@ -21,7 +21,7 @@ The map of the house. Imports point downwards only.
                     descriptors.py;
                     threads.py (requests), connections.py (urllib3's);
                     curl.py (libcurl), curl_carrier.py (one handle), curl_options.py,
-                    curl_errors.py, relay.py (sinks that block)
+                    curl_errors.py, relay.py (sinks that block), crew.py (its threads)
     aftermath.py    what follows a failed attempt
     stopping.py     a run that is told to stop, and its grace
     outage.py       a destination that takes nothing for a while

@@ -23,13 +23,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pycurl
 
 from scraper.engines.base import conclude
 from scraper.engines.curl_carrier import Carrier, Clock, Ears
+from scraper.engines.crew import Crew
 from scraper.engines.curl_options import make_easy
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.lookups import Found, Lookups
@@ -53,7 +53,7 @@ _WATCHED = {
 
 
 class CurlEngine:
-    """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
+    """See `engines.base.Engine`. `max_concurrency` sizes the crews; it is not the cap.
 
     Raises UsageError when the system has not enough file descriptors for it.
     """
@@ -67,16 +67,14 @@ class CurlEngine:
         self._clock = Clock()
         self._proxies = Proxies(http.proxy)
         self._lookups = Lookups(self._stir)
-        self._pool = ThreadPoolExecutor(
-            min(_BLOCKED_AT_ONCE, max_concurrency), thread_name_prefix="commit"
-        )
+        self._crew = Crew("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=False)
         self._idle: list[Carrier] = []
         self._all: list[Carrier] = []
         self._live: dict[Transfer, Carrier] = {}
         self._waiting: dict[str, list[tuple[Carrier, Transfer]]] = {}  # see _send; by origin
         self._arrived: list[Carrier] = []  # scouts whose connection stands
         self._ears = Ears(self._arrived.append, self._forget, self._relay)
-        self._ending: set[Transfer] = set()  # in the pool, without a carrier
+        self._ending: set[Transfer] = set()  # with the crew, without a carrier
         self._told: deque[Relay] = deque()
         self._ended: list[Transfer] = []
         self._given: list[Found] = []  # to libcurl, when it acts next
@@ -129,7 +127,7 @@ class CurlEngine:
 
     def close(self) -> None:
         """Close all connections; threads end when what they wait for does."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
         self._lookups.close()
         self._multi.close()
         for carrier in self._all:
@@ -229,10 +227,10 @@ class CurlEngine:
             self._end_scouting(carrier)
 
     def _relay(self, transfer: Transfer) -> Relay:
-        return Relay(transfer, self._pool.submit, self._hear)
+        return Relay(transfer, self._crew.do, self._hear)
 
     def _hear(self, relay: Relay) -> None:
-        """From a thread of the pool."""
+        """From a thread of the crew."""
         self._told.append(relay)
         self._stir()
 

@@ -4,20 +4,18 @@ Owns: asking once for all transfers that want the same name, how long an answer
 holds, and what a look-up means that fails. Refuses to know: transfers,
 and which address is then taken. Rejected: libcurl's resolver. It does not say whether
 a failure may pass, gives a failed name's retries the same answer for half a minute
-without asking, and may hold up all transfers while it waits for one that was given up;
-ThreadPoolExecutor, whose threads the interpreter waits for at its end, however long a
-name server takes.
+without asking, and may hold up all transfers while it waits for one that was given up.
 """
 
-import queue
+import functools
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from scraper.engines.crew import Crew
 from scraper.errors import Kind, TransferError
 
 HOLDS_S = 50.0  # less than the 60 s that libcurl keeps what it is given
@@ -50,9 +48,8 @@ class Lookups:
         self._tell = tell
         self._known: dict[str, Found] = {}
         self._asked: set[str] = set()
-        self._questions: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answered: deque[Found] = deque()
-        self._workers = 0
+        self._crew = Crew("look-up", _WORKERS, daemon=True)
 
     def find(self, origin: str, now: float) -> Found | None:
         """What is known of `scheme://host:port`; None: it is being asked for."""
@@ -64,10 +61,7 @@ class Lookups:
             if host.startswith("[") or host.rpartition(".")[2].isdigit():
                 return self._keep(Found(origin, "", float("inf")))
             self._asked.add(origin)
-            self._questions.put(origin)
-            if self._workers < min(_WORKERS, len(self._asked)):
-                self._workers += 1
-                threading.Thread(target=self._work, name="look-up", daemon=True).start()
+            self._crew.do(functools.partial(self._look_up, origin))
         return None
 
     def answers(self) -> Iterator[Found]:
@@ -79,8 +73,7 @@ class Lookups:
 
     def close(self) -> None:
         """Wait for nobody."""
-        for _ in range(self._workers):
-            self._questions.put(None)
+        self._crew.close()
 
     def _keep(self, found: Found) -> Found:
         if len(self._known) >= _MOST:
@@ -89,10 +82,9 @@ class Lookups:
         self._known[found.origin] = found
         return found
 
-    def _work(self) -> None:
-        while (origin := self._questions.get()) is not None:
-            self._answered.append(_looked_up(origin))
-            self._tell()
+    def _look_up(self, origin: str) -> None:
+        self._answered.append(_looked_up(origin))
+        self._tell()
 
 
 def _looked_up(origin: str) -> Found:

@@ -1,6 +1,6 @@
 """A relay: what takes its time, on another thread than the one that moves bytes.
 
-Owns: handing one transfer's chunks and its end to a pool of threads, in order,
+Owns: handing one transfer's chunks and its end to a crew of threads, in order,
 and how many bytes may wait for that. Refuses to know: sockets. An engine with
 one thread for all transfers uses it where a sink says that it may block, and for
 large bodies, whose digest can be computed beside the transport; the slot stays
@@ -14,7 +14,7 @@ from scraper.engines.base import conclude
 from scraper.transfer import Transfer
 
 _FULL = 1 << 20  # bytes that may wait; then no more is read from the server
-_BATCH = 1 << 18  # bytes worth waking a thread for
+_BATCH = 1 << 19  # bytes worth waking a thread for
 
 
 class Relay:

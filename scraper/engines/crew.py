@@ -1,0 +1,54 @@
+"""A crew: a few threads for what the curl engine's one thread must not wait for.
+
+Owns: its threads, made when there is more to do than they have hands. Refuses to know:
+what they do. Rejected: ThreadPoolExecutor. The interpreter waits for its threads at its end,
+however long a name server takes, and its future, locks and semaphore are a third of what
+it costs to have a put to S3 done by another thread.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+
+Work = Callable[[], None]
+
+
+class Crew:
+    """At most `most` threads, called `name`. Used by one thread; work must not raise.
+
+    `daemon`: whether a process may end in the middle of what they do.
+    """
+
+    def __init__(self, name: str, most: int, *, daemon: bool) -> None:
+        self._name = name
+        self._most = most
+        self._daemon = daemon
+        self._threads = 0
+        self._open = 0  # pieces of work not known to be done
+        self._done: deque[None] = deque()
+        self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._closed = False
+
+    def do(self, work: Work) -> None:
+        """Have `work` done, after what was given before it if all hands are full."""
+        while self._done:
+            self._done.popleft()
+            self._open -= 1
+        self._open += 1
+        self._waiting.put(work)
+        if self._threads < min(self._open, self._most):
+            self._threads += 1
+            threading.Thread(target=self._run, name=self._name, daemon=self._daemon).start()
+
+    def close(self) -> None:
+        """Begin nothing more; wait for nobody."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def _run(self) -> None:
+        while (work := self._waiting.get()) is not None:
+            if not self._closed:
+                work()
+                self._done.append(None)
