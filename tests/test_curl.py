@@ -306,7 +306,7 @@ def test_a_body_that_breaks_off_while_its_sink_is_slow_is_truncated(
     bench: MakeBench, tmp_path: Path
 ) -> None:
     sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="write")
-    with RawServer(sized(PAGE * 40, length=10**6)) as server:
+    with RawServer(sized(PAGE * 80, length=10**7)) as server:
         made = bench(sink=sink)
         transfer = made.start(server.url)
         made.poll_until(lambda: sink.waiting == 1)

@@ -28,8 +28,8 @@ from typing import Any
 import pycurl
 
 from scraper.engines.base import conclude
-from scraper.engines.curl_carrier import Carrier, Clock, Ears
 from scraper.engines.crew import Crew
+from scraper.engines.curl_carrier import Carrier, Clock, Ears
 from scraper.engines.curl_options import make_easy
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.lookups import Found, Lookups
@@ -43,6 +43,7 @@ from scraper.transfer import Transfer
 from scraper.urls import origin_of
 
 _BLOCKED_AT_ONCE = 64  # threads for sinks that block, at most
+_FEW, _MANY = 4, 1024  # sockets acted on between two looks at what has ended; see _turn
 _IN, _OUT = select.POLLIN, select.POLLOUT
 _WATCHED = {
     pycurl.POLL_NONE: 0,
@@ -79,6 +80,7 @@ class CurlEngine:
         self._ended: list[Transfer] = []
         self._given: list[Found] = []  # to libcurl, when it acts next
         self._woken = False
+        self._most = _FEW
         self._stirred = False  # a byte is on its way to ourselves
         self._wake_up, self._waker = socket.socketpair()
         self._wake_up.settimeout(0.0)
@@ -256,10 +258,18 @@ class CurlEngine:
         return math.inf if pause_ms < 0 else pause_ms / 1000
 
     def _turn(self, wait_s: float) -> None:
-        """Wait for something to happen, and act on all that has."""
+        """Wait for something to happen, and act on it.
+
+        On few things at a time while there are few, since what has ended waits for them with
+        its slot; on many when there are, which costs half as much for each.
+        """
         now = time.monotonic()
         wait_s = min(wait_s, self._clock.alarm - now)
-        events = self._poller.poll(None if wait_s == math.inf else max(0.0, wait_s))
+        events = self._poller.poll(None if wait_s == math.inf else max(0.0, wait_s), self._most)
+        if len(events) == self._most:
+            self._most = min(self._most * 2, _MANY)
+        elif len(events) < self._most // 2 and self._most > _FEW:
+            self._most //= 2
         now = self._clock.now = time.monotonic()
         action = self._multi.socket_action
         waker, resting = self._wake_up.fileno(), self._resting
@@ -376,8 +386,8 @@ class _Poll:
         self.modify = self._poll.modify
         self.unregister = self._poll.unregister
 
-    def poll(self, wait_s: float | None) -> list[tuple[int, int]]:
-        return self._poll.poll(None if wait_s is None else math.ceil(wait_s * 1000))
+    def poll(self, wait_s: float | None, most: int) -> list[tuple[int, int]]:
+        return self._poll.poll(None if wait_s is None else math.ceil(wait_s * 1000))[:most]
 
     def close(self) -> None:
         """There is nothing to close."""
