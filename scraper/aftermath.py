@@ -6,20 +6,17 @@ retry (each is an open file, so no more are kept than transfers are allowed).
 Refuses to know: where targets wait (`frontier.py`), how they are recorded.
 """
 
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from scraper.errors import DestinationError, Kind
 from scraper.outage import Outage
 from scraper.partial import Partial
 from scraper.records import Attempt, Deferred, Failed, Failure
+from scraper.retry import Again, Defer, RetryPolicy, Verdict, is_transient
 from scraper.settings import Settings
 from scraper.stopping import Note, Stop
 from scraper.transfer import Completion
 from scraper.urls import redact
-
-if TYPE_CHECKING:
-    from scraper.retry import RetryPolicy, Verdict
 
 
 class Following(NamedTuple):
@@ -37,7 +34,7 @@ class Aftermath:
 
     def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
         self.outage = Outage(settings.retries.retry_max_time)
-        self._retries = settings.retries
+        self._policy = RetryPolicy(settings.retries)
         self._most = settings.politeness.max_concurrency
         self._partials: dict[str, Partial] = {}  # by key
         self._stop = stop
@@ -50,8 +47,6 @@ class Aftermath:
 
         A partial body belongs to the attempt that follows, or stays the completion's.
         """
-        from scraper.retry import Again, Defer
-
         attempt, failure = completion.attempt, failed.failure
         verdict, following = self._after(attempt, failure, started, now)
         if isinstance(verdict, Again) and self._stop.reason is None:
@@ -76,19 +71,10 @@ class Aftermath:
         for key in list(self._partials):
             self.drop(key)
 
-    @cached_property
-    def _policy(self) -> "RetryPolicy":
-        """Made for the first failure: many a run has none, and tenacity is slow to import."""
-        from scraper.retry import RetryPolicy
-
-        return RetryPolicy(self._retries)
-
     def _after(
         self, attempt: Attempt, failure: Failure, started: float, now: float
-    ) -> tuple["Verdict", Attempt]:
+    ) -> tuple[Verdict, Attempt]:
         """The verdict, and the attempt it is about: an outage of the destination costs none."""
-        from scraper.retry import Again, is_transient
-
         if failure.kind is Kind.SINK and is_transient(failure):
             was_on, patience = self.outage.on, f"{self.outage.patience_s:g} s"
             if not self.outage.failed(started, now):

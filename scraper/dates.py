@@ -1,11 +1,10 @@
 """Dates: those of HTTP read, ours written.
 
 Owns: reading HTTP's (RFC 9110 5.6.7), the usual form at a glance, the two obsolete
-ones by the standard library, and Retry-After; writing RFC 3339's. Refuses to know: what they date.
+ones by the standard library; writing RFC 3339's. Refuses to know: what they date.
 """
 
 import re
-import time
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
@@ -41,22 +40,6 @@ def parse_http_date(text: str | None) -> float | None:
     if moment.tzinfo is None:  # asctime's form is in UTC without saying so
         moment = moment.replace(tzinfo=UTC)
     return moment.timestamp()
-
-
-def parse_retry_after(value: str | None, now: float | None = None) -> float | None:
-    """Seconds to wait, from delay-seconds or an HTTP date (RFC 9110 10.2.3).
-
-    `now` is seconds since 1970. A date in the past is 0.0; anything else is None.
-    """
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value.lstrip("0")[:12] or "0")
-    date = parse_http_date(value)
-    if date is None:
-        return None
-    return max(0.0, date - (time.time() if now is None else now))
 
 
 def rfc3339(moment: float) -> str:

@@ -3,10 +3,11 @@
 tenacity's strategies decide, as plain callables on a RetryCallState of ours;
 its sleeping loop and its decorator are not for us, because a target that waits
 holds no slot: the frontier does the waiting. Owns: the table of what is
-retried. Refuses to know: hosts. Rejected: urllib3's Retry, which sleeps in the
-worker and caps Retry-After on its own.
+retried, and reading Retry-After. Refuses to know: hosts. Rejected: urllib3's
+Retry, which sleeps in the worker and caps Retry-After on its own.
 """
 
+import time
 from dataclasses import dataclass
 
 from tenacity import Future, RetryCallState, Retrying
@@ -14,6 +15,7 @@ from tenacity.retry import retry_if_exception
 from tenacity.stop import stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
+from scraper.dates import parse_http_date
 from scraper.errors import Kind
 from scraper.records import Attempt, Failure
 from scraper.settings import Retries
@@ -96,3 +98,19 @@ class RetryPolicy:
 
 def _is_transient_error(error: BaseException) -> bool:
     return isinstance(error, _Failed) and is_transient(error.failure)
+
+
+def parse_retry_after(value: str | None, now: float | None = None) -> float | None:
+    """Seconds to wait, from delay-seconds or an HTTP date (RFC 9110 10.2.3).
+
+    `now` is seconds since 1970. A date in the past is 0.0; anything else is None.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value.lstrip("0")[:12] or "0")
+    date = parse_http_date(value)
+    if date is None:
+        return None
+    return max(0.0, date - (time.time() if now is None else now))

@@ -19,12 +19,12 @@ from typing import NamedTuple
 from scraper import urls
 from scraper.addresses import is_public, may_be_public
 from scraper.body import Incoming
-from scraper.dates import parse_retry_after
 from scraper.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.exchange import Next, Reply, Request, as_sent
 from scraper.partial import Partial, put_aside
 from scraper.plan import CONDITIONS, Plan
 from scraper.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
+from scraper.retry import parse_retry_after
 from scraper.sinks.base import Blocking, Sink, blocking_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

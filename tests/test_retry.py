@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.dates import parse_retry_after
 from scraper.errors import Kind
 from scraper.records import Attempt, Failure, Target
-from scraper.retry import Again, Defer, GiveUp, RetryPolicy, is_transient
+from scraper.retry import Again, Defer, GiveUp, RetryPolicy, is_transient, parse_retry_after
 from scraper.settings import Retries
 
 TARGET = Target("http://a/", "http://a/", "a", "a/index.html", 1, "list")

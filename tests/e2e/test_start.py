@@ -9,7 +9,8 @@ import scraper
 from tests.e2e.command import WAIT_S, Command
 from tests.servers import HttpServer, Reply, routed
 
-# What an ordinary run, all of it stored in a directory, has no use for.
+# What an ordinary run, all of it stored in a directory, has no use for. What a failure needs is
+# there from the start: a run that can open no more files could import nothing either.
 NEEDLESS = {
     "asyncio",
     "boto3",
@@ -28,14 +29,12 @@ NEEDLESS = {
     "scraper.index",
     "scraper.progress",
     "scraper.remote",
-    "scraper.retry",
     "scraper.sinks.s3",
     "scraper.verify",
     "setproctitle",
     "shutil",
     "ssl",
     "tempfile",
-    "tenacity",
     "urllib.request",
     "urllib3",
 }
