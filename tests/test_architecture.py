@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"journal", "summary", "lock"},
     {"frontier", "engines", "intake", "index"},
     {"transfer", "lists", "manifest", "outage"},
-    {"retry", "partial", "seen", "robots"},
+    {"retry", "partial", "seen", "robots", "plain"},
     {"body"},
     {"plan"},
     {"sinks"},
