@@ -21,6 +21,7 @@ import can_ada
 from scraper.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
+_NOTHING_HASHED = hashlib.blake2b(digest_size=8)  # a copy is made in half the time
 _SCHEMES = ("http://", "https://")
 _MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
 # A field is secret if its name ends with one of the long words, or is a short one: alone, after
@@ -172,8 +173,9 @@ def _why_not(text: str) -> str:
 
 def fingerprint(text: str) -> int:
     """64 bits (signed) that stand for `text`, the same in every process."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int(_SIGNED(digest)[0])
+    hashed = _NOTHING_HASHED.copy()
+    hashed.update(text.encode("utf-8", "surrogatepass"))
+    return int(_SIGNED(hashed.digest())[0])
 
 
 def basic_authorization(userinfo: str) -> str:

@@ -19,8 +19,8 @@ LAYERS: list[set[str]] = [
     {"remote", "progress"},  # they use, or show, a whole run
     {"loop"},
     {"aftermath", "gate", "holding"},
-    {"log", "streams", "resume", "build", "verify", "stopping"},
-    {"journal", "summary", "lock"},
+    {"log", "resume", "build", "verify", "stopping"},
+    {"journal", "summary", "lock", "streams"},
     {"frontier", "engines", "intake", "index"},
     {"transfer", "lists", "manifest", "outage"},
     {"retry", "partial", "seen", "robots", "plain"},
