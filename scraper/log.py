@@ -112,6 +112,8 @@ def _level(result: Result) -> str:
 def _text(result: Result) -> str:
     target = result.target
     url = urls.redact(target.listed)
+    if isinstance(result.outcome, Skipped):  # if any is, nearly all are
+        return f"skipped  {url}: {result.outcome.reason}"
     where = f"{target.source}:{target.line}"
     again = f" after {result.attempts} attempts" if result.attempts > 1 else ""
     match result.outcome:
@@ -121,8 +123,6 @@ def _text(result: Result) -> str:
             return f"{head}  {url} -> {target.key}{again}"
         case NotModified(response):
             return f"{response.http_code} unchanged  {url}"
-        case Skipped(reason):
-            return f"skipped  {url}: {reason}"
         case Duplicate(of_line):
             return f"duplicate  {url} ({where}): same as line {of_line}"
         case Deferred(failure):

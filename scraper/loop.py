@@ -287,13 +287,9 @@ class Run:
             ended += filter(None, verdicts)
             pairs = zip(targets, verdicts, strict=True)
             targets = [target for target, verdict in pairs if verdict is None]
-        skipped: list[Result] = []
-        left: list[tuple[Target, Known | None]] = []
-        for target, decision in zip(targets, self._holding.memory.recall(targets), strict=True):
-            if isinstance(decision, Skipped):
-                skipped.append(Result(target, decision))
-            else:
-                left.append((target, decision))
+        decided = list(zip(targets, self._holding.memory.recall(targets), strict=True))
+        skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]
+        left = [(target, one) for target, one in decided if not isinstance(one, Skipped)]
         return _Sifted(ended, skipped, left)
 
     def _wants_lines(self, now: float) -> bool:

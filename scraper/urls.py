@@ -175,7 +175,9 @@ def fingerprint(text: str) -> int:
     """64 bits (signed) that stand for `text`, the same in every process."""
     hashed = _NOTHING_HASHED.copy()
     hashed.update(text.encode("utf-8", "surrogatepass"))
-    return int(_SIGNED(hashed.digest())[0])
+    number: int
+    (number,) = _SIGNED(hashed.digest())
+    return number
 
 
 def basic_authorization(userinfo: str) -> str:
