@@ -138,7 +138,7 @@ from scraper import seen as module
 from scraper.records import Target
 from scraper.seen import Seen
 
-module._AT_HAND = 10_000
+module._AT_HAND, module._CACHE_KIB = 10_000, 8 * 1024
 
 def peak():
     with open("/proc/self/status") as status:
