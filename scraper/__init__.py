@@ -49,6 +49,7 @@ The map of the house. Imports point downwards only.
     testing.py      the conformance suite for sinks, for plugin authors too
     demo.py         a small site and an S3 endpoint on loopback
     lists.py        lines to targets
+    plain.py        lines that are a plain URL to targets, at once
     seen.py         repeats and clashes, in bounded memory
     keys.py         a target's key
     dates.py        dates of HTTP, read; of ours, written

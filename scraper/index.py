@@ -50,8 +50,10 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
     effective = CASE excluded.kept WHEN 0 THEN effective ELSE excluded.effective END,
     kept = CASE excluded.kept WHEN 0 THEN kept ELSE excluded.kept END
 """
-_FIND = "SELECT id, state > 0, size, etag, last_modified, effective FROM known WHERE id IN"
-_DONE = "SELECT id, size FROM known WHERE state > 0 AND id IN"
+# Joined from left to right: a row for each `id`, without the sorted set that `id IN (...)` makes.
+_ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
+_FIND = "SELECT id, state > 0, size, etag, last_modified, effective" + _ASKING
+_DONE = "SELECT id, size" + _ASKING + " WHERE state > 0"
 # A failure (0) says something beside the line of the stored body; a 304 does not.
 _STANDING = "SELECT kept, CASE WHEN state = 0 OR kept = 0 THEN last ELSE kept END FROM known"
 _COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept <> 0 THEN 1 END) FROM known"
@@ -184,7 +186,7 @@ class Index:
     def _asked(self, statement: str, ids: Sequence[int]) -> Iterator[Any]:
         for start in range(0, len(ids), _ASKED):
             asked = ids[start : start + _ASKED]
-            yield self._db.execute(f"{statement} ({', '.join('?' * len(asked))})", asked)
+            yield self._db.execute(statement.format(", ".join(["(?)"] * len(asked))), asked)
 
     def _mark(self, mark: Mark) -> None:
         self._db.execute("UPDATE mark SET seal = ?, bytes = ?, lines = ?", astuple(mark))

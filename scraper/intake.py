@@ -50,7 +50,8 @@ class Intake:
         buffer = self._buffer
         taken = [buffer.popleft() for _ in range(min(most, len(buffer)))]
         self._taken += len(taken)
-        self._more_taken += sum(item.places - 1 for item in taken if isinstance(item, Target))
+        if self._more_put != self._more_taken:  # some are very long, which is rare
+            self._more_taken += sum(item.places - 1 for item in taken if isinstance(item, Target))
         if self._read_ahead < BUFFER // 2 and not self._space.is_set():
             self._space.set()
         return taken
@@ -98,12 +99,14 @@ class Intake:
             for item in self._items():
                 if self._closed:
                     return
+                if isinstance(item, Target) and item.places > 1:
+                    self._more_put += item.places - 1  # before it can be taken: see `take`
                 buffer.append(item)
-                if isinstance(item, Target):
-                    self._more_put += item.places - 1
                 if self.hungry:
                     self.hungry = False
                     self._on_arrival()
+                if len(buffer) < BUFFER and self._more_put == self._more_taken:
+                    continue
                 while self._read_ahead >= BUFFER and not self._closed:
                     self._space.clear()
                     if self._read_ahead >= BUFFER and not self._closed:

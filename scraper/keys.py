@@ -46,12 +46,12 @@ _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
-# A whole path of plain names (see `_plain`), as most are: known in one look.
-_NOT_RESERVED = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])"
-_PLAIN_PATH = re.compile(
-    rf"/(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+/)*+"
-    rf"(?:{_NOT_RESERVED}[a-z0-9_!(][a-z0-9_!()',=+@-]*+(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.))?"
-)
+# A whole path of plain names (see `_plain`), as most are: known in one look, if it is not too
+# long and has no `--`. A query is none.
+_NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
+_ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
+PLAIN_PATH = rf"/(?:{_NAME}/)*+(?:{_NAME}{_ENDING})?"
+_PLAIN_PATH = re.compile(PLAIN_PATH)
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # and nothing that only looks like one of them
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
@@ -89,12 +89,7 @@ def url_key(url: Url, line: int = 0) -> str:
     del line
     href, origin, _ = url
     host, path = host_segment(origin), href[len(origin.text) :]
-    if (
-        len(path) <= MAX_SEGMENT_BYTES
-        and "--" not in path
-        and _PLAIN_PATH.fullmatch(path)  # without a query
-        and not path.endswith("/index.html")
-    ):
+    if len(path) <= MAX_SEGMENT_BYTES and "--" not in path and _PLAIN_PATH.fullmatch(path):
         return f"{host}{path}index.html" if path[-1] == "/" else host + path
     *directories, name = url.path[1:].split("/")
     if not directories:

@@ -28,6 +28,7 @@ import orjson
 
 from scraper import keys, urls
 from scraper.errors import BadTarget, Kind, ListError
+from scraper.plain import plain_target
 from scraper.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
 from scraper.settings import announces_a_body, beginning_of_name, is_field_name, is_field_value
 
@@ -202,12 +203,16 @@ def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
 
 def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
     headers: Mapping[str, str]
+    name, plain = source.name, rule is keys.url_key
     for number, raw in enumerate(source.open(), 1):
         shown: bytes | str = raw
         try:
             if len(raw) > MAX_LINE_BYTES:
                 _check_length(raw)
             text = raw.decode().strip(_BLANK)
+            if plain and (target := plain_target(text, number, name)) is not None:
+                yield target
+                continue
             if not text or text.isspace():
                 continue
             if text[0] == "{":
@@ -219,11 +224,11 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
             else:
                 shown, _, key = text.partition("\t")
                 shown, headers = shown.rstrip(_BLANK), NO_HEADERS
-            yield _target((shown, key.strip(), headers), number, source.name, rule)
+            yield _target((shown, key.strip(), headers), number, name, rule)
         except UnicodeDecodeError:
-            yield _bad(raw, number, source.name, "line is not UTF-8")
+            yield _bad(raw, number, name, "line is not UTF-8")
         except BadTarget as error:
-            yield _bad(shown, number, source.name, error.message)
+            yield _bad(shown, number, name, error.message)
 
 
 def _check_length(raw: bytes) -> None:

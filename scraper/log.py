@@ -7,16 +7,16 @@ writes, and its levels and handlers would be configured for nobody.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from scraper import urls
 from scraper.dates import rfc3339
 from scraper.manifest import as_json, to_record
 from scraper.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
+from scraper.streams import Write
 from scraper.summary import Summary, human_size
 
-Write = Callable[[str], None]
 _GOOD = (Stored, NotModified, Skipped, Duplicate)
 
 
@@ -37,8 +37,7 @@ class Event(NamedTuple):
 class Log:
     """Writes events that matter at this verbosity. A receiver of Results.
 
-    `quiet`: failures alone; `verbose`: retries too. `write` takes a
-    line without its end.
+    `quiet`: failures alone; `verbose`: retries too.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Log:
     def event(self, event: Event) -> None:
         """Write `event`, unless it is below the verbosity."""
         if event.level in self._levels:
-            self._write(event.as_json() if self._as_json else urls.printable(event.text))
+            self._write(self._line(event))
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """An event of a run: a retry."""
@@ -68,15 +67,23 @@ class Log:
         """An event of a few fields."""
         self.event(Event(name, level, text, {"message": text, **record}))
 
-    def __call__(self, result: Result) -> None:
-        """One line for what became of a target."""
-        if "info" not in self._levels and isinstance(result.outcome, _GOOD):  # as nearly all are
-            return
-        level = _level(result)
-        if level in self._levels:
-            record = to_record(result) if self._as_json else {}
-            text = "" if self._as_json else _text(result)
-            self.event(Event("result", level, text, record))
+    def __call__(self, *results: Result) -> None:
+        """One line for what became of each target, written at once."""
+        told = results
+        if "info" not in self._levels:  # nearly all are good
+            told = tuple(result for result in results if not isinstance(result.outcome, _GOOD))
+        lines = []
+        for result in told:
+            level = _level(result)
+            if level in self._levels:
+                record = to_record(result) if self._as_json else {}
+                text = "" if self._as_json else _text(result)
+                lines.append(self._line(Event("result", level, text, record)))
+        if lines:
+            self._write(*lines)
+
+    def _line(self, event: Event) -> str:
+        return event.as_json() if self._as_json else urls.printable(event.text)
 
     def summary(self, summary: Summary) -> None:
         """The closing account: always, unless quiet and nothing failed."""
@@ -105,6 +112,8 @@ def _level(result: Result) -> str:
 def _text(result: Result) -> str:
     target = result.target
     url = urls.redact(target.listed)
+    if isinstance(result.outcome, Skipped):  # if any is, nearly all are
+        return f"skipped  {url}: {result.outcome.reason}"
     where = f"{target.source}:{target.line}"
     again = f" after {result.attempts} attempts" if result.attempts > 1 else ""
     match result.outcome:
@@ -114,8 +123,6 @@ def _text(result: Result) -> str:
             return f"{head}  {url} -> {target.key}{again}"
         case NotModified(response):
             return f"{response.http_code} unchanged  {url}"
-        case Skipped(reason):
-            return f"skipped  {url}: {reason}"
         case Duplicate(of_line):
             return f"duplicate  {url} ({where}): same as line {of_line}"
         case Deferred(failure):

@@ -20,12 +20,12 @@ its slot.
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import scraper
 from scraper import lists
@@ -65,7 +65,20 @@ _TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
 _JUDGED_FROM = 100  # targets after which a share of failures means something
 
-Receiver = Callable[[Result], None]
+
+class Receiver(Protocol):
+    """Who hears of Results: of several at once where none of them needed a request."""
+
+    def __call__(self, *results: Result) -> None:
+        """Take them, in this order."""
+
+
+class _Sifted(NamedTuple):
+    """What becomes of lines: ends, ends because it was done before, or is left to be asked for."""
+
+    ended: list[Result]
+    skipped: list[Result]
+    left: list[tuple[Target, Known | None]]
 
 
 def run(
@@ -101,7 +114,7 @@ class Run:
     """One run over some lists: a context manager, and an iterator of its Results.
 
     Entering checks the destination (DestinationError); nothing is written
-    before. `receivers` are called with each Result after the manifest;
+    before. `receivers` are called with Results after the manifest;
     `note(level, event, record)` hears of retries, and that what is in flight may end.
     """
 
@@ -117,7 +130,7 @@ class Run:
         self.destination = expand_date(settings.to, now)
         self.tally = Tally()
         self.places = Places(redact(self.destination), "")
-        self._receivers: list[Receiver] = [self.tally, *receivers]
+        self._receivers = receivers
         self._note = note
         self._recording = True  # until the manifest can't be written
         self._stop = Stop(self._wake, note)
@@ -260,32 +273,28 @@ class Run:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or not self._wants_lines(now):
             return
-        ended, fresh = self._sift(self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room)))
-        for target, known in fresh:
+        items = self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
+        ended, skipped, left = self._sift(items)
+        for target, known in left:
             self._entrance.add(Attempt(target, queued_at=now, known=known), now)
         for result in ended:
             yield self._record(result)
+        yield from self._skip(skipped)
         yield from self._take_ended_early()
 
-    def _sift(
-        self, items: Sequence[lists.Read]
-    ) -> tuple[list[Result], list[tuple[Target, Known | None]]]:
+    def _sift(self, items: Sequence[lists.Read]) -> _Sifted:
         """What needs no request, as it ends, and the rest with what is known of it."""
         ended = [item for item in items if isinstance(item, Result)]
         targets = [item for item in items if not isinstance(item, Result)]
-        fresh: list[Target] = []
-        for target, early in zip(targets, self._seen.judge_all(targets), strict=True):
-            if early is None:
-                fresh.append(target)
-            else:
-                ended.append(early)
-        left: list[tuple[Target, Known | None]] = []
-        for target, decision in zip(fresh, self._holding.memory.recall(fresh), strict=True):
-            if isinstance(decision, Skipped):
-                ended.append(Result(target, decision))
-            else:
-                left.append((target, decision))
-        return ended, left
+        verdicts = self._seen.judge_all(targets)
+        if any(verdicts):
+            ended += filter(None, verdicts)
+            pairs = zip(targets, verdicts, strict=True)
+            targets = [target for target, verdict in pairs if verdict is None]
+        decided = list(zip(targets, self._holding.memory.recall(targets), strict=True))
+        skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]
+        left = [(target, one) for target, one in decided if not isinstance(one, Skipped)]
+        return _Sifted(ended, skipped, left)
 
     def _wants_lines(self, now: float) -> bool:
         """Many at once cost less; but if nothing may start, any line may be of another host."""
@@ -367,9 +376,9 @@ class Run:
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record(self, result: Result) -> Result:
-        """Tell everyone, the manifest first; what was skipped has its record there."""
-        if not isinstance(result.outcome, Skipped):
-            self._holding.journal(result)
+        """Tell everyone, the manifest first."""
+        self._holding.journal(result)
+        self.tally(result)
         for receiver in self._receivers:
             receiver(result)
         if self.settings.fail_fast and self._stop.reason is None and result.failure is not None:
@@ -377,6 +386,14 @@ class Run:
             if budget.exceeded(tally.failures, max(tally.targets, _JUDGED_FROM)):
                 self.stop("--fail-fast: more failures than --max-failures")
         return result
+
+    def _skip(self, skipped: list[Result]) -> list[Result]:
+        """Tell everyone but the manifest, which has their records, of many at once."""
+        if skipped:
+            self.tally.skip(len(skipped))
+            for receiver in self._receivers:
+                receiver(*skipped)
+        return skipped
 
     def _flush(self) -> None:
         """Write the manifest; if that fails, the run stops, and `__exit__` tries once more."""
@@ -409,7 +426,8 @@ class Run:
         yield from self._take_ended_early()
         for attempt in self._entrance.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        ended, fresh = self._sift(self._intake.take(BUFFER))  # what is done stays so
-        for result in (*ended, *(Result(target, outcome) for target, _ in fresh)):
+        ended, skipped, left = self._sift(self._intake.take(BUFFER))  # what is done stays so
+        yield from self._skip(skipped)
+        for result in (*ended, *(Result(target, outcome) for target, _ in left)):
             yield self._record(result)
         self._stop.cut_short &= unread or self.tally.kinds[Kind.INTERRUPTED.value] > 0

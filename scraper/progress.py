@@ -99,9 +99,9 @@ class Display:
         self._drawer.join()
         self._progress.stop()
 
-    def print(self, line: str) -> None:
-        """Write a line above the display, soon; at once when there is none any more."""
-        self._lines.append(line)
+    def print(self, *lines: str) -> None:
+        """Write lines above the display, soon; at once when there is none any more."""
+        self._lines.extend(lines)
         if self._ended.is_set():
             self._write_lines()
 

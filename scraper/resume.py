@@ -85,13 +85,8 @@ class Memory:
         if not (self._earlier.resume or self._earlier.retry_failed):
             return range(len(targets))
         assert self._index is not None
-        sizes = self._index.done(ids)
-        has = self._has
-        return [
-            n
-            for n, (target, one) in enumerate(zip(targets, ids, strict=True))
-            if one not in sizes or not has(target.key, sizes[one])
-        ]
+        size_of, has = self._index.done(ids).get, self._has
+        return [n for n, one in enumerate(ids) if not has(targets[n].key, size_of(one))]
 
     def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines before it were outdated.

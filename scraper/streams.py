@@ -10,13 +10,19 @@ import select
 import sys
 from collections.abc import Callable
 from fcntl import F_GETFL, fcntl
+from typing import Protocol
 
 from scraper.errors import UsageError
 from scraper.manifest import encode
 from scraper.records import Result
 from scraper.urls import printable
 
-Write = Callable[[str], None]
+
+class Write(Protocol):
+    """Where lines go."""
+
+    def __call__(self, *lines: str) -> None:
+        """Take lines without their ends."""
 
 
 class Lines:
@@ -31,24 +37,24 @@ class Lines:
             except OSError as error:
                 raise UsageError(f"--log-file: can't write {path!r}: {error.strerror}") from None
 
-    def write(self, line: str) -> None:
-        """One line. A full disk or a closed stderr costs the line, not the run."""
+    def write(self, *lines: str) -> None:
+        """Lines, at once. A full disk or a closed stderr costs the lines, not the run."""
         with contextlib.suppress(OSError):
             if self._file is not None:
-                self._file.write(line + "\n")
+                self._file.write("\n".join(lines) + "\n")
             else:
-                self._write(line)
+                self._write(*lines)
 
     def divert(self, write: Write) -> None:
         """Print above a live display from now on."""
         self._write = write
 
     @staticmethod
-    def to_stderr(line: str) -> None:
+    def to_stderr(*lines: str) -> None:
         """Straight to stderr, if there is one."""
         if sys.stderr is not None:
             with contextlib.suppress(OSError):
-                sys.stderr.write(printable(line) + "\n")
+                sys.stderr.write("\n".join(map(printable, lines)) + "\n")
                 sys.stderr.flush()
 
     def close(self) -> None:
@@ -60,7 +66,7 @@ class Lines:
 
 
 class ResultStream:
-    """A receiver that writes records to stdout (`-`) or a file, each at once.
+    """A receiver that writes records to stdout (`-`) or a file, when it hears of them.
 
     `on_lost` is told when nothing more can be written; later results go nowhere.
     """
@@ -78,11 +84,11 @@ class ResultStream:
             except OSError as error:
                 raise UsageError(f"--results: can't write {path!r}: {error.strerror}") from None
 
-    def __call__(self, result: Result) -> None:
-        """Write the record of `result`."""
+    def __call__(self, *results: Result) -> None:
+        """Write the records of `results`."""
         if self._fd < 0:
             return
-        view = memoryview(encode(result))
+        view = memoryview(b"".join(map(encode, results)))
         try:
             while view:
                 try:

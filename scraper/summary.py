@@ -29,7 +29,7 @@ class Places(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """A receiver that counts. Bytes are those stored."""
+    """Counts Results. Bytes are those stored."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -46,6 +46,10 @@ class Tally:
             self.size += outcome.size
         elif isinstance(outcome, Failed):
             self.kinds[outcome.failure.kind.value] += 1
+
+    def skip(self, targets: int) -> None:
+        """Count so many that were skipped."""
+        self.statuses["skipped"] += targets
 
     @property
     def targets(self) -> int:

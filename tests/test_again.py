@@ -113,6 +113,34 @@ def test_a_run_that_was_stopped_is_resumed_with_exactly_the_rest(
 
 
 @pytest.mark.parametrize("option", ["resume", "retry_failed"])
+def test_what_is_skipped_is_told_once_counted_once_and_yielded_once(
+    serve: Serve, tmp_path: Path, option: str
+) -> None:
+    server = serve(echo)
+    urls = [f"{server.url}/{number}" for number in range(450)]
+    fetch(urls, tmp_path)
+    server.hits.clear()
+    before = manifest(tmp_path).read_bytes()
+    told: list[tuple[Result, ...]] = []
+
+    def tell(*results: Result) -> None:
+        told.append(results)
+
+    options: dict[str, Any] = {option: True}
+    run = make_run([*urls, "bad", urls[0]], tmp_path, [tell], **options)
+    yielded = results_of(run)
+    assert [result for results in told for result in results] == yielded
+    assert len(told) < 100, "what is skipped is told of many at once"
+    skipped = [result for result in yielded if result.status == "skipped"]
+    assert [result.target.url for result in skipped] == urls
+    assert run.tally.statuses == {"skipped": 450, "failed": 1, "duplicate": 1}
+    assert statuses(yielded) == run.tally.statuses
+    assert not server.hits
+    after = manifest(tmp_path).read_bytes().removeprefix(before).splitlines()
+    assert [json.loads(line)["status"] for line in after] == ["failed", "duplicate"]
+
+
+@pytest.mark.parametrize("option", ["resume", "retry_failed"])
 def test_what_was_read_ahead_when_a_run_was_stopped_stays_done(
     serve: Serve, tmp_path: Path, option: str
 ) -> None:

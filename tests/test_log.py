@@ -45,7 +45,7 @@ DRIVES = re.compile(r"[\x00-\x1f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 def told(say: Callable[[Log], None], **how: bool) -> list[str]:
     """The lines that a log writes when `say` uses it."""
     lines: list[str] = []
-    say(Log(lines.append, **how))
+    say(Log(lambda *more: lines.extend(more), **how))
     return lines
 
 
@@ -220,6 +220,26 @@ def test_a_muted_log_says_no_more() -> None:
     assert told(say, verbose=True) == ["first"]
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_told_at_once_is_written_at_once_without_what_is_below_the_verbosity(
+    *, as_json: bool
+) -> None:
+    written: list[tuple[str, ...]] = []
+
+    def write(*lines: str) -> None:
+        written.append(lines)
+
+    results = [STORED, FAILED, SKIPPED]
+    for one in results:
+        Log(write, as_json=as_json)(one)
+    Log(write, as_json=as_json)(*results)
+    Log(write, as_json=as_json, quiet=True)(*results)
+    Log(write, as_json=as_json, quiet=True)(STORED, SKIPPED)
+    bare = [[re.sub(r'"time":"[^"]*"', "", line) for line in lines] for lines in written]
+    (stored,), (failed,), (skipped,), *together = bare
+    assert together == [[stored, failed, skipped], [failed]]
+
+
 # ---------------------------------------------------------------- terminals and secrets
 
 ODD = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u2028\u202e\x00"
@@ -300,7 +320,10 @@ def test_no_word_about_a_whole_run_has_a_secret(serve: Serve, tmp_path: Path) ->
     urls += [json.dumps({"url": f"{site}/", "headers": {"A": "hunter2\n"}})]
     urls += [f"{site}/\t../out", "me:hunter2@host", "http://me:hunter2" + "x" * 300 + "@h:99999/"]
     lines: list[str] = []
-    logs = [Log(lines.append, verbose=True), Log(lines.append, as_json=True, verbose=True)]
+    logs = [
+        Log(lambda *more: lines.extend(more), as_json=as_json, verbose=True)
+        for as_json in (False, True)
+    ]
     results = ResultStream(str(tmp_path / "results"), lambda error: lines.append(str(error)))
 
     def note(level: str, name: str, record: Mapping[str, Any]) -> None:

@@ -297,7 +297,11 @@ def test_receivers_hear_what_the_manifest_has_in_its_order(serve: Serve, tmp_pat
     heard: list[Result] = []
     again: list[Result] = []
     urls = [f"{server.url}/{number}" for number in range(200)]
-    run = make_run([*urls, "bad", urls[0]], tmp_path, [heard.append, again.append])
+    run = make_run(
+        [*urls, "bad", urls[0]],
+        tmp_path,
+        [lambda *more: heard.extend(more), lambda *more: again.extend(more)],
+    )
     yielded = results_of(run)
     recorded = [json.loads(line)["line"] for line in manifest.read_text().splitlines()]
     assert [one.target.line for one in yielded] == recorded
@@ -586,7 +590,7 @@ def test_a_destination_that_takes_no_more_ends_the_run_with_everything_recorded(
 
     urls = [f"{server.url}/{number}" for number in range(30)]
     heard: list[Result] = []
-    run = make_run(urls, tmp_path, [heard.append], max_concurrency=1)
+    run = make_run(urls, tmp_path, [lambda *more: heard.extend(more)], max_concurrency=1)
     with pytest.raises(DestinationError, match="disk full"):
         results_of(into(run, Faulty(DirectorySink(tmp_path), where, fault)))
     assert len(heard) == 30

@@ -247,7 +247,7 @@ def test_a_run_whose_manifest_meets_a_full_disk_ends_with_that_and_tells_the_res
     heard: list[Result] = []
     sources = [from_iterable(f"{server.url}/{number}" for number in range(50))]
     settings = Settings.of(to=tmp_path, manifest="/dev/full", max_concurrency=1)
-    run = Run(settings, sources, [heard.append])
+    run = Run(settings, sources, [lambda *more: heard.extend(more)])
     with pytest.raises(DestinationError, match="'/dev/full': No space left"), run:
         list(run)
     assert len(heard) == run.tally.targets == 50

@@ -130,7 +130,9 @@ def test_a_destination_that_is_away_for_good_ends_the_run_with_everything_record
         if good(key) > 20:
             raise SinkError("503 SlowDown", transient=True)
 
-    run = make_run(urls, tmp_path, [heard.append], max_concurrency=4, retry_max_time=0.5)
+    run = make_run(
+        urls, tmp_path, [lambda *more: heard.extend(more)], max_concurrency=4, retry_max_time=0.5
+    )
     reason = r"^the destination took no object for 0\.5 s: 503 SlowDown$"
     with pytest.raises(DestinationError, match=reason):
         results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", fault)))
@@ -309,7 +311,14 @@ def test_what_ends_with_the_destination_is_recorded_as_its_failure(
     server = serve(echo)
     urls = [f"{server.url}/{number}" for number in range(12)]
     heard: list[Any] = []
-    run = make_run(urls, tmp_path, [heard.append], max_concurrency=12, retry_max_time=0, retries=0)
+    run = make_run(
+        urls,
+        tmp_path,
+        [lambda *more: heard.extend(more)],
+        max_concurrency=12,
+        retry_max_time=0,
+        retries=0,
+    )
     with pytest.raises(DestinationError):
         results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", Away())))
     assert set(kinds(heard)) == {Kind.SINK}

@@ -273,7 +273,8 @@ def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
     lines = [f"line {number} {'x' * 60}" for number in range(5_000)]
     with run_of([lists.from_iterable([])], tmp_path / "out") as run, Display(run, []) as display:
         with terminal.stopped():
-            for line in lines:
+            display.print(*lines[:2_000])
+            for line in lines[2_000:]:
                 display.print(line)
             assert "line 4999" not in terminal.told
         terminal.wait_for("line 4999")

@@ -87,9 +87,10 @@ def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> 
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("abcdé"), st.sampled_from("klmñ")), max_size=9)),
     st.integers(1, 4),
+    st.sampled_from([0, 1, 5, 100]),
 )
 def test_it_answers_as_a_dictionary_of_everything_would(
-    batches: list[list[tuple[str, str]]], at_once: int
+    batches: list[list[tuple[str, str]]], at_once: int, at_hand: int
 ) -> None:
     memory = Seen()
     first: dict[str, tuple[str, int]] = {}
@@ -103,6 +104,7 @@ def test_it_answers_as_a_dictionary_of_everything_would(
             expected.append(None if had[1] == line else had)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("scraper.seen._AT_ONCE", at_once)
+            patch.setattr("scraper.seen._AT_HAND", at_hand)
             verdicts = memory.judge_all(targets)
         for verdict, had_before, (url, _) in zip(verdicts, expected, batch, strict=True):
             if had_before is None:
@@ -118,7 +120,11 @@ def test_it_answers_as_a_dictionary_of_everything_would(
     memory.close()
 
 
-def test_a_whole_list_may_be_judged_at_once(seen: Seen) -> None:
+@pytest.mark.parametrize("at_hand", [0, 500, 10_000])
+def test_a_whole_list_may_be_judged_at_once(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch, at_hand: int
+) -> None:
+    monkeypatch.setattr("scraper.seen._AT_HAND", at_hand)
     urls = [f"http://a/{number % 700}" for number in range(1_000)]
     verdicts = seen.judge_all([target(url, url, n) for n, url in enumerate(urls, 1)])
     assert verdicts[:700] == [None] * 700
@@ -128,8 +134,11 @@ def test_a_whole_list_may_be_judged_at_once(seen: Seen) -> None:
 
 
 MEASURE = """
+from scraper import seen as module
 from scraper.records import Target
 from scraper.seen import Seen
+
+module._AT_HAND, module._CACHE_KIB = 10_000, 8 * 1024
 
 def peak():
     with open("/proc/self/status") as status:
@@ -139,7 +148,7 @@ seen = Seen()
 for line in range(1, 600_001):
     url = f"http://host.example/some/longer/path/{line}.html"
     assert seen.judge(Target(url, url, "host.example", url, line, "urls")) is None
-    if line == 150_000:
+    if line == 200_000:
         early = peak()
 print(early, peak())
 """

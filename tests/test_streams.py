@@ -78,6 +78,8 @@ def test_each_record_is_there_at_once(tmp_path: Path) -> None:
     assert path.read_bytes() == encode(STORED)
     stream(FAILED)
     assert path.read_bytes() == encode(STORED) + encode(FAILED)
+    stream(STORED, FAILED)
+    assert path.read_bytes() == (encode(STORED) + encode(FAILED)) * 2
     stream.close()
 
 
@@ -231,6 +233,17 @@ def test_lines_are_appended_to_the_log_file_at_once(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "before\none\nzwölf\n"
 
 
+def test_lines_that_come_together_are_lines_all_the_same(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines(str(tmp_path / "log"))
+    lines.write("one", "two")
+    lines.close()
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+    Lines(None).write("three", "fo\nur")
+    assert capfd.readouterr().err == "three\nfo\\u000aur\n"
+
+
 @pytest.mark.parametrize("name", ["", ".", "no/such/directory"])
 def test_a_log_file_that_cannot_be_written_is_wrong_usage(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -258,7 +271,7 @@ def test_without_a_log_file_lines_go_to_stderr(capfd: pytest.CaptureFixture[str]
 def test_a_display_gets_the_lines_until_the_end(capfd: pytest.CaptureFixture[str]) -> None:
     shown: list[str] = []
     lines = Lines(None)
-    lines.divert(shown.append)
+    lines.divert(lambda *more: shown.extend(more))
     lines.write("above")
     lines.close()
     lines.write("after")
@@ -269,7 +282,7 @@ def test_a_display_gets_the_lines_until_the_end(capfd: pytest.CaptureFixture[str
 def test_a_log_file_is_not_for_the_display(tmp_path: Path) -> None:
     shown: list[str] = []
     lines = Lines(str(tmp_path / "log"))
-    lines.divert(shown.append)
+    lines.divert(lambda *more: shown.extend(more))
     lines.write("one")
     lines.close()
     assert shown == []

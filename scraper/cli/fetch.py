@@ -161,9 +161,9 @@ class _Fetch:
         self._lines.close()
         return self._ended(status)
 
-    def _tell(self, result: "Result") -> None:
-        self._log(result)
-        self._results(result)
+    def _tell(self, *results: "Result") -> None:
+        self._log(*results)
+        self._results(*results)
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells; that it stops only to who sent a signal, others hear why."""
