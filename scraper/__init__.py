@@ -17,6 +17,7 @@ The map of the house. Imports point downwards only.
     frontier.py     which target may start now; everything known about a host
     turns.py        whose turn it is
     intake.py       the thread that reads lists
+    sieve.py        which lines need a request
     engines/        base.py (the seam), guard.py, heads.py, pace.py, proxies.py, lookups.py,
                     descriptors.py;
                     threads.py (requests), connections.py (urllib3's);

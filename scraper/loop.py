@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scraper
 from scraper import lists
@@ -42,16 +42,13 @@ from scraper.records import (
     Attempt,
     Failed,
     Failure,
-    Known,
     Outcome,
     Result,
-    Skipped,
     Stored,
-    Target,
     Times,
 )
-from scraper.seen import Seen
 from scraper.settings import Settings, expand_date
+from scraper.sieve import Sieve
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.stopping import GRACE_S, Note, Stop
 from scraper.summary import Places, Summary, Tally, slowest
@@ -71,14 +68,6 @@ class Receiver(Protocol):
 
     def __call__(self, *results: Result) -> None:
         """Take them, in this order."""
-
-
-class _Sifted(NamedTuple):
-    """What becomes of lines: ends, ends because it was done before, or is left to be asked for."""
-
-    ended: list[Result]
-    skipped: list[Result]
-    left: list[tuple[Target, Known | None]]
 
 
 def run(
@@ -151,7 +140,7 @@ class Run:
         self._entrance: Frontier | Gate = self._gate or self._frontier
         self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
-        self._seen: Seen
+        self._sieve: Sieve
         self._in_flight: set[Transfer] = set()
 
     def __enter__(self) -> Self:
@@ -162,7 +151,7 @@ class Run:
         with ExitStack() as undone:
             undone.callback(holding.close, whole=False)
             self._engine = self._make_engine()
-            self._seen = Seen(ignores_case=ignores_case(holding.sink))
+            self._sieve = Sieve(holding.memory, ignores_case=ignores_case(holding.sink))
             undone.pop_all()
         self._intake.start()
         return self
@@ -179,7 +168,7 @@ class Run:
         self._engine.give_up()
         self._engine.close()
         self._aftermath.close()
-        self._seen.close()
+        self._sieve.close()
         whole = kind is None and self._stop.reason is None and self._finished()
         self._holding.close(whole=whole)
 
@@ -274,27 +263,15 @@ class Run:
         if self._stop.reason is not None or not self._wants_lines(now):
             return
         items = self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
-        ended, skipped, left = self._sift(items)
+        ended, skipped, left, error = self._sieve.sift(items)
+        if error is not None:
+            self._stop.because_of(error)
         for target, known in left:
             self._entrance.add(Attempt(target, queued_at=now, known=known), now)
         for result in ended:
             yield self._record(result)
         yield from self._skip(skipped)
         yield from self._take_ended_early()
-
-    def _sift(self, items: Sequence[lists.Read]) -> _Sifted:
-        """What needs no request, as it ends, and the rest with what is known of it."""
-        ended = [item for item in items if isinstance(item, Result)]
-        targets = [item for item in items if not isinstance(item, Result)]
-        verdicts = self._seen.judge_all(targets)
-        if any(verdicts):
-            ended += filter(None, verdicts)
-            pairs = zip(targets, verdicts, strict=True)
-            targets = [target for target, verdict in pairs if verdict is None]
-        decided = list(zip(targets, self._holding.memory.recall(targets), strict=True))
-        skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]
-        left = [(target, one) for target, one in decided if not isinstance(one, Skipped)]
-        return _Sifted(ended, skipped, left)
 
     def _wants_lines(self, now: float) -> bool:
         """Many at once cost less; but if nothing may start, any line may be of another host."""
@@ -426,7 +403,7 @@ class Run:
         yield from self._take_ended_early()
         for attempt in self._entrance.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        ended, skipped, left = self._sift(self._intake.take(BUFFER))  # what is done stays so
+        ended, skipped, left, _ = self._sieve.sift(self._intake.take(BUFFER))  # what is done stays
         yield from self._skip(skipped)
         for result in (*ended, *(Result(target, outcome) for target, _ in left)):
             yield self._record(result)

@@ -12,7 +12,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Sequence
 
-from scraper.errors import Kind
+from scraper.errors import DestinationError, Kind
 from scraper.keys import folded
 from scraper.records import Duplicate, Failed, Failure, Result, Target
 
@@ -47,10 +47,14 @@ class Seen:
         return self.judge_all([target])[0]
 
     def judge_all(self, targets: Sequence[Target]) -> list[Result | None]:
-        """The same for each of several, in their order; it is quicker."""
+        """The same for each of several, in their order; it is quicker. Raises DestinationError."""
         verdicts: list[Result | None] = []
-        for start in range(0, len(targets), _AT_ONCE):
-            verdicts += self._judge(targets[start : start + _AT_ONCE])
+        try:
+            for start in range(0, len(targets), _AT_ONCE):
+                verdicts += self._judge(targets[start : start + _AT_ONCE])
+        except sqlite3.Error as error:
+            message = f"can't remember the targets of this run in a temporary file: {error}"
+            raise DestinationError(message) from None
         return verdicts
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from scraper.build import make_plan
-from scraper.errors import Kind, UsageError
+from scraper.errors import DestinationError, Kind, UsageError
 from scraper.loop import Run
 from scraper.records import Result, Skipped
 from tests.servers import WAIT_S, Reply, Request, Serve
@@ -628,3 +629,37 @@ def test_the_command_says_what_contradicts_itself(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("scraper: --resume: this destination can't be read back")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_index_that_fails_ends_the_run_with_a_result_for_every_line(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(echo)
+    lines = [f"{server.url}/{number}" for number in range(3_000)]
+    fetch(lines[:2_500], tmp_path, max_concurrency=32)
+    asked_before = server.total
+    asked = threading.Event()
+
+    def listed() -> Iterator[str]:
+        yield lines[0]
+        assert asked.wait(WAIT_S)
+        yield from lines[1:]
+
+    def taken() -> Iterator[Result]:
+        for number, result in enumerate(run):
+            if number == 0:
+                with sqlite3.connect(f"{manifest(tmp_path)}.index") as index:
+                    index.execute("DROP TABLE known")
+                index.close()
+                asked.set()
+            yield result
+
+    run = make_run(listed(), tmp_path, resume=True)
+    results: list[Result] = []
+    with run, pytest.raises(DestinationError, match="can't use the index of the manifest"):
+        results.extend(taken())
+    assert isinstance(results[0].outcome, Skipped)
+    numbers = sorted(result.target.line for result in results)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert kinds(results) == {Kind.INTERRUPTED: len(results) - 1}
+    assert server.total == asked_before

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"cli", "testing"},
     {"remote", "progress"},  # they use, or show, a whole run
     {"loop"},
-    {"aftermath", "gate", "holding"},
+    {"aftermath", "gate", "holding", "sieve"},
     {"log", "resume", "build", "verify", "stopping"},
     {"journal", "summary", "lock", "streams"},
     {"frontier", "engines", "intake", "index"},

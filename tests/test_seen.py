@@ -161,3 +161,26 @@ def test_memory_stays_flat_however_long_the_list_is() -> None:
     )
     early, late = map(int, ended.stdout.split())
     assert late - early < 4 * 1024  # KiB; a set of as many digests would take 40 MB more
+
+
+FULL = """
+import resource
+from scraper import seen as module
+from scraper.errors import DestinationError
+from scraper.records import Target
+
+module._AT_HAND, module._CACHE_KIB = 1_000, 100
+seen = module.Seen()
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+urls = [f"http://host.example/{line}" for line in range(1, 50_001)]
+try:
+    seen.judge_all([Target(url, url, "host.example", url, 1, "urls") for url in urls])
+except DestinationError as error:
+    print(error)
+seen.close()
+"""
+
+
+def test_a_temporary_file_that_can_not_grow_is_an_error_of_ours() -> None:
+    ended = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("can't remember the targets of this run in a temporary file: ")
