@@ -17,6 +17,7 @@ import contextlib
 import gzip
 import os
 import re
+import stat
 import threading
 import time
 import zlib
@@ -128,13 +129,11 @@ class FileJournal:
 
     def compact(self, index: "Index") -> None:
         """Write the lines that still say something beside it, and put that in its place."""
-        import shutil
-
         path = self._path.resolve()  # a link stays one
         packed = path.with_name(path.name + ".compact")
         try:
             with open(path, "rb") as old, open(packed, "wb") as new:
-                shutil.copymode(path, packed)
+                os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
                 new.writelines(compress(old, chain(index.standing(), repeat(1))))
                 new.flush()
                 os.fsync(new.fileno())
