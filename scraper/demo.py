@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from scraper.errors import UsageError
+from scraper.model.errors import UsageError
 
 SITE_PORT = 8642
 S3_PORT = 8643

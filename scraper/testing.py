@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 
-from scraper.errors import SinkError
-from scraper.records import Response, Stored
+from scraper.model.errors import SinkError
+from scraper.model.records import Response, Stored
 from scraper.sinks.base import Body, Shelf, Sink
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place

@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scraper.errors import Kind
-from scraper.manifest import encode, identity
-from scraper.records import (
+from scraper.manifest.codec import encode, identity
+from scraper.model.errors import Kind
+from scraper.model.records import (
     Deferred,
     Duplicate,
     Failed,
@@ -25,7 +25,7 @@ from scraper.records import (
     Stored,
     Target,
 )
-from scraper.urls import fingerprint
+from scraper.model.urls import fingerprint
 
 NAMES = "abcd"  # of the targets that histories are about
 BROKEN = Failure(Kind.TRUNCATED, "body ended after 1 of 2 bytes")

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from scraper.errors import Kind
-from scraper.records import (
+from scraper.model.errors import Kind
+from scraper.model.records import (
     Deferred,
     Duplicate,
     Failed,

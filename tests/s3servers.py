@@ -31,7 +31,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from scraper.settings import S3
+from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from tests.servers import WAIT_S, RawServer
 

@@ -56,7 +56,7 @@ HOMES = {
 
 
 def place(path: Path) -> str:
-    """`engines/threads.py`."""
+    """`engines/threads/engine.py`."""
     return path.relative_to(PACKAGE).as_posix()
 
 

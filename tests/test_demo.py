@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from scraper import demo, keys, lists
-from scraper.errors import UsageError
-from scraper.records import Target
+from scraper import demo
+from scraper.model.errors import UsageError
+from scraper.model.records import Target
+from scraper.source import keys, lists
 
 Get = tuple[HTTPResponse, bytes]
 

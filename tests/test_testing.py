@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from scraper.errors import DestinationError
-from scraper.records import Stored
+from scraper.model.errors import DestinationError
+from scraper.model.records import Stored
 from scraper.sinks.base import Body, Upload
-from scraper.sinks.directories import Directory
-from scraper.sinks.directory import DirectorySink, FileUpload
+from scraper.sinks.directory.directories import Directory
+from scraper.sinks.directory.sink import DirectorySink, FileUpload
 from scraper.testing import check_sink
 
 

@@ -21,7 +21,7 @@ from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.cli.options import HELP
 from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
-from scraper.errors import DestinationError, ScraperError, UsageError
+from scraper.model.errors import DestinationError, ScraperError, UsageError
 
 EXIT_INTERRUPTED = 130
 
@@ -135,7 +135,7 @@ def _status_of(arguments: Sequence[str] | None) -> int:
 def _tell_trace() -> int:
     from traceback import format_exc
 
-    from scraper.urls import redact_text
+    from scraper.model.urls import redact_text
 
     with contextlib.suppress(OSError):
         print(redact_text(format_exc()), end="", file=sys.stderr)  # noqa: T201
@@ -143,7 +143,7 @@ def _tell_trace() -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    from scraper.urls import redact_text
+    from scraper.model.urls import redact_text
 
     line = redact_text(" ".join(message.split()))  # it may repeat what was given
     with contextlib.suppress(OSError):

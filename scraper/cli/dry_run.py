@@ -10,18 +10,18 @@ from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
 
-from scraper import lists
-from scraper.build import make_plan
-from scraper.errors import UsageError
-from scraper.keys import KeyRule, make_rule
-from scraper.log import Log
-from scraper.records import Result, Target
-from scraper.seen import Seen
-from scraper.settings import Settings, expand_date
+from scraper.model.errors import UsageError
+from scraper.model.records import Result, Target
+from scraper.model.settings import Settings, expand_date
+from scraper.model.urls import printable, redact
+from scraper.report.log import Log
+from scraper.report.streams import Lines
+from scraper.report.summary import Tally
+from scraper.run.build import make_plan
 from scraper.sinks.base import SinkOptions, find_sink
-from scraper.streams import Lines
-from scraper.summary import Tally
-from scraper.urls import printable, redact
+from scraper.source import lists
+from scraper.source.duplicates import Seen
+from scraper.source.keys import KeyRule, make_rule
 
 _BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
 

@@ -1,4 +1,4 @@
-"""`scraper fetch`: a thin caller of `scraper.loop.Run`.
+"""`scraper fetch`: a thin caller of `scraper.run.loop.Run`.
 
 Owns: which streams are written, signals, and the exit status. Refuses to know:
 how a run goes. Everything heavy is imported when the command really runs.
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
-from scraper.errors import DestinationError, Held, UsageError
+from scraper.model.errors import DestinationError, Held, UsageError
 
 if TYPE_CHECKING:
-    from scraper.lists import Source
-    from scraper.log import Log
-    from scraper.progress import Display
-    from scraper.records import Result
-    from scraper.settings import Settings
-    from scraper.streams import Lines
-    from scraper.summary import Places
+    from scraper.model.records import Result
+    from scraper.model.settings import Settings
+    from scraper.report.log import Log
+    from scraper.report.progress import Display
+    from scraper.report.streams import Lines
+    from scraper.report.summary import Places
+    from scraper.source.lists import Source
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
@@ -42,7 +42,7 @@ def fetch(files: tuple[str, ...], **options: Any) -> int:
     FILE is a list of URLs, one a line: a path, '-' for stdin, or an http(s) or s3 URL;
     gzip, CSV, TSV and JSON Lines work too. Without FILE a pipe on stdin is read.
     """
-    from scraper.settings import Settings, parse_header
+    from scraper.model.settings import Settings, parse_header
 
     ours = {name: options.pop(name) for name in _OURS}
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
@@ -98,8 +98,8 @@ def _place(file: str | int) -> tuple[int, int] | str | None:
 
 def _streams(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
     """Where the log goes, and the log. Raises UsageError."""
-    from scraper.log import Log
-    from scraper.streams import Lines
+    from scraper.report.log import Log
+    from scraper.report.streams import Lines
 
     lines = Lines(ours["log_file"])
     as_json = ours["log_format"] == "json"
@@ -110,9 +110,9 @@ class _Fetch:
     """One run of the command: its streams, its signals, its status."""
 
     def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
-        from scraper.journal import path_for
-        from scraper.loop import Run
-        from scraper.streams import ResultStream
+        from scraper.manifest.store import path_for
+        from scraper.report.streams import ResultStream
+        from scraper.run.loop import Run
 
         self._ours = ours
         self._settings = settings
@@ -130,7 +130,7 @@ class _Fetch:
 
     def run(self) -> int:
         """Fetch, and return the exit status."""
-        from scraper.build import caveats
+        from scraper.run.build import caveats
 
         run, status = self._run, 0
         try:
@@ -177,7 +177,7 @@ class _Fetch:
 
     def _say_error(self, text: str) -> None:
         """What ended the run: in the log, and in any case where a person or cron sees it."""
-        from scraper.urls import redact_text
+        from scraper.model.urls import redact_text
 
         text = redact_text(text)
         self._log.say("error", "error", text)
@@ -210,7 +210,7 @@ class _Fetch:
             wanted = not self._ours["quiet"] and self._ours["log_format"] != "json"
         if not wanted or not sys.stderr.isatty():
             return None
-        from scraper.progress import Display
+        from scraper.report.progress import Display
 
         display = Display(self._run, self._sources)
         self._lines.divert(display.print)
@@ -245,10 +245,10 @@ class _Fetch:
 
 
 def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
-    from scraper.lists import open_sources
+    from scraper.source.lists import open_sources
 
     def open_remote(url: str) -> BinaryIO:
-        from scraper.remote import opener
+        from scraper.run.remote import opener
 
         return opener(settings)(url)
 

@@ -29,7 +29,7 @@ def hide_secrets() -> None:
 
 def redacted(words: Sequence[str]) -> Iterator[str]:
     """The words of a command line, those that may be secret replaced or cut."""
-    from scraper import urls
+    from scraper.model import urls
 
     for word in words:
         header = re.fullmatch(_HEADER, word, re.DOTALL)

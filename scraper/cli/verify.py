@@ -1,7 +1,7 @@
 """`scraper verify DEST`: what is missing, changed or unknown there.
 
 Owns: its output, a line for each object that is not as its record says, and its
-exit status. Refuses to know: how objects are compared (`scraper.verify`).
+exit status. Refuses to know: how objects are compared (`scraper.manifest.verify`).
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scraper.errors import UsageError
+from scraper.model.errors import UsageError
 
 EXIT_DIFFERENT = 1
 
@@ -35,11 +35,11 @@ def verify(destination: str, **options: Any) -> int:
     Prints VERDICT<TAB>KEY<TAB>DETAIL for each object that is missing, changed, unreadable
     or unknown (no record explains it). Exit status 1 if there is any.
     """
-    from scraper.journal import read_lines
-    from scraper.settings import S3
+    from scraper.manifest.store import read_lines
+    from scraper.manifest.verify import Finding, Verdict, count, findings
+    from scraper.model.settings import S3
+    from scraper.model.urls import printable
     from scraper.sinks.base import Shelf, SinkOptions, find_sink
-    from scraper.urls import printable
-    from scraper.verify import Finding, Verdict, count, findings
 
     at_once = options["max_concurrency"]
     s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])

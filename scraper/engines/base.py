@@ -8,8 +8,8 @@ Transfer and maps foreign exceptions to ours. Refuses to know: frontier, retries
 from collections.abc import Sequence
 from typing import Protocol
 
-from scraper.errors import DestinationError, Kind, TransferError
-from scraper.transfer import Transfer
+from scraper.model.errors import DestinationError, Kind, TransferError
+from scraper.transfer.transfer import Transfer
 
 
 class Engine(Protocol):

@@ -7,7 +7,7 @@ low. Refuses to know: who opens what. Rejected: finding out while transfers fail
 import contextlib
 import resource
 
-from scraper.errors import UsageError
+from scraper.model.errors import UsageError
 
 _REST = 64  # lists, logs, manifest, databases, directories kept, the interpreter's own
 _IDLE = 256  # connections kept for hosts whose turn comes again

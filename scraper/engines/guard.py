@@ -9,9 +9,9 @@ Through a proxy it is the proxy that looks names up and connects. What can be kn
 refused: addresses in URLs, and `localhost`.
 """
 
-from scraper.addresses import is_public, may_be_public
-from scraper.errors import Kind, TransferError
-from scraper.urls import canonical
+from scraper.model.addresses import is_public, may_be_public
+from scraper.model.errors import Kind, TransferError
+from scraper.model.urls import canonical
 
 
 def check_address(address: str, why: str) -> None:

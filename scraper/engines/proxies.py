@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from scraper.errors import UsageError
-from scraper.settings import is_proxy
+from scraper.model.errors import UsageError
+from scraper.model.settings import is_proxy
 
 _KINDS = frozenset({"http", "https", "all"})  # `no_proxy` is none
 _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})

@@ -18,10 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from scraper.errors import UsageError
-from scraper.records import Response, Stored
-from scraper.settings import S3
-from scraper.urls import redact
+from scraper.model.errors import UsageError
+from scraper.model.records import Response, Stored
+from scraper.model.settings import S3
+from scraper.model.urls import redact
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package, as a test holds; nobody else's can take their place.

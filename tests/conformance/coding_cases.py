@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import brotli
 
-from scraper.errors import Kind
-from scraper.settings import Http, Limits
+from scraper.model.errors import Kind
+from scraper.model.settings import Http, Limits
 from tests.conformance.engine_cases import PAGE, Case, chunked, good, head, sized
 
 PACKED = gzip.compress(PAGE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.settings import Http, Limits
+from scraper.model.settings import Http, Limits
 from tests.conformance.engine_bench import ENGINES, Bench, MakeBench
 
 

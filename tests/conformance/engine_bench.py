@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from scraper import urls
 from scraper.engines.base import Engine
-from scraper.engines.curl import CurlEngine
-from scraper.engines.threads import ThreadsEngine
-from scraper.partial import Partial
-from scraper.plan import Plan
-from scraper.records import Attempt, Failed, Failure, Known, Stored, Target
-from scraper.settings import Http, Limits
+from scraper.engines.curl.engine import CurlEngine
+from scraper.engines.threads.engine import ThreadsEngine
+from scraper.model import urls
+from scraper.model.records import Attempt, Failed, Failure, Known, Stored, Target
+from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Sink
-from scraper.sinks.directory import DirectorySink
-from scraper.transfer import Transfer
+from scraper.sinks.directory.sink import DirectorySink
+from scraper.transfer.partial import Partial
+from scraper.transfer.plan import Plan
+from scraper.transfer.transfer import Transfer
 from tests.servers import WAIT_S
 
 MakeEngine = Callable[[int, Limits, Http], Engine]

@@ -10,8 +10,8 @@ a case says for which of them it holds, and `differs` quotes the table in
 import threading
 from dataclasses import dataclass, field
 
-from scraper.errors import Kind
-from scraper.settings import Http, Limits
+from scraper.model.errors import Kind
+from scraper.model.settings import Http, Limits
 from tests.servers import Script, drips, resets_at_once, silent, then_reset, then_silent
 
 PAGE = b"<html>" + b"a page of some length\n" * 500

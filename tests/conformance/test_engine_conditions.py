@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from scraper.errors import Kind
-from scraper.partial import Partial
-from scraper.records import Known, NotModified
-from scraper.settings import Limits
+from scraper.model.errors import Kind
+from scraper.model.records import Known, NotModified
+from scraper.model.settings import Limits
 from scraper.sinks.base import Shelf
 from scraper.testing import store
-from scraper.transfer import Transfer
+from scraper.transfer.partial import Partial
+from scraper.transfer.transfer import Transfer
 from tests.conformance.engine_bench import Bench, MakeBench, failure
 from tests.conformance.engine_cases import PAGE, head, sized
 from tests.servers import HttpServer, RawServer, Reply, Request, Script, read_head, silent

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scraper.errors import Kind
-from scraper.retry import is_transient
-from scraper.settings import Http
+from scraper.model.errors import Kind
+from scraper.model.settings import Http
+from scraper.schedule.retry import is_transient
 from tests.conformance.engine_bench import MakeBench, failure
 from tests.conformance.engine_cases import PAGE, head, sized
 from tests.servers import HttpServer, RawServer, Reply, closed_port, tls_context

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from scraper.errors import Kind
-from scraper.retry import is_transient
-from scraper.settings import Http, Limits
+from scraper.model.errors import Kind
+from scraper.model.settings import Http, Limits
+from scraper.schedule.retry import is_transient
 from tests.conformance.engine_bench import MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, PAGE, head, sized
 from tests.servers import HttpServer, RawServer, read_head, reset, silent, tls_context

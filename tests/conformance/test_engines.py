@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 
 from scraper import engines
-from scraper.errors import Kind, TransferError
-from scraper.plan import Plan
-from scraper.records import Failed
-from scraper.retry import is_transient
-from scraper.settings import Http, Limits
+from scraper.model.errors import Kind, TransferError
+from scraper.model.records import Failed
+from scraper.model.settings import Http, Limits
+from scraper.schedule.retry import is_transient
 from scraper.sinks.base import Blocking
+from scraper.transfer.plan import Plan
 from tests.conformance.coding_cases import CODINGS
 from tests.conformance.engine_bench import ENGINES, PATIENT, Bench, MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
+from tests.engines.curl.test_engine import Far
 from tests.servers import (
     WAIT_S,
     HttpServer,
@@ -39,7 +40,6 @@ from tests.servers import (
     then_reset,
     then_silent,
 )
-from tests.test_curl import Far
 
 # ---------------------------------------------------------------- one server, one request
 

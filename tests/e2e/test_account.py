@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper.errors import Kind
+from scraper.model.errors import Kind
 from tests.e2e.command import WAIT_S, Command, Ran, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import (

@@ -140,7 +140,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(cli: Command) -> None:
 # The peak since the program was loaded; getrusage's would begin with that of the parent.
 MEASURED = """
 import sys
-from scraper import seen
+from scraper.source import duplicates
 from scraper.cli import main
 seen._AT_HAND, seen._CACHE_KIB = 10_000, 8 * 1024
 try:

@@ -20,7 +20,7 @@ import pytest
 
 import scraper
 from scraper.cli.fetch import fetch
-from scraper.settings import Limits
+from scraper.model.settings import Limits
 from tests.conftest import Secure
 from tests.e2e.command import MANIFEST, Command, folder, lines, parsed
 from tests.s3servers import CREDENTIALS, S3Server

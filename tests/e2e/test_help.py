@@ -13,7 +13,7 @@ import pytest
 import scraper
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Size
-from scraper.settings import Budget, Settings
+from scraper.model.settings import Budget, Settings
 from tests.e2e.command import Command, program
 
 SECTIONS = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scraper.stopping import GRACE_S
+from scraper.run.stopping import GRACE_S
 from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import Process, end, narrow_pipe, said, until, until_full, write

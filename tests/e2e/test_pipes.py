@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from scraper.frontier import WINDOW
-from scraper.records import places_of
+from scraper.model.records import places_of
+from scraper.schedule.frontier import WINDOW
 from tests.e2e.command import Command, folder, parsed
 from tests.e2e.watch import end, narrow_pipe, said, until_full, write
 from tests.s3servers import CREDENTIALS, S3Server

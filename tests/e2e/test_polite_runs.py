@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any
 
-from scraper.frontier import FAILURES_UNTIL_DOWN
+from scraper.schedule.frontier import FAILURES_UNTIL_DOWN
 from tests.e2e.command import Command
 from tests.e2e.places import kinds
 from tests.e2e.watch import end

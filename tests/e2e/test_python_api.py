@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper.records import Failed, Stored
+from scraper.model.records import Failed, Stored
 from tests.e2e.command import Command, folder, parsed
 from tests.servers import Reply, Serve
 

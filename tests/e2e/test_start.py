@@ -25,12 +25,12 @@ NEEDLESS = {
     "protego",
     "requests",
     "rich",
-    "scraper.gate",
-    "scraper.index",
-    "scraper.progress",
-    "scraper.remote",
-    "scraper.sinks.s3",
-    "scraper.verify",
+    "scraper.run.robots_queue",
+    "scraper.manifest.index",
+    "scraper.report.progress",
+    "scraper.run.remote",
+    "scraper.sinks.s3.sink",
+    "scraper.manifest.verify",
     "setproctitle",
     "shutil",
     "ssl",
@@ -70,7 +70,7 @@ finally:
         )
     assert (ran.returncode, ran.stderr, len(cli.files())) == (0, "", 2)
     loaded = set(ran.stdout.split())
-    assert {"scraper.engines.curl", "scraper.sinks.directory"} <= loaded
+    assert {"scraper.engines.curl.engine", "scraper.sinks.directory.sink"} <= loaded
     assert sorted(NEEDLESS & loaded) == []
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper.records import Result
+from scraper.model.records import Result
 from tests.e2e.command import Command, folder, lines
 from tests.servers import Farm, Reply, Request, Serve
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from scraper.records import Failed, NotModified, Stored
-from scraper.settings import Http, Limits
-from scraper.transfer import Transfer
+from scraper.model.records import Failed, NotModified, Stored
+from scraper.model.settings import Http, Limits
+from scraper.transfer.transfer import Transfer
 from tests.conformance.engine_bench import ENGINES, Bench
 from tests.hostile.replies import Unclear, judged, make_reply
 from tests.servers import WAIT_S, RawServer, read_head, reset, silent

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from scraper.lock import FileHold, Lease
-from scraper.sinks.s3 import S3Sink
+from scraper.sinks.lock import FileHold, Lease
+from scraper.sinks.s3.sink import S3Sink
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import end, said, write

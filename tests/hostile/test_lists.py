@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper.records import Failed, Stored
+from scraper.model.records import Failed, Stored
 from tests.e2e.command import WAIT_S, Command, folder
 from tests.servers import HttpServer, Reply, Request, Serve
 

@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper import stopping
-from scraper.errors import SinkError
-from scraper.records import Result
-from scraper.sinks.directory import DirectorySink
+from scraper.model.errors import SinkError
+from scraper.model.records import Result
+from scraper.run import stopping
+from scraper.sinks.directory.sink import DirectorySink
 from tests.e2e.command import Command
+from tests.run.test_loop import Faulty, hear, into, make_run
 from tests.servers import (
     WAIT_S,
     Farm,
@@ -34,7 +35,6 @@ from tests.servers import (
     closed_port,
     reset,
 )
-from tests.test_loop import Faulty, hear, into, make_run
 
 RULES = b"User-agent: *\nDisallow: /no\n"
 ROBOTS = "/robots.txt"

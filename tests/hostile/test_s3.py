@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from scraper.errors import SinkError
-from scraper.lock import LEASE_KEY, Lease
-from scraper.sinks.bucket import Sizes
-from scraper.sinks.s3 import S3Sink
-from scraper.sinks.spool import MIB
+from scraper.model.errors import SinkError
+from scraper.sinks.lock import LEASE_KEY, Lease
+from scraper.sinks.s3.bucket import Sizes
+from scraper.sinks.s3.sink import S3Sink
+from scraper.sinks.s3.spool import MIB
 from scraper.testing import store
 from tests.e2e.command import WAIT_S, Command, lines
 from tests.proof.places import Bucket

@@ -318,7 +318,7 @@ def test_no_secret_shows_when_a_programmer_prints_what_there_is(
     engine: str, tmp_path: Path, secret: Secrets, farm: Farm
 ) -> None:
     from scraper import run
-    from scraper.settings import Settings
+    from scraper.model.settings import Settings
 
     servers = farm(site(secret))
     given = {"Authorization": secret("header"), "Cookie": secret("cookie")}

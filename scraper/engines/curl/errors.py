@@ -1,0 +1,96 @@
+"""libcurl's error codes as kinds of ours, the same that the threads engine gives.
+
+Owns: that table. Refuses to know: handles. `Moment` says how far the hop had
+come, which decides as much as the code does.
+"""
+
+import errno
+import os
+from enum import Enum, auto
+
+import pycurl
+
+from scraper.model.errors import Kind, TransferError
+
+_HTTP2_STREAM, _PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
+OUR_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
+_TLS = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_SSL_ENGINE_NOTFOUND,
+        pycurl.E_SSL_ENGINE_SETFAILED,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_USE_SSL_FAILED,
+        pycurl.E_SSL_ENGINE_INITFAILED,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CRL_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+    }
+)
+_CLOSED = frozenset(
+    {
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_RECV_ERROR,
+        pycurl.E_SEND_ERROR,
+        pycurl.E_PARTIAL_FILE,
+        pycurl.E_HTTP2,
+        _HTTP2_STREAM,
+    }
+)
+UNANSWERED = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
+_NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, _PROXY_HANDSHAKE, pycurl.E_INTERFACE_FAILED})
+_NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
+_GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+CLOSED = "connection was closed before a response"
+
+
+class Moment(Enum):
+    """How far a hop has come."""
+
+    CONNECTING = auto()  # name look-up, TCP, TLS, a proxy's tunnel
+    ASKED = auto()
+    BODY = auto()
+
+
+def timed_out(moment: Moment) -> TransferError:
+    """What it is when `moment` takes too long."""
+    match moment:
+        case Moment.CONNECTING:
+            return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
+        case Moment.ASKED:
+            return TransferError(Kind.TIMEOUT, "no response within the time")
+        case Moment.BODY:
+            return TransferError(Kind.TIMEOUT, "no bytes came for too long")
+
+
+def mapped(code: int, message: str, number: int, moment: Moment) -> TransferError:  # noqa: PLR0911 - a table, read downwards
+    """The failure of a hop at `moment`; `number` is the system's errno, or 0."""
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return timed_out(moment)
+    if moment is Moment.BODY:
+        return TransferError(Kind.TRUNCATED, f"connection broke in the body: {message}")
+    if code in _NO_NAME:
+        return TransferError(Kind.DNS, message, transient=True, unreachable=True)
+    if code == pycurl.E_URL_MALFORMAT:
+        text = f"no name to look up: {message}"
+        return TransferError(Kind.DNS, text, transient=False, unreachable=True)
+    if code in _TLS:
+        if number in _GONE or "unexpected eof" in message:
+            return TransferError(Kind.CONNECT, CLOSED)
+        return TransferError(Kind.TLS, f"TLS: {message}", transient=False, unreachable=True)
+    if code in _CLOSED:
+        return TransferError(Kind.CONNECT, CLOSED)
+    if code in _NO_CONNECTION:
+        why = os.strerror(number) if number else message
+        ours = number in OUR_FAULT
+        return TransferError(Kind.CONNECT, f"can't connect: {why}", unreachable=not ours)
+    return not_http(message)
+
+
+def not_http(why: str) -> TransferError:
+    """What came is no response."""
+    return TransferError(Kind.PROTOCOL, f"not HTTP: {why}", transient=False)

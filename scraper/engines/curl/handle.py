@@ -1,0 +1,298 @@
+"""A carrier: one easy handle of libcurl, and the transfer it carries now.
+
+Owns: what libcurl's callbacks tell (the address, the head, the body) and
+passing it on to the Transfer. Refuses to know: when a hop begins, and what is
+done about its end (`engines/curl/engine.py`). A callback may neither raise nor ask its handle
+anything, so it keeps an error here and makes libcurl stop.
+
+The head comes one line a call, a quarter of a microsecond each: less than it would
+cost to find out in another way that it is complete before the body's first byte
+is there. Rejected: `use_memoryview`, which costs more than the copy it saves.
+"""
+
+import math
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pycurl
+
+from scraper.engines import guard, heads
+from scraper.engines.curl.errors import (
+    CLOSED,
+    UNANSWERED,
+    Moment,
+    mapped,
+    not_http,
+    timed_out,
+)
+from scraper.engines.curl.options import HopOptions
+from scraper.engines.minimum_speed import Pace
+from scraper.model.addresses import is_public
+from scraper.model.errors import Kind, TransferError
+from scraper.model.settings import Http, Limits
+from scraper.transfer.exchange import Next, Reply, Request
+
+if TYPE_CHECKING:
+    from scraper.engines.curl.offload import Relay
+    from scraper.engines.resolver import Found
+    from scraper.transfer.transfer import Transfer
+
+DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
+DRAIN_S = 0.5  # and the time that is worth
+LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
+_STOP = -1  # what a callback returns to make libcurl stop
+_SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
+
+
+class Clock:
+    """What engine and carriers agree on: monotonic seconds.
+
+    `now` is the moment at which the engine last woke up, as good as now to a callback;
+    `alarm` the earliest at which any carrier may be overdue.
+    """
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self.alarm = math.inf
+
+    def ring_at(self, moment: float) -> None:
+        """Let the alarm be no later than `moment`."""
+        self.alarm = min(self.alarm, moment)
+
+
+class Ears(NamedTuple):
+    """Of its engine: who hears of a scout's connection, and of a new socket; who makes relays."""
+
+    arrived: "Callable[[Carrier], None]"
+    opened: Callable[[int], None]
+    make_relay: "Callable[[Transfer], Relay]"
+
+
+class Carrier:
+    """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
+
+    def __init__(
+        self,
+        easy: Any,
+        limits: Limits,
+        http: Http,
+        clock: Clock,
+        ears: Ears,
+    ) -> None:
+        self.easy = easy
+        self.transfer: Transfer | None = None
+        self.relay: Relay | None = None  # where the body goes when not straight to the transfer
+        self.added = False  # to the multi handle
+        self.scouts: Found | None = None  # where others wait for this one's connection
+        self.error: Exception | None = None  # raised where libcurl called
+        self.following: Next | None = None  # None: no response yet
+        self._options = HopOptions(easy, http)
+        self._connect_timeout = limits.connect_timeout
+        self._read_timeout = limits.read_timeout
+        self._pace = Pace(limits)
+        self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
+        self._clock = clock
+        self._ears = ears
+        self._proxied = False
+        self._guarded = ""  # see `Request`
+        self._refused: str | None = None  # an address that a guarded hop may not connect to
+        self._opened = False  # whether this hop opened a socket
+        self._fresh = False  # whether it has to
+        self._socket_errno = 0  # or why it could not
+        self._slow: TransferError | None = None
+        self._begun = 0.0
+        self._moved = 0.0
+        self._asked = False
+        self._peer: str | None = None
+        self._connect_s = 0.0
+        self._lines: list[bytes] = []
+        self._interim = 0  # responses before the one that counts
+        self._size = 0  # of the body so far
+        easy.carrier = self
+        easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        easy.setopt(pycurl.PREREQFUNCTION, self._ask)
+        easy.setopt(pycurl.HEADERFUNCTION, self._take_line)
+        easy.setopt(pycurl.WRITEFUNCTION, self._take_body)
+
+    def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
+        """Forget the hop before, prepare this one.
+
+        Raises pycurl.error for a URL it can't take, TransferError if it may not be asked for.
+        """
+        if request.guarded and proxy is not None:
+            guard.check_proxied(request.url, request.guarded)
+        self.error = self.following = self._refused = self._slow = None
+        self._pace.pause()
+        self._opened = self._asked = False
+        self._socket_errno = self._size = self._interim = 0
+        self._proxied = proxy is not None
+        self._guarded = request.guarded if proxy is None else ""
+        self._begun = self._moved = time.monotonic()
+        self._lines.clear()
+        if self._fresh:
+            self._fresh = False
+            self.easy.setopt(pycurl.FRESH_CONNECT, 0)
+        self._options.set(request, proxy)
+        soonest = self._begun + self._shortest
+        if soonest < self._clock.alarm or deadline < self._clock.alarm:
+            self._clock.ring_at(min(soonest, deadline))
+
+    def due(self, now: float) -> float:
+        """When the hop will have taken too long, unless something moves before."""
+        assert self.transfer is not None
+        deadline = self.transfer.deadline
+        if self._dropping:
+            return min(deadline, self._moved + DRAIN_S)
+        if not self._asked:
+            return min(deadline, self._begun + self._connect_timeout)
+        if self.relay is not None and self.relay.stalled:
+            self._pace.begin(now, self._size)
+            return deadline  # it is the sink that is slow
+        if self._slow is None:
+            self._slow = self._pace.why_slow(now, self._size)
+        return min(deadline, self._moved + self._read_timeout, self._pace.ends)
+
+    def why_overdue(self) -> Exception | None:
+        """What it is when `due` has passed; None: nothing was waited for that matters."""
+        return None if self._dropping else self._slow or timed_out(self._moment)
+
+    def why_ended(self, code: int, message: str) -> Exception | None:
+        """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
+        if self.error is not None or self._dropping:
+            return self.error
+        if self.following is None and (why := self._why_no_head()):
+            return not_http(why)
+        if code:
+            if self._refused is not None and not self._opened:
+                return guard.blocked(self._refused, self._guarded)
+            number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
+            return mapped(code, message, number, self._moment)
+        if self.following is None:
+            return TransferError(Kind.CONNECT, CLOSED)
+        return None
+
+    def _why_no_head(self) -> str | None:
+        """What is wrong with the lines of a head that broke off."""
+        try:
+            if self._lines and not self._lines[-1].endswith(b"\n"):
+                self._lines.pop()  # torn: nobody knows what it would have been
+            if self._lines:
+                heads.status_of(self._lines[0])
+                heads.headers_of(self._lines[1:])
+        except heads.NotHttp as error:
+            return str(error)
+        return None
+
+    def may_be_stale(self, code: int) -> bool:
+        """Whether a kept connection, closed by its server meanwhile, may be all that is wrong.
+
+        libcurl takes another one by itself, but no more than five times, and all may be kept.
+        """
+        closed = code in UNANSWERED and self.error is None
+        return closed and self._asked and not (self._opened or self._lines or self.following)
+
+    def begin_again(self) -> None:
+        """Prepare the same hop once more, over a connection of its own."""
+        self.easy.setopt(pycurl.FRESH_CONNECT, 1)
+        self._fresh = True
+        self._asked = False
+        self._begun = self._moved = time.monotonic()
+
+    @property
+    def _dropping(self) -> bool:
+        return self.following is Next.HOP or self.following is Next.STOP
+
+    @property
+    def _moment(self) -> Moment:
+        if self.following is not None:
+            return Moment.BODY
+        return Moment.ASKED if self._asked else Moment.CONNECTING
+
+    # ------------------------------------------------------------ called by libcurl
+
+    def _open_socket(self, _purpose: int, wanted: Any) -> int:
+        """A socket for the address that it is about to connect to."""
+        if self._guarded and not is_public(wanted.addr[0]):
+            self._refused = wanted.addr[0]
+            return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
+        try:
+            made = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+        except OSError as error:
+            self._socket_errno = error.errno or 0
+            return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
+        self._opened = True
+        self._ears.opened(made.fileno())
+        return made.detach()
+
+    def _ask(self, peer: str, *_: object) -> int:
+        """A connection stands, fresh or kept, and the request is about to be sent."""
+        if self._guarded and not is_public(peer):  # kept from an unguarded hop
+            self.error = guard.blocked(peer, self._guarded)
+            return _REFUSE  # type: ignore[no-any-return]
+        self._moved = time.monotonic()
+        self._connect_s = self._moved - self._begun if self._opened else 0.0
+        self._peer = None if self._proxied else peer
+        self._asked = True
+        if self.scouts is not None:
+            self._ears.arrived(self)
+        self._lines.clear()  # a proxy's answer to CONNECT
+        return _SEND  # type: ignore[no-any-return]
+
+    def _take_line(self, line: bytes) -> int | None:
+        """A line of the head with its end, or one of the trailers."""
+        if len(line) > 2 or line not in heads.BLANK:
+            self._lines.append(line)
+            self._moved = self._clock.now
+        elif self._asked and self.following is None:
+            return self._take_head()
+        return None
+
+    def _take_body(self, chunk: bytes) -> int | None:
+        """Bytes of the body, without the framing of chunks."""
+        if self.following is not Next.READ:
+            self._size += len(chunk)
+            return None if self._size <= DRAINED else _STOP
+        self._moved = self._clock.now
+        if self.relay is not None:
+            if not self.relay.offer(chunk):
+                return pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]
+            self._size += len(chunk)
+            return None
+        assert self.transfer is not None
+        self._size += len(chunk)
+        try:
+            done = self.transfer.data(chunk, quickly=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+            self.error = error
+            return _STOP
+        if not done or self._size > LARGE:
+            self.relay = self._ears.make_relay(self.transfer)
+        return None
+
+    def _take_head(self) -> int | None:
+        assert self.transfer is not None
+        try:
+            first, *rest = self._lines or [b""]
+            self._lines.clear()
+            status = heads.status_of(first)
+            headers = heads.headers_of(rest)
+            if heads.is_interim(status):
+                self._interim += 1
+                heads.check_interim(self._interim)
+                return None
+            reply = Reply(status, headers, self._peer, self._connect_s)
+            self.following = self.transfer.response(reply)
+        except heads.NotHttp as error:
+            self.error = not_http(str(error))
+            return _STOP
+        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+            self.error = error
+            return _STOP
+        if self._dropping:
+            self._clock.ring_at(self._moved + DRAIN_S)
+        else:
+            self._pace.begin(self._clock.now, 0)
+            self._clock.ring_at(self._pace.ends)
+        return None

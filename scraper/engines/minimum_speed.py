@@ -1,0 +1,50 @@
+"""Pace: whether a body comes quickly enough (--speed-limit over --speed-time).
+
+Owns: that decision, the same for every engine. A body is measured over one window of
+--speed-time after another, and only when a window ends, so that a chunk costs no look
+at the clock; a stall is noticed within two windows. The wait for the response is not
+measured (--read-timeout is for that), nor is a sink that is slow. Refuses to know:
+sockets, transfers. Rejected: curl's average over five seconds, which needs samples.
+"""
+
+import math
+
+from scraper.model.errors import Kind, TransferError
+from scraper.model.settings import Limits
+
+
+class Pace:
+    """Of one body at a time. `ends` is when the window does, monotonic; inf without a body."""
+
+    __slots__ = ("_before", "_limits", "_window_s", "ends")
+
+    def __init__(self, limits: Limits) -> None:
+        self.ends = math.inf
+        self._window_s = limits.speed_time if limits.speed_limit else math.inf
+        self._limits = limits
+        self._before = 0
+
+    @property
+    def soonest_s(self) -> float:
+        """How soon after its request a body may be found too slow, inf for never."""
+        return self._window_s
+
+    def begin(self, now: float, came: int) -> None:
+        """Measure from `now` on, when `came` bytes have come."""
+        self.ends = now + self._window_s
+        self._before = came
+
+    def pause(self) -> None:
+        """Measure nothing, until it begins again."""
+        self.ends = math.inf
+
+    def why_slow(self, now: float, came: int) -> TransferError | None:
+        """The failure it is that no more than `came` bytes have come; None: not now."""
+        if now < self.ends:
+            return None
+        least, window_s = self._limits.speed_limit, self._limits.speed_time
+        if came - self._before < least * window_s:
+            speed = f"--speed-limit {least:,} bytes a second for --speed-time {window_s:g} s"
+            return TransferError(Kind.TIMEOUT, f"slower than {speed}")
+        self.begin(now, came)
+        return None

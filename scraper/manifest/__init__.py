@@ -1,0 +1,21 @@
+"""The memory of a destination: one record of every target's end, kept with the bodies.
+
+Owns: the record as JSON, where lines are kept, what earlier runs said, and holding that
+against what is there. Does not know: requests, the loop. Others import the names below.
+`manifest.verify` is imported by its own name, since a run does not need it.
+"""
+
+from scraper.manifest.codec import as_json, to_record
+from scraper.manifest.history import Memory, remember
+from scraper.manifest.store import FileJournal, SinkJournal, open_journal, read_lines
+
+__all__ = [
+    "FileJournal",
+    "Memory",
+    "SinkJournal",
+    "as_json",
+    "open_journal",
+    "read_lines",
+    "remember",
+    "to_record",
+]

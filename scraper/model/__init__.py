@@ -1,0 +1,6 @@
+"""The words that every room speaks: settings, records, errors, URLs, addresses, dates.
+
+Owns: data and pure functions. Does not know: any other room, files, networks.
+Others import the modules: `settings`, `records`, `errors`, `urls`, `addresses`, `dates`.
+Nothing is re-exported here, since `scraper --help` needs settings and no URL parser.
+"""

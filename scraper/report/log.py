@@ -1,0 +1,131 @@
+"""The log: what happens, one event a line, for people or for machines.
+
+Owns: the events, each with one text and one JSON rendering of the same record,
+so that the two can't drift apart. Refuses to know: progress displays (it is
+given a function that prints a line). Rejected: the stdlib's logging; one thread
+writes, and its levels and handlers would be configured for nobody.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from scraper.manifest.codec import as_json, to_record
+from scraper.model import urls
+from scraper.model.dates import rfc3339
+from scraper.model.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
+from scraper.report.streams import Write
+from scraper.report.summary import Summary, human_size
+
+_GOOD = (Stored, NotModified, Skipped, Duplicate)
+
+
+class Event(NamedTuple):
+    """Something that happened: `level` is debug, info, warning or error."""
+
+    name: str
+    level: str
+    text: str
+    record: Mapping[str, Any]
+
+    def as_json(self) -> str:
+        """One JSON object, without line feed."""
+        head = {"time": rfc3339(time.time()), "level": self.level, "event": self.name}
+        return as_json({**head, **self.record}).decode()
+
+
+class Log:
+    """Writes events that matter at this verbosity. A receiver of Results.
+
+    `quiet`: failures alone; `verbose`: retries too.
+    """
+
+    def __init__(
+        self, write: Write, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._write = write
+        self._as_json = as_json
+        self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
+        if verbose:
+            self._levels.add("debug")
+
+    def event(self, event: Event) -> None:
+        """Write `event`, unless it is below the verbosity."""
+        if event.level in self._levels:
+            self._write(self._line(event))
+
+    def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
+        """An event of a run: a retry."""
+        text = " ".join(f"{field}={value}" for field, value in record.items())
+        self.event(Event(name, level, f"{name}  {text}", record))
+
+    def mute(self) -> None:
+        """Say no more."""
+        self._levels = set()
+
+    def say(self, level: str, name: str, text: str, **record: Any) -> None:
+        """An event of a few fields."""
+        self.event(Event(name, level, text, {"message": text, **record}))
+
+    def __call__(self, *results: Result) -> None:
+        """One line for what became of each target, written at once."""
+        told = results
+        if "info" not in self._levels:  # nearly all are good
+            told = tuple(result for result in results if not isinstance(result.outcome, _GOOD))
+        lines = []
+        for result in told:
+            level = _level(result)
+            if level in self._levels:
+                record = to_record(result) if self._as_json else {}
+                text = "" if self._as_json else _text(result)
+                lines.append(self._line(Event("result", level, text, record)))
+        if lines:
+            self._write(*lines)
+
+    def _line(self, event: Event) -> str:
+        return event.as_json() if self._as_json else urls.printable(event.text)
+
+    def summary(self, summary: Summary) -> None:
+        """The closing account: always, unless quiet and nothing failed."""
+        bad = summary.tally.failures or summary.stopped
+        level = "warning" if bad else "info"
+        if level not in self._levels:
+            return
+        if self._as_json:
+            self._write(Event("summary", level, "", summary.as_record()).as_json())
+        else:
+            for line in summary.as_text().splitlines():
+                self._write(urls.printable(line))
+
+
+def _level(result: Result) -> str:
+    match result.outcome:
+        case Failed(failure):
+            unasked = failure.kind.value == "interrupted" and not result.attempts
+            return "debug" if unasked else "warning"
+        case Deferred():
+            return "warning"
+        case Stored() | NotModified() | Skipped() | Duplicate():
+            return "info"
+
+
+def _text(result: Result) -> str:
+    target = result.target
+    url = urls.redact(target.listed)
+    if isinstance(result.outcome, Skipped):  # if any is, nearly all are
+        return f"skipped  {url}: {result.outcome.reason}"
+    where = f"{target.source}:{target.line}"
+    again = f" after {result.attempts} attempts" if result.attempts > 1 else ""
+    match result.outcome:
+        case Stored(response, size, _):
+            took = result.times.total or 0.0
+            head = f"{response.http_code} {human_size(size):>9} {took:7.3f}s"
+            return f"{head}  {url} -> {target.key}{again}"
+        case NotModified(response):
+            return f"{response.http_code} unchanged  {url}"
+        case Duplicate(of_line):
+            return f"duplicate  {url} ({where}): same as line {of_line}"
+        case Deferred(failure):
+            return f"deferred  {url} ({where}): {failure.message}"
+        case Failed(failure):
+            return f"failed  {url} ({where}): {failure.kind.value}: {failure.message}{again}"

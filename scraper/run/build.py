@@ -1,0 +1,98 @@
+"""What a run is built of: the engine that carries, the plan that all transfers share.
+
+Owns: choosing them from Settings, and what has to be said of that choice. Refuses to know: the run.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import scraper
+from scraper.engines.base import Engine
+from scraper.engines.proxies import Proxies
+from scraper.model.errors import UsageError
+from scraper.model.settings import Http, Settings
+from scraper.sinks.base import Shelf, Sink
+from scraper.transfer.plan import Plan
+from scraper.transfer.quota import Allowance
+
+
+def choose_engine(settings: Settings) -> Callable[[], Engine]:
+    """What makes the engine that carries transfers.
+
+    Raises UsageError when --engine asks for one that is not there, --max-concurrency for
+    more than the system allows, or a variable names a proxy that is none.
+    """
+    from scraper.engines.descriptors import connections_to_keep
+
+    connections_to_keep(settings.politeness.max_concurrency)
+    Proxies(settings.http.proxy)
+    given = settings.politeness.max_concurrency, settings.limits, settings.http
+    if settings.engine != "threads":
+        try:
+            from scraper.engines.curl.engine import CurlEngine
+        except (ImportError, AttributeError) as error:  # no pycurl, or one too old
+            if settings.engine == "curl":
+                need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
+                raise UsageError(f"{need} ({error})") from None
+        else:
+            return lambda: CurlEngine(*given)
+    from scraper.engines.threads.engine import ThreadsEngine
+
+    return lambda: ThreadsEngine(*given)
+
+
+def make_plan(settings: Settings, sink: Sink, allowance: Allowance | None = None) -> Plan:
+    """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
+    http = settings.http
+    _check_certificates(http)
+    agent = http.user_agent or f"scraper/{scraper.__version__}"
+    if http.contact is not None:
+        agent += f" (+{http.contact})"
+        if "://" not in http.contact:  # RFC 9110 10.1.2; a From of the user's wins
+            http = replace(http, headers=(("From", http.contact), *http.headers))
+    shelf = sink if isinstance(sink, Shelf) else None
+    asked = allowance if allowance is not None and allowance.is_of_bytes else None
+    return Plan(settings.limits, http, agent, _netrc(http), shelf, allowance=asked)
+
+
+def caveats(http: Http) -> Iterator[tuple[str, str]]:
+    """What a run is to be warned of, as the name of an event and its text."""
+    if http.insecure:
+        text = "--insecure: certificates are not checked; who is in between can read it all"
+        yield "insecure", text
+    if http.public_only and Proxies(http.proxy).any:
+        text = "--public-only: where names lead through the proxy is not known, and not checked"
+        yield "public_only", text
+
+
+def _check_certificates(http: Http) -> None:
+    if http.cacert is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=http.cacert)
+    except OSError as error:  # ssl.SSLError is one
+        wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(f"--cacert {http.cacert!r}: {wrong}") from None
+
+
+def _netrc(http: Http) -> Mapping[str, str]:
+    """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
+    if not http.netrc:
+        return {}
+    import netrc
+
+    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+    try:
+        entries = netrc.netrc(path).hosts
+    except OSError as error:
+        raise UsageError(f"--netrc: can't read {path!r}: {error.strerror}") from None
+    except netrc.NetrcParseError as error:  # its message has the word, which may be a password
+        raise UsageError(f"--netrc: {path!r} has a mistake in line {error.lineno}") from None
+    return {
+        host: f"{login}:{password}"
+        for host, (login, _, password) in entries.items()
+        if host != "default" and password
+    }

@@ -1,0 +1,108 @@
+"""What follows a failed attempt: another one, later, from where it broke off; or the end.
+
+Owns: that verdict and the state it needs, in one place: the retry policy, the
+outage of the destination, and the partial bodies of targets that wait for a
+retry (each is an open file, so no more are kept than transfers are allowed).
+Refuses to know: where targets wait (`frontier.py`), how they are recorded.
+"""
+
+from typing import NamedTuple
+
+from scraper.model.errors import DestinationError, Kind
+from scraper.model.records import Attempt, Deferred, Failed, Failure
+from scraper.model.settings import Settings
+from scraper.model.urls import redact
+from scraper.run.stopping import Note, Stop
+from scraper.schedule.circuit_breaker import Outage
+from scraper.schedule.retry import Again, Defer, RetryPolicy, Verdict, is_transient
+from scraper.transfer.partial import Partial
+from scraper.transfer.transfer import Completion
+
+
+class Following(NamedTuple):
+    """The attempt that follows, `due` at the earliest (monotonic seconds)."""
+
+    attempt: Attempt
+    due: float
+
+
+class Aftermath:
+    """See the module. `stop`: of the run, which a destination that is away too long ends.
+
+    `outage` is public: the loop asks it what may start, and tells it what was stored.
+    """
+
+    def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
+        self.outage = Outage(settings.retries.retry_max_time)
+        self._policy = RetryPolicy(settings.retries)
+        self._most = settings.politeness.max_concurrency
+        self._partials: dict[str, Partial] = {}  # by key
+        self._stop = stop
+        self._note = note
+
+    def of(
+        self, completion: Completion, failed: Failed, started: float, now: float
+    ) -> Following | Failed | Deferred:
+        """What follows `completion`, which `failed`: an attempt, or how the target ends.
+
+        A partial body belongs to the attempt that follows, or stays the completion's.
+        """
+        attempt, failure = completion.attempt, failed.failure
+        verdict, following = self._after(attempt, failure, started, now)
+        if isinstance(verdict, Again) and self._stop.reason is None:
+            self._tell(attempt, failure, verdict.delay_s)
+            self._keep(completion.partial, following)
+            return Following(following, now + verdict.delay_s)
+        if isinstance(verdict, Defer):
+            return Deferred(failure, failed.response)
+        return failed
+
+    def take(self, key: str) -> Partial | None:
+        """What the last attempt at `key` left; it is the next one's now."""
+        return self._partials.pop(key, None)
+
+    def drop(self, key: str) -> None:
+        """Give up what there is of `key`: no attempt follows."""
+        if key in self._partials:
+            self._partials.pop(key).discard()
+
+    def close(self) -> None:
+        """Give up all there is."""
+        for key in list(self._partials):
+            self.drop(key)
+
+    def _after(
+        self, attempt: Attempt, failure: Failure, started: float, now: float
+    ) -> tuple[Verdict, Attempt]:
+        """The verdict, and the attempt it is about: an outage of the destination costs none."""
+        if failure.kind is Kind.SINK and is_transient(failure):
+            was_on, patience = self.outage.on, f"{self.outage.patience_s:g} s"
+            if not self.outage.failed(started, now):
+                message = f"the destination took no object for {patience}: {failure.message}"
+                self._stop.because_of(DestinationError(message))
+            if self.outage.on and not was_on:
+                message = f"the destination takes nothing, one at a time tries for {patience}"
+                self._note("warning", "outage", {"message": f"{message}: {failure.message}"})
+            if self.outage.on:
+                return Again(0.0), attempt._replace(first_started=None)
+        following = attempt._replace(number=attempt.number + 1)
+        return self._policy.decide(failure, attempt, now), following
+
+    def _tell(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:
+        record = {
+            "url": redact(attempt.target.listed),
+            "attempt": attempt.number,
+            "delay_s": round(delay_s, 3),
+            "kind": failure.kind.value,
+            "message": failure.message,
+        }
+        self._note("debug", "retry", record)
+
+    def _keep(self, partial: Partial | None, following: Attempt) -> None:
+        """Put a partial body aside, if it is not one too many."""
+        if partial is None:
+            return
+        if len(self._partials) < self._most:
+            self._partials[following.target.key] = partial
+        else:
+            partial.discard()

@@ -1,0 +1,290 @@
+"""The gate: with --robots, targets wait here until the robots.txt of their origin is read.
+
+It stands before the frontier and looks like it to whoever brings targets (`add`,
+`room`) and takes them away (`take_ended_early`, `drain`). A robots.txt goes the
+way of a target: through the frontier, with a slot, the host's caps and delays, its
+retries, in a Transfer of its own limits; but it is none of the list and has no
+Result. It is asked for without the headers and the password of any one line.
+
+What waits here counts against the frontier's window, so that memory does not
+grow with the list. What an origin said is known for 24 hours (RFC 9309 2.4), or
+until the memory is needed for others, and then asked for again; who is in the
+frontier by then is not judged anew.
+
+Owns: who waits for which robots.txt, and what is known. Refuses to know: what a
+robots.txt means (`robots.py`), slots. Rejected: looking at the rules when a
+target starts; its host's turn, its delay and its slot would be spent by then.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from scraper.model.errors import Kind, SinkError
+from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Stored, Target
+from scraper.model.settings import Settings
+from scraper.model.urls import origin_of
+from scraper.run.stopping import Note
+from scraper.schedule.frontier import Frontier
+from scraper.schedule.robots import PATH, READ_BYTES, Rules, parse, product_token, without
+from scraper.sinks.base import Blocking, Body
+from scraper.transfer.plan import CONDITIONS, Plan
+from scraper.transfer.transfer import Transfer
+
+KNOWN_FOR_S = 24 * 3600.0
+_KNOWN_BYTES = 64_000_000  # 10,000 origins with 200 bytes of rules for us each
+_REDIRECTS = 10  # RFC 9309 2.3.1.2 wants five
+_MAX_TIME_S = 60.0
+_NEVER_CONTINUED = 1 << 62  # bytes
+_NEVER = float("-inf")
+
+
+class RobotsTxt(Target):
+    """The robots.txt of an origin, which is its `key`."""
+
+    __slots__ = ()
+
+
+class Gate:
+    """See the module. `plan` is that of the run's transfers; `note` hears of each robots.txt."""
+
+    def __init__(self, settings: Settings, plan: Plan, frontier: Frontier, note: Note) -> None:
+        self._frontier = frontier
+        self._note = note
+        self._longest = settings.retries.max_retry_after
+        self._plan = _plan(plan)
+        self._token = product_token(_user_agent(plan))
+        self._known = _Known(_KNOWN_BYTES)
+        self._waiting: dict[str, list[Attempt]] = {}  # by origin, whose robots.txt is on its way
+        self._count = 0
+        self._readings: dict[str, _Reading] = {}
+        self._ended: deque[tuple[Attempt, Outcome]] = deque()
+
+    # ------------------------------------------------------------ as the frontier
+
+    @property
+    def room(self) -> int:
+        """How many lines of the list may be taken in."""
+        return max(0, self._frontier.room - self._count)
+
+    def add(self, attempt: Attempt, now: float) -> None:
+        """Let `attempt` into the frontier, when its robots.txt is known and lets it."""
+        url = attempt.target.url
+        origin = origin_of(url)
+        known = self._known.find(origin)
+        if _is_robots_txt(url, origin):
+            self._frontier.add(attempt, now)
+        elif origin in self._waiting:
+            self._waiting[origin].append(attempt)
+            self._count += 1
+        elif known is not None and now - known.since < KNOWN_FOR_S:
+            self._judge(attempt, origin, known.rules, _NEVER, now)
+        else:
+            self._waiting[origin] = [attempt]
+            self._count += 1
+            asked = RobotsTxt(origin + PATH, origin + PATH, attempt.target.host, origin, 0, PATH)
+            self._frontier.add(Attempt(asked, queued_at=now), now)
+
+    def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:
+        """Targets that end without being asked for: because of their host, or of its rules."""
+        for attempt, outcome in self._frontier.take_ended_early():
+            if self.owns(attempt):
+                self._end_all(attempt.target.key, outcome)
+            else:
+                yield attempt, outcome
+        while self._ended:
+            yield self._ended.popleft()
+
+    def drain(self) -> Iterator[Attempt]:
+        """Every target that waits, taken out: the run stops."""
+        yield from (attempt for attempt in self._frontier.drain() if not self.owns(attempt))
+        for origin in list(self._waiting):
+            yield from self._let_go(origin)
+
+    # ------------------------------------------------------------ robots.txt on its way
+
+    def owns(self, attempt: Attempt) -> bool:
+        """Whether this is an attempt at a robots.txt of ours."""
+        return isinstance(attempt.target, RobotsTxt)
+
+    def transfer(self, attempt: Attempt, now: float) -> Transfer:
+        """What carries out `attempt`, which is one of ours."""
+        reading = self._readings[attempt.target.key] = _Reading(self._token)
+        return Transfer(attempt, self._plan, reading, now)
+
+    def answered(self, attempt: Attempt, outcome: Outcome, started: float, now: float) -> None:
+        """The last attempt at a robots.txt ended: judge who waits for it.
+
+        While it can't be had, what was known before is good for longer (RFC 9309 2.4).
+        """
+        origin = attempt.target.key
+        if isinstance(outcome, Deferred):
+            self._end_all(origin, outcome)
+            return
+        rules = self._readings.pop(origin).rules
+        if rules is None:  # neither all of it came nor enough
+            assert isinstance(outcome, Failed)
+            rules, known = without(outcome.failure), self._known.find(origin)
+            if rules.reason is not None and known is not None:
+                rules = known.rules
+        self._known.keep(origin, rules, now)
+        if isinstance(outcome, Stored):  # http:// that leads to https:// is another's answer too
+            there = outcome.response.url_effective
+            if there == origin_of(there) + PATH and origin_of(there) not in self._waiting:
+                self._known.keep(origin_of(there), rules, now)
+        self._tell(origin, outcome, rules)
+        for waiting in self._let_go(origin):
+            self._judge(waiting, origin, rules, started, now)
+
+    def forbids(self, url: str) -> str | None:
+        """Why a redirect to `url` is not to be followed, as far as its origin's rules are known.
+
+        They are for the target's own origin, and for one that this leads to with its robots.txt
+        (https:// instead of http://); no other is asked. From any thread.
+        """
+        origin = origin_of(url)
+        known = self._known.peek(origin)
+        if known is None or _is_robots_txt(url, origin):
+            return None
+        reason = known.rules.forbids(url)
+        return reason and f"robots.txt of {origin} {reason}"
+
+    # ------------------------------------------------------------ judging
+
+    def _judge(
+        self, attempt: Attempt, origin: str, rules: Rules, last_start: float, now: float
+    ) -> None:
+        target = attempt.target
+        reason = rules.forbids(target.url)
+        if reason is not None:
+            message = f"robots.txt of {origin} {reason}"
+            self._ended.append((attempt, Failed(Failure(Kind.ROBOTS, message, transient=False))))
+        elif rules.delay_s > self._longest:
+            message = f"robots.txt of {origin} wants {rules.delay_s:g} s between requests"
+            message += f" (Crawl-delay), more than --max-retry-after {self._longest:g}"
+            self._ended.append((attempt, Deferred(Failure(Kind.ROBOTS, message))))
+        else:
+            if rules.delay_s:
+                self._frontier.slow_down(target.host, rules.delay_s, last_start, now)
+            self._frontier.add(attempt, now)
+
+    def _end_all(self, origin: str, outcome: Outcome) -> None:
+        """End who waits as robots.txt did: its host is down, or asked for much patience."""
+        assert isinstance(outcome, Failed | Deferred)
+        failure = outcome.failure
+        failure = failure._replace(message=f"robots.txt of {origin}: {failure.message}")
+        self._readings.pop(origin, None)
+        self._ended.extend((one, type(outcome)(failure)) for one in self._let_go(origin))
+
+    def _let_go(self, origin: str) -> list[Attempt]:
+        waiting = self._waiting.pop(origin)
+        self._count -= len(waiting)
+        return waiting
+
+    def _tell(self, origin: str, outcome: Outcome, rules: Rules) -> None:
+        if isinstance(outcome, Stored):
+            said = f"HTTP {outcome.response.http_code}, {outcome.size:,} bytes"
+        else:
+            assert isinstance(outcome, Failed)
+            said = outcome.failure.message
+        if rules.delay_s:
+            said += f", Crawl-delay {rules.delay_s:g} s"
+        self._note("debug", "robots", {"message": f"robots.txt of {origin}: {said}"})
+
+
+class _Reading:
+    """A sink of one robots.txt, and its upload: the rules, once enough was read."""
+
+    blocking = Blocking.WRITE  # half a second, for the largest
+
+    def __init__(self, token: str) -> None:
+        self.rules: Rules | None = None
+        self._token = token
+        self._body = bytearray()
+
+    def check(self) -> None:
+        """Nothing to check."""
+
+    def open(self, key: str) -> "_Reading":
+        """Begin again."""
+        del key
+        self._body.clear()
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Take it; what is beyond the limit is not waited for. Raises SinkError then."""
+        self._body += chunk
+        if len(self._body) > READ_BYTES:
+            self.rules = parse(bytes(self._body), self._token)
+            raise SinkError(f"the first {READ_BYTES:,} bytes were enough", transient=False)
+
+    def commit(self, body: Body) -> Stored:
+        """Read the rules."""
+        self.rules = parse(bytes(self._body), self._token)
+        return body.stored()
+
+    def abort(self) -> None:
+        """Nothing to take back."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class _Knowledge(NamedTuple):
+    """What an origin said, at `since` (monotonic seconds)."""
+
+    rules: Rules
+    since: float
+
+
+class _Known:
+    """What origins said, as many of those asked for last as fit into `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._weight = 0
+        self._of: OrderedDict[str, _Knowledge] = OrderedDict()
+
+    def find(self, origin: str) -> _Knowledge | None:
+        if origin not in self._of:
+            return None
+        self._of.move_to_end(origin)
+        return self._of[origin]
+
+    def peek(self, origin: str) -> _Knowledge | None:
+        """The same, without a mark that it was used: from any thread."""
+        return self._of.get(origin)
+
+    def keep(self, origin: str, rules: Rules, now: float) -> None:
+        if old := self._of.pop(origin, None):
+            self._weight -= old.rules.weight
+        self._of[origin] = _Knowledge(rules, now)
+        self._weight += rules.weight
+        while self._weight > self._most and len(self._of) > 1:
+            _, oldest = self._of.popitem(last=False)
+            self._weight -= oldest.rules.weight
+
+
+def _plan(plan: Plan) -> Plan:
+    """The plan of a robots.txt's transfer: its own limits, no conditions."""
+    limits = replace(
+        plan.limits,
+        max_size=None,  # what is too much is not read
+        max_time=min(plan.limits.max_time, _MAX_TIME_S),
+        max_redirects=_REDIRECTS,
+        continue_above=_NEVER_CONTINUED,
+    )
+    headers = tuple(pair for pair in plan.http.headers if pair[0].lower() not in CONDITIONS)
+    http = replace(plan.http, headers=headers, raw=False, expect_type=None)
+    return replace(plan, limits=limits, http=http, shelf=None, forbids=None, allowance=None)
+
+
+def _user_agent(plan: Plan) -> str:
+    given = [value for name, value in plan.http.headers if name.lower() == "user-agent"]
+    return given[-1] if given else plan.user_agent
+
+
+def _is_robots_txt(url: str, origin: str) -> bool:
+    """Whether it is a robots.txt itself, which is always allowed (RFC 9309 2.2.2)."""
+    return url.startswith(PATH, len(origin)) and url[len(origin + PATH) :][:1] in {"", "?"}

@@ -1,0 +1,82 @@
+"""Stopping: a run that is told to start nothing more, and how long it waits for the rest.
+
+    stop.ask("SIGTERM")        from any thread, or a signal handler: the first reason counts
+    stop.wait_on(engine, ...)  whether what is in flight may go on: until the grace is over,
+                               then a short while to end by itself after it was broken off
+
+Owns: why the run stops, the error that it ends with, and its grace. Refuses to
+know: what is in flight, what becomes of targets that were not finished (`loop.py`).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scraper.engines.base import Engine
+from scraper.model.errors import DestinationError, Held
+from scraper.model.urls import redact_text
+from scraper.transfer.quota import Allowance
+
+GRACE_S = 10.0  # for transfers in flight when the run is stopped
+LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
+
+Note = Callable[[str, str, Mapping[str, Any]], None]
+
+
+class Stop:
+    """Whether a run stops: `reason` is None until it is to. Times are monotonic seconds.
+
+    `give_up_at`: when what is in flight is broken off, then when that is waited for no longer.
+    `abandoned`: whether it was broken off, and may still be busy. `error`: what the run raises
+    at its end; `cut_short`: whether a limit of the whole run is why. `wake` is called when the
+    run is told to stop.
+    """
+
+    def __init__(self, wake: Callable[[], None], note: Note) -> None:
+        self.reason: str | None = None
+        self.error: DestinationError | Held | None = None
+        self.give_up_at: float | None = None
+        self.abandoned = False
+        self.cut_short = False
+        self._wake = wake
+        self._note = note
+        self._told = False
+
+    def ask(self, reason: str, grace_s: float) -> None:
+        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
+        if self.give_up_at is None:
+            self.reason = redact_text(reason)
+            self.give_up_at = time.monotonic() + grace_s
+            self._wake()
+
+    def because_of(self, error: DestinationError | Held) -> None:
+        """Stop, and end with `error` if it is the first. From any thread."""
+        if self.error is None:
+            self.error = error
+            self.ask(str(error), GRACE_S)
+
+    def keep_within(self, allowance: Allowance, now: float) -> None:
+        """Stop if a limit of the whole run is reached: a disk's is the destination's error."""
+        if self.reason is None and (reached := allowance.reached(now)):
+            if allowance.full is not None:
+                self.because_of(allowance.full)
+            else:
+                self._note("warning", "limit", {"message": reached})
+                self.cut_short = True
+                self.ask(reached, GRACE_S)
+
+    def wait_on(self, engine: Engine, in_flight: int) -> bool:
+        """While stopping: whether what is in flight may go on. After the grace it may not."""
+        assert self.give_up_at is not None
+        if not self._told:
+            self._told = True
+            record = {"reason": self.reason, "in_flight": in_flight}
+            self._note("warning", "stopping", record)
+        if time.monotonic() < self.give_up_at:
+            return True
+        if self.abandoned:
+            return False
+        self.abandoned = bool(in_flight)
+        engine.give_up()
+        self.give_up_at = time.monotonic() + LAST_GRACE_S
+        return self.abandoned

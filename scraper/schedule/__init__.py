@@ -1,0 +1,29 @@
+"""Which target may start now: the frontier, its hosts, retries, circuit breaker, robots rules.
+
+Owns: decisions, from state and a clock. Does not know: I/O, threads, how a target is
+fetched or recorded. Others import the names below. `schedule.robots` is imported by its
+own name, since few runs need it.
+"""
+
+from scraper.schedule.circuit_breaker import CircuitBreaker
+from scraper.schedule.frontier import Frontier, HostStatistics
+from scraper.schedule.retry import (
+    Again,
+    Defer,
+    RetryPolicy,
+    Verdict,
+    is_transient,
+    parse_retry_after,
+)
+
+__all__ = [
+    "Again",
+    "CircuitBreaker",
+    "Defer",
+    "Frontier",
+    "HostStatistics",
+    "RetryPolicy",
+    "Verdict",
+    "is_transient",
+    "parse_retry_after",
+]

@@ -1,0 +1,330 @@
+"""The frontier: targets that wait, and the answer to "which may start now?".
+
+Everything known about one host is in its Host, and only here. The frontier
+decides and never waits; the loop asks `may_start`, takes with `start`, and
+sleeps until `wake_at`. Hosts that may start take turns (`least_loaded.py`), one target
+each, so a long run of one host's lines starves nobody within the window, nor does
+a host that is slow.
+
+The window (WINDOW targets waiting, retries included; fewer of very long ones) is
+what of a list is in memory: 10,000 targets are about 10 MB, and 60 MB at the most;
+a list that has one host for more lines than that makes the others wait until they
+come into sight.
+
+Owns: turns, caps, pauses, rates, who is down. Refuses to know: threads, slots,
+how a target is fetched. Rejected: a queue a host with workers of its own (idle
+threads), and a token bucket that sleeps (it would hold a slot).
+"""
+
+import heapq
+import math
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import NamedTuple
+
+from scraper.model.errors import Kind
+from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome
+from scraper.model.settings import Politeness
+from scraper.schedule.least_loaded import Turns
+
+WINDOW = 10_000  # targets waiting in memory
+FAILURES_UNTIL_DOWN = 10  # connections that failed in a row
+PROBE_EVERY_S = 30.0  # one target of a host that is down is let through so often
+IDLE_HOSTS = 10_000  # hosts without work that are still remembered
+_LATE_S = 0.05  # what a busy machine needs to wake up
+_PUSHBACK = frozenset({429, 503})
+_NEVER = math.inf
+
+
+class HostStatistics(NamedTuple):
+    """What a host did in this run: attempts ended, failures, and seconds they took together."""
+
+    name: str
+    attempts: int
+    failures: int
+    total_s: float
+
+    @property
+    def mean_s(self) -> float:
+        """Seconds an attempt took on average."""
+        return self.total_s / self.attempts if self.attempts else 0.0
+
+
+class Host:
+    """One host: its waiting targets, its limits, its moods, its statistics."""
+
+    __slots__ = (
+        "attempts",
+        "deferred_until",
+        "delay",
+        "down",
+        "due",
+        "failures",
+        "in_flight",
+        "limit",
+        "limit_changed",
+        "name",
+        "next_start",
+        "paused_until",
+        "probe_at",
+        "reason",
+        "retries",
+        "total_s",
+        "unreachable",
+        "waiting",
+    )
+
+    def __init__(self, name: str, limit: float, delay: float) -> None:
+        self.name = name
+        self.delay = delay  # seconds between starts
+        self.waiting: deque[Attempt] = deque()
+        self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
+        self.in_flight = 0
+        self.limit = limit  # transfers at once: halves on 429 and 503, recovers step by step
+        self.limit_changed = -_NEVER
+        self.paused_until = -_NEVER
+        self.deferred_until = -_NEVER
+        self.next_start = -_NEVER
+        self.unreachable = 0  # connections that failed in a row
+        self.down = False
+        self.probe_at = -_NEVER
+        self.reason: Failure | None = None  # why down, or deferred
+        self.due = _NEVER  # its place among the sleepers
+        self.attempts = self.failures = 0
+        self.total_s = 0.0
+
+    def ready_at(self) -> float:
+        """The earliest moment at which a target of this host may start; inf if none may."""
+        if self.in_flight >= int(self.limit):
+            return _NEVER
+        if self.in_flight and self.unreachable >= FAILURES_UNTIL_DOWN:
+            return _NEVER  # what is in flight tells whether it is down
+        if self.waiting:
+            due = -_NEVER
+        elif self.retries:
+            due = self.retries[0][0]
+        else:
+            return _NEVER
+        return max(due, self.paused_until, self.next_start)
+
+    def take(self, now: float) -> Attempt:
+        """The target whose turn it is: a retry that is due, else the oldest that waits."""
+        if self.retries and (self.retries[0][0] <= now or not self.waiting):
+            return heapq.heappop(self.retries)[2]
+        return self.waiting.popleft()
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it has no work and nothing that must be remembered.
+
+        Connections that failed need not be: a list may have a million dead hosts of one line.
+        """
+        until = max(self.paused_until, self.deferred_until, self.next_start, self.probe_at)
+        return not (self.waiting or self.retries or self.in_flight) and now >= until
+
+
+class Frontier:
+    """All targets that wait. `now` is monotonic seconds throughout."""
+
+    def __init__(self, politeness: Politeness, max_retry_after: float) -> None:
+        self._cap = politeness.per_host or politeness.max_concurrency
+        self._delay = politeness.delay
+        self._interval = 1 / politeness.rate if politeness.rate else 0.0
+        self._max_retry_after = max_retry_after
+        self._next_start = -_NEVER  # over all hosts
+        self._hosts: OrderedDict[str, Host] = OrderedDict()
+        self._turns: Turns[Host] = Turns()
+        self._sleepers: list[tuple[float, int, Host]] = []
+        self._ticket = count()
+        self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
+        self._waiting = 0
+        self._places = 0  # that they take
+        self.in_flight = 0
+
+    def __len__(self) -> int:
+        """Targets waiting."""
+        return self._waiting
+
+    @property
+    def room(self) -> int:
+        """How many lines of the list may be taken in."""
+        return max(0, WINDOW - self._places)
+
+    def add(self, attempt: Attempt, now: float, due: float = -_NEVER) -> None:
+        """Let `attempt` wait until `due` at least."""
+        host = self._host(attempt.target.host, now)
+        if early := self._early_end(host, now):
+            self._ended_early.append((attempt, early))
+            return
+        if due > now:
+            heapq.heappush(host.retries, (due, next(self._ticket), attempt))
+        else:
+            host.waiting.append(attempt)
+        self._waiting += 1
+        self._places += attempt.target.places
+        self._place(host, now)
+
+    def may_start(self, now: float) -> bool:
+        """Whether some target may start now; then `start` gives it."""
+        while self._sleepers and self._sleepers[0][0] <= now:
+            due, _, host = heapq.heappop(self._sleepers)
+            if host.due == due:
+                host.due = _NEVER
+                self._place(host, now)
+        while self._turns and (host := self._turns.first()).ready_at() > now:
+            self._turns.drop(host)  # paused, or full, since it was placed
+            self._place(host, now)
+        return bool(self._turns) and now >= self._next_start
+
+    def start(self, now: float) -> Attempt:
+        """The target that starts now, of the host whose turn it is. Ask `may_start` first."""
+        host = self._turns.first()
+        self._turns.drop(host)
+        attempt = host.take(now)
+        self._waiting -= 1
+        self._places -= attempt.target.places
+        host.in_flight += 1
+        self.in_flight += 1
+        host.next_start = now + host.delay if host.delay else -_NEVER
+        if self._interval:
+            # From the last turn, not from now, when only the wake-up was late: it costs no rate.
+            late = now - self._next_start <= min(self._interval, _LATE_S)
+            self._next_start = (self._next_start if late else now) + self._interval
+        self._place(host, now)
+        if attempt.first_started is None:
+            attempt = attempt._replace(first_started=now)
+        return attempt
+
+    def ended(
+        self, attempt: Attempt, failure: Failure | None, started: float, took_s: float, now: float
+    ) -> None:
+        """Learn from an attempt's end: the host's cap, its pause, whether it is there at all."""
+        host = self._hosts[attempt.target.host]
+        host.in_flight -= 1
+        self.in_flight -= 1
+        host.attempts += 1
+        host.total_s += took_s
+        if failure is not None:
+            host.failures += 1
+            if failure.retry_after_s is not None:
+                self._be_patient(host, failure, now)
+            if failure.http_code in _PUSHBACK:
+                self._halve(host, started, now)
+        elif host.limit < self._cap:
+            host.limit = min(self._cap, host.limit + 1 / host.limit)
+        self._note_reachability(host, failure, now)
+        self._place(host, now)
+
+    def slow_down(self, name: str, delay_s: float, last_start: float, now: float) -> None:
+        """Let `delay_s` at least lie between starts to the host, from `last_start` on."""
+        host = self._host(name, now)
+        if delay_s > host.delay:
+            host.delay = delay_s
+            host.next_start = max(host.next_start, last_start + delay_s)
+
+    def wake_at(self, now: float) -> float | None:
+        """When to ask `may_start` again if nothing else happens; None: only an event helps."""
+        if self._turns:
+            return max(now, self._next_start)
+        return self._sleepers[0][0] if self._sleepers else None
+
+    def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:
+        """Targets that end without being asked for, because of what their host did."""
+        while self._ended_early:
+            yield self._ended_early.popleft()
+
+    def drain(self) -> Iterator[Attempt]:
+        """Every target that waits, taken out: the run stops."""
+        for host in self._hosts.values():
+            yield from self._emptied(host)
+
+    def statistics(self) -> Iterator[HostStatistics]:
+        """What each host that is still remembered did."""
+        for host in self._hosts.values():
+            if host.attempts:
+                yield HostStatistics(host.name, host.attempts, host.failures, host.total_s)
+
+    def _host(self, name: str, now: float) -> Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self._cap, self._delay)
+            if len(self._hosts) > IDLE_HOSTS:
+                self._forget_idle(now)
+        return host
+
+    def _forget_idle(self, now: float) -> None:
+        """Drop the oldest hosts that have nothing to say, a few at a time."""
+        for name in list(islice(self._hosts, 8)):
+            host = self._hosts[name]
+            if host.is_idle(now):
+                del self._hosts[name]
+            else:
+                self._hosts.move_to_end(name)
+
+    def _place(self, host: Host, now: float) -> None:
+        """Put `host` where its next start is: the turns, the sleepers, or nowhere."""
+        if host in self._turns:  # may_start looks again when its turn comes
+            self._turns.put(host, host.in_flight)
+            return
+        due = host.ready_at()
+        if due <= now:
+            host.due = _NEVER
+            self._turns.put(host, host.in_flight)
+        elif due < host.due:
+            host.due = due
+            heapq.heappush(self._sleepers, (due, next(self._ticket), host))
+
+    def _be_patient(self, host: Host, failure: Failure, now: float) -> None:
+        asked = failure.retry_after_s or 0.0
+        if asked > self._max_retry_after:
+            host.deferred_until = max(host.deferred_until, now + asked)
+            host.reason = failure
+            self._end_all(host, now)
+        else:
+            host.paused_until = max(host.paused_until, now + asked)
+
+    def _halve(self, host: Host, started: float, now: float) -> None:
+        if started < host.limit_changed:
+            return  # of the same burst: it was sent before the host was spared
+        host.limit = max(1.0, min(host.limit, host.in_flight + 1) // 2)
+        host.limit_changed = now
+
+    def _note_reachability(self, host: Host, failure: Failure | None, now: float) -> None:
+        if failure is None or not failure.unreachable:
+            if failure is None or failure.http_code is not None:
+                host.unreachable = 0
+                host.down = False
+            return
+        host.unreachable += 1
+        if host.unreachable >= FAILURES_UNTIL_DOWN and not host.in_flight:
+            host.down = True
+            host.probe_at = now + PROBE_EVERY_S
+            host.reason = failure
+            self._end_all(host, now)
+
+    def _early_end(self, host: Host, now: float) -> Outcome | None:
+        """How a target of this host ends without a request, if it does."""
+        reason = host.reason
+        if reason is None:
+            return None
+        if now < host.deferred_until:
+            left = host.deferred_until - now
+            message = f"{host.name} asked for patience: {left:.0f} s more than this run gives"
+            return Deferred(Failure(reason.kind, message, http_code=reason.http_code))
+        if not host.down or (now >= host.probe_at and not host.in_flight and not host.waiting):
+            return None
+        message = f"{host.name} is down: {host.unreachable} connections failed ({reason.message})"
+        return Failed(Failure(Kind.HOST_DOWN, message, transient=False))
+
+    def _end_all(self, host: Host, now: float) -> None:
+        outcome = self._early_end(host, now)
+        if outcome is not None:
+            self._ended_early.extend((attempt, outcome) for attempt in self._emptied(host))
+
+    def _emptied(self, host: Host) -> list[Attempt]:
+        left = [*host.waiting, *(attempt for _, _, attempt in host.retries)]
+        host.waiting.clear()
+        host.retries.clear()
+        self._waiting -= len(left)
+        self._places -= sum(attempt.target.places for attempt in left)
+        return left

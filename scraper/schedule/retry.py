@@ -1,0 +1,116 @@
+"""Retries: whether a failed attempt gets another, and when.
+
+tenacity's strategies decide, as plain callables on a RetryCallState of ours;
+its sleeping loop and its decorator are not for us, because a target that waits
+holds no slot: the frontier does the waiting. Owns: the table of what is
+retried, and reading Retry-After. Refuses to know: hosts. Rejected: urllib3's
+Retry, which sleeps in the worker and caps Retry-After on its own.
+"""
+
+import time
+from dataclasses import dataclass
+
+from tenacity import Future, RetryCallState, Retrying
+from tenacity.retry import retry_if_exception
+from tenacity.stop import stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from scraper.model.dates import parse_http_date
+from scraper.model.errors import Kind
+from scraper.model.records import Attempt, Failure
+from scraper.model.settings import Retries
+
+RETRIED_CODES = frozenset({408, 425, 429, 500, 502, 503, 504, 522, 524})
+RETRIED_KINDS = frozenset({Kind.CONNECT, Kind.TIMEOUT, Kind.TRUNCATED})
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt, `delay_s` from now at the earliest."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """The server asked for more patience (`wait_s`) than this run has."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No further attempt."""
+
+
+Verdict = Again | Defer | GiveUp
+
+
+class _Failed(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def is_transient(failure: Failure) -> bool:
+    """Whether the contract's table has this failure as one that may pass."""
+    if failure.kind is Kind.HTTP_STATUS:
+        return failure.http_code in RETRIED_CODES
+    if failure.transient is not None:
+        return failure.transient
+    return failure.kind in RETRIED_KINDS
+
+
+class RetryPolicy:
+    """Decides for every target of a run; keeps no state between calls."""
+
+    def __init__(self, settings: Retries) -> None:
+        self._max_retry_after = settings.max_retry_after
+        self._stop_attempts = stop_after_attempt(settings.retries + 1)
+        self._stop_time = stop_before_delay(settings.retry_max_time)
+        self._wait = wait_random_exponential(
+            multiplier=2 * settings.backoff_min,
+            min=settings.backoff_min,
+            max=settings.backoff_max,
+        )
+        self._retry = retry_if_exception(_is_transient_error)
+        self._owner = Retrying()  # RetryCallState wants one; it is never called
+
+    def decide(self, failure: Failure, attempt: Attempt, now: float) -> Verdict:
+        """What follows `failure` of `attempt`, `now` being monotonic seconds."""
+        state = RetryCallState(self._owner, None, (), {})
+        state.outcome = Future(attempt.number)
+        state.outcome.set_exception(_Failed(failure))
+        state.attempt_number = attempt.number
+        state.start_time = now if attempt.first_started is None else attempt.first_started
+        state.outcome_timestamp = now
+        if not self._retry(state):
+            return GiveUp()
+        asked = failure.retry_after_s
+        if asked is not None and asked > self._max_retry_after:
+            return Defer(asked)
+        if self._stop_attempts(state):
+            return GiveUp()
+        delay = max(self._wait(state), asked or 0.0)  # "Retry-After: 0" asks for no hammering
+        state.upcoming_sleep = delay
+        return GiveUp() if self._stop_time(state) else Again(delay)
+
+
+def _is_transient_error(error: BaseException) -> bool:
+    return isinstance(error, _Failed) and is_transient(error.failure)
+
+
+def parse_retry_after(value: str | None, now: float | None = None) -> float | None:
+    """Seconds to wait, from delay-seconds or an HTTP date (RFC 9110 10.2.3).
+
+    `now` is seconds since 1970. A date in the past is 0.0; anything else is None.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value.lstrip("0")[:12] or "0")
+    date = parse_http_date(value)
+    if date is None:
+        return None
+    return max(0.0, date - (time.time() if now is None else now))

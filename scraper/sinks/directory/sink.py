@@ -1,0 +1,242 @@
+"""The directory sink: one file for each key.
+
+A body is written under a temporary name in `DEST/.scraper/tmp/`, the same file
+system, then flushed to the disk, given its modification time and renamed. A
+reader sees the old file or the new one, never a part. Owns: that order of
+calls. Refuses to know: HTTP. Rejected: O_TMPFILE and linkat, which can't
+replace a file that exists.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from scraper.model.dates import parse_http_date
+from scraper.model.errors import DestinationError, SinkError
+from scraper.model.records import Stored
+from scraper.sinks.base import Blocking, Body, SinkOptions
+from scraper.sinks.directory.directories import Directories, Directory
+from scraper.sinks.directory.workspace import Workspace
+
+OWN = ".scraper"
+_TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
+_PIECE = 1 << 20
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP}
+_QUICK_S = 0.001  # an fsync that takes longer is worth a thread
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
+
+
+def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
+    """The sink for a path or a `file://` URL."""
+    del options
+    return DirectorySink(path_of(destination))
+
+
+def path_of(destination: str) -> Path:
+    """The directory that a destination without or with the `file` scheme means."""
+    return Path(destination.removeprefix("file://"))
+
+
+class DirectorySink:
+    """Files below `root`; permissions are the umask's, times the server's."""
+
+    near = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = self.disk = root
+        self._below = f"{root}/"
+        self.blocking = Blocking.COMMIT
+        self.ignores_case = False
+        self._workspace: Workspace | None = None
+        self._names = count()
+        self._directories: Directories | None = None
+        self._temporary: Directory | None = None
+
+    def check(self) -> None:
+        """Make the directory and a workspace in it; raises DestinationError if that fails."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            exists = isinstance(error, FileExistsError)
+            raise self._unusable("it is a file" if exists else error.strerror) from None
+        try:
+            directories = self._directories = Directories(self.root)
+            directories.at(_TEMPORARY)  # no link leads out of here
+            self._workspace = Workspace(self.root / _TEMPORARY)
+            self._temporary = directories.at(f"{_TEMPORARY}/{self._workspace.path.name}")
+            own = self._workspace.path
+            self.ignores_case = own.with_name(own.name.upper()).exists()
+            if _flush_s(self._workspace.path / "probe") < _QUICK_S:
+                self.blocking = Blocking.NEVER
+        except OSError as error:
+            raise self._unusable(_why_not(error)) from None
+
+    def open(self, key: str) -> "FileUpload":
+        """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
+        assert self._temporary is not None, "check() comes first"
+        return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
+
+    def place(self, temporary: Directory, name: str, key: str) -> None:
+        """Rename a temporary file to `key`, making directories as needed. Raises OSError."""
+        assert self._directories is not None, "check() comes first"
+        parent, _, final = key.rpartition("/")
+        source = temporary.fd
+        directory = self._directories.at(parent)
+        if not directory.is_at(self._below + parent):
+            directory = self._directories.again(parent)
+        os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
+
+    def reach(self) -> None:
+        """Raise DestinationError unless it is a directory."""
+        if not self.root.is_dir():
+            raise DestinationError(f"there is no directory {str(self.root)!r}")
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the file, None if there is none: a link is not what was stored."""
+        try:
+            found = os.lstat(self._below + key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _mapped(error, key) from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The file, a piece at a time."""
+        try:
+            with open(self.root / key, "rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise _unreadable(error, key) from None
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every file below the directory, but for temporary ones; links are not followed."""
+
+        def failed(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never made
+                raise _unreadable(error, os.path.relpath(error.filename, self.root))
+
+        top = f"{self.root}/{prefix.rpartition('/')[0]}"
+        for parent, directories, files in os.walk(top, onerror=failed):
+            below = os.path.relpath(parent, self.root)
+            if below == OWN and "tmp" in directories:
+                directories.remove("tmp")
+            for name in files:
+                key = name if below == "." else f"{below}/{name}"
+                if key.startswith(prefix):
+                    yield key
+
+    def remove(self, key: str) -> None:
+        """Delete the file, if it is there."""
+        try:
+            os.unlink(self._below + key)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SinkError(f"can't delete {key!r}: {reason}", transient=False) from None
+
+    def close(self) -> None:
+        """Remove what was not committed."""
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
+        self._temporary = None
+        if self._directories is not None:
+            self._directories.close()
+
+    def _unusable(self, reason: str | None) -> DestinationError:
+        return DestinationError(f"can't write to directory {str(self.root)!r}: {reason}")
+
+
+class FileUpload:
+    """One file on its way."""
+
+    def __init__(self, sink: DirectorySink, temporary: Directory, name: str, key: str) -> None:
+        self._sink = sink
+        self._temporary = temporary  # open for as long as this needs it
+        self._name = name
+        self._key = key
+        try:
+            self._fd = os.open(name, _NEW, 0o666, dir_fd=temporary.fd)
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                raise _mapped(error, key) from None
+            # In the run's own directory: every other object would be refused too.
+            raise _no_more(error) from None
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        try:
+            written = os.write(self._fd, chunk)
+            while written < len(chunk):
+                written += os.write(self._fd, memoryview(chunk)[written:])
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+
+    def commit(self, body: Body) -> Stored:
+        """Flush, set the time, rename."""
+        try:
+            modified = parse_http_date(body.response.last_modified)
+            if modified is not None:
+                os.utime(self._fd, (body.fetched_at, modified))
+            os.fsync(self._fd)
+            self._close()
+            self._sink.place(self._temporary, self._name, self._key)
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+        return body.stored()
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._name, dir_fd=self._temporary.fd)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _flush_s(probe: Path) -> float:
+    """How long a small file takes to the disk. Raises OSError."""
+    with open(probe, "xb") as file:
+        file.write(b"scraper")
+        file.flush()
+        begun = time.monotonic()
+        os.fsync(file.fileno())
+        took_s = time.monotonic() - begun
+    probe.unlink()
+    return took_s
+
+
+def _unreadable(error: OSError, key: str) -> SinkError:
+    reason = error.strerror or str(error)
+    return SinkError(f"can't read {key!r}: {reason}", transient=error.errno in _TRANSIENT)
+
+
+def _why_not(error: OSError) -> str:
+    if error.errno in _IN_THE_WAY:
+        return "a file or a link is where a directory should be"
+    return error.strerror or str(error)
+
+
+def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
+    if error.errno in _FATAL:
+        return _no_more(error)
+    reason = _why_not(error)
+    return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)
+
+
+def _no_more(error: OSError) -> DestinationError:
+    return DestinationError(f"the directory takes no more: {error.strerror or error}")

@@ -1,0 +1,364 @@
+"""A bucket as boto3 asks it: the whole of what this program wants from S3.
+
+Whatever works with the aws command works here, since credentials, profile,
+region, endpoint, certificates and proxies are boto3's business. Large bodies go
+in parallel parts, by s3transfer, which boto3 itself uses, and which aborts what
+it can't complete.
+
+Owns: those requests. Refuses to know: prefixes, spools, what errors mean
+(`sinks/s3/errors.py`), waiting (one attempt a request: the frontier retries, and holds
+no slot meanwhile). The one request made for every object, a put from memory,
+is `Puts`, so that a cheaper client may make it (`objectstore.py`); the rest is
+rare, or costs what its bytes cost.
+"""
+
+import base64
+import contextlib
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from scraper.model.settings import S3
+from scraper.sinks.base import SinkOptions
+from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.spool import MIB
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from mypy_boto3_s3 import S3Client
+    from s3transfer.futures import TransferFuture
+    from s3transfer.manager import TransferManager
+
+PART_WORKERS = 8  # parts in flight, of all bodies together
+PROBE = b"scraper was here to see whether it may write\n"
+_SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
+_SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
+
+_CLOSING_S = 2.0  # for parts in flight, when a run is over without them
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes: kept in memory of one body, and of all; from which on a body goes in parts; a part.
+
+    More of one body in memory gains a tenth of CPU and costs glibc's heap twice its
+    size. S3 takes no part below 5 MiB and no more than 10,000 of them; s3transfer
+    makes them larger where that would not do.
+    """
+
+    memory: int = 8 * MIB
+    memory_of_all: int = 64 * MIB
+    part_threshold: int = 64 * MIB
+    part: int = 16 * MIB
+
+
+USUAL = Sizes()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is kept beside an object's bytes; all of it printable ASCII. `sha256` is hexadecimal."""
+
+    sha256: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None
+    content_encoding: str | None = None
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How boto3 reached the bucket, for another client to do the same.
+
+    Objects are at `url`, a slash and their keys; `region` is what requests are
+    signed for. Both are empty where it was not S3's usual way.
+    """
+
+    url: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object: `size` in bytes, `etag` as S3 quotes it, `modified` in seconds since 1970."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+
+
+class Puts(Protocol):
+    """A client that can put what is in memory, as one object, in one request."""
+
+    client: str
+
+    def put(self, key: str, data: bytes, facts: Facts) -> None:
+        """Make the object, replacing any other. Raises S3Error."""
+
+
+class Bucket:
+    """One bucket; keys are whole. Used from many threads. Everything raises S3Error."""
+
+    client = "boto3"
+
+    def __init__(
+        self, name: str, options: SinkOptions, sizes: Sizes = USUAL, attempts: int = 1
+    ) -> None:
+        self.name = name
+        self.endpoint = "S3"  # for messages, until it is known
+        self.checksums = True
+        self._sizes = sizes
+        self._encryption = _encryption(options.s3)
+        self._closed = False
+        self._lock = threading.Lock()  # for what is made when first needed
+        self._manager: TransferManager | None = None
+        self._carried: set[TransferFuture] = set()
+        with self._asked():
+            self.session, self.authority = _session(options.s3)
+            self._s3 = _connect(self.session, options, attempts)
+        self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
+
+    def probe(self, key: str, facts: Facts) -> Way:
+        """Put PROBE; find out where that went, and whether digests are taken."""
+        seen: list[Any] = []
+
+        def look(request: Any, **_: Any) -> None:
+            seen.append(request)
+
+        self._s3.meta.events.register("before-send.s3.PutObject", look)
+        try:
+            self.put(key, PROBE, facts)
+        except S3Error as error:
+            if error.status not in {400, 501} or error.fatal:
+                raise
+            self.checksums = False
+            self.put(key, PROBE, facts)
+        finally:
+            self._s3.meta.events.unregister("before-send.s3.PutObject", look)
+        return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
+
+    def put(self, key: str, data: bytes, facts: Facts) -> None:
+        """Make an object. bytes need no `Expect: 100-continue`."""
+        with self._asked():
+            self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+
+    def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
+        """Make an object of a file, in one request or in parts."""
+        with self._asked():
+            if size < self._sizes.part_threshold:
+                with open(path, "rb") as file:
+                    self._s3.put_object(**self._where(key), Body=file, **self._extra(facts))
+            else:
+                self._put_parts(key, path, facts)
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Make an object only if its current etag is `etag`, or, for None, if there is none.
+
+        The etag it has now, or None if the condition did not hold. An endpoint
+        that ignores conditions makes it always. (AWS: "conditional writes".) Where one
+        says that it can't judge them (Swift, of If-Match) they are judged here, just before.
+        """
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return self._put_small(key, data, condition)
+        except S3Error as error:
+            gone = error.status == 404 and error.code != "NoSuchBucket" and etag is not None
+            if error.status == 412 or error.code == "ConditionalRequestConflict" or gone:
+                return None
+            if error.status != 501:
+                raise
+        found = self._head(key)
+        return self._put_small(key, data, {}) if (found and found["ETag"]) == etag else None
+
+    def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
+        """An object and its bytes, as they come; None if there is none."""
+        try:
+            with self._asked():
+                found = self._s3.get_object(**self._where(key))
+        except S3Error as error:
+            if error.code in {"NoSuchKey", "404"}:
+                return None
+            raise
+        modified = found["LastModified"].timestamp()
+        entry = Entry(key, found["ContentLength"], found["ETag"], modified)
+        return entry, self._read(found["Body"])
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        found = self._head(key)
+        return found and int(found["ContentLength"])
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Every object whose key begins with `prefix`, in the order of their keys' bytes."""
+        with self._asked():
+            pages = self._s3.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+                for found in page.get("Contents", []):
+                    modified = found["LastModified"].timestamp()
+                    yield Entry(found["Key"], found["Size"], found["ETag"], modified)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; fine if there is none."""
+        with self._asked():
+            self._s3.delete_object(**self._where(key))
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        with self._lock:
+            self._closed = True
+        if self._manager is not None:
+            for carried in list(self._carried):
+                carried.cancel()
+            # Its own cancel=True fails with a TypeError (0.19), and it waits for parts that hang.
+            closing = threading.Thread(target=self._manager.shutdown, daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
+        self._s3.close()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except s3errors.foreign() as error:
+            raise s3errors.from_boto3(error, self.endpoint) from None
+
+    def _head(self, key: str) -> Any:
+        try:
+            with self._asked():
+                return self._s3.head_object(**self._where(key))
+        except S3Error as error:
+            if error.status == 404 and error.code != "NoSuchBucket":
+                return None
+            raise
+
+    def _put_small(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
+        extra = self._extra(Facts(sha256(data).hexdigest()))
+        with self._asked():
+            made = self._s3.put_object(**self._where(key), Body=data, **condition, **extra)
+        return made["ETag"]
+
+    def _where(self, key: str) -> Any:
+        return {"Bucket": self.name, "Key": key}
+
+    def _extra(self, facts: Facts) -> Any:
+        digest = base64.b64encode(bytes.fromhex(facts.sha256)).decode()
+        return self._kept(facts) | ({"ChecksumSHA256": digest} if self.checksums else {})
+
+    def _kept(self, facts: Facts) -> dict[str, Any]:
+        optional = {
+            "ContentType": facts.content_type,
+            "ContentEncoding": facts.content_encoding,
+            "StorageClass": facts.storage_class,
+        }
+        said = {name: value for name, value in optional.items() if value}
+        return {"Metadata": facts.metadata, **said, **self._encryption}
+
+    def _read(self, body: Any) -> Iterator[bytes]:
+        with self._asked(), contextlib.closing(body):
+            yield from body.iter_chunks(MIB)
+
+    def _put_parts(self, key: str, path: Path, facts: Facts) -> None:
+        extra = self._kept(facts) | ({"ChecksumAlgorithm": "SHA256"} if self.checksums else {})
+        carried = self._parts().upload(str(path), self.name, key, extra)
+        self._carried.add(carried)
+        try:
+            carried.result()
+        finally:
+            self._carried.discard(carried)
+
+    def _parts(self) -> "TransferManager":
+        """One manager for all bodies, so that parts in flight are bounded in all."""
+        from s3transfer.manager import TransferConfig, TransferManager
+
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            if self._manager is None:
+                self._s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
+                config = TransferConfig(
+                    multipart_threshold=self._sizes.part_threshold,
+                    multipart_chunksize=self._sizes.part,
+                    max_request_concurrency=PART_WORKERS,
+                )
+                self._manager = TransferManager(self._s3, config)
+            return self._manager
+
+
+def parse_sse(sse: str) -> tuple[str, str | None]:
+    """`AES256`, `aws:kms[:dsse][:KEY-ID]` as algorithm and key. Raises ValueError."""
+    found = _SSE.fullmatch(sse)
+    if found is None:
+        raise ValueError(f"{sse!r} is not AES256, aws:kms or aws:kms:KEY-ID")
+    return found[1] or found[2], found[3]
+
+
+def way_of(url: str, authorization: str | bytes, key: str) -> Way:
+    """The way of a signed request for `key`, from its URL and its signature.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
+    """
+    if isinstance(authorization, bytes):
+        authorization = authorization.decode()
+    scope = _SCOPE.match(authorization)
+    end = "/" + quote(key, safe="/~")
+    if scope is None or not url.endswith(end):
+        return Way()
+    return Way(without_userinfo(url.removesuffix(end)), scope[1])
+
+
+def without_userinfo(url: str) -> str:
+    """`url` without user and password, which are secrets, and no way to sign in to S3."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _encryption(s3: S3) -> dict[str, Any]:
+    if not s3.sse:
+        return {}
+    algorithm, key = parse_sse(s3.sse)
+    return {"ServerSideEncryption": algorithm, **({"SSEKMSKeyId": key} if key else {})}
+
+
+def _session(s3: S3) -> "tuple[Session, str | None]":
+    """A session, and the PEM file that it was told to trust, if any."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    session = boto3.session.Session(botocore_session=core, profile_name=s3.profile)
+    return session, core.get_config_variable("ca_bundle")
+
+
+def _connect(session: "Session", options: SinkOptions, attempts: int) -> "S3Client":
+    """A client; botocore takes path style by itself for endpoints that are not Amazon's."""
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=s3errors.CONNECT_TIMEOUT_S,
+        read_timeout=s3errors.READ_TIMEOUT_S,
+        max_pool_connections=options.max_concurrency + PART_WORKERS + 1,  # one for the manifest
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        request_checksum_calculation="when_required",  # older endpoints store the framing
+        response_checksum_validation="when_required",
+    )
+    region = session.region_name or "us-east-1"
+    return session.client("s3", region, endpoint_url=options.s3.endpoint, config=config)
+
+
+def _sum_part(params: dict[str, Any], **_: Any) -> None:
+    """Give a part its digest as a header; botocore's own is a trailer, which not all can read."""
+    if "ChecksumAlgorithm" in params:
+        digest = sha256()
+        while chunk := params["Body"].read(MIB):
+            digest.update(chunk)
+        params["Body"].seek(0)
+        params["ChecksumSHA256"] = base64.b64encode(digest.digest()).decode()

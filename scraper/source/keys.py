@@ -1,0 +1,306 @@
+"""Keys: where a body goes, a pure function of its target.
+
+The `url` rule keeps a site looking like a site: `https://example.com/docs/a.html`
+becomes `example.com/docs/a.html`. A name is kept *plain* only if nothing else
+could be kept under it, whatever file system it lands on; any other name gets a
+*mark*: `--` and 13 characters, a 64-bit hash of the URL (for a directory, of
+the URL so far). Plain are lower-case names without reserved or unsafe
+characters; a file's plain name has an extension and a directory's has none, so
+that no file is also a directory; `index.html` stands for a path that ends with
+a slash. No rule looks at other targets, so neither order nor resuming changes
+a key.
+
+Promised: different URLs have different keys by the rules `url` and `hash`, on file
+systems too where case or normal form do not count. Templates and given keys may
+clash; `duplicates.py` finds that.
+
+Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3; 896 if it
+is made, so that a prefix fits), no character that NTFS forbids or S3 advises
+against (but for `~` and `#` in keys that were given), no name that NTFS reserves,
+no traversal, nothing under `.scraper/`. Refuses to know: sinks and responses.
+Rejected: numbering clashes (depends on order); pathvalidate (returns `..` for
+`..`); an extension from Content-Type (needs a request).
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache, partial
+from unicodedata import normalize
+from urllib.parse import quote, unquote_to_bytes
+
+from scraper.model.errors import BadTarget, UsageError
+from scraper.model.urls import Origin, Url
+
+MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_MADE_BYTES = 896  # of a key that a rule makes: room for the prefix of a bucket, 128 bytes
+MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
+OWN_DIRECTORY = ".scraper"
+KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
+
+KeyRule = Callable[[Url, int], str]
+
+_RESERVED = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
+)
+_PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
+# A whole path of plain names (see `_plain`), as most are: known in one look, if it is not too
+# long and has no `--`. A query is none.
+_NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
+_ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
+PLAIN_PATH = rf"/(?:{_NAME}/)*+(?:{_NAME}{_ENDING})?"
+_PLAIN_PATH = re.compile(PLAIN_PATH)
+_MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
+_NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # and nothing that only looks like one of them
+_UNSAFE = re.compile(r"[^\w!()',=+@.-]")
+_EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
+_DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
+
+
+def make_rule(template: str, now: datetime) -> KeyRule:
+    """The rule that `--key` names: `url`, `hash` or a template of KEY_FIELDS.
+
+    Raises UsageError for a template with an unknown field, or one whose keys
+    would not tell any two targets apart.
+    """
+    if template == "url":
+        return url_key
+    if template == "hash":
+        return hash_key
+    names = re.findall(r"\{([^{}:]*)(?::[^{}]*)?\}", template)
+    left = re.sub(r"\{[^{}]*\}", "", template)
+    unknown = [name for name in names if name not in KEY_FIELDS]
+    if unknown or "{" in left or "}" in left:
+        what = f"unknown field {{{unknown[0]}}}" if unknown else "a stray brace"
+        raise UsageError(f"--key {template!r} has {what}; fields are {', '.join(KEY_FIELDS)}")
+    if not {"path", "hash", "line"} & set(names):
+        raise UsageError(f"--key {template!r} gives every target one key: use path, hash or line")
+    try:
+        given_key(template.format(host="h", path="p", ext=".e", hash="0" * 64, line=1, date=now))
+    except (ValueError, OverflowError, MemoryError, BadTarget) as error:
+        raise UsageError(f"--key {template!r}: {error}") from None
+    return partial(_template_key, template, now)
+
+
+def url_key(url: Url, line: int = 0) -> str:
+    """`host/path`, readable and injective: see the module's docstring."""
+    del line
+    href, origin, _ = url
+    host, path = host_segment(origin), href[len(origin.text) :]
+    if len(path) <= MAX_SEGMENT_BYTES and "--" not in path and _PLAIN_PATH.fullmatch(path):
+        return f"{host}{path}index.html" if path[-1] == "/" else host + path
+    *directories, name = url.path[1:].split("/")
+    if not directories:
+        return f"{host}/{_file_name(name, url)}"
+    if len(directories) < _MADE_BYTES // 2:
+        prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
+        cached = len(url.path) <= 512  # longer ones would make the cache a hoard
+        parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
+        key = f"{host}/{parts}/{_file_name(name, url)}"
+        if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
+            return key
+    return f"{host}/{_mark(url.href)}/{_file_name(name, url)}"
+
+
+def hash_key(url: Url, line: int = 0) -> str:
+    """`ab/cd/<sha256 of the URL>` with the extension of its path."""
+    del line
+    digest = _sha256(url)
+    return f"{digest[:2]}/{digest[2:4]}/{digest}{extension(url.path)}"
+
+
+def given_key(key: str) -> str:
+    """A key from the list, made safe; raises BadTarget if it leaves the destination.
+
+    Characters that some file system or S3 refuses become `_`; letters of any script stay.
+    """
+    safe = _safe(key)
+    if len(safe.encode()) > MAX_KEY_BYTES:
+        raise BadTarget(f"key of {len(safe.encode())} bytes is longer than {MAX_KEY_BYTES}")
+    return safe
+
+
+def _safe(key: str) -> str:
+    if key.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", key):
+        raise BadTarget(f"key {key!r} is absolute: it leaves the destination")
+    parts = [part for part in re.split(r"[/\\]", key) if part not in {"", "."}]
+    if ".." in parts:
+        raise BadTarget(f"key {key!r} leaves the destination")
+    if not parts:
+        raise BadTarget(f"key {key!r} names nothing")
+    if parts[0][0] == "." and _composed(parts[0]).casefold() == OWN_DIRECTORY:
+        raise BadTarget(f"key {key!r}: {OWN_DIRECTORY}/ is the manifest's own")
+    return "/".join(map(_sanitised, parts))
+
+
+def folded(key: str) -> str:
+    """What is the same for keys that some file system takes for one: case, normal form."""
+    if key.isascii():
+        return key.lower()
+    return normalize("NFC", normalize("NFC", key).upper().casefold())
+
+
+def extension(path: str) -> str:
+    """The extension of a URL's path with its dot, lower-case, or ""."""
+    name = path.rpartition("/")[2]
+    found = _DOUBLE.search(name) or _EXTENSION.search(name)
+    return found[1].lower() if found and found.start() else ""
+
+
+@lru_cache(maxsize=4096)
+def host_segment(origin: Origin) -> str:
+    """One directory for each origin: plain for https on 443, else `host_http`, `host_8080`...
+
+    An underscore of the host itself is doubled, so that suffixes can't be imitated.
+    """
+    _, scheme, hostname, port, _ = origin
+    if hostname.startswith("["):
+        words = hostname[1:-1].replace("::", ":z:").split(":")
+        name = "-".join(word or "0" for word in words) + "_ipv6"
+    else:
+        name = hostname.replace("_", "__")
+    if scheme != "https":
+        name += f"_{scheme}"
+    if port:
+        name += f"_{port}"
+    unsafe = name[0] in ".-" or name[-1] == "." or not _PLAIN_ASCII.fullmatch(name)
+    if unsafe or len(name) > 200 or _MARKED.search(name):
+        readable = _UNSAFE.sub("_", name)[:200].strip(".-_")
+        return readable + _mark(f"{scheme}://{hostname}:{port}")
+    return f"_{name}" if _RESERVED.match(name) else name
+
+
+@lru_cache(maxsize=16384)
+def _directories(prefix: str, names: tuple[str, ...]) -> str:
+    """Names of directories below `prefix` (an origin) as key segments."""
+    parts = []
+    for name in names:
+        prefix += "/" + name
+        plain = _plain(name)
+        if plain and "." not in name:
+            parts.append(plain)
+        else:
+            parts.append(_shortened(_readable(name)) + _mark(prefix + "/"))
+    return "/".join(parts)
+
+
+def _file_name(name: str, url: Url) -> str:
+    if not name and not url.search:
+        return "index.html"
+    if not url.search and name != "index.html" and "." in name:
+        plain = _plain(name)
+        if plain:
+            return plain
+    readable = _readable(name) or "index.html"
+    ending = extension("/" + readable)
+    stem = readable[: len(readable) - len(ending)] if ending else readable
+    return _shortened(stem) + _mark(url.href) + ending
+
+
+def _plain(name: str) -> str:
+    """The name as it may stand unmarked, or "" if it may not."""
+    if _PLAIN_ASCII.fullmatch(name):
+        text = name
+    elif "%" in name and not name.isascii():
+        return ""
+    else:
+        text = _decoded(name)
+        if not text or len(text) > MAX_SEGMENT_BYTES or _UNSAFE.search(text) or text[0] in ".-":
+            return ""
+        # In upper case too, as NTFS compares: the dotless i becomes an I there.
+        if not text == text.casefold() == text.upper().casefold() == normalize("NFC", text):
+            return ""
+        if quote(text, safe="!()',=+@.-_") != name:  # not the only spelling of this name
+            return ""
+    if text[-1] == "." or ("--" in text and _MARKED.search(text)) or _RESERVED.match(text):
+        return ""
+    return text if len(text.encode()) <= MAX_SEGMENT_BYTES else ""
+
+
+def _decoded(name: str) -> str:
+    try:
+        return unquote_to_bytes(name).decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _composed(text: str) -> str:
+    """Its normal form, but of what is too long for a name: 26,000 accents take half a second."""
+    return normalize("NFC", text) if len(text) <= MAX_KEY_BYTES else text
+
+
+def _readable(name: str) -> str:
+    """Something of the name that is safe anywhere, for a marked name: may be ""."""
+    text = _UNSAFE.sub("_", _composed(_decoded(name) or name))
+    text = text.lstrip(".-").rstrip(". ")
+    return f"_{text}" if _RESERVED.match(text) else text
+
+
+def _sanitised(part: str) -> str:
+    """A segment of a given key with what is unsafe replaced; dots, case and all scripts stay."""
+    if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
+        return f"_{part}" if _RESERVED.match(part) else part
+    text = _composed(part)
+    text = "".join(char if char.isalnum() or _may_be_given(char) else "_" for char in text)
+    text = re.sub(r"[. ]$", "_", text)
+    text = f"_{text}" if _RESERVED.match(text) else text
+    if len(text.encode()) <= MAX_SEGMENT_BYTES:
+        return text
+    ending = extension("/" + text)
+    return _shortened(text[: len(text) - len(ending)] if ending else text) + _mark(part) + ending
+
+
+def _may_be_given(char: str) -> bool:
+    """Whether a key of a list may have it: no control, nothing that a system reads otherwise."""
+    if char.isascii():
+        return char.isprintable() and char not in _NOT_GIVEN
+    looks = set(normalize("NFKC", char))
+    return char.isprintable() and looks.isdisjoint(_NOT_GIVEN | {"."})
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    """At most `limit` bytes of `text`, no character cut."""
+    if len(text) * 4 <= limit:
+        return text
+    return text.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _mark(text: str) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return "--" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def _sha256(url: Url) -> str:
+    return hashlib.sha256(url.href.encode()).hexdigest()
+
+
+def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
+    ending = extension(url.path)
+    path = url_key(url).partition("/")[2]
+    digest = _sha256(url) if "{hash" in template else ""
+    key = _safe(
+        template.format(
+            host=host_segment(url.origin),
+            path=path.removesuffix(ending),
+            ext=ending,
+            hash=digest,
+            line=line,
+            date=_Day(now),
+        )
+    )
+    if len(key.encode()) > _MADE_BYTES:
+        first, *_, last = key.split("/")
+        return f"{first}/{_mark(url.href)}/{last}"
+    return key
+
+
+class _Day:
+    """`{date}` is ISO; `{date:%Y/%m}` is strftime's."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def __format__(self, spec: str) -> str:
+        return self._now.strftime(spec or "%Y-%m-%d")

@@ -1,0 +1,24 @@
+"""What one attempt at one target means: hops, conditions, bodies, codings, limits.
+
+Owns: everything of an attempt that a user could tell apart. Does not know: threads, sockets,
+retries, how bytes arrive. Others import the names below.
+"""
+
+from scraper.transfer.exchange import OWS, Next, Reply, Request
+from scraper.transfer.partial import Partial
+from scraper.transfer.plan import CONDITIONS, Plan
+from scraper.transfer.quota import Allowance
+from scraper.transfer.transfer import Completion, Transfer
+
+__all__ = [
+    "CONDITIONS",
+    "OWS",
+    "Allowance",
+    "Completion",
+    "Next",
+    "Partial",
+    "Plan",
+    "Reply",
+    "Request",
+    "Transfer",
+]

@@ -1,0 +1,146 @@
+"""A body on its way: from the wire, through its decoder, into an upload, until it is committed.
+
+Owns: that state, in one object, `Incoming`: what came and what was expected, what was
+written, its digest, where the decoder is. An attempt makes one of a response whose
+body it wants, and puts it aside, as it is, when it breaks off (`partial.py`).
+Refuses to know: which responses have a body worth storing, time (`transfer.py`).
+"""
+
+import contextlib
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+
+from scraper.model.errors import Kind, TransferError
+from scraper.model.records import Response, Stored
+from scraper.sinks.base import Body, Sink, Upload
+from scraper.transfer.decode import Decoder, make_decoder
+from scraper.transfer.exchange import Reply, content_length
+from scraper.transfer.plan import Plan
+
+_QUICK = 8  # pieces of a decoded body, of up to 1 MiB each
+
+Check = Callable[[], None]
+
+
+class Incoming:
+    """The body of `reply`, on its way into `sink` under `key`; `response` is what is told of it.
+
+    `received` are its bytes on the wire, `expected` how many those will be, None if unsaid;
+    `size` are the bytes written; `coding` is its Content-Encoding, `dated` its Date.
+    A `check` raises TransferError when the time is over: it is asked after each piece.
+
+    Raises TransferError when it can't be read, or will be too long.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_decoder",
+        "_digest",
+        "_key",
+        "_left",
+        "_most",
+        "_sink",
+        "_upload",
+        "coding",
+        "dated",
+        "expected",
+        "received",
+        "response",
+        "size",
+    )
+
+    def __init__(
+        self, plan: Plan, sink: Sink, key: str, *, reply: Reply, response: Response
+    ) -> None:
+        self.response = response
+        self.expected = content_length(reply)
+        self.coding = reply.get("content-encoding")
+        self.dated = reply.get("date")
+        self.received = 0
+        self.size = 0
+        self._sink = sink
+        self._key = key
+        self._upload: Upload | None = None  # until there is something to write
+        self._digest = hashlib.sha256()
+        self._left: Iterator[bytes] | None = None  # pieces of what was received
+        self._most = plan.limits.max_size
+        self._allowance = plan.allowance
+        self._decoder: Decoder | None = None
+        if self.coding is not None and not plan.http.raw:
+            self._decoder = make_decoder(self.coding)
+        if self._decoder is None and self.expected is not None:
+            self._check_size(self.expected)
+            if self._allowance is not None:
+                self._allowance.expect(self.expected)
+
+    def take(self, chunk: bytes, check: Check, *, quickly: bool = False) -> bool:
+        """Take bytes as they came over the wire. Raises TransferError, DestinationError.
+
+        False, which it is only `quickly`: there is more in them, and the next call goes on.
+        """
+        self.received += len(chunk)
+        if self._decoder is None:
+            self._write(chunk)
+            check()
+            return True
+        pieces = self._decoder.feed(chunk)
+        self._left = pieces if self._left is None else itertools.chain(self._left, pieces)
+        for number, piece in enumerate(self._left, 1):
+            if piece:
+                self._write(piece)
+            check()
+            if quickly and number == _QUICK:
+                return False
+        self._left = None
+        return True
+
+    def commit(self, source_url: str, fetched_at: float, check: Check) -> Stored:
+        """Make it an object, if it is whole. Raises TransferError, DestinationError."""
+        if self._left is None:
+            check()  # what was broken off for that looks like an end
+        else:
+            self.take(b"", check)
+        if self.expected is not None and self.received != self.expected:
+            message = f"body ended after {self.received:,} of {self.expected:,} bytes"
+            raise TransferError(Kind.TRUNCATED, message)
+        if self._decoder is not None:
+            self._decoder.finish()
+        upload = self._upload or self._open()
+        facts = Body(source_url, fetched_at, self.size, self._digest.hexdigest(), self.response)
+        return upload.commit(facts)
+
+    def abort(self) -> None:
+        """Let go of what was written. Never raises."""
+        if self._upload is not None:
+            with contextlib.suppress(Exception):  # of a sink that breaks its promise
+                self._upload.abort()
+
+    @property
+    def short(self) -> bool:
+        """Whether it is known to have stopped somewhere between its first byte and its last."""
+        if self._upload is None or self._left is not None:  # the decoder is not where `received` is
+            return False
+        return self.expected is None or self.received < self.expected
+
+    def go_on(self, total: int, response: Response) -> None:
+        """Its rest follows, to be `total` bytes with what came; `response` is of both."""
+        self.expected = total
+        self.response = response
+
+    def _open(self) -> Upload:
+        upload = self._upload = self._sink.open(self._key)
+        return upload
+
+    def _write(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._check_size(self.size)
+        if self._allowance is not None:
+            self._allowance.take(len(piece))
+        self._digest.update(piece)
+        (self._upload or self._open()).write(piece)
+
+    def _check_size(self, size: int) -> None:
+        if self._most is not None and size > self._most:
+            message = f"body is longer than --max-size {self._most:,} bytes"
+            raise TransferError(Kind.TOO_LARGE, message, transient=False)

@@ -1,0 +1,177 @@
+"""Content codings, undone chunk by chunk in bounded memory.
+
+Owns: gzip, deflate and br (RFC 9110 8.4.1), and noticing that a coded body
+ended early, which HTTP clients let pass. Refuses to know: limits on the whole
+body (`body.py`); it only promises that each step is a short one and yields
+its piece, never longer than PIECE and perhaps empty, so that a bomb can be counted
+and stopped while it goes off. Rejected: urllib3's decoding, which does not say
+whether the end was reached.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import brotli
+
+from scraper.model.errors import Kind, TransferError
+
+ACCEPT_ENCODING = "gzip, deflate, br"
+PIECE = 1 << 20  # bytes, the most that one step yields
+_BITE = 1 << 14  # bytes that zlib gets at once: after each member it copies what is left of them
+_MAX_CODINGS = 5
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Decoder(Protocol):
+    """Coded bytes in, plain bytes out."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decode `data`, a step for each piece. Raises TransferError (`protocol`) for garbage."""
+
+    def finish(self) -> None:
+        """Raise TransferError of kind `truncated` unless the coded stream was complete."""
+
+
+class _Gzip:
+    """gzip, several members allowed (RFC 1952 2.2); zeros or noise after the last are dropped."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._after = b""  # what follows a member, until it is known whether it begins another
+        self._fed = False
+        self._ended = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _BITE):
+            yield from self._members(data[start : start + _BITE])
+
+    def _members(self, data: bytes) -> Iterator[bytes]:
+        while data and not self._ended:
+            self._fed = True
+            if self._inflate.eof:
+                data, self._after = self._after + data, b""
+                if len(data) < len(_GZIP_MAGIC) and _GZIP_MAGIC.startswith(data):
+                    self._after = data
+                    return
+                if not data.startswith(_GZIP_MAGIC):
+                    self._ended = True
+                    return
+                self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            yield from _inflated(self._inflate, data)
+            data = self._inflate.unused_data
+
+    def finish(self) -> None:
+        if self._fed and not self._inflate.eof:
+            raise _cut_off("gzip")
+
+
+class _Deflate:
+    """zlib as the RFC says, or bare deflate as some servers send it."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj()
+        self._fed = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._fed and data:
+            self._fed = True
+            if data[0] & 0x0F != 8:  # RFC 1950 2.2: CM is 8 in every zlib header
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        if data and not self._inflate.eof:
+            yield from _inflated(self._inflate, data)
+
+    def finish(self) -> None:
+        if self._fed and not self._inflate.eof:
+            raise _cut_off("deflate")
+
+
+class _Brotli:
+    """br (RFC 7932)."""
+
+    def __init__(self) -> None:
+        self._brotli = brotli.Decompressor()
+        self._fed = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if not data:
+            return
+        self._fed = True
+        piece = self._process(data)
+        if not piece:
+            yield piece
+        while piece:
+            # It rounds the limit up, and may call itself ready for more while output is left.
+            for start in range(0, len(piece), PIECE):
+                yield piece[start : start + PIECE]
+            piece = b"" if self._brotli.is_finished() else self._process(b"")
+
+    def _process(self, data: bytes) -> bytes:
+        try:
+            piece: bytes = self._brotli.process(data, output_buffer_limit=PIECE)
+        except brotli.error as error:
+            raise TransferError(Kind.PROTOCOL, f"body is not br: {error}") from None
+        return piece
+
+    def finish(self) -> None:
+        if self._fed and not self._brotli.is_finished():
+            raise _cut_off("br")
+
+
+class _Chain:
+    """Several codings, undone last first."""
+
+    def __init__(self, outer: Decoder, inner: Decoder) -> None:
+        self._outer = outer
+        self._inner = inner
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for piece in self._outer.feed(data):
+            yield from self._inner.feed(piece)
+
+    def finish(self) -> None:
+        self._outer.finish()
+        self._inner.finish()
+
+
+_CODINGS: dict[str, Callable[[], Decoder]] = {
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
+    "br": _Brotli,
+}
+
+
+def make_decoder(content_encoding: str | None) -> Decoder | None:
+    """The decoder for a Content-Encoding value, None if nothing is to be undone.
+
+    Raises TransferError of kind `protocol` for a coding we did not ask for.
+    """
+    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
+    names = [name for name in names if name and name != "identity"]
+    if len(names) > _MAX_CODINGS:
+        raise TransferError(Kind.PROTOCOL, f"{len(names)} content codings, one over the other")
+    decoder: Decoder | None = None
+    for name in names:
+        if name not in _CODINGS:
+            raise TransferError(Kind.PROTOCOL, f"content coding {name!r} was not asked for")
+        single = _CODINGS[name]()
+        decoder = single if decoder is None else _Chain(single, decoder)
+    return decoder
+
+
+def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """All that `data` gives, in pieces; zlib holds output back when a piece is full."""
+    piece = b""
+    while (data or len(piece) == PIECE) and not inflate.eof:
+        try:
+            piece = inflate.decompress(data, PIECE)
+        except zlib.error as error:
+            message = f"body is not what its coding says: {error}"
+            raise TransferError(Kind.PROTOCOL, message) from None
+        yield piece
+        data = inflate.unconsumed_tail
+
+
+def _cut_off(name: str) -> TransferError:
+    return TransferError(Kind.TRUNCATED, f"the {name} body ends before its end")

@@ -1,0 +1,776 @@
+"""The journal: lines kept in a file or in a sink, read back after anything, and compacted."""
+
+import contextlib
+import gzip
+import json
+import os
+import resource
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scraper.manifest import store as journal_module
+from scraper.manifest.codec import encode
+from scraper.manifest.index import Index, open_index
+from scraper.manifest.store import FileJournal, SinkJournal, open_journal, read_lines
+from scraper.model.errors import DestinationError, SinkError
+from scraper.model.records import Known, Result
+from scraper.sinks.base import Sink, Upload
+from scraper.sinks.directory.sink import DirectorySink
+from scraper.testing import store
+from tests.histories import (
+    NAMES,
+    a_history,
+    failed,
+    number,
+    replay,
+    stored,
+    unchanged,
+)
+from tests.servers import WAIT_S
+
+EVERY = [number(name) for name in NAMES]
+Journal = FileJournal | SinkJournal
+
+
+def write(path: Path, *results: Result) -> None:
+    """Append to the manifest at `path`, as a run does."""
+    journal = FileJournal(path)
+    for result in results:
+        journal(result)
+    journal.close()
+
+
+def knows(journal: Journal) -> dict[int, Known]:
+    """What another run finds."""
+    with contextlib.closing(open_index(journal.index_path, journal.catch_up)) as index:
+        return index.find(EVERY)
+
+
+def read(path: Path) -> dict[int, Known]:
+    """The same, of the manifest at `path`."""
+    journal = FileJournal(path)
+    with contextlib.closing(journal):
+        return knows(journal)
+
+
+def compacted(journal: Journal) -> None:
+    journal.close()
+    with contextlib.closing(Index()) as index:
+        journal.catch_up(index)
+        journal.compact(index)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "manifest.jsonl"
+
+
+# ---------------------------------------------------------------- a file
+
+
+def test_a_line_is_with_the_system_when_it_was_flushed(path: Path) -> None:
+    journal = FileJournal(path)
+    assert (journal.begun, journal.readable) == (False, True)
+    journal(stored("a"))
+    journal.flush()
+    assert path.read_bytes() == encode(stored("a"))
+    journal.close()
+    journal.close()
+    assert path.read_bytes() == encode(stored("a"))
+
+
+def test_lines_are_appended_to_those_of_earlier_runs(path: Path) -> None:
+    write(path, stored("a"))
+    journal = FileJournal(path)
+    assert journal.begun
+    journal.close()
+    write(path, failed("b"), stored("c"))
+    lines = [encode(stored("a")), encode(failed("b")), encode(stored("c"))]
+    assert path.read_bytes() == b"".join(lines)
+    assert list(read_lines(str(path), "anywhere", DirectorySink(path.parent))) == lines
+
+
+@given(st.integers(1, len(encode(stored("b", 7)))))
+def test_a_torn_last_line_is_closed_and_counts_for_nothing(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("torn") / "manifest.jsonl"
+    write(path, stored("a", 5), stored("b", 7))
+    os.truncate(path, path.stat().st_size - cut)
+    write(path, failed("c"))
+    lines = path.read_bytes().splitlines()
+    assert lines[0] + b"\n" == encode(stored("a", 5))
+    assert lines[-1] + b"\n" == encode(failed("c"))
+    whole = {number("b"): Known(True, 7, '"7"', "version 7")} if cut == 1 else {}
+    expected = {number("a"): Known(True, 5, '"5"', "version 5"), number("c"): Known(False)}
+    assert read(path) == expected | whole
+
+
+def test_a_run_that_died_between_two_writes_loses_only_what_was_not_flushed(path: Path) -> None:
+    write(path, stored("a"))
+    with open(path, "ab") as file:
+        file.write(encode(stored("b"))[:-1] + b"\n" + encode(stored("c"))[:30])
+    write(path)  # a run without a result
+    assert read(path).keys() == {number("a"), number("b")}
+    assert path.read_bytes().endswith(encode(stored("c"))[:30] + b"\n")
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "pipe"])
+def test_what_can_not_be_read_back_is_written_all_the_same(place: str, tmp_path: Path) -> None:
+    path, reader = tmp_path / place, None
+    if place == "pipe":
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    journal = FileJournal(path)
+    assert (journal.readable, journal.begun, journal.index_path) == (False, False, None)
+    journal(stored("a"))
+    journal.flush()
+    journal.close()
+    if reader is not None:
+        assert os.read(reader, 9999) == encode(stored("a"))
+        os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["", "file/below", "/proc/none"])
+def test_a_manifest_that_can_not_be_had_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DestinationError, match=r"^can't write the manifest '.*': ") as caught:
+        FileJournal(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_told_and_the_file_is_closed() -> None:
+    journal = FileJournal(Path("/dev/full"))
+    journal(stored("a"))
+    with pytest.raises(DestinationError, match="No space left on device"):
+        journal.flush()
+    with pytest.raises(DestinationError, match="No space left on device"):
+        journal.close()
+    journal.close()
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file takes more: the kernel writes what fits, then it fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("part", [1, 30])
+def test_a_line_that_a_full_disk_takes_in_part_is_taken_back(path: Path, part: int) -> None:
+    first, second = stored("a"), stored("b")
+    journal = FileJournal(path)
+    journal(first)
+    journal(second)
+    with largest_file(len(encode(first)) + part):
+        with pytest.raises(DestinationError, match="File too large"):
+            journal.flush()
+        assert path.stat().st_size == len(encode(first)) + part
+        with pytest.raises(DestinationError, match="File too large"):
+            journal.close()
+    assert path.read_bytes() == encode(first)
+
+
+def test_what_a_full_disk_does_not_take_is_tried_again_at_the_end(path: Path) -> None:
+    journal = FileJournal(path)
+    with largest_file(len(encode(stored("a"))) + 10):
+        for name in "abc":
+            journal(stored(name))
+            with contextlib.suppress(DestinationError):
+                journal.flush()
+    journal.close()
+    assert path.read_bytes() == b"".join(encode(stored(name)) for name in "abc")
+
+
+def test_a_torn_line_is_not_taken_back_if_another_run_wrote_after_it(path: Path) -> None:
+    journal = FileJournal(path)
+    journal(stored("a"))
+    with largest_file(30), pytest.raises(DestinationError):
+        journal.flush()
+    with open(path, "ab") as file:
+        file.write(encode(stored("b")))
+    with largest_file(30), pytest.raises(DestinationError):
+        journal.close()
+    assert path.read_bytes() == encode(stored("a"))[:30] + encode(stored("b"))
+
+
+def test_a_manifest_with_a_torn_line_that_takes_nothing_is_told(path: Path) -> None:
+    path.write_bytes(b"torn")
+    with largest_file(4), pytest.raises(DestinationError, match="File too large"):
+        FileJournal(path)
+
+
+@pytest.mark.parametrize("given", [None, "elsewhere/m.jsonl"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_manifest_is_beside_the_bodies_unless_another_place_is_given(
+    given: str | None, scheme: str, tmp_path: Path
+) -> None:
+    sink = DirectorySink(tmp_path)
+    chosen = None if given is None else f"{tmp_path}/{given}"
+    journal = open_journal(chosen, f"{scheme}{tmp_path}", sink, 1.0)
+    journal(stored("a"))
+    journal.close()
+    place = tmp_path / (given or ".scraper/manifest.jsonl")
+    assert journal.place == str(place)
+    assert place.read_bytes() == encode(stored("a"))
+
+
+@pytest.mark.parametrize("destination", ["nowhere", "memory://nowhere"])
+def test_a_manifest_that_is_not_there_can_not_be_read(destination: str, tmp_path: Path) -> None:
+    sink = DirectorySink(tmp_path)
+    place = f"{tmp_path}/{destination}" if "://" not in destination else destination
+    with pytest.raises(DestinationError, match="manifest"):
+        list(read_lines(None, place, sink))
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- a file and its index
+
+
+@given(st.lists(a_history, max_size=5))
+def test_runs_find_what_all_runs_before_them_left(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[list[bytes]]
+) -> None:
+    path = tmp_path_factory.mktemp("runs") / "manifest.jsonl"
+    for count, lines in enumerate(runs, 1):
+        with open(path, "ab") as file:
+            file.writelines(lines)
+        assert read(path) == replay(line for run in runs[:count] for line in run)
+
+
+def overwrite(path: Path, lines: bytes) -> None:
+    with open(path, "r+b") as file:
+        file.write(lines)
+        file.truncate()
+
+
+def replace(path: Path, lines: bytes) -> None:
+    path.with_name("new").write_bytes(lines)
+    path.with_name("new").replace(path)
+
+
+def lines_of(*versions: int) -> bytes:
+    """A line for each of 40 targets, those that are looked up in the middle."""
+    names = [f"{n}" for n in range(18)] + list(NAMES) + [f"{n}" for n in range(22, 40)]
+    every = zip(names, [*versions, *([1] * 40)], strict=False)
+    return b"".join(encode(stored(name, version)) for name, version in every)
+
+
+IN_THE_MIDDLE = [1] * 18 + [7] * 4  # a version as long as the first
+
+
+@pytest.mark.parametrize("how", [overwrite, replace])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lines_of(*IN_THE_MIDDLE, *[1] * 17, 7),
+        lines_of(7, *IN_THE_MIDDLE[1:]),
+        lines_of(*[1] * 19)[:2000],
+        lines_of(*IN_THE_MIDDLE)[:8000] + lines_of(*[2] * 40),
+        lines_of(*[2] * 40),
+        b"",
+    ],
+    ids=["end", "beginning", "shorter", "shorter, and appended to", "another", "empty"],
+)
+def test_a_manifest_that_is_another_now_is_read_from_its_beginning(
+    how: Callable[[Path, bytes], None], content: bytes, path: Path
+) -> None:
+    path.write_bytes(lines_of())
+    assert len(read(path)) == 4
+    how(path, content)
+    expected = replay(content.splitlines())
+    assert read(path) == {one: expected[one] for one in EVERY if one in expected}
+
+
+def test_a_manifest_that_was_edited_line_by_line_is_read_anew(path: Path) -> None:
+    path.write_bytes(lines_of())
+    before = read(path)
+    replace(path, lines_of(*IN_THE_MIDDLE))  # as sed -i does: as long as before, with its ends
+    assert path.stat().st_size == len(lines_of())
+    assert read(path) != before
+
+
+def test_what_was_absorbed_is_not_read_again(path: Path) -> None:
+    path.write_bytes(lines_of())
+    before = read(path)
+    overwrite(path, lines_of(*IN_THE_MIDDLE))  # where nobody looks
+    assert read(path) == before
+    write(path, stored("a", 3))
+    assert read(path)[number("a")].size == 3
+    path.with_name("manifest.jsonl.index").unlink()
+    assert read(path)[number("b")] != before[number("b")]
+
+
+def test_the_index_stands_beside_its_manifest(path: Path) -> None:
+    write(path, stored("a"))
+    read(path)
+    assert {each.name for each in path.parent.iterdir()} == {path.name, f"{path.name}.index"}
+
+
+def test_a_manifest_that_can_not_be_read_is_told_in_one_line(path: Path) -> None:
+    journal = FileJournal(path)
+    path.unlink()
+    with pytest.raises(DestinationError, match=r"^can't read the manifest '.*'") as caught:
+        knows(journal)
+    assert "\n" not in str(caught.value)
+    journal.close()
+
+
+# ---------------------------------------------------------------- a file, compacted
+
+
+@given(a_history)
+def test_a_compacted_file_says_the_same_in_fewer_lines(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("compacted") / "manifest.jsonl"
+    path.write_bytes(b"".join(lines))
+    before = read(path)
+    compacted(FileJournal(path))
+    left = path.read_bytes().splitlines(keepends=True)
+    assert read(path) == before == replay(left)
+    assert len(left) <= 2 * len(before)
+    assert set(left) <= set(lines)
+    write(path, stored("a", 9))
+    assert read(path) == before | {number("a"): Known(True, 9, None, "version 9")}
+    assert not path.with_name(path.name + ".compact").exists()
+
+
+def test_lines_appended_since_the_index_was_brought_up_to_date_stand(path: Path) -> None:
+    write(path, stored("a", 1), stored("a", 2))
+    journal = FileJournal(path)
+    with contextlib.closing(Index()) as index:
+        journal.catch_up(index)
+        journal(stored("a", 3))
+        journal(stored("b", 4))
+        journal.close()
+        journal.compact(index)
+    assert path.read_bytes() == b"".join(
+        [encode(stored("a", 2)), encode(stored("a", 3)), encode(stored("b", 4))]
+    )
+
+
+def test_a_compacted_file_keeps_its_permissions_and_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "manifest.jsonl"
+    link.symlink_to(real)
+    write(link, stored("a", 1), stored("a", 2))
+    real.chmod(0o640)
+    compacted(FileJournal(link))
+    assert link.is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert real.read_bytes() == encode(stored("a", 2))
+
+
+def test_what_a_killed_compaction_left_is_written_over(path: Path) -> None:
+    write(path, stored("a", 1), stored("a", 2))
+    path.with_name("manifest.jsonl.compact").write_bytes(b"x" * 10_000)
+    assert read(path)[number("a")].size == 2
+    compacted(FileJournal(path))
+    assert path.read_bytes() == encode(stored("a", 2))
+
+
+def test_a_compaction_that_can_not_be_made_changes_nothing(path: Path) -> None:
+    write(path, stored("a", 1), stored("a", 2))
+    path.with_name("manifest.jsonl.compact").mkdir()
+    before = path.read_bytes()
+    with pytest.raises(DestinationError, match="can't write the manifest"):
+        compacted(FileJournal(path))
+    assert path.read_bytes() == before
+
+
+# ---------------------------------------------------------------- segments
+
+
+class Flaky:
+    """A directory sink that can be read back, and fails when the test says so."""
+
+    near = False
+
+    def __init__(self, root: Path) -> None:
+        self.sink = DirectorySink(root)
+        self.sink.check()
+        self.fault: Callable[[str, str], None] = lambda _what, _key: None
+        self.puts: list[str] = []
+
+    def check(self) -> None:
+        self.sink.check()
+
+    def open(self, key: str) -> Upload:
+        self.fault("put", key)
+        self.puts.append(key)
+        return self.sink.open(key)
+
+    def close(self) -> None:
+        self.sink.close()
+
+    def reach(self) -> None:
+        self.sink.reach()
+
+    def size(self, key: str) -> int | None:
+        return self.sink.size(key)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        self.fault("read", key)
+        return self.sink.read(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        self.fault("keys", prefix)
+        # In no order, as the protocol has it.
+        return iter(sorted(self.sink.keys(prefix), key=lambda key: key[::-1]))
+
+    def remove(self, key: str) -> None:
+        self.fault("remove", key)
+        self.sink.remove(key)
+
+    @property
+    def segments(self) -> list[str]:
+        return sorted(self.sink.keys(".scraper/manifest-"))
+
+
+@pytest.fixture
+def flaky(tmp_path: Path) -> Iterator[Flaky]:
+    made = Flaky(tmp_path)
+    yield made
+    made.close()
+
+
+def of(sink: Sink, patience_s: float = WAIT_S) -> SinkJournal:
+    return SinkJournal(sink, "memory://bucket/", patience_s)
+
+
+def put(sink: Sink, *results: Result) -> None:
+    """Write a segment, as a short run does."""
+    journal = of(sink)
+    for result in results:
+        journal(result)
+    journal.close()
+
+
+def segment(flaky: Flaky, number: int, *lines: bytes) -> None:
+    store(flaky.sink, f".scraper/manifest-{number:08}-{number:04x}.jsonl", b"".join(lines))
+
+
+def test_a_short_run_is_one_segment(flaky: Flaky) -> None:
+    journal = of(flaky)
+    assert journal.place == "memory://bucket/.scraper/manifest-*.jsonl"
+    assert (journal.begun, journal.readable) == (False, True)
+    journal(stored("a"))
+    journal(stored("b"))
+    journal.flush()
+    assert flaky.segments == []
+    journal.close()
+    assert len(flaky.segments) == 1
+    assert b"".join(flaky.sink.read(flaky.segments[0])) == encode(stored("a")) + encode(stored("b"))
+    assert of(flaky).begun
+
+
+def test_a_run_without_a_result_writes_no_segment(flaky: Flaky) -> None:
+    journal = of(flaky)
+    journal.flush()
+    journal.close()
+    assert flaky.segments == []
+
+
+def test_a_segment_that_is_not_full_is_put_again_with_what_has_come(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
+    journal = of(flaky)
+    for count, name in enumerate(NAMES, 1):
+        journal(stored(name))
+        journal.flush()
+        (pending,) = journal._pending
+        pending.result(WAIT_S)
+        assert knows(of(flaky)).keys() == set(EVERY[:count]), "a killed run forgets nothing else"
+        journal.flush()
+    assert len(flaky.segments) == 1
+    assert len(flaky.puts) == 4
+    journal.close()
+    assert len(flaky.puts) == 4, "there was nothing new"
+
+
+def test_nothing_is_put_before_its_time(flaky: Flaky) -> None:
+    journal = of(flaky)
+    for _ in range(100):
+        journal(stored("a"))
+        journal.flush()
+    assert flaky.puts == []
+    journal.close()
+    assert len(flaky.puts) == 1
+
+
+def test_a_full_segment_is_put_at_once_and_followed_by_another(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 1000)
+    journal = of(flaky)
+    for n in range(40):
+        journal(stored(NAMES[n % 4], n + 1))
+        journal.flush()
+    journal.close()
+    assert len(flaky.segments) == len(set(flaky.puts)) == len(flaky.puts) > 5
+    numbers = [int(key.split("-")[1]) for key in flaky.segments]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [len(b"".join(flaky.sink.read(key))) < 1500 for key in flaky.segments]
+    assert {known.size for known in knows(of(flaky)).values()} == {37, 38, 39, 40}
+
+
+def test_the_next_run_counts_on_and_touches_no_segment_of_another(flaky: Flaky) -> None:
+    for count, name in enumerate(NAMES, 1):
+        put(flaky, stored(name, count), stored("a", 10 + count))
+    numbers = [int(key.split("-")[1]) for key in flaky.segments]
+    assert numbers == [1, 2, 3, 4]
+    assert len({key.split("-")[2] for key in flaky.segments}) == 4
+    assert {one: known.size for one, known in knows(of(flaky)).items()} == dict(
+        zip(EVERY, (14, 2, 3, 4), strict=True)
+    )
+
+
+def test_segments_are_read_in_the_order_of_their_numbers(flaky: Flaky) -> None:
+    for n in (10, 2, 100_000_000, 9):
+        segment(flaky, n, encode(stored("a", n)))
+    store(flaky.sink, ".scraper/manifest-99-zz.jsonl", encode(stored("a", 1)))
+    store(flaky.sink, ".scraper/manifest-notes.txt", b"nothing of ours")
+    assert knows(of(flaky))[number("a")].size == 100_000_000
+    put(flaky, stored("a", 1))
+    assert knows(of(flaky))[number("a")].size == 1
+
+
+@given(st.lists(a_history, max_size=8))
+def test_any_segments_come_to_what_a_replay_of_all_lines_does(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[list[bytes]]
+) -> None:
+    flaky = Flaky(tmp_path_factory.mktemp("segments"))
+    for n, lines in enumerate(segments):
+        segment(flaky, n, *lines)
+    assert knows(of(flaky)) == replay(line for lines in segments for line in lines)
+    flaky.close()
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@given(st.lists(a_history, min_size=1, max_size=6), st.integers(0, 20), st.integers(1, 2000))
+def test_a_compaction_cut_off_anywhere_changes_nothing_that_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    segments: list[list[bytes]],
+    steps: int,
+    packed_bytes: int,
+) -> None:
+    flaky = Flaky(tmp_path_factory.mktemp("killed"))
+    expected = replay(line for lines in segments for line in lines)
+    for n, lines in enumerate(segments):
+        segment(flaky, n, *lines)
+    left = steps
+
+    def killed(what: str, key: str) -> None:
+        nonlocal left
+        if what in {"put", "remove"}:
+            left -= 1
+            if left < 0:
+                raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_module, "PACKED_BYTES", packed_bytes)
+        flaky.fault = killed
+        with contextlib.suppress(Killed):
+            compacted(of(flaky))
+        flaky.fault = lambda what, key: None
+        assert knows(of(flaky)) == expected
+        compacted(of(flaky))
+    assert knows(of(flaky)) == expected
+    lines_left = list(of(flaky).lines())
+    assert len(lines_left) <= 2 * len(expected)
+    put(flaky, stored("a", 9))
+    assert knows(of(flaky)) == expected | {number("a"): Known(True, 9, None, "version 9")}
+    flaky.close()
+
+
+def test_compacted_segments_are_few_and_packed(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(1, 31):
+        segment(flaky, n, *(encode(stored(name, n)) for name in NAMES))
+    compacted(of(flaky))
+    (key,) = flaky.segments
+    assert key.startswith(".scraper/manifest-00000030-")
+    assert key.endswith(".jsonl.gz")
+    packed = b"".join(flaky.sink.read(key))
+    assert gzip.decompress(packed) == b"".join(encode(stored(name, 30)) for name in NAMES)
+    journal = of(flaky)
+    for _ in range(2):
+        compacted(journal)
+        (key,) = flaky.segments
+        assert gzip.decompress(b"".join(flaky.sink.read(key))) == gzip.decompress(packed)
+
+
+def test_segments_that_came_since_the_index_was_made_are_read_before_compacting(
+    flaky: Flaky,
+) -> None:
+    put(flaky, stored("a", 1), stored("b", 1))
+    journal = of(flaky)
+    with contextlib.closing(Index()) as index:
+        journal.catch_up(index)
+        journal(stored("a", 2))
+        journal(failed("b"))
+        journal.close()
+        journal.catch_up(index)
+        journal.compact(index)
+    records = [json.loads(line) for line in of(flaky).lines()]
+    assert [(one["url"][-1], one["status"]) for one in records] == [
+        ("b", "stored"),
+        ("a", "stored"),
+        ("b", "failed"),
+    ]
+
+
+def test_a_manifest_of_nothing_that_stands_is_compacted_away(flaky: Flaky) -> None:
+    segment(flaky, 1, b"torn\n", b"{}\n")
+    compacted(of(flaky))
+    assert flaky.segments == []
+    assert not of(flaky).begun
+
+
+# ---------------------------------------------------------------- a sink that is away
+
+
+def away(count: int, what: str = "put", *, transient: bool = True) -> Callable[[str, str], None]:
+    """Fail that often."""
+    left = [count]
+
+    def fault(asked: str, key: str) -> None:
+        if asked == what and left[0] > 0:
+            left[0] -= 1
+            raise SinkError("503 SlowDown", transient=transient)
+
+    return fault
+
+
+def test_a_sink_that_is_away_for_a_while_is_waited_for(flaky: Flaky) -> None:
+    flaky.fault = away(1)
+    put(flaky, stored("a"))
+    assert knows(of(flaky)).keys() == {number("a")}
+
+
+def test_a_sink_that_refuses_a_segment_is_told_and_what_is_left_is_tried_once_more(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
+    flaky.fault = away(1, transient=False)
+    journal = of(flaky)
+    journal(stored("a"))
+    journal.flush()
+    with contextlib.suppress(DestinationError):
+        journal._pending[0].result(WAIT_S)
+    with pytest.raises(DestinationError, match="can't write the manifest: 503 SlowDown"):
+        journal.flush()
+    journal(stored("b"))
+    journal.close()
+    assert knows(of(flaky)).keys() == {number("a"), number("b")}
+
+
+def test_patience_with_a_sink_that_is_away_ends(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
+    flaky.fault = away(10**9)
+    journal = of(flaky, patience_s=0.0)
+    journal(stored("a"))
+    journal.flush()
+    with contextlib.suppress(DestinationError):
+        journal._pending[0].result(WAIT_S)
+    with pytest.raises(DestinationError, match="can't write the manifest"):
+        journal.flush()
+    monkeypatch.setattr(journal_module, "_LAST_PATIENCE_S", 0.0)
+    with contextlib.suppress(DestinationError):
+        journal.close()
+
+
+def test_a_run_that_is_over_does_not_wait_for_long(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_LAST_PATIENCE_S", 0.0)
+    tried = threading.Event()
+
+    def fault(what: str, key: str) -> None:
+        tried.set()
+        raise SinkError("503 SlowDown", transient=True)
+
+    journal = of(flaky, patience_s=10_000.0)
+    flaky.fault = fault
+    journal(stored("a"))
+    journal._put(full=False)
+    assert tried.wait(WAIT_S)
+    begun = time.monotonic()
+    with pytest.raises(DestinationError):
+        journal.close()
+    assert time.monotonic() - begun < WAIT_S
+
+
+@pytest.mark.parametrize("what", ["read", "keys"])
+def test_segments_that_can_not_be_read_are_told_in_one_line(what: str, flaky: Flaky) -> None:
+    put(flaky, stored("a"))
+    journal = of(flaky)
+    flaky.fault = away(9, what, transient=False)
+    with pytest.raises(DestinationError, match=r"^can't read the manifest '.*': 503 SlowDown$"):
+        knows(journal)
+    with pytest.raises(DestinationError, match=r"^can't read the manifest"):
+        list(read_lines(None, "memory://bucket", flaky))
+
+
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"x" * 999)[:-9]], ids=["no gzip", "torn"]
+)
+def test_a_packed_segment_that_is_broken_is_told_in_one_line(content: bytes, flaky: Flaky) -> None:
+    store(flaky.sink, ".scraper/manifest-00000001-ab.jsonl.gz", content)
+    with pytest.raises(DestinationError, match=r"manifest-00000001-ab.jsonl.gz' is broken"):
+        knows(of(flaky))
+
+
+@pytest.mark.parametrize("what", ["put", "remove", "read", "keys"])
+def test_a_compaction_that_fails_is_told_in_one_line_and_loses_nothing(
+    what: str, flaky: Flaky
+) -> None:
+    put(flaky, stored("a", 1), unchanged("a"), stored("a", 2))
+    put(flaky, stored("b", 3), failed("b"))
+    before = knows(of(flaky))
+    journal = of(flaky)
+    with contextlib.closing(Index()) as index:
+        journal.catch_up(index)
+        flaky.fault = away(1, what)
+        with pytest.raises(DestinationError):
+            journal.compact(index)
+    assert knows(of(flaky)) == before
+
+
+class OneWay:
+    """A sink that can't be read back."""
+
+    def __init__(self, sink: DirectorySink) -> None:
+        self.check, self.open, self.close = sink.check, sink.open, sink.close
+
+
+def test_a_sink_that_can_not_be_read_back_is_written_all_the_same(flaky: Flaky) -> None:
+    put(flaky, stored("a"))
+    journal = of(OneWay(flaky.sink))
+    assert (journal.readable, journal.begun) == (False, False)
+    journal(stored("b"))
+    journal.close()
+    assert len(flaky.segments) == 2, "nothing of another run is written over"
+    numbers = [int(key.split("-")[1]) for key in flaky.segments]
+    assert numbers[0] == 1
+    assert numbers[1] > 1_500_000_000, "later than whatever may be there"
+    records = [json.loads(line) for line in of(flaky).lines()]
+    assert [record["url"] for record in records] == ["http://host/a", "http://host/b"]

@@ -1,0 +1,452 @@
+"""Settings: every default as CLI.md has it, every range checked once, with one line."""
+
+import dataclasses
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scraper.model.errors import UsageError
+from scraper.model.settings import (
+    Budget,
+    Settings,
+    expand_date,
+    is_field_name,
+    is_field_value,
+    parse_header,
+)
+
+NOW = datetime(2026, 3, 9, 7, 5, tzinfo=UTC)
+
+# The table of CLI.md: option, default (None: none, or decided by who uses it).
+DEFAULTS: dict[str, Any] = {
+    "to": "./out",
+    "max_concurrency": 16,
+    "per_host": 0,
+    "delay": 0,
+    "rate": None,
+    "robots": False,
+    "retries": 3,
+    "retry_max_time": 300,
+    "max_retry_after": 120,
+    "connect_timeout": 10,
+    "read_timeout": 30,
+    "max_time": 300,
+    "speed_limit": 0,
+    "speed_time": 30,
+    "max_size": None,
+    "max_redirects": 10,
+    "max_total_size": None,
+    "max_run_time": None,
+    "min_free_space": None,
+    "headers": (),
+    "user_agent": None,
+    "contact": None,
+    "proxy": None,
+    "cacert": None,
+    "insecure": False,
+    "netrc": False,
+    "raw": False,
+    "public_only": False,
+    "key": "url",
+    "expect_type": None,
+    "s3_client": "auto",
+    "s3_endpoint": None,
+    "s3_profile": None,
+    "s3_storage_class": None,
+    "s3_sse": None,
+    "manifest": None,
+    "max_failures": Budget(0),
+    "fail_fast": False,
+    "continue_above": 8_000_000,
+    "lock": "fail",
+    "resume": False,
+    "retry_failed": False,
+    "refresh": True,
+    "engine": "auto",
+}
+BACKOFF = {"backoff_min": 1, "backoff_max": 60}  # "from 1 s to 60 s": no options of their own
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """The tree as the flat names that `Settings.of` takes."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value) and field.name != "max_failures":
+            prefix = "s3_" if field.name == "s3" else ""
+            for inner in dataclasses.fields(value):
+                found[prefix + inner.name] = getattr(value, inner.name)
+        else:
+            found[field.name] = value
+    return found
+
+
+def message(**options: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        Settings.of(**options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    assert flat(Settings()) == DEFAULTS | BACKOFF
+    assert Settings.of() == Settings()
+
+
+def test_none_means_the_default() -> None:
+    assert Settings.of(**dict.fromkeys(DEFAULTS)) == Settings()
+
+
+def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
+    given_options: dict[str, Any] = {
+        "to": "s3://b/x",
+        "max_concurrency": 64,
+        "per_host": 8,
+        "delay": 0.5,
+        "rate": 2.5,
+        "robots": True,
+        "retries": 0,
+        "retry_max_time": 10,
+        "max_retry_after": 0,
+        "connect_timeout": 1,
+        "read_timeout": 2,
+        "max_time": 3,
+        "speed_limit": 1000,
+        "speed_time": 9,
+        "max_size": 10,
+        "max_redirects": 0,
+        "max_total_size": 0,
+        "max_run_time": 4,
+        "min_free_space": 1,
+        "headers": (("A", "b"),),
+        "user_agent": "me/1",
+        "contact": "me@example.com",
+        "proxy": "http://proxy:3128",
+        "cacert": "ca.pem",
+        "insecure": False,
+        "netrc": True,
+        "raw": True,
+        "public_only": True,
+        "key": "hash",
+        "expect_type": "text/*",
+        "s3_client": "boto3",
+        "s3_endpoint": "http://127.0.0.1:9000",
+        "s3_profile": "me",
+        "s3_storage_class": "STANDARD_IA",
+        "s3_sse": "AES256",
+        "manifest": "m.jsonl",
+        "max_failures": Budget(5),
+        "fail_fast": True,
+        "continue_above": 1_000,
+        "lock": "wait",
+        "resume": True,
+        "retry_failed": False,
+        "refresh": False,
+        "engine": "threads",
+    }
+    assert given_options.keys() == DEFAULTS.keys()
+    assert flat(Settings.of(**given_options)) == given_options | BACKOFF
+
+
+def test_an_unknown_option_is_named() -> None:
+    assert "max_concurency" in message(max_concurency=3)
+    assert "client" in message(client="boto3")
+    assert "politeness" in message(politeness=1)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().to = "x"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().politeness.per_host = 1  # type: ignore[misc]
+
+
+WHOLE = {
+    "max_concurrency": 1,
+    "per_host": 0,
+    "retries": 0,
+    "max_size": 0,
+    "max_redirects": 0,
+    "speed_limit": 0,
+    "max_total_size": 0,
+    "min_free_space": 0,
+}
+SECONDS = {"delay": 0, "retry_max_time": 0, "max_retry_after": 0}
+ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time", "speed_time", "max_run_time")
+
+
+@pytest.mark.parametrize(("name", "least"), WHOLE.items())
+def test_a_count_has_a_least_value_and_is_whole(name: str, least: int) -> None:
+    assert flat(Settings.of(**{name: least}))[name] == least
+    assert flat(Settings.of(**{name: 10**7}))[name] == 10**7
+    for wrong in (least - 1, -(10**9), 1.5, math.nan, math.inf, "3", True, [1]):
+        said = message(**{name: wrong})
+        assert f"--{name.replace('_', '-')} " in said
+        assert str(least) in said
+
+
+@pytest.mark.parametrize(("name", "least"), SECONDS.items())
+def test_a_number_of_seconds_may_be_zero_but_not_less(name: str, least: float) -> None:
+    assert flat(Settings.of(**{name: least}))[name] == least
+    assert flat(Settings.of(**{name: 0.25}))[name] == 0.25
+    for wrong in (-0.001, math.nan, math.inf, -math.inf, "3", True):
+        assert f"--{name.replace('_', '-')} " in message(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", ABOVE_ZERO)
+def test_a_timeout_or_rate_is_above_zero(name: str) -> None:
+    assert flat(Settings.of(**{name: 0.001}))[name] == 0.001
+    for wrong in (0, -1, math.nan, math.inf, "3", True):
+        assert f"--{name.replace('_', '-')} " in message(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", [*SECONDS, *ABOVE_ZERO])
+def test_a_number_that_a_clock_cannot_hold_is_refused_here_and_not_in_a_thread(name: str) -> None:
+    assert f"--{name.replace('_', '-')} " in message(**{name: 1e20})
+
+
+# ---------------------------------------------------------------- headers and HTTP
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("Accept: text/html", ("Accept", "text/html")),
+        ("Accept:text/html", ("Accept", "text/html")),
+        ("Accept:  text/html \t", ("Accept", "text/html")),
+        ("X-Time: 12:30", ("X-Time", "12:30")),
+        ("X-Empty:", ("X-Empty", "")),
+        ("X-Latin: \xfc\t\xff", ("X-Latin", "\xfc\t\xff")),
+        ("!#$%&'*+-.^_`|~1a: x", ("!#$%&'*+-.^_`|~1a", "x")),
+    ],
+)
+def test_a_header_is_a_name_a_colon_and_a_value(text: str, pair: tuple[str, str]) -> None:
+    assert parse_header(text) == pair
+    assert Settings.of(headers=[text]).http.headers == (pair,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Accept",
+        ": x",
+        "A B: x",
+        "Accept : x",
+        " Accept: x",
+        "Ä: x",
+        "A(: x",
+        "A: x\r\nB: y",
+        "A: x\ny",
+        "A: \0",
+        "A: \x7f",
+        "A: \x80",
+        "A: \u20ac",
+    ],
+)
+def test_what_is_no_header_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--header"):
+        parse_header(text)
+    assert "--header" in message(headers=[text])
+
+
+def test_a_refused_header_does_not_show_its_value() -> None:
+    for text in ("Authorization Bearer hunter2", "Authorization: hunter2\n", "A B: hunter2"):
+        with pytest.raises(UsageError) as caught:
+            parse_header(text)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_headers_may_come_as_a_mapping_as_pairs_or_as_texts() -> None:
+    expected = (("A", "1"), ("B", "2"))
+    for headers in ({"A": "1", "B": "2"}, [("A", "1"), ("B", "2")], ["A: 1", "B: 2"]):
+        assert Settings.of(headers=headers).http.headers == expected
+
+
+@pytest.mark.parametrize("pair", [("A B", "x"), ("A", "x\r\nB: y"), ("", "x"), ("A:", "x")])
+def test_a_header_given_as_a_pair_is_checked_too(pair: tuple[str, str]) -> None:
+    assert "--header" in message(headers=[pair])
+
+
+@given(st.text(max_size=20))
+def test_a_field_value_never_ends_a_line(text: str) -> None:
+    if is_field_value(text):
+        text.encode("latin-1")
+        assert not set(text) & {"\r", "\n", "\0"}
+    if is_field_name(text):
+        assert text.isascii()
+        assert not set(text) & set(" \t\r\n:")
+
+
+def test_a_user_agent_is_a_field_value() -> None:
+    assert "--user-agent" in message(user_agent="me\r\nX: y")
+    assert Settings.of(user_agent="me/1 (+http://x)").http.user_agent == "me/1 (+http://x)"
+
+
+@pytest.mark.parametrize("contact", ["", "me)", "(me", "a b", "a\\b", "m\xe9", "a\r\nX: y"])
+def test_a_contact_is_what_a_comment_of_the_user_agent_may_hold(contact: str) -> None:
+    assert "--contact" in message(contact=contact)
+    assert Settings.of(contact="https://x/?a=b#c").http.contact == "https://x/?a=b#c"
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://proxy:3128",
+        "HTTP://proxy:3128/",
+        "https://user:pa%40ss@proxy.example:443",
+        "proxy:3128",
+        "proxy",
+        "user:secret@proxy:3128",
+        "http://[::1]:3128",
+        "http://127.0.0.1",
+    ],
+)
+def test_a_proxy_is_written_as_for_curl(proxy: str) -> None:
+    assert Settings.of(proxy=proxy).http.proxy == proxy
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "",
+        "http://",
+        "socks5://proxy:1080",
+        "ftp://proxy",
+        "http://user:hunter2#x@proxy",
+        "http://user:hunter2?x@proxy",
+        "http://user:hunter2/x@proxy",
+        "http://user:hunter2@proxy:65536",
+        "http://proxy/path",
+        "http://a b",
+        "a:b:c",
+    ],
+)
+def test_what_is_no_http_proxy_is_refused_without_showing_its_password(proxy: str) -> None:
+    assert "--proxy" in message(proxy=proxy)
+    assert "hunter2" not in message(proxy="socks5://me:hunter2@proxy")
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["me@example.com", "o'me+x@host", "https://example.com/bot?a=b#c", "http://[::1]:8/~me"],
+)
+def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
+    assert Settings.of(contact=contact).http.contact == contact
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        *("", "me", "@", "me@", "ftp://host/", "https://a b/", "me@a\r\nX: y", "https://é/"),
+        *("https://a/(b", "https://a/)", "https://a/\\", "Me <me@host>", "me(x)@host", "a@b@c"),
+    ],
+)
+def test_a_contact_is_nothing_that_breaks_a_header(contact: str) -> None:
+    assert "--contact" in message(contact=contact)
+
+
+def test_cacert_and_insecure_contradict_each_other() -> None:
+    assert "--cacert and --insecure" in message(cacert="ca.pem", insecure=True)
+
+
+# ---------------------------------------------------------------- S3 and destination
+
+
+@pytest.mark.parametrize("client", ["minio", "boto", "", "AUTO"])
+def test_an_s3_client_that_is_not_there_is_refused(client: str) -> None:
+    assert "--s3-client" in message(s3_client=client)
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://x", "http://", "", "http://a b"])
+def test_an_s3_endpoint_is_an_http_url(endpoint: str) -> None:
+    assert "--s3-endpoint" in message(s3_endpoint=endpoint)
+
+
+@pytest.mark.parametrize("to", ["", " ", "\n"])
+def test_an_empty_destination_is_refused(to: str) -> None:
+    assert "--to" in message(to=to)
+
+
+def test_paths_may_be_path_objects() -> None:
+    settings = Settings.of(to=Path("a/b"), manifest=Path("m"))
+    assert (settings.to, settings.manifest) == ("a/b", "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("out", "out"),
+        ("out/{date}", "out/2026-03-09"),
+        ("s3://b/pages/{:%Y-%m-%d}", "s3://b/pages/2026-03-09"),
+        ("{date:%Y}/{date:%m}/{:%d}/{:%H%M}", "2026/03/09/0705"),
+        ("100%", "100%"),
+        ("%Y", "%Y"),
+    ],
+)
+def test_dates_in_a_destination_are_filled_in(text: str, expanded: str) -> None:
+    assert expand_date(text, NOW) == expanded
+
+
+@pytest.mark.parametrize("text", ["{host}", "{dat}", "{", "}", "{date", "date}", "{{date}}", "{0}"])
+def test_another_field_in_a_destination_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--to"):
+        expand_date(text, NOW)
+
+
+# ---------------------------------------------------------------- failures tolerated
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("0", Budget(0)),
+        ("12", Budget(12)),
+        (" 12 ", Budget(12)),
+        ("0%", Budget(share=0)),
+        ("5%", Budget(share=0.05)),
+        ("2.5%", Budget(share=0.025)),
+        ("100%", Budget(share=1)),
+    ],
+)
+def test_failures_are_tolerated_by_count_or_by_share(text: str, budget: Budget) -> None:
+    assert Budget.parse(text) == budget
+    assert Settings.of(max_failures=text).max_failures == budget
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "x", "5 %", "%", "101%", "100.1%", "1e3", "1.5", "nan", "inf%", "-1%", "5%%"]
+)
+def test_what_is_no_count_and_no_share_is_refused(text: str) -> None:
+    assert "--max-failures" in message(max_failures=text)
+
+
+@pytest.mark.parametrize("value", [-1, 0.1, True, (1,)])
+def test_a_python_caller_hears_the_same(value: Any) -> None:
+    assert "--max-failures" in message(max_failures=value)
+
+
+def test_a_count_of_failures_is_exceeded_by_the_next() -> None:
+    assert Settings.of(max_failures=3).max_failures == Budget(3)
+    assert not Budget(0).exceeded(0, 10)
+    assert Budget(0).exceeded(1, 10)
+    assert not Budget(3).exceeded(3, 10)
+    assert Budget(3).exceeded(4, 10)
+
+
+def test_a_share_of_no_targets_is_not_exceeded() -> None:
+    assert not Budget(share=0.0).exceeded(0, 0)
+    assert Budget(share=0.0).exceeded(1, 10)
+    assert not Budget(share=1.0).exceeded(10, 10)
+
+
+@given(st.integers(0, 100), st.integers(1, 10_000))
+def test_a_percentage_is_exceeded_exactly_above_it(percent: int, targets: int) -> None:
+    budget = Budget.parse(f"{percent}%")
+    for failures in {0, targets * percent // 100, targets * percent // 100 + 1, targets}:
+        assert budget.exceeded(failures, targets) == (failures * 100 > percent * targets)

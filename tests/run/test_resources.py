@@ -1,0 +1,94 @@
+"""What a run holds: opened in order, and let go of whatever happens."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scraper.model.errors import DestinationError, Held, Kind, UsageError
+from scraper.model.records import Failed, Failure, Result, Target
+from scraper.model.settings import Settings, Whole
+from scraper.run.resources import Holding
+from scraper.transfer.quota import Allowance
+from tests.run.test_loop import make_run
+
+NO_LIMIT = Allowance(Whole(), 0.0, None)
+
+
+def holding(to: Path, **options: Any) -> Holding:
+    return Holding(Settings.of(to=to, lock="fail", **options), str(to))
+
+
+def open_(one: Holding, allowance: Allowance = NO_LIMIT) -> None:
+    one.open(allowance, lambda _reason: None, lambda _level, _name, _record: None)
+
+
+def is_free(to: Path) -> bool:
+    """Whether nobody holds it: nothing of it is open, and another may have it."""
+    open_files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    if any(os.readlink(file).startswith(f"{to}/") for file in open_files if os.path.islink(file)):
+        return False
+    one = holding(to)
+    open_(one)
+    one.close(whole=False)
+    return True
+
+
+def test_it_is_held_until_it_is_let_go(tmp_path: Path) -> None:
+    one = holding(tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing is touched before"
+    open_(one)
+    with pytest.raises(Held):
+        open_(holding(tmp_path))
+    one.close(whole=True)
+    assert is_free(tmp_path)
+
+
+def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path: Path) -> None:
+    one, full = holding(tmp_path), Allowance(Whole(min_free_space=1 << 62), 0.0, tmp_path)
+    open_(one)
+    with pytest.raises(DestinationError, match="--min-free-space"):
+        open_(holding(tmp_path), full)
+    one.close(whole=False)
+    assert is_free(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "resume", "error"),
+    [("/dev/null", True, UsageError), ("/dev/null/no", False, DestinationError)],
+    ids=["that can not be read", "that can not be written"],
+)
+def test_a_manifest_that_is_of_no_use_lets_go_of_the_rest(
+    manifest: str, resume: bool, error: type[Exception], tmp_path: Path
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(error):
+        open_(holding(tmp_path, manifest=manifest, resume=resume))
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert is_free(tmp_path)
+
+
+def test_a_manifest_that_can_not_be_closed_lets_go_of_the_rest(tmp_path: Path) -> None:
+    one = holding(tmp_path, manifest="/dev/full")
+    open_(one)
+    target = Target("http://a/", "http://a/", "a", "a", 1, "list")
+    one.journal(Result(target, Failed(Failure(Kind.CONNECT, "refused"))))
+    with pytest.raises(DestinationError):
+        one.close(whole=True)
+    assert is_free(tmp_path)
+
+
+def test_an_engine_that_can_not_be_made_lets_go_of_everything(tmp_path: Path) -> None:
+    with make_run(["no URL"], tmp_path) as run:
+        assert [result.status for result in run] == ["failed"]
+    run = make_run([], tmp_path, resume=True)
+
+    def unable() -> Any:
+        raise UsageError("no engine")
+
+    run._make_engine = unable
+    with pytest.raises(UsageError, match="no engine"):
+        run.__enter__()
+    assert not run.begun
+    assert is_free(tmp_path)

@@ -1,0 +1,709 @@
+"""Who may start now: turns, caps, pauses, hosts that are down. The clock is a number."""
+
+import copy
+import heapq
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scraper.model.errors import Kind
+from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target, places_of
+from scraper.model.settings import Politeness
+from scraper.schedule.frontier import (
+    FAILURES_UNTIL_DOWN,
+    IDLE_HOSTS,
+    PROBE_EVERY_S,
+    WINDOW,
+    Frontier,
+)
+
+REFUSED = Failure(Kind.CONNECT, "connection refused", unreachable=True)
+TORN = Failure(Kind.TRUNCATED, "body ended early")
+
+
+def http(code: int, retry_after_s: float | None = None) -> Failure:
+    return Failure(Kind.HTTP_STATUS, f"HTTP {code}", http_code=code, retry_after_s=retry_after_s)
+
+
+def attempt(host: str, number: int = 0) -> Attempt:
+    url = f"http://{host}/{number}"
+    return Attempt(Target(url, url, host, f"{host}/{number}", number + 1, "list"), queued_at=0.0)
+
+
+def make(
+    max_concurrency: int = 16,
+    per_host: int = 0,
+    delay: float = 0.0,
+    rate: float | None = None,
+    max_retry_after: float = 120.0,
+) -> Frontier:
+    return Frontier(Politeness(max_concurrency, per_host, delay, rate), max_retry_after)
+
+
+def fill(frontier: Frontier, host: str, targets: int, now: float = 0.0) -> None:
+    for number in range(targets):
+        frontier.add(attempt(host, number), now)
+
+
+def start_some(frontier: Frontier, now: float, most: int = 10**9) -> list[Attempt]:
+    """What starts now, as long as there are slots."""
+    started: list[Attempt] = []
+    while len(started) < most and frontier.may_start(now):
+        started.append(frontier.start(now))
+    return started
+
+
+def end(
+    frontier: Frontier,
+    one: Attempt,
+    now: float,
+    failure: Failure | None = None,
+    started: float | None = None,
+) -> None:
+    frontier.ended(one, failure, now if started is None else started, 0.5, now)
+
+
+def hosts(attempts: list[Attempt]) -> list[str]:
+    return [one.target.host for one in attempts]
+
+
+def ended_early(frontier: Frontier) -> list[Outcome]:
+    return [outcome for _, outcome in frontier.take_ended_early()]
+
+
+def take_down(frontier: Frontier, host: str, now: float = 0.0) -> None:
+    fill(frontier, host, FAILURES_UNTIL_DOWN, now)
+    for one in start_some(frontier, now):
+        end(frontier, one, now, REFUSED)
+    list(frontier.take_ended_early())
+
+
+# ---------------------------------------------------------------- turns
+
+
+def test_targets_of_one_host_start_in_the_order_of_the_list() -> None:
+    frontier = make(max_concurrency=50)
+    fill(frontier, "a", 50)
+    assert [one.target.line for one in start_some(frontier, 0.0)] == list(range(1, 51))
+
+
+def test_one_hosts_long_run_of_lines_does_not_starve_the_others() -> None:
+    frontier = make(max_concurrency=8)
+    fill(frontier, "a", 5000)
+    fill(frontier, "b", 5)
+    fill(frontier, "c", 5)
+    assert hosts(start_some(frontier, 0.0, most=8)) == ["a", "b", "c", "a", "b", "c", "a", "b"]
+
+
+def test_hosts_take_turns_one_target_each_as_slots_come_free() -> None:
+    frontier = make(max_concurrency=2)
+    for host in "abc":
+        fill(frontier, host, 20)
+    running = start_some(frontier, 0.0, most=2)
+    order = hosts(running)
+    for step in range(1, 40):
+        end(frontier, running.pop(0), float(step))
+        running += start_some(frontier, float(step), most=1)
+        order.append(running[-1].target.host)
+    for place in range(len(order) - 3):
+        assert len(set(order[place : place + 3])) == 3
+
+
+def test_a_slow_host_holds_its_share_of_the_slots_while_others_have_work() -> None:
+    frontier = make(max_concurrency=8)
+    fast = [f"fast{number}" for number in range(9)]
+    for host in ["slow", *fast]:
+        fill(frontier, host, 200)
+    running = start_some(frontier, 0.0, most=8)
+    held = []
+    for step in range(400):  # the slow one's never end
+        one = next(one for one in running if one.target.host != "slow")
+        running.remove(one)
+        end(frontier, one, float(step))
+        running += start_some(frontier, float(step), most=1)
+        held.append(hosts(running).count("slow"))
+    assert max(held) == 1
+
+
+def test_a_slow_host_may_have_every_slot_when_nobody_else_has_work() -> None:
+    frontier = make(max_concurrency=8)
+    fill(frontier, "slow", 100)
+    fill(frontier, "fast", 1)
+    assert sorted(hosts(start_some(frontier, 0.0, most=8))) == ["fast"] + ["slow"] * 7
+
+
+def test_a_retry_that_is_due_goes_before_targets_that_never_started() -> None:
+    frontier = make(max_concurrency=1, per_host=1)
+    fill(frontier, "a", 3)
+    first = start_some(frontier, 0.0, most=1)[0]
+    end(frontier, first, 1.0, TORN)
+    frontier.add(first._replace(number=2), 1.0, due=5.0)
+    second = start_some(frontier, 2.0, most=1)[0]
+    assert second.target.line == 2
+    end(frontier, second, 6.0)
+    assert start_some(frontier, 6.0, most=1)[0].target.line == 1
+
+
+def test_a_target_knows_when_it_first_started() -> None:
+    frontier = make()
+    frontier.add(attempt("a"), 0.0)
+    first = start_some(frontier, 3.0)[0]
+    assert first.first_started == 3.0
+    end(frontier, first, 4.0, TORN)
+    frontier.add(first._replace(number=2), 4.0, due=9.0)
+    assert start_some(frontier, 9.0)[0].first_started == 3.0
+
+
+# ---------------------------------------------------------------- caps, delay, rate
+
+
+def test_no_host_has_more_in_flight_than_its_cap() -> None:
+    frontier = make(max_concurrency=16, per_host=3)
+    fill(frontier, "a", 10)
+    fill(frontier, "b", 10)
+    started = start_some(frontier, 0.0)
+    assert Counter(hosts(started)) == {"a": 3, "b": 3}
+    end(frontier, started[0], 1.0)
+    assert hosts(start_some(frontier, 1.0)) == ["a"]
+
+
+def test_the_cap_of_a_host_is_no_reason_to_wake_up() -> None:
+    frontier = make(per_host=1)
+    fill(frontier, "a", 3)
+    start_some(frontier, 0.0)
+    assert frontier.wake_at(0.0) is None
+
+
+def test_starts_to_one_host_keep_the_delay_and_other_hosts_do_not_wait() -> None:
+    frontier = make(delay=2.0)
+    fill(frontier, "a", 3)
+    fill(frontier, "b", 1)
+    assert hosts(start_some(frontier, 0.0)) == ["a", "b"]
+    assert frontier.wake_at(0.0) == 2.0
+    assert start_some(frontier, 1.999) == []
+    assert hosts(start_some(frontier, 2.0)) == ["a"]
+    assert start_some(frontier, 3.0) == []
+    assert hosts(start_some(frontier, 4.5)) == ["a"]
+
+
+def test_a_retry_keeps_the_delay_as_well() -> None:
+    frontier = make(delay=2.0)
+    frontier.add(attempt("a"), 0.0)
+    one = start_some(frontier, 0.0)[0]
+    end(frontier, one, 0.5, TORN)
+    frontier.add(one._replace(number=2), 0.5, due=1.0)
+    assert start_some(frontier, 1.5) == []
+    assert len(start_some(frontier, 2.0)) == 1
+
+
+def test_the_rate_holds_from_the_first_start_on_over_all_hosts() -> None:
+    frontier = make(rate=4)
+    for host in "abcdefghij":
+        fill(frontier, host, 1)
+    starts = [step / 100 for step in range(250) if start_some(frontier, step / 100, most=1)]
+    assert starts == [0.25 * number for number in range(10)]
+
+
+def test_the_rate_holds_after_a_time_without_work() -> None:
+    frontier = make(rate=1)
+    fill(frontier, "a", 1)
+    assert len(start_some(frontier, 0.0)) == 1
+    fill(frontier, "a", 5)
+    assert len(start_some(frontier, 100.9)) == 1
+    assert start_some(frontier, 101.8) == []
+    assert len(start_some(frontier, 101.9)) == 1
+
+
+def test_waking_up_late_costs_no_rate() -> None:
+    frontier = make(max_concurrency=1000, rate=10)
+    fill(frontier, "a", 1000)
+    now, started = 0.0, 0
+    while now < 50:
+        started += len(start_some(frontier, now))
+        wake = frontier.wake_at(now)
+        assert wake is not None
+        now = wake + 0.01  # late each time, by a tenth of the interval
+    assert 495 <= started <= 501
+
+
+@given(rate=st.floats(0.5, 200), steps=st.lists(st.floats(0, 0.7), min_size=5, max_size=80))
+def test_no_second_has_more_starts_than_the_rate(rate: float, steps: list[float]) -> None:
+    frontier = make(max_concurrency=10**6, rate=rate)
+    fill(frontier, "a", 1000)
+    now, starts = 0.0, list[float]()
+    for step in steps:
+        now += step
+        starts += [now] * len(start_some(frontier, now))
+    for begin in starts:
+        within = sum(begin <= start < begin + 0.94 for start in starts)
+        assert within <= math.ceil(rate)
+
+
+# ---------------------------------------------------------------- retries and pauses
+
+
+def test_a_retry_waits_for_its_time_and_wakes_the_loop_then() -> None:
+    frontier = make()
+    frontier.add(attempt("a"), 10.0, due=17.0)
+    assert len(frontier) == 1
+    assert not frontier.may_start(10.0)
+    assert frontier.wake_at(10.0) == 17.0
+    assert frontier.may_start(17.0)
+
+
+def test_a_target_that_waits_for_its_retry_lets_others_of_its_host_start() -> None:
+    frontier = make(max_concurrency=4)
+    fill(frontier, "a", 5)
+    one = start_some(frontier, 0.0, most=1)[0]
+    end(frontier, one, 0.0, TORN)
+    frontier.add(one._replace(number=2), 0.0, due=60.0)
+    assert [other.target.line for other in start_some(frontier, 0.0, most=4)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("code", [429, 503, 500, 403])
+def test_retry_after_pauses_that_host_alone(code: int) -> None:
+    frontier = make(max_concurrency=4)
+    fill(frontier, "a", 5)
+    fill(frontier, "b", 5)
+    one = start_some(frontier, 0.0, most=1)[0]
+    assert one.target.host == "a"
+    end(frontier, one, 1.0, http(code, 30.0))
+    assert set(hosts(start_some(frontier, 1.0))) == {"b"}
+    assert start_some(frontier, 30.9) == []
+    assert frontier.wake_at(30.9) == 31.0
+    assert set(hosts(start_some(frontier, 31.0))) == {"a"}
+
+
+def test_a_shorter_retry_after_does_not_end_a_longer_pause() -> None:
+    frontier = make()
+    fill(frontier, "a", 3)
+    first, second, _ = start_some(frontier, 0.0)
+    fill(frontier, "a", 1)
+    end(frontier, first, 1.0, http(500, 60.0))
+    end(frontier, second, 2.0, http(500, 1.0))
+    assert not frontier.may_start(60.9)
+    assert frontier.may_start(61.0)
+
+
+def test_a_target_that_comes_while_its_host_is_paused_waits() -> None:
+    frontier = make()
+    fill(frontier, "a", 1)
+    end(frontier, start_some(frontier, 0.0)[0], 0.0, http(503, 10.0))
+    fill(frontier, "a", 1, now=5.0)
+    assert not frontier.may_start(5.0)
+    assert frontier.wake_at(5.0) == 10.0
+
+
+def test_a_longer_wait_than_is_granted_defers_the_whole_host_at_once() -> None:
+    frontier = make(max_retry_after=120.0)
+    fill(frontier, "a", 5)
+    fill(frontier, "b", 1)
+    one = start_some(frontier, 0.0, most=1)[0]
+    end(frontier, one, 0.0, http(429, 3600.0))
+    outcomes = ended_early(frontier)
+    assert len(outcomes) == 4
+    assert all(isinstance(outcome, Deferred) for outcome in outcomes)
+    assert {outcome.failure.http_code for outcome in outcomes if isinstance(outcome, Deferred)} == {
+        429
+    }
+    fill(frontier, "a", 1, now=10.0)
+    assert [type(outcome) for outcome in ended_early(frontier)] == [Deferred]
+    assert hosts(start_some(frontier, 10.0)) == ["b"]
+
+
+def test_a_deferred_host_is_asked_again_when_its_time_has_come() -> None:
+    frontier = make(max_retry_after=120.0)
+    fill(frontier, "a", 1)
+    end(frontier, start_some(frontier, 0.0)[0], 0.0, http(503, 200.0))
+    fill(frontier, "a", 1, now=201.0)
+    assert ended_early(frontier) == []
+    assert len(start_some(frontier, 201.0)) == 1
+
+
+# ---------------------------------------------------------------- being asked to slow down
+
+
+def in_flight_after(frontier: Frontier, now: float) -> int:
+    start_some(frontier, now)
+    return frontier.in_flight
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_host_that_pushes_back_gets_half_as_much_at_once(code: int) -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    running = start_some(frontier, 0.0, most=16)
+    end(frontier, running[0], 1.0, http(code), started=0.0)
+    for one in running[1:9]:
+        end(frontier, one, 1.0, TORN, started=0.0)
+    assert frontier.in_flight == 7
+    assert in_flight_after(frontier, 1.0) == 8
+
+
+@pytest.mark.parametrize("code", [500, 502, 404])
+def test_other_failures_do_not_slow_a_host_down(code: int) -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    one = start_some(frontier, 0.0, most=16)[0]
+    end(frontier, one, 1.0, http(code), started=0.0)
+    assert in_flight_after(frontier, 1.0) == 16
+
+
+def test_a_burst_of_refusals_halves_once() -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    for one in start_some(frontier, 0.0, most=16):
+        end(frontier, one, 1.0, http(429), started=0.0)
+    assert in_flight_after(frontier, 1.0) == 8
+
+
+def test_a_refusal_after_the_host_was_spared_halves_again_but_one_is_always_left() -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    running = start_some(frontier, 0.0, most=16)
+    found = []
+    for step in range(1, 7):
+        for one in running:
+            end(frontier, one, float(step), http(503), started=step - 1.0)
+        running = start_some(frontier, float(step))
+        found.append(len(running))
+    assert found == [8, 4, 2, 1, 1, 1]
+
+
+def test_only_the_host_that_pushed_back_is_spared() -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 50)
+    fill(frontier, "b", 50)
+    for one in start_some(frontier, 0.0, most=16):
+        failure = http(429) if one.target.host == "a" else None
+        end(frontier, one, 1.0, failure, started=0.0)
+    assert Counter(hosts(start_some(frontier, 1.0))) == {"a": 4, "b": 16}
+
+
+def test_a_spared_host_recovers_step_by_step_up_to_its_cap() -> None:
+    frontier = make(max_concurrency=16, per_host=8)
+    fill(frontier, "a", 1000)
+    running = start_some(frontier, 0.0)
+    for step in range(1, 4):  # 8, 4, 2, 1
+        for one in running:
+            end(frontier, one, float(step), http(429), started=step - 1.0)
+        running = start_some(frontier, float(step))
+    levels = [len(running)]
+    for step in range(10, 60):
+        for one in running:
+            end(frontier, one, float(step), None, started=step - 1.0)
+        running = start_some(frontier, float(step))
+        levels.append(len(running))
+    assert levels[0] == 1
+    assert levels[-1] == 8
+    assert all(0 <= after - before <= 1 for before, after in pairwise(levels))
+
+
+# ---------------------------------------------------------------- hosts that are down
+
+
+def test_ten_failed_connections_in_a_row_end_the_rest_of_the_host() -> None:
+    frontier = make(max_concurrency=1)
+    fill(frontier, "a", 50)
+    fill(frontier, "b", 1)
+    tried = 0
+    while frontier.may_start(0.0):
+        one = frontier.start(0.0)
+        tried += one.target.host == "a"
+        end(frontier, one, 0.0, REFUSED if one.target.host == "a" else None)
+    assert tried == FAILURES_UNTIL_DOWN
+    outcomes = ended_early(frontier)
+    assert len(outcomes) == 40
+    for outcome in outcomes:
+        assert isinstance(outcome, Failed)
+        assert outcome.failure.kind is Kind.HOST_DOWN
+        assert "connection refused" in outcome.failure.message
+    assert len(frontier) == 0
+
+
+def test_nine_failures_in_a_row_do_not_make_a_host_down() -> None:
+    frontier = make(max_concurrency=1)
+    fill(frontier, "a", 50)
+    for number in range(40):
+        one = start_some(frontier, 0.0, most=1)[0]
+        end(frontier, one, 0.0, None if number % 10 == 9 else REFUSED)
+    assert ended_early(frontier) == []
+
+
+@pytest.mark.parametrize("answer", [http(404), http(503)])
+def test_an_answer_of_any_kind_breaks_the_row(answer: Failure) -> None:
+    frontier = make(max_concurrency=1)
+    fill(frontier, "a", 50)
+    for number in range(40):
+        one = start_some(frontier, 0.0, most=1)[0]
+        end(frontier, one, 0.0, answer if number % 10 == 9 else REFUSED)
+    assert ended_early(frontier) == []
+
+
+def test_a_host_is_not_down_while_something_is_in_flight_and_nothing_more_starts() -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    running = start_some(frontier, 0.0, most=16)
+    for step, one in enumerate(running[:10], 1):
+        end(frontier, one, float(step), REFUSED)
+        if step < 10:
+            running += start_some(frontier, float(step), most=1)
+    assert ended_early(frontier) == []
+    assert not frontier.may_start(10.0)
+    left = running[10:]
+    for one in left[:-1]:
+        end(frontier, one, 11.0, REFUSED)
+        assert not frontier.may_start(11.0)
+    end(frontier, left[-1], 12.0, REFUSED)
+    assert len(ended_early(frontier)) == 100 - len(running)
+
+
+def test_one_that_gets_through_saves_its_host() -> None:
+    frontier = make(max_concurrency=16)
+    fill(frontier, "a", 100)
+    running = start_some(frontier, 0.0, most=16)
+    for one in running[:15]:
+        end(frontier, one, 1.0, REFUSED)
+    end(frontier, running[15], 2.0)
+    assert ended_early(frontier) == []
+    assert len(start_some(frontier, 2.0, most=16)) == 16
+
+
+def test_a_target_that_comes_to_a_host_that_is_down_ends_at_once() -> None:
+    frontier = make()
+    take_down(frontier, "a")
+    fill(frontier, "a", 3, now=1.0)
+    kinds = [
+        outcome.failure.kind for outcome in ended_early(frontier) if isinstance(outcome, Failed)
+    ]
+    assert kinds == [Kind.HOST_DOWN] * 3
+    assert not frontier.may_start(1.0)
+
+
+def test_now_and_then_one_probe_is_let_through() -> None:
+    frontier = make()
+    take_down(frontier, "a")
+    fill(frontier, "a", 3, now=PROBE_EVERY_S)
+    assert len(ended_early(frontier)) == 2
+    probes = start_some(frontier, PROBE_EVERY_S)
+    assert len(probes) == 1
+    fill(frontier, "a", 2, now=PROBE_EVERY_S + 1)
+    assert len(ended_early(frontier)) == 2  # one probe at a time
+    end(frontier, probes[0], PROBE_EVERY_S + 2, REFUSED)
+    fill(frontier, "a", 1, now=2 * PROBE_EVERY_S + 1)
+    assert len(ended_early(frontier)) == 1  # the time counts from the last probe's end
+    fill(frontier, "a", 1, now=2 * PROBE_EVERY_S + 2)
+    assert len(start_some(frontier, 2 * PROBE_EVERY_S + 2)) == 1
+
+
+def test_a_probe_that_gets_an_answer_brings_its_host_back() -> None:
+    frontier = make()
+    take_down(frontier, "a")
+    fill(frontier, "a", 1, now=PROBE_EVERY_S)
+    probe = start_some(frontier, PROBE_EVERY_S)[0]
+    end(frontier, probe, PROBE_EVERY_S + 1, http(500))
+    fill(frontier, "a", 20, now=PROBE_EVERY_S + 2)
+    assert ended_early(frontier) == []
+    assert len(start_some(frontier, PROBE_EVERY_S + 2, most=16)) == 16
+
+
+def test_the_other_hosts_of_a_run_are_not_down() -> None:
+    frontier = make()
+    take_down(frontier, "a")
+    fill(frontier, "b", 2, now=1.0)
+    assert ended_early(frontier) == []
+    assert len(start_some(frontier, 1.0)) == 2
+
+
+# ---------------------------------------------------------------- window, end, account
+
+
+def test_the_window_bounds_what_waits_and_a_start_makes_room() -> None:
+    frontier = make()
+    for number in range(WINDOW):
+        assert frontier.room
+        frontier.add(attempt(f"host-{number % 7}", number), 0.0)
+    assert not frontier.room
+    frontier.start(0.0) if frontier.may_start(0.0) else pytest.fail("nothing may start")
+    assert frontier.room
+
+
+def test_very_long_targets_take_more_of_the_window_and_give_it_back() -> None:
+    frontier = make(max_concurrency=100_000)
+    url = "http://a/" + "x" * 60_000
+    places = places_of(url, url, {})
+    long = Target(url, url, "a", "a/x", 1, "list", places=places)
+    assert 100 < places < 200
+    added = 0
+    while frontier.room:
+        frontier.add(Attempt(long, queued_at=0.0), 0.0)
+        added += 1
+    assert added == -(-WINDOW // places)
+    assert frontier.may_start(0.0)
+    frontier.start(0.0)
+    assert frontier.room
+    assert len(list(frontier.drain())) == added - 1
+    assert frontier.room == WINDOW
+
+
+def test_what_waits_can_be_taken_out_whole() -> None:
+    frontier = make(max_concurrency=2)
+    fill(frontier, "a", 3)
+    fill(frontier, "b", 3)
+    frontier.add(attempt("c", 7), 0.0, due=99.0)
+    started = start_some(frontier, 0.0, most=2)
+    drained = list(frontier.drain())
+    urls = [one.target.url for one in (*started, *drained)]
+    assert len(urls) == len(set(urls)) == 7
+    assert len(frontier) == 0
+    assert not frontier.may_start(1000.0)
+
+
+def test_what_a_host_did_is_counted() -> None:
+    frontier = make()
+    fill(frontier, "a", 2)
+    first, second = start_some(frontier, 0.0)
+    frontier.ended(first, None, 0.0, 1.0, 1.0)
+    frontier.ended(second, http(500), 0.0, 3.0, 3.0)
+    (found,) = frontier.statistics()
+    assert (found.name, found.attempts, found.failures, found.mean_s) == ("a", 2, 1, 2.0)
+
+
+@pytest.mark.parametrize("failure", [None, REFUSED])
+def test_hosts_without_work_are_forgotten_and_those_with_something_to_say_are_not(
+    failure: Failure | None,
+) -> None:
+    frontier = make()
+    take_down(frontier, "down")
+    frontier.add(attempt("waiting"), 0.0, due=1e9)
+    for number in range(IDLE_HOSTS + 500):
+        frontier.add(attempt(f"host-{number}"), 1.0)
+        end(frontier, start_some(frontier, 1.0)[0], 1.0, failure)
+    assert len(frontier._hosts) <= IDLE_HOSTS + 2
+    frontier.add(attempt("down"), 2.0)
+    assert len(ended_early(frontier)) == 1
+    assert len(frontier) == 1
+
+
+# ---------------------------------------------------------------- everything at once
+
+
+@dataclass
+class Simulation:
+    """A loop over a frontier, with a clock that jumps from event to event, exact in binary."""
+
+    random: random.Random
+    politeness: Politeness
+    todo: list[Attempt]
+    now: float = 0.0
+    running: list[tuple[float, int, float, Attempt]] = field(default_factory=list)
+    over: Counter[str] = field(default_factory=Counter)
+    last_start: dict[str, float] = field(default_factory=dict)
+    paused_until: dict[str, float] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
+    tickets: int = 0
+
+    def __post_init__(self) -> None:
+        self.frontier = Frontier(self.politeness, max_retry_after=40.0)
+
+    def run(self) -> None:
+        for _ in range(20_000):
+            self._admit()
+            self._start()
+            if not (self.todo or self.running or len(self.frontier)):
+                return
+            self._jump()
+        pytest.fail("it never comes to an end")
+
+    def _admit(self) -> None:
+        for _ in range(self.random.randint(0, 5)):
+            if self.todo and self.frontier.room:
+                self.frontier.add(self.todo.pop(), self.now)
+        self._take_ended_early()
+
+    def _take_ended_early(self) -> None:
+        for one, _ in self.frontier.take_ended_early():
+            self.over[one.target.url] += 1
+
+    def _start(self) -> None:
+        slots = self.politeness.max_concurrency - len(self.running)
+        for one in start_some(self.frontier, self.now, most=slots):
+            self._check_start(one.target.host, self.due.get(one.target.url, 0.0))
+            self.tickets += 1
+            until = self.now + self.random.choice([0.0, 0.125, 1.0, 5.0])
+            heapq.heappush(self.running, (until, self.tickets, self.now, one))
+
+    def _check_start(self, host: str, due: float) -> None:
+        cap = self.politeness.per_host or self.politeness.max_concurrency
+        in_flight = sum(one.target.host == host for *_, one in self.running)
+        assert in_flight < cap
+        assert self.now - self.last_start.get(host, -math.inf) >= self.politeness.delay
+        assert self.now >= self.paused_until.get(host, 0.0)
+        assert self.now >= due
+        self.last_start[host] = self.now
+
+    def _jump(self) -> None:
+        """To the next event; before it, nothing else may have been possible."""
+        wake = self.frontier.wake_at(self.now)
+        free = len(self.running) < self.politeness.max_concurrency
+        if free and not self.frontier.may_start(self.now):
+            assert wake is None or wake > self.now, "the loop would spin"
+            assert wake is not None or self.running or self.todo, "the loop would sleep for ever"
+            later = self.now + 1e6 if wake is None else self.now + (wake - self.now) / 2
+            assert not copy.deepcopy(self.frontier).may_start(later), "the loop would oversleep"
+        events = [wake] if wake is not None and free else []
+        events += [self.running[0][0]] if self.running else []
+        events += [self.now + 0.5] if self.todo else []
+        self.now = max(self.now, min(events))
+        while self.running and self.running[0][0] <= self.now:
+            _, _, started, one = heapq.heappop(self.running)
+            self._end(one, started)
+
+    def _end(self, one: Attempt, started: float) -> None:
+        failure = self.random.choice(
+            [None, None, TORN, REFUSED, REFUSED, http(500), http(429, 3.0), http(503), None]
+            + ([http(429, 99.0)] if self.random.random() < 0.05 else [])
+        )
+        host = one.target.host
+        self.frontier.ended(one, failure, started, self.now - started, self.now)
+        if failure is not None and (failure.retry_after_s or 0) in range(1, 41):
+            until = self.now + (failure.retry_after_s or 0)
+            self.paused_until[host] = max(self.paused_until.get(host, 0.0), until)
+        if failure is None or one.number >= 4:
+            self.over[one.target.url] += 1
+        else:
+            due = self.now + self.random.choice([0.0, 0.5, 20.0])
+            self.due[one.target.url] = due
+            self.frontier.add(one._replace(number=one.number + 1), self.now, due)
+        self._take_ended_early()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.lists(st.integers(1, 25), min_size=1, max_size=5),
+    politeness=st.builds(
+        Politeness,
+        max_concurrency=st.integers(1, 12),
+        per_host=st.integers(0, 4),
+        delay=st.sampled_from([0.0, 0.0, 0.75]),
+        rate=st.sampled_from([None, None, 4.0]),
+    ),
+)
+def test_whatever_happens_every_target_ends_once_within_all_limits(
+    seed: int, sizes: list[int], politeness: Politeness
+) -> None:
+    targets = [attempt(f"h{host}", number) for host, n in enumerate(sizes) for number in range(n)]
+    chance = random.Random(seed)
+    chance.shuffle(targets)
+    every = {one.target.url for one in targets}
+    simulation = Simulation(chance, politeness, targets)
+    simulation.run()
+    assert simulation.over == dict.fromkeys(every, 1)
+    assert simulation.frontier.in_flight == 0

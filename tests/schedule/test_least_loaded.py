@@ -1,0 +1,54 @@
+"""Turns: the fewest in flight first, in turn among equals."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scraper.schedule.least_loaded import Turns
+
+
+def standing(turns: Turns[str]) -> list[str]:
+    """Everyone, in the order of their turns; nobody stands there afterwards."""
+    order = []
+    while turns:
+        order.append(turns.first())
+        turns.drop(order[-1])
+    return order
+
+
+def test_those_with_less_in_flight_come_first_and_equals_in_turn() -> None:
+    turns: Turns[str] = Turns()
+    for host, in_flight in [("a", 2), ("b", 0), ("c", 1), ("d", 0), ("e", 2)]:
+        turns.put(host, in_flight)
+    assert standing(turns) == ["b", "d", "c", "a", "e"]
+
+
+def test_who_has_less_in_flight_than_before_moves_forward() -> None:
+    turns: Turns[str] = Turns()
+    for host in "abc":
+        turns.put(host, 1)
+    turns.put("c", 0)
+    turns.put("a", 1)  # it keeps its place
+    assert standing(turns) == ["c", "a", "b"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(-1, 5)), max_size=60))
+def test_it_is_a_sorted_list_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    turns: Turns[str] = Turns()
+    plain: list[tuple[int, int, str]] = []
+    for number, (host, in_flight) in enumerate(steps):
+        kept = next((entry for entry in plain if entry[2] == host), None)
+        if in_flight < 0:
+            if kept:
+                plain.remove(kept)
+                turns.drop(host)
+        elif kept is None or kept[0] != in_flight:
+            plain = [entry for entry in plain if entry[2] != host] + [(in_flight, number, host)]
+            turns.put(host, in_flight)
+        assert bool(turns) == bool(plain)
+        assert Counter(host for host in "abcdef" if host in turns) == Counter(
+            host for *_, host in plain
+        )
+        if plain:
+            assert turns.first() == min(plain)[2]

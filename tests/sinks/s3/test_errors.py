@@ -1,0 +1,345 @@
+"""What S3's errors mean, as the sink meets them: in check, in one request, in parts."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from scraper.model.errors import DestinationError, SinkError
+from scraper.model.settings import S3
+from scraper.sinks.base import SinkOptions
+from scraper.sinks.s3.bucket import Sizes
+from scraper.sinks.s3.sink import S3Sink
+from scraper.sinks.s3.spool import MIB
+from scraper.testing import store
+from tests.s3servers import SECRET, Asked, Front, S3Server
+from tests.servers import RawServer, closed_port, resets_at_once, tls_context
+
+SMALL_PARTS = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
+IN_PARTS = Random(1).randbytes(11_000_000)  # three parts
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go, this test's alone."""
+    path = tmp_path / "temporary"
+    path.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path
+
+
+def refusal(sink: S3Sink) -> str:
+    """What check() says; one line that names the bucket and no secret."""
+    with pytest.raises(DestinationError) as caught:
+        sink.check()
+    sink.close()
+    said = str(caught.value)
+    assert "\n" not in said
+    assert SECRET not in said
+    start = f"can't use s3://{sink.bucket}: "
+    assert said.startswith(start)
+    return said.removeprefix(start)
+
+
+def always(status: int, code: str) -> Callable[[Asked], tuple[int, str]]:
+    return lambda asked: (status, code)
+
+
+def on_object(status: int, code: str) -> Callable[[Asked], tuple[int, str] | None]:
+    """Only the probe and what is in parts goes through."""
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        probe = ".scraper/probe" in asked.path
+        return (status, code) if asked.operation == "PUT" and not probe else None
+
+    return fault
+
+
+# ---------------------------------------------------------------- check
+
+
+def test_a_missing_bucket_is_told(
+    moto_server: S3Server, rclone_server: S3Server, s3_client: str
+) -> None:
+    for server in (moto_server, rclone_server):
+        sink = S3Sink("no-such-bucket-at-all", "p", server.options(client=s3_client))
+        assert refusal(sink) == "there is no such bucket"
+
+
+def test_a_wrong_secret_is_told(
+    rclone_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    bucket = rclone_server.make_bucket()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    said = refusal(S3Sink(bucket, "p", rclone_server.options(client=s3_client)))
+    assert said.startswith("SignatureDoesNotMatch")
+
+
+def test_an_unknown_key_is_told(
+    rclone_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    bucket = rclone_server.make_bucket()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    said = refusal(S3Sink(bucket, "p", rclone_server.options(client=s3_client)))
+    assert said.startswith("InvalidAccessKeyId")
+
+
+def test_an_unreachable_endpoint_is_told(s3_client: str) -> None:
+    url = f"http://user:{SECRET}@127.0.0.1:{closed_port()}"
+    said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=url))))
+    assert said.startswith(f"can't connect to {url.replace(f'user:{SECRET}@', '')}: ")
+    assert "refused" in said
+
+
+def test_an_endpoint_that_hangs_up_is_told(s3_client: str) -> None:
+    with RawServer(resets_at_once) as server:
+        said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url))))
+    assert said.startswith(f"the connection to {server.url} broke")
+
+
+def test_an_untrusted_certificate_is_told(tmp_path: Path, s3_client: str) -> None:
+    tls, _ = tls_context(tmp_path)
+    with Front("http://127.0.0.1:1", always(500, "InternalError"), tls) as front:
+        said = refusal(S3Sink("b", "", front.options(client=s3_client)))
+    assert said.startswith(f"can't connect to {front.url}: ")
+    assert "certificate verify failed" in said
+
+
+def test_an_unknown_profile_is_told(moto_server: S3Server, s3_client: str) -> None:
+    said = refusal(S3Sink("b", "", moto_server.options(client=s3_client, profile="nobody")))
+    assert "profile (nobody)" in said
+
+
+def test_missing_credentials_are_told(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    said = refusal(S3Sink("b", "", moto_server.options(client=s3_client)))
+    assert "credentials" in said
+
+
+def test_an_endpoint_that_is_no_url_is_told(
+    monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    assert (
+        refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client))))
+        == "Invalid endpoint: nonsense"
+    )
+
+
+def test_a_bucket_name_that_can_not_be_is_told(moto_server: S3Server, s3_client: str) -> None:
+    said = refusal(S3Sink("a b", "", moto_server.options(client=s3_client)))
+    assert "Invalid bucket name" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "AccessDenied", "AccessDenied: as the test wants"),
+        (400, "ExpiredToken", "ExpiredToken: as the test wants"),
+        (400, "InvalidStorageClass", "InvalidStorageClass: as the test wants"),
+        (503, "SlowDown", "SlowDown: as the test wants"),
+        (400, "AuthorizationHeaderMalformed", "wrong region: the bucket is in another one"),
+    ],
+)
+def test_whatever_the_endpoint_answers_is_told(
+    status: int, code: str, said: str, s3_client: str
+) -> None:
+    with Front("http://127.0.0.1:1", always(status, code)) as front:
+        assert refusal(S3Sink("b", "", front.options(client=s3_client))).startswith(said)
+
+
+def test_a_run_that_may_write_but_not_delete_is_fine(moto_server: S3Server, s3_client: str) -> None:
+    def no_deletes(asked: Asked) -> tuple[int, str] | None:
+        return (403, "AccessDenied") if asked.operation == "DELETE" else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, no_deletes) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
+        sink.check()
+        store(sink, "k", b"x")
+        sink.close()
+    assert moto_server.read(bucket, "k") == b"x"
+
+
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (400, "InvalidArgument")])
+def test_an_endpoint_that_takes_no_digests_is_asked_without(
+    status: int, code: str, moto_server: S3Server, s3_client: str
+) -> None:
+    def no_digests(asked: Asked) -> tuple[int, str] | None:
+        digest = [name for name in asked.headers if "checksum" in name or "trailer" in name]
+        return (status, code) if digest else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, no_digests) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
+        sink.check()
+        store(sink, "small", b"x")
+        store(sink, "parts", IN_PARTS)
+        sink.close()
+    probes = 2 if s3_client == "boto3" else 3
+    assert front.count("PUT") == probes + 1, "the answer is remembered"
+    assert moto_server.read(bucket, "small") == b"x"
+    assert moto_server.read(bucket, "parts") == IN_PARTS
+
+
+# ---------------------------------------------------------------- one request
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "transient"),
+    [
+        (503, "SlowDown", True),
+        (500, "InternalError", True),
+        (502, "BadGateway", True),
+        (400, "RequestTimeout", True),
+        (400, "BadDigest", True),
+        (429, "TooManyRequests", True),
+        (0, "a cut", True),
+        (400, "KeyTooLongError", False),
+        (400, "InvalidRequest", False),
+        (501, "NotImplemented", False),
+        (409, "ObjectLocked", False),
+    ],
+)
+def test_one_object_is_refused_for_now_or_for_good(
+    status: int, code: str, transient: bool, moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, on_object(status, code)) as front:
+        for memory in (0, 1000):  # from disk, from memory
+            sink = S3Sink(bucket, "", front.options(client=s3_client), Sizes(memory=memory))
+            sink.check()
+            probes = front.count("PUT")
+            with pytest.raises(SinkError) as caught:
+                store(sink, "some/key", b"x")
+            assert front.count("PUT") == probes + 1, "one attempt: retrying is the frontier's"
+            sink.close()
+            assert caught.value.transient is transient
+            said = caught.value.message.removeprefix("can't store 'some/key': ")
+            assert said == f"{code}: as the test wants" or (not status and "broke" in said)
+            front.asked.clear()
+    assert moto_server.keys(bucket) == set()
+    assert list(Path(tempfile.gettempdir()).rglob("run-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (403, "AccessDenied"),
+        (403, "InvalidAccessKeyId"),
+        (403, "SignatureDoesNotMatch"),
+        (403, "AccountProblem"),
+        (403, "QuotaExceeded"),
+        (400, "ExpiredToken"),
+        (404, "NoSuchBucket"),
+        (507, "XMinioStorageFull"),
+    ],
+)
+def test_a_bucket_that_takes_no_more_is_the_destinations_fault(
+    status: int, code: str, moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, on_object(status, code)) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
+        sink.check()
+        with pytest.raises(DestinationError, match=f"^s3://{bucket} takes no more objects: "):
+            store(sink, "k", b"x")
+        sink.close()
+
+
+def test_an_endpoint_that_goes_away_may_come_back(moto_server: S3Server, s3_client: str) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, lambda asked: None) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
+        sink.check()
+    with pytest.raises(SinkError) as caught:
+        store(sink, "k", b"x")
+    sink.close()
+    assert caught.value.transient
+
+
+# ---------------------------------------------------------------- parts
+
+
+@pytest.mark.parametrize("operation", ["POST begin", "PUT part", "POST complete"])
+@pytest.mark.parametrize("status", [500, 0])
+def test_parts_that_can_not_be_completed_are_aborted(
+    operation: str, status: int, moto_server: S3Server, spool: Path, s3_client: str
+) -> None:
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        last = 2 if asked.operation == "PUT part" else 1
+        hit = asked.operation == operation and asked.number == last
+        return (status, "InternalError") if hit else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
+        sink.check()
+        with pytest.raises(SinkError) as caught:
+            store(sink, "k", IN_PARTS)
+        assert caught.value.transient
+        assert moto_server.keys(bucket) == set()
+        assert moto_server.unfinished(bucket) == []
+        assert not [path for path in spool.rglob("run-*/*") if path.name != "lock"]
+        store(sink, "k", IN_PARTS)
+        sink.close()
+    assert moto_server.read(bucket, "k") == IN_PARTS
+
+
+def test_a_denied_part_is_the_destinations_fault(moto_server: S3Server, s3_client: str) -> None:
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return (403, "AccessDenied") if asked.operation == "PUT part" else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client), SMALL_PARTS)
+        sink.check()
+        with pytest.raises(DestinationError, match="takes no more objects: AccessDenied"):
+            store(sink, "k", IN_PARTS)
+        sink.close()
+    assert moto_server.unfinished(bucket) == []
+
+
+# ---------------------------------------------------------------- the spool
+
+FILLS = """
+import sys
+from scraper.model.errors import SinkError
+from scraper.sinks.base import SinkOptions
+from scraper.sinks.s3.bucket import Sizes
+from scraper.sinks.s3.sink import S3Sink
+sink = S3Sink("b", "", SinkOptions(), Sizes(memory=10_000))
+sink.open("small").write(b"x" * 10_000)
+try:
+    upload = sink.open("large")
+    for _ in range(100):
+        upload.write(b"x" * 10_000)
+except SinkError as error:
+    print(error.transient, error.message)
+upload.abort()
+sink.close()
+"""
+
+
+def test_a_full_temporary_disk_is_told(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=64k tmpfs "$TMPDIR" && exec "$@"'
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces here to mount a small file system in")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, "-c", FILLS],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False can't store 'large': can't spool it: No space left on device\n"
+    assert done.stderr == ""

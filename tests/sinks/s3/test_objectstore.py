@@ -1,0 +1,447 @@
+"""obstore beside boto3: when it is taken, that it goes boto3's way, what its errors mean."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from scraper.model.errors import DestinationError, SinkError, UsageError
+from scraper.model.records import Response
+from scraper.model.settings import S3, Settings
+from scraper.run.loop import Run
+from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.s3 import objectstore
+from scraper.sinks.s3.bucket import USUAL, Sizes
+from scraper.sinks.s3.sink import S3Sink, open_sink
+from scraper.sinks.s3.spool import MIB
+from scraper.testing import body_of, store
+from tests.s3servers import KEY, Asked, Front, S3Server
+from tests.servers import HttpServer, Reply, Request, closed_port
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def passes(asked: Asked) -> None:
+    """Nothing is broken."""
+
+
+def no_obstore(asked: Asked) -> tuple[int, str] | None:
+    """An endpoint that takes all from boto3 and nothing from obstore."""
+    return (400, "Peculiar") if by_obstore(asked) else None
+
+
+def by_obstore(asked: Asked) -> bool:
+    return asked.headers["user-agent"].startswith("object_store/")
+
+
+def checked(bucket: str, options: SinkOptions, prefix: str = "", sizes: Sizes = USUAL) -> S3Sink:
+    sink = S3Sink(bucket, prefix, options, sizes)
+    sink.check()
+    return sink
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An AWS config file, empty so far."""
+    path = tmp_path / "config"
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    return path
+
+
+# ---------------------------------------------------------------- which client is taken
+
+
+def test_auto_takes_obstore_where_it_is_installed(moto_server: S3Server) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options())
+        store(sink, "k", b"x")
+        sink.close()
+    assert (sink.client, sink.remark) == ("obstore", "")
+    (put,) = [asked for asked in front.asked if asked.path == f"/{bucket}/k"]
+    assert by_obstore(put)
+
+
+def test_without_obstore_auto_takes_boto3(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    sink = checked(moto_server.make_bucket(), moto_server.options())
+    store(sink, "k", b"x")
+    sink.close()
+    assert (sink.client, sink.remark) == ("boto3", "")
+    with pytest.raises(UsageError, match=r"pip install 'scraper\[fast\]'"):
+        open_sink("s3://b", moto_server.options(client="obstore"))
+
+
+def test_an_obstore_that_can_not_be_imported_is_left_alone(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "obstore.py").write_text("raise ImportError('GLIBC_2.99 not found')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    bucket = moto_server.make_bucket()
+    sink = checked(bucket, moto_server.options())
+    store(sink, "k", b"x")
+    sink.close()
+    assert sink.remark == "not obstore: it can't be imported: GLIBC_2.99 not found"
+    with pytest.raises(UsageError, match="--s3-client obstore can't be used here: it can't be im"):
+        checked(bucket, moto_server.options(client="obstore"))
+
+
+def test_boto3_is_taken_if_asked_for(moto_server: S3Server) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options(client="boto3"))
+        store(sink, "k", b"x")
+        sink.close()
+    assert sink.client == "boto3"
+    assert not any(map(by_obstore, front.asked))
+
+
+def test_an_endpoint_that_refuses_obstore_is_asked_by_boto3_and_the_first_line_says_so(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, no_obstore) as front:
+        with Run(Settings.of(to=f"s3://{bucket}", s3_endpoint=front.url), []) as run:
+            said = run.describe()
+            list(run)
+        with pytest.raises(DestinationError, match=r"Peculiar: as the test wants$"):
+            checked(bucket, front.options(client="obstore"))
+    assert ", boto3 client (not obstore: Peculiar: as the test wants), at most" in said
+    assert moto_server.keys(bucket) == set(), "no probe is left"
+
+
+@pytest.mark.parametrize("prefix", ["a/../b", "./a", "a\tb"])
+def test_a_prefix_that_obstore_can_not_name_is_left_to_boto3(
+    prefix: str, moto_server: S3Server
+) -> None:
+    bucket = moto_server.make_bucket()
+    sink = checked(bucket, moto_server.options(), prefix)
+    sink.close()
+    assert (sink.client, sink.remark.partition(":")[0]) == ("boto3", "not obstore")
+    with pytest.raises(UsageError, match="--s3-client obstore can't be used here: the prefix"):
+        checked(bucket, moto_server.options(client="obstore"), prefix)
+    assert moto_server.keys(bucket) == set(), "no probe is left"
+
+
+def test_variables_that_only_obstore_knows_change_nothing(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SKIP_SIGNATURE", "UNSIGNED_PAYLOAD", "S3_EXPRESS", "REQUEST_PAYER"):
+        monkeypatch.setenv(f"AWS_{name}", "true")
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_TIMEOUT", "1ns")
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options())
+        store(sink, "k", b"x")
+        sink.close()
+    assert sink.client == "obstore"
+    (put,) = [asked for asked in front.asked if asked.path == f"/{bucket}/k"]
+    assert "x-amz-request-payer" not in put.headers
+    assert put.headers["x-amz-content-sha256"] != "UNSIGNED-PAYLOAD"
+    monkeypatch.setenv("AWS_SERVER_SIDE_ENCRYPTION", "AES256")
+    sink = checked(bucket, moto_server.options())
+    sink.close()
+    assert sink.remark == (
+        "not obstore: it would obey AWS_SERVER_SIDE_ENCRYPTION, which boto3 does not know"
+    )
+
+
+def test_what_is_on_disk_is_put_by_boto3(moto_server: S3Server) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sizes = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
+        sink = checked(bucket, front.options(client="obstore"), sizes=sizes)
+        for key, size in (("memory", 1000), ("disk", 1001), ("parts", 6 * MIB)):
+            store(sink, key, b"x" * size)
+        sink.close()
+    made = {"memory": True, "disk": False, "parts": False}
+    for key, by in made.items():
+        puts = [a for a in front.asked if a.path.partition("?")[0] == f"/{bucket}/{key}"]
+        assert {by_obstore(asked) for asked in puts} == {by}
+
+
+# ---------------------------------------------------------------- boto3's way
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_the_endpoint_may_come_from_the_environment(
+    variable: str, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")
+    with Front(moto_server.url, passes) as front:
+        monkeypatch.setenv(variable, front.url)
+        sink = checked(bucket, SinkOptions(s3=S3(client=s3_client)), "p")
+        store(sink, "k", b"x")
+        sink.close()
+    assert moto_server.keys(bucket) == {"p/k"}
+
+
+def test_an_endpoint_of_the_command_line_wins(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{closed_port()}")
+    sink = checked(bucket, moto_server.options(client=s3_client))
+    store(sink, "k", b"x")
+    sink.close()
+    assert moto_server.keys(bucket) == {"k"}
+
+
+def test_endpoint_region_and_keys_may_come_from_a_profile(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, config: Path, s3_client: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        config.write_text(
+            f"[profile other]\nregion = ap-south-1\nendpoint_url = {front.url}\n"
+            "aws_access_key_id = from-profile\naws_secret_access_key = secret\n"
+        )
+        sink = checked(bucket, SinkOptions(s3=S3(client=s3_client, profile="other")))
+        store(sink, "k", b"x")
+        sink.close()
+    scopes = {asked.headers["authorization"].split("/", 1)[0] for asked in front.asked}
+    assert scopes == {"AWS4-HMAC-SHA256 Credential=from-profile"}
+    assert all("/ap-south-1/s3/" in asked.headers["authorization"] for asked in front.asked)
+
+
+def test_a_bucket_is_a_part_of_the_host_where_boto3_says_so(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, config: Path, s3_client: str
+) -> None:
+    config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)  # for a host that no resolver knows
+        s3 = S3(client=s3_client, endpoint="http://s3.example")
+        sink = checked(bucket, SinkOptions(s3=s3), "p")
+        store(sink, "k", b"x")
+        sink.close()
+    assert sink.client == s3_client
+    assert [asked.path for asked in proxy.asked][-1] == f"http://{bucket}.s3.example/p/k"
+    assert moto_server.read(bucket, "p/k") == b"x"
+
+
+RENEWED = """
+import datetime, json, sys
+state = open(sys.argv[1], "a+")
+state.write("x")
+number = state.tell()
+if number > int(sys.argv[2]):
+    sys.exit("the vault is closed")
+expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=5)
+print(json.dumps({"Version": 1, "AccessKeyId": f"key-{number}", "SecretAccessKey": "s",
+    "SessionToken": f"token-{number}", "Expiration": expires.isoformat()}))
+"""
+
+
+def vault(config: Path, directory: Path, times: int) -> None:
+    """Credentials from a program that gives others each time, and `times` times in all."""
+    script, state = directory / "vault.py", directory / "state"
+    script.write_text(RENEWED)
+    command = f"{sys.executable} {script} {state} {times}"
+    config.write_text(f"[default]\ncredential_process = {command}\n")
+
+
+@pytest.fixture
+def _impatient(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that expire are looked at for each object, by no environment's leave."""
+    monkeypatch.setattr(objectstore, "_KEPT_S", -1)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_credentials_that_expire_are_renewed(
+    moto_server: S3Server, config: Path, tmp_path: Path, s3_client: str
+) -> None:
+    vault(config, tmp_path, 1000)
+    bucket = moto_server.make_bucket()
+    seen: set[str] = set()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options(client=s3_client))
+        while len(seen) < 5:  # boto3 gives those for 5 minutes away at once
+            store(sink, "k", b"x")
+            seen.add(front.asked[-1].headers["x-amz-security-token"])
+        sink.close()
+    assert sink.client == s3_client
+    for asked in front.asked:
+        key = asked.headers["authorization"].partition("=")[2].partition("/")[0]
+        assert asked.headers["x-amz-security-token"] == key.replace("key", "token")
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_credentials_that_can_not_be_renewed_are_the_destinations_fault(
+    moto_server: S3Server, config: Path, tmp_path: Path, s3_client: str
+) -> None:
+    vault(config, tmp_path, 10)
+    sink = checked(moto_server.make_bucket(), moto_server.options(client=s3_client))
+    with pytest.raises(DestinationError, match=r"takes no more objects: .*the vault is closed"):
+        store_for_ever(sink)
+    sink.close()
+
+
+def store_for_ever(sink: S3Sink) -> None:
+    while True:
+        store(sink, "k", b"x")
+
+
+def test_credentials_that_stay_are_asked_for_once(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options(client="obstore"))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+        store(sink, "k", b"x")
+        sink.close()
+    assert all(f"={KEY}/" in asked.headers["authorization"] for asked in front.asked)
+
+
+@pytest.mark.parametrize("sse", ["AES256", "aws:kms", "aws:kms:dsse", "aws:kms:dsse:key-id"])
+def test_encryption_is_asked_for_in_the_same_words(
+    sse: str, moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, passes) as front:
+        sink = checked(bucket, front.options(client=s3_client, sse=sse))
+        store(sink, "k", b"x")
+        sink.close()
+    for asked in front.asked:
+        if asked.operation == "PUT":
+            prefix = "x-amz-server-side-encryption"
+            said = {n: v for n, v in asked.headers.items() if n.startswith(prefix)}
+            key = said.pop(f"{prefix}-aws-kms-key-id", None)
+            assert ":".join(filter(None, [said.pop(prefix), key])) == sse
+            assert said == {}
+
+
+@pytest.mark.parametrize("value", ["text/plain\x01", "text/\x7f", "text/plain; x=\xe9", "a\tb"])
+def test_what_no_header_may_hold_is_left_out(
+    value: str, moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    sink = checked(bucket, moto_server.options(client=s3_client))
+    response = Response(200, "http://a/", content_type=value, content_encoding=value)
+    upload = sink.open("k")
+    upload.write(b"x")
+    upload.commit(Body("http://a/\x01\x7f", 0, 1, body_of(b"x").sha256, response))
+    sink.close()
+    head = moto_server.client.head_object(Bucket=bucket, Key="k")
+    assert head["ContentType"] == "binary/octet-stream"
+    assert "ContentEncoding" not in head
+    assert head["Metadata"]["source-url"] == "http://a/%01%7F"
+
+
+# ---------------------------------------------------------------- what errors mean
+
+
+def told(sink: S3Sink) -> SinkError:
+    with pytest.raises(SinkError) as caught:
+        store(sink, "k", b"x")
+    sink.close()
+    assert caught.value.transient
+    return caught.value
+
+
+def test_an_endpoint_that_falls_silent_is_told(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    monkeypatch.setattr(s3errors, "READ_TIMEOUT_S", 0.5)
+    over = threading.Event()
+
+    def falls_silent(asked: Asked) -> None:
+        if asked.path.endswith("/k"):
+            assert over.wait(20), "less than the 30 s that obstore would wait of its own accord"
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, falls_silent) as front:
+        options = front.options(client=s3_client)
+        error = told(checked(bucket, options, sizes=Sizes(memory=1000)))
+        over.set()
+    assert error.message.startswith(f"can't store 'k': no answer from {front.url} within 0.5")
+
+
+def test_an_endpoint_that_is_gone_is_told(moto_server: S3Server, s3_client: str) -> None:
+    with Front(moto_server.url, passes) as front:
+        sink = checked(moto_server.make_bucket(), front.options(client=s3_client))
+    with pytest.raises(SinkError):  # a connection that was kept may break first
+        store(sink, "k", b"x")
+    error = told(sink)
+    assert f"can't store 'k': can't connect to {front.url}: " in error.message
+    assert "Connection refused" in error.message
+
+
+def test_a_page_of_some_proxy_is_told_by_its_status(s3_client: str) -> None:
+    def answer(request: Request) -> Reply:
+        if not request.plain_path.endswith("/k"):
+            return Reply(200, {"ETag": '"x"'})
+        return Reply(502, {"Content-Type": "text/html"}, b"<html><h1>Bad gateway</h1><br></html>")
+
+    with HttpServer(answer) as server:
+        s3 = S3(client=s3_client, endpoint=server.url)
+        error = told(checked("b", SinkOptions(s3=s3)))
+    assert error.message == "can't store 'k': 502: Bad Gateway"
+
+
+ANSWERED = "x: Server returned non-2xx status code: {}\n\nDebug source:\nx"
+BROKEN = "x - HTTP error: y\n\nDebug source:\nHttp(\n HttpError {{\n  kind: {}\n"
+ELSEWHERE = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>"
+MOVED = "x in 1ms - Received redirect without LOCATION, this normally indicates\n\nDebug source:\nx"
+UNTRUSTED = "Connect,\n  error: InvalidCertificate(\n    UnknownIssuer,\n  )"
+LATE = 'Timeout,\n  ConnectError(\n  "tcp connect error"'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            ANSWERED.format(f"400 Bad Request: {ELSEWHERE}"),
+            "wrong region: the bucket is in eu-west-3 (AuthorizationHeaderMalformed)",
+        ),
+        (MOVED, "wrong region: the bucket is in another one than was asked (PermanentRedirect)"),
+        (
+            ANSWERED.format("400 Bad Request: <Code>A</Code><Message>&lt;b&gt;&amp;\n2</Message>"),
+            "A: <b>& 2",
+        ),
+        (ANSWERED.format("599 <unknown status code>: "), "599"),
+        ("Could not parse path: x", "Could not parse path: x"),
+        (
+            BROKEN.format(UNTRUSTED),
+            "can't connect to http://h: InvalidCertificate( UnknownIssuer, )",
+        ),
+        (BROKEN.format(LATE), "no connection to http://h within 10 s"),
+    ],
+)
+def test_the_text_of_obstores_errors_is_understood(text: str, reason: str) -> None:
+    assert str(s3errors.from_obstore(ValueError(text), "http://h", 60)) == reason
+
+
+def test_many_threads_put_at_once(moto_server: S3Server, s3_client: str) -> None:
+    bucket = moto_server.make_bucket()
+    sink = checked(bucket, moto_server.options(client=s3_client))
+    contents = {f"{number}": os.urandom(100) for number in range(200)}
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda key: store(sink, key, contents[key]), contents))
+    sink.close()
+    assert {key: moto_server.read(bucket, key) for key in moto_server.keys(bucket)} == contents
+
+
+def test_obstore_is_not_imported_before_it_is_needed() -> None:
+    script = (
+        "import sys; from scraper.sinks.base import SinkOptions, find_sink;"
+        "find_sink('s3://b/p', SinkOptions()); sys.exit('obstore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
