@@ -67,4 +67,4 @@ class _Moved:
         module.__spec__ = self._spec
 
 
-sys.meta_path.append(_Moved())  # type: ignore[arg-type]
+sys.meta_path.append(_Moved())

@@ -21,7 +21,7 @@ from random import Random
 
 from scraper.model.errors import SinkError
 from scraper.model.records import Response, Stored
-from scraper.sinks.base import Body, Shelf, Sink
+from scraper.sinks.base import Body, ReadableSink, Sink
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
 Read = Callable[[str], bytes | None]  # the object of a key, as any reader sees it
@@ -244,7 +244,7 @@ def _read_back(place: Place) -> None:
         "shelves": b"s",
     }
     with _opened(place) as sink:
-        if not isinstance(sink, Shelf):
+        if not isinstance(sink, ReadableSink):
             return
         for key, content in contents.items():
             store(sink, key, content)

@@ -17,9 +17,9 @@ from scraper.model.records import (
     Duplicate,
     Failed,
     Failure,
-    Known,
     NotModified,
     Outcome,
+    PreviousRecord,
     Response,
     Result,
     Stored,
@@ -93,7 +93,7 @@ a_line = st.one_of(st.builds(encode, _results), st.sampled_from(_TORN))
 a_history = st.lists(a_line, max_size=40)
 
 
-def replay(lines: Iterable[bytes]) -> dict[int, Known]:
+def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
     """What the lines come to, target by target."""
     rows: dict[int, dict[str, Any]] = {}
     for line in lines:
@@ -113,4 +113,4 @@ def replay(lines: Iterable[bytes]) -> dict[int, Known]:
             row["last_modified"] = record.get("last_modified")
             elsewhere = record.get("redirects")
             row["effective"] = fingerprint(record["url_effective"]) if elsewhere else 0
-    return {one: Known(**row) for one, row in rows.items()}
+    return {one: PreviousRecord(**row) for one, row in rows.items()}

@@ -1,137 +1,305 @@
-"""The shape of the house: imports point one way, and the map names every room."""
+"""The shape of the house: rooms on floors, imports go down, and the map names every module.
+
+Each rule gives one line for what breaks it: the file, the line, and the rule. The rules are
+tried on a small house with one fault of each kind first, so that they are known to find it.
+"""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import scraper
 
 PACKAGE = Path(scraper.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
+MAP = Path(__file__).parent.parent / "docs/architecture.md"
 
-# A module imports from the lines below its own, and from its own package; nothing else.
-LAYERS: list[set[str]] = [
-    {"__main__"},
-    {"cli", "testing"},
-    {"remote", "progress"},  # they use, or show, a whole run
-    {"loop"},
-    {"aftermath", "gate", "holding", "sieve"},
-    {"log", "resume", "build", "verify", "stopping"},
-    {"journal", "summary", "lock", "streams"},
-    {"frontier", "engines", "intake", "index"},
-    {"transfer", "lists", "manifest", "outage"},
-    {"retry", "partial", "seen", "robots", "plain"},
-    {"body"},
-    {"plan"},
-    {"sinks"},
-    {"keys", "decode", "exchange", "turns", "allowance"},
-    {"urls"},
-    {"settings"},
-    {"records", "demo", "dates", "addresses"},
-    {"errors"},
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# From the top floor down: a room imports from the rooms behind it in this list only.
+FLOORS = (
+    "cli",
+    "run",
+    "report",
+    "engines",
+    "transfer",
+    "manifest",
+    "sinks",
+    "source",
+    "schedule",
+    "model",
+)
+# At the top of the package stand the public names, the command and what plug-ins use.
+TOP = {"__init__", "__main__", "demo", "testing"}
+MOST_LINES, MOST_BODY_LINES = 400, 40
 
 # Where a library may be imported, as the beginning of a path below the package.
 HOMES = {
     "requests": "engines/",
     "urllib3": "engines/",
-    "pycurl": "engines/curl",
+    "pycurl": "engines/curl/",
     "certifi": "engines/",
-    "boto3": "sinks/bucket.py",
-    "botocore": "sinks/",
-    "s3transfer": "sinks/bucket.py",
-    "obstore": "sinks/objectstore.py",
+    "boto3": "sinks/s3/",
+    "botocore": "sinks/s3/",
+    "s3transfer": "sinks/s3/",
+    "obstore": "sinks/s3/",
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",
-    "rich": "progress.py",
-    "tenacity": "retry.py",
-    "protego": "robots.py",
-    "can_ada": "urls.py",
+    "rich": "report/progress.py",
+    "tenacity": "schedule/retry.py",
+    "protego": "schedule/robots.py",
+    "can_ada": "model/urls.py",
 }
 
 
-def place(path: Path) -> str:
-    """`engines/threads/engine.py`."""
-    return path.relative_to(PACKAGE).as_posix()
+class Import(NamedTuple):
+    """One import: the module it names, and the names it takes from there."""
+
+    line: int
+    module: str
+    names: tuple[str, ...]
 
 
-def room(path: Path) -> str:
-    """`engines` for all of engines/, `loop` for loop.py."""
-    return place(path).partition("/")[0].removesuffix(".py")
+def modules(package: Path) -> list[Path]:
+    """Every module of the package."""
+    return sorted(package.rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Every import of the file, wherever it stands, as line and full module name."""
+def room(path: Path, package: Path) -> str:
+    """`engines` for all of engines/, `demo` for demo.py."""
+    return path.relative_to(package).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Every import of the file, wherever it stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from (Import(node.lineno, alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{place(path)}:{node.lineno}: a relative import"
-            if node.module == "scraper":
-                yield from ((node.lineno, f"scraper.{alias.name}") for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            yield Import(node.lineno, module, tuple(alias.name for alias in node.names))
+
+
+def crossings(path: Path, package: Path) -> Iterator[tuple[Import, str]]:
+    """Imports from other rooms, each with the room."""
+    own = room(path, package)
+    for one in imports(path):
+        top, _, rest = one.module.partition(".")
+        if top != package.name:
+            continue
+        others = [rest.partition(".")[0]] if rest else list(one.names)
+        yield from ((one, other) for other in others if other != own and (package / other).is_dir())
+
+
+def up(package: Path) -> Iterator[str]:
+    """Imports that go up."""
+    for path in modules(package):
+        own = room(path, package)
+        if own in TOP:
+            continue
+        for one, other in crossings(path, package):
+            if other not in FLOORS or own not in FLOORS:
+                yield f"{path}:{one.line} imports {one.module}: a room that no floor names"
+            elif FLOORS.index(other) < FLOORS.index(own):
+                yield f"{path}:{one.line} imports {one.module}: {own}/ lies below {other}/"
+
+
+def circles(package: Path) -> Iterator[str]:
+    """Pairs of rooms that each need the other, directly or through others."""
+    needs: dict[str, set[str]] = {}
+    for path in modules(package):
+        own = room(path, package)
+        if own not in TOP:
+            needs.setdefault(own, set()).update(other for _, other in crossings(path, package))
+    for own in needs:
+        found, left = set[str](), [own]
+        while left:
+            for other in needs.get(left.pop(), set()) - found:
+                found.add(other)
+                left.append(other)
+        if own in found:
+            yield f"{package / own}/: it needs itself through {', '.join(sorted(needs[own]))}"
+
+
+def faces(package: Path) -> Mapping[str, tuple[set[str], set[str]]]:
+    """What others may import, of each package: names (its `__all__`), modules (its docstring's)."""
+    shown = {}
+    for path in package.rglob("*/__init__.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {
+            str(ast.literal_eval(element))
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "__all__"
+            and isinstance(node.value, ast.List)
+            for element in node.value.elts
+        }
+        named = re.findall(r"`(?:\w+\.)*(\w+)`", ast.get_docstring(tree) or "")
+        dotted = ".".join((package.name, *path.relative_to(package).parts[:-1]))
+        shown[dotted] = (names, set(named))
+    return shown
+
+
+def past_faces(package: Path) -> Iterator[str]:
+    """Imports from another room that pass by its face."""
+    shown = faces(package)
+    for path in modules(package):
+        for one, _ in crossings(path, package):
+            where, _, module = one.module.rpartition(".")
+            if one.module in shown:  # `from scraper.transfer import Transfer`
+                names, submodules = shown[one.module]
+                hidden = set(one.names) - names - submodules
             else:
-                yield node.lineno, node.module or ""
+                hidden = set() if module in shown.get(where, (set(), set()))[1] else {module}
+            if hidden:
+                face = one.module if one.module in shown else where
+                yield f"{path}:{one.line} imports {', '.join(sorted(hidden))}: not shown by {face}"
 
 
-def test_every_module_has_its_layer() -> None:
-    rooms = {room(path) for path in FILES} - {"__init__"}
-    assert rooms == rooms & LEVEL.keys(), "modules that no layer of this test names"
+def unused_faces(package: Path) -> Iterator[str]:
+    """Names that a room shows and no other room takes."""
+    taken = {
+        (one.module, name)
+        for path in modules(package)
+        for one, _ in crossings(path, package)
+        for name in one.names
+    }
+    for dotted, (names, _) in faces(package).items():
+        for name in sorted(names):
+            if (dotted, name) not in taken:
+                yield f"{dotted} shows {name}: no other room takes it"
 
 
-def test_no_layer_is_of_modules_that_are_gone() -> None:
-    assert LEVEL.keys() == LEVEL.keys() & {room(path) for path in FILES}
+def too_large(package: Path) -> Iterator[str]:
+    """Modules over 400 lines, and functions whose body is over 40."""
+    for path in modules(package):
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > MOST_LINES:
+            yield f"{path}: {text.count(chr(10))} lines, more than {MOST_LINES}"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+                if lines > MOST_BODY_LINES:
+                    yield f"{path}:{node.lineno} {node.name}: {lines} lines, more than 40"
 
 
-def test_imports_point_one_way() -> None:
-    wrong = []
-    for path in FILES:
-        if place(path) == "__init__.py":
-            continue  # the public names come from everywhere
-        own = room(path)
-        for line, name in imports(path):
-            top, _, rest = name.partition(".")
-            other = rest.partition(".")[0]
-            if top != "scraper" or other not in LEVEL or other == own:
-                continue
-            if LEVEL[other] <= LEVEL[own]:
-                wrong.append(f"{place(path)}:{line} imports {name}")
-    assert not wrong
+def astray(package: Path) -> Iterator[str]:
+    """What stands at the top of the package and is neither a room nor one of the few modules."""
+    for path in sorted(package.iterdir()):
+        if path.is_dir():
+            wrong = path.name != "__pycache__" and path.name not in FLOORS
+        else:
+            wrong = path.stem not in TOP if path.suffix == ".py" else path.name != "py.typed"
+        if wrong:
+            yield f"{path}: neither a room nor one of {', '.join(sorted(TOP))}"
+
+
+def relative(package: Path) -> Iterator[str]:
+    """Relative imports: where they lead can't be seen from the line."""
+    for path in modules(package):
+        for one in imports(path):
+            if one.module.startswith("."):
+                yield f"{path}:{one.line} imports {one.module}: a relative import"
+
+
+RULES = (up, circles, past_faces, unused_faces, too_large, astray, relative)
+
+FAULTY = {
+    "__init__.py": "",
+    "helpers.py": "",
+    "model/__init__.py": '"""Others import `errors`."""',
+    "model/errors.py": "import faulty.schedule",
+    "model/secrets.py": "",
+    "schedule/__init__.py": "from faulty.schedule.frontier import A, B\n__all__ = ['A', 'B']",
+    "schedule/frontier.py": "from .x import y\nfrom faulty.model import errors, secrets\n"
+    + "\n" * 400,
+    "run/__init__.py": "",
+    "run/loop.py": "from faulty.schedule import A\nfrom faulty.schedule.frontier import A\n"
+    "def f():\n" + "    x = 1\n" * 41,
+}
+FAULTS = {
+    "up": ["model/errors.py:1 imports faulty.schedule: model/ lies below schedule/"],
+    "circles": [
+        "model/: it needs itself through schedule",
+        "schedule/: it needs itself through model",
+    ],
+    "past_faces": [
+        "run/loop.py:2 imports frontier: not shown by faulty.schedule",
+        "schedule/frontier.py:2 imports secrets: not shown by faulty.model",
+    ],
+    "unused_faces": ["faulty.schedule shows B: no other room takes it"],
+    "too_large": [
+        "run/loop.py:3 f: 41 lines, more than 40",
+        "schedule/frontier.py: 402 lines, more than 400",
+    ],
+    "astray": ["helpers.py: neither a room nor one of __init__, __main__, demo, testing"],
+    "relative": ["schedule/frontier.py:1 imports .x: a relative import"],
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_fault_is_told_in_one_line(rule: object, tmp_path: Path) -> None:
+    package = tmp_path / "faulty"
+    for name, text in FAULTY.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    assert callable(rule)
+    found = sorted(line.removeprefix(f"{package}/") for line in rule(package))
+    assert found == FAULTS[rule.__name__]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_keeps_the_rule(rule: object) -> None:
+    assert callable(rule)
+    assert list(rule(PACKAGE)) == []
 
 
 @pytest.mark.parametrize(("library", "home"), HOMES.items())
 def test_a_library_is_imported_at_its_home_only(library: str, home: str) -> None:
     wrong = [
-        f"{place(path)}:{line} imports {name}"
-        for path in FILES
-        for line, name in imports(path)
-        if name.partition(".")[0] == library and not place(path).startswith(home)
+        f"{path}:{one.line} imports {one.module}: {library} is for {home}"
+        for path in modules(PACKAGE)
+        for one in imports(path)
+        if one.module.partition(".")[0] == library
+        and not path.relative_to(PACKAGE).as_posix().startswith(home)
     ]
     assert not wrong
 
 
-def test_the_map_of_the_house_names_every_module() -> None:
-    assert scraper.__doc__
-    words = set(re.findall(r"[\w.]+\.py|\w+/", scraper.__doc__))
-    missing = [
-        place(path)
-        for path in FILES
-        if (f"{path.parent.name}/" if path.name == "__init__.py" else path.name) not in words
-        and place(path) != "__init__.py"
-    ]
-    assert not missing, "the docstring of scraper/__init__.py does not name these"
+def named_in_the_map() -> list[str]:
+    """Modules that the map names, as paths below the package, in its order."""
+    places, named = [""], []
+    for line in MAP.read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"#+ `([\w/]+/)`", line):
+            places = [found[1]]
+        elif found := re.match(r"- `([\w/]+\.py)`", line):
+            named.append(places[0] + found[1])
+    return named
 
 
-def test_the_map_of_the_house_names_nothing_that_is_gone() -> None:
-    assert scraper.__doc__
-    named = set(re.findall(r"\w+\.py", scraper.__doc__))
-    assert named <= {path.name for path in FILES}
+def test_the_map_names_every_module_and_nothing_that_is_gone() -> None:
+    there = [path.relative_to(PACKAGE).as_posix() for path in modules(PACKAGE)]
+    rooms = [name for name in there if not name.endswith("/__init__.py")]
+    assert sorted(named_in_the_map()) == sorted(rooms)
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
+def test_the_map_has_the_rooms_from_the_top_floor_down() -> None:
+    headings = re.findall(r"^## `(\w+)/`", MAP.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == list(FLOORS)
+
+
+@pytest.mark.parametrize("path", modules(PACKAGE), ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_every_module_begins_with_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_the_tests_of_a_room_lie_in_a_folder_of_its_name() -> None:
+    tests = Path(__file__).parent
+    others = {"bench", "conformance", "e2e", "hostile", "proof", "__pycache__"}
+    folders = {path.name for path in tests.iterdir() if path.is_dir()} - others
+    assert folders <= set(FLOORS)
+    stray = {path.stem for path in tests.glob("test_*.py")}
+    assert stray <= {"test_architecture", "test_bench", "test_demo", "test_servers", "test_testing"}

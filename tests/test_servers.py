@@ -84,12 +84,12 @@ def test_pages_and_statuses_are_served_over_one_kept_connection(
 
 
 def test_in_flight_is_counted_over_all_and_by_host(farm: Farm) -> None:
-    gate = threading.Event()
-    server = farm(lambda request: Reply(body=request.address.encode(), delay=gate))
+    robots_queue = threading.Event()
+    server = farm(lambda request: Reply(body=request.address.encode(), delay=robots_queue))
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(get, server, "/", host) for host in server.hosts * 2]
         server.wait_until(lambda: server.in_flight == 8)
-        gate.set()
+        robots_queue.set()
         assert {answer.result().decode() for answer in asked} == set(server.hosts)
     server.wait_until(lambda: server.in_flight == 0)
     assert server.max_in_flight == 8

@@ -20,7 +20,7 @@ from scraper.report.summary import Tally
 from scraper.run.build import make_plan
 from scraper.sinks.base import SinkOptions, find_sink
 from scraper.source import lists
-from scraper.source.duplicates import Seen
+from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
 
 _BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
@@ -36,7 +36,7 @@ def dry_run(
     rule = make_rule(settings.key, now)
     sources = lists.open_sources(names, _refuse)
     lines, log = open_streams()
-    with closing(lines), closing(Seen()) as seen:
+    with closing(lines), closing(DuplicateFilter()) as duplicates:
         tally, printed = Tally(), 0
 
         def tell(early: Result) -> None:
@@ -45,7 +45,7 @@ def dry_run(
 
         try:
             for source in sources:
-                printed += _preview(source, rule, seen, tell)
+                printed += _preview(source, rule, duplicates, tell)
         except BrokenPipeError:
             return 0
         targets = printed + tally.targets
@@ -54,14 +54,14 @@ def dry_run(
 
 
 def _preview(
-    source: lists.Source, rule: KeyRule, seen: Seen, tell: Callable[[Result], None]
+    source: lists.Source, rule: KeyRule, duplicates: DuplicateFilter, tell: Callable[[Result], None]
 ) -> int:
     """Print the targets of one list, and tell of those that would not be fetched."""
     at_once = _BATCH if source.size is not None else 1
     batch: list[str] = []
     printed = 0
     for item in lists.read(source, rule):
-        early = item if isinstance(item, Result) else seen.judge(item)
+        early = item if isinstance(item, Result) else duplicates.judge(item)
         if early is not None:
             tell(early)
         elif isinstance(item, Target):

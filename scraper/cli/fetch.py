@@ -110,7 +110,7 @@ class _Fetch:
     """One run of the command: its streams, its signals, its status."""
 
     def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
-        from scraper.manifest.store import path_for
+        from scraper.manifest import path_for
         from scraper.report.streams import ResultStream
         from scraper.run.loop import Run
 
@@ -167,7 +167,7 @@ class _Fetch:
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells; that it stops only to who sent a signal, others hear why."""
-        if name in {"lock", "outage", "robots", "limit"}:
+        if name in {"lock", "circuit_breaker", "robots", "limit"}:
             self._log.say(level, name, str(record["message"]))
         elif name != "stopping":
             self._log.note(level, name, record)

@@ -35,16 +35,16 @@ def verify(destination: str, **options: Any) -> int:
     Prints VERDICT<TAB>KEY<TAB>DETAIL for each object that is missing, changed, unreadable
     or unknown (no record explains it). Exit status 1 if there is any.
     """
-    from scraper.manifest.store import read_lines
+    from scraper.manifest import read_lines
     from scraper.manifest.verify import Finding, Verdict, count, findings
     from scraper.model.settings import S3
     from scraper.model.urls import printable
-    from scraper.sinks.base import Shelf, SinkOptions, find_sink
+    from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 
     at_once = options["max_concurrency"]
     s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])
     sink = find_sink(destination, SinkOptions(at_once, s3))
-    if not isinstance(sink, Shelf):
+    if not isinstance(sink, ReadableSink):
         raise UsageError(f"{destination!r} can't be read back")
 
     def tell(finding: Finding) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from scraper.model.errors import DestinationError, Kind, TransferError
-from scraper.transfer.transfer import Transfer
+from scraper.transfer import Transfer
 
 
 class Engine(Protocol):

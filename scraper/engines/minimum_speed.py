@@ -13,7 +13,7 @@ from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Limits
 
 
-class Pace:
+class MinimumSpeed:
     """Of one body at a time. `ends` is when the window does, monotonic; inf without a body."""
 
     __slots__ = ("_before", "_limits", "_window_s", "ends")

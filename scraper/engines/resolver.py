@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from scraper.engines.curl.worker_pool import Crew
+from scraper.engines.curl.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 
 HOLDS_S = 50.0  # less than the 60 s that libcurl keeps what it is given
@@ -41,7 +41,7 @@ class Found:
     met: bool = False
 
 
-class Lookups:
+class Resolver:
     """Used by one thread; `tell` is called from others when `answers` has something."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Lookups:
         self._known: dict[str, Found] = {}
         self._asked: set[str] = set()
         self._answered: deque[Found] = deque()
-        self._crew = Crew("look-up", _WORKERS, daemon=True)
+        self._pool = WorkerPool("look-up", _WORKERS, daemon=True)
 
     def find(self, origin: str, now: float) -> Found | None:
         """What is known of `scheme://host:port`; None: it is being asked for."""
@@ -61,7 +61,7 @@ class Lookups:
             if host.startswith("[") or host.rpartition(".")[2].isdigit():
                 return self._keep(Found(origin, "", float("inf")))
             self._asked.add(origin)
-            self._crew.do(functools.partial(self._look_up, origin))
+            self._pool.do(functools.partial(self._look_up, origin))
         return None
 
     def answers(self) -> Iterator[Found]:
@@ -73,7 +73,7 @@ class Lookups:
 
     def close(self) -> None:
         """Wait for nobody."""
-        self._crew.close()
+        self._pool.close()
 
     def _keep(self, found: Found) -> Found:
         if len(self._known) >= _MOST:

@@ -5,16 +5,24 @@ against what is there. Does not know: requests, the loop. Others import the name
 `manifest.verify` is imported by its own name, since a run does not need it.
 """
 
-from scraper.manifest.codec import as_json, to_record
-from scraper.manifest.history import Memory, remember
-from scraper.manifest.store import FileJournal, SinkJournal, open_journal, read_lines
+from scraper.manifest.codec import as_json, encode, to_record
+from scraper.manifest.history import History, remember
+from scraper.manifest.store import (
+    FileManifestStore,
+    SinkManifestStore,
+    open_store,
+    path_for,
+    read_lines,
+)
 
 __all__ = [
-    "FileJournal",
-    "Memory",
-    "SinkJournal",
+    "FileManifestStore",
+    "History",
+    "SinkManifestStore",
     "as_json",
-    "open_journal",
+    "encode",
+    "open_store",
+    "path_for",
     "read_lines",
     "remember",
     "to_record",

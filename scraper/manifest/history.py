@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import identity
-from scraper.manifest.store import FileJournal, SinkJournal
+from scraper.manifest.store import FileManifestStore, SinkManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.records import Known, Skipped, Target
+from scraper.model.records import PreviousRecord, Skipped, Target
 from scraper.model.settings import Earlier
 from scraper.model.urls import redact
-from scraper.sinks.base import Shelf, Sink
+from scraper.sinks.base import ReadableSink, Sink
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index
@@ -26,44 +26,51 @@ _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
 _UNKNOWN = Skipped("not in the manifest")
 
-Decision = Skipped | Known | None  # None: fetched as if it had never been seen
+Decision = Skipped | PreviousRecord | None  # None: fetched as if it had never been seen
 
 
-def decide(known: Known | None, earlier: Earlier, *, there: bool) -> Decision:
+def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) -> Decision:
     """What becomes of a target of which earlier runs left `known`.
 
     `there`: whether it has an object that was looked for and found, or could not be looked for.
     """
-    done = known is not None and known.done and there
+    done = previous is not None and previous.done and there
     if earlier.resume and done:
         return _DONE
-    if earlier.retry_failed and (done or known is None):
+    if earlier.retry_failed and (done or previous is None):
         return _DONE if done else _UNKNOWN
-    asked = there and earlier.refresh and known is not None and (known.etag or known.last_modified)
-    return known if asked else None
+    asked = (
+        there
+        and earlier.refresh
+        and previous is not None
+        and (previous.etag or previous.last_modified)
+    )
+    return previous if asked else None
 
 
-def remember(earlier: Earlier, journal: FileJournal | SinkJournal, sink: Sink) -> "Memory":
-    """What `journal` knows, as far as `earlier` asks for it.
+def remember(
+    earlier: Earlier, store: FileManifestStore | SinkManifestStore, sink: Sink
+) -> "History":
+    """What `store` knows, as far as `earlier` asks for it.
 
     Raises DestinationError when it can't be read, UsageError when nothing could.
     """
-    if not journal.readable and (earlier.resume or earlier.retry_failed):
+    if not store.readable and (earlier.resume or earlier.retry_failed):
         option = "--resume" if earlier.resume else "--retry-failed"
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
-    if not journal.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
-        return Memory(earlier, sink, None)
+    if not store.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
+        return History(earlier, sink, None)
     from scraper.manifest.index import open_index
 
-    return Memory(earlier, sink, open_index(journal.index_path, journal.catch_up))
+    return History(earlier, sink, open_index(store.index_path, store.catch_up))
 
 
-class Memory:
+class History:
     """What the manifest knows. `index` None: nothing can be, or is to be, remembered."""
 
     def __init__(self, earlier: Earlier, sink: Sink, index: "Index | None") -> None:
         self._earlier = earlier
-        self._shelf = sink if isinstance(sink, Shelf) and sink.near else None
+        self._readable = sink if isinstance(sink, ReadableSink) and sink.near else None
         self._index = index
 
     def recall(self, targets: Sequence[Target]) -> list[Decision]:
@@ -75,9 +82,9 @@ class Memory:
         left = self._not_done(targets, ids)
         found = self._index.find([ids[n] for n in left])
         for n in left:
-            known = found.get(ids[n])
-            there = known is not None and self._has(targets[n].key, known.size)
-            decisions[n] = decide(known, self._earlier, there=there)
+            previous = found.get(ids[n])
+            there = previous is not None and self._has(targets[n].key, previous.size)
+            decisions[n] = decide(previous, self._earlier, there=there)
         return decisions
 
     def _not_done(self, targets: Sequence[Target], ids: Sequence[int]) -> Sequence[int]:
@@ -88,7 +95,7 @@ class Memory:
         size_of, has = self._index.done(ids).get, self._has
         return [n for n, one in enumerate(ids) if not has(targets[n].key, size_of(one))]
 
-    def close(self, journal: FileJournal | SinkJournal, *, whole: bool) -> None:
+    def close(self, store: FileManifestStore | SinkManifestStore, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines before it were outdated.
 
         If that can't be done it is as whole as before, and the next run will try.
@@ -97,8 +104,8 @@ class Memory:
             return
         with contextlib.closing(self._index) as index, contextlib.suppress(DestinationError):
             if whole and self._is_worth_it(index):
-                journal.catch_up(index)
-                journal.compact(index)
+                store.catch_up(index)
+                store.compact(index)
 
     def _is_worth_it(self, index: "Index") -> bool:
         lines = index.mark.lines - _COMPACT_FROM
@@ -109,6 +116,6 @@ class Memory:
         if size is None:
             return False
         try:
-            return self._shelf is None or self._shelf.size(key) == size
+            return self._readable is None or self._readable.size(key) == size
         except (SinkError, DestinationError):  # it will be said when the object is written
             return False

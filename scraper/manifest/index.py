@@ -22,7 +22,7 @@ from typing import Any
 
 from scraper.manifest.codec import read_entry
 from scraper.model.errors import DestinationError
-from scraper.model.records import Known
+from scraper.model.records import PreviousRecord
 
 _VERSION = 2
 _CACHE_KIB = 16 * 1024  # as much again while sorting
@@ -146,10 +146,10 @@ class Index:
             self._mark(Mark(seal(size), size, number))
 
     @_told()
-    def find(self, ids: Sequence[int]) -> dict[int, Known]:
+    def find(self, ids: Sequence[int]) -> dict[int, PreviousRecord]:
         """What is known of these targets."""
         rows = chain.from_iterable(self._asked(_FIND, ids))
-        return {row[0]: Known._make(row[1:]) for row in rows}
+        return {row[0]: PreviousRecord._make(row[1:]) for row in rows}
 
     @_told()
     def done(self, ids: Sequence[int]) -> dict[int, int | None]:

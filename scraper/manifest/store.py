@@ -35,8 +35,8 @@ from scraper.manifest.codec import encode
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Response, Result
 from scraper.model.urls import redact
-from scraper.sinks.base import Body, Shelf, Sink, scheme_of
-from scraper.sinks.directory.sink import path_of
+from scraper.sinks.base import Body, ReadableSink, Sink, scheme_of
+from scraper.sinks.directory import path_of
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # of which most runs need none
@@ -50,12 +50,12 @@ _READERS = 4  # segments on their way at once
 _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
 
 
-class FileJournal:
+class FileManifestStore:
     """One file, appended to; a torn last line of a run that died is closed first.
 
     What a full disk does not take is kept and tried again at the end, when temporary files are
-    gone; a line that it took in part is taken back. Its methods, as those of SinkJournal, raise
-    DestinationError. `begun`: whether it held lines when it was opened; `readable`: whether it
+    gone; a line that it took in part is taken back. Its methods raise DestinationError, as those of
+    SinkManifestStore do. `begun`: whether it held lines when it was opened; `readable`: whether it
     could; `index_path`: where an index of it may be kept.
     """
 
@@ -144,7 +144,7 @@ class FileJournal:
             raise DestinationError(_cannot(self.place, error)) from None
 
 
-class SinkJournal:
+class SinkManifestStore:
     """Segments `.scraper/manifest-<number>-<run>.jsonl` in any sink, put by one thread."""
 
     index_path = None  # in a temporary file: any machine may be the next
@@ -152,11 +152,11 @@ class SinkJournal:
     def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
         self._sink = sink
         self._patience_s = patience_s  # with a sink that takes no segment
-        self._shelf = sink if isinstance(sink, Shelf) else None
+        self._readable = sink if isinstance(sink, ReadableSink) else None
         self._run = os.urandom(4).hex()
         self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
         segments = self._segments()
-        self.readable = self._shelf is not None
+        self.readable = self._readable is not None
         self.begun = bool(segments)
         self._number = segments[-1][0] if segments else int(time.time()) * (not self.readable)
         self._lines: list[bytes] = []
@@ -229,13 +229,13 @@ class SinkJournal:
 
     def _replace(self, old: Iterable[str], number: int, lines: bytes) -> None:
         """Put the segment `number`, packed, instead of `old`."""
-        assert self._shelf is not None
+        assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
             _store(self._sink, key, gzip.compress(lines, 6))
         for each in old:
             if each != key:
-                self._shelf.remove(each)
+                self._readable.remove(each)
 
     def _unreadable(self, error: ScraperError) -> DestinationError:
         if isinstance(error, DestinationError):
@@ -244,11 +244,11 @@ class SinkJournal:
 
     def _segments(self) -> list[tuple[int, str]]:
         """Numbers and keys of the segments that are there, in order."""
-        if self._shelf is None:
+        if self._readable is None:
             return []
         try:
             keys = [
-                (_SEGMENT.fullmatch(key), key) for key in self._shelf.keys(".scraper/manifest-")
+                (_SEGMENT.fullmatch(key), key) for key in self._readable.keys(".scraper/manifest-")
             ]
         except ScraperError as error:
             raise self._unreadable(error) from None
@@ -267,8 +267,8 @@ class SinkJournal:
                 yield lines
 
     def _read(self, key: str) -> bytes:
-        assert self._shelf is not None
-        return b"".join(self._shelf.read(key))
+        assert self._readable is not None
+        return b"".join(self._readable.read(key))
 
     def _key(self, number: int) -> str:
         return f".scraper/manifest-{number:08}-{self._run}.jsonl"
@@ -308,19 +308,19 @@ def _index_path(file: Path) -> Path:
     return file.with_name(file.name + ".index")
 
 
-def open_journal(
+def open_store(
     path: str | None, destination: str, sink: Sink, patience_s: float
-) -> FileJournal | SinkJournal:
+) -> FileManifestStore | SinkManifestStore:
     """The manifest at `path`, or where the destination keeps it. Raises DestinationError.
 
     `patience_s`: how long a sink is waited for that takes no records.
     """
     file = path_for(path, destination)
     if file is None:
-        return SinkJournal(sink, destination, patience_s)
+        return SinkManifestStore(sink, destination, patience_s)
     if path is None:
         _refuse_links(file)
-    return FileJournal(file)
+    return FileManifestStore(file)
 
 
 def _refuse_links(file: Path) -> None:
@@ -332,16 +332,16 @@ def _refuse_links(file: Path) -> None:
 
 
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
-    """Every line of the manifest that `open_journal` would open, in order; nothing is written.
+    """Every line of the manifest that `open_store` would open, in order; nothing is written.
 
     Raises DestinationError if there is none, or it can't be read.
     """
     file = path_for(path, destination)
     if file is None:
-        journal = SinkJournal(sink, destination)
-        if not journal.begun:
-            raise DestinationError(f"there is no manifest {journal.place!r}")
-        yield from journal.lines()
+        store = SinkManifestStore(sink, destination)
+        if not store.begun:
+            raise DestinationError(f"there is no manifest {store.place!r}")
+        yield from store.lines()
         return
     try:
         with open(file, "rb") as lines:

@@ -21,8 +21,8 @@ import orjson
 
 from scraper.model.errors import SinkError
 from scraper.model.urls import fingerprint
-from scraper.sinks.base import Shelf
-from scraper.sinks.directory.sink import OWN
+from scraper.sinks.base import ReadableSink
+from scraper.sinks.directory import OWN
 
 _BATCH = 10_000
 
@@ -55,12 +55,12 @@ class Finding:
 
 
 def findings(
-    lines: Callable[[], Iterator[bytes]], shelf: Shelf, max_concurrency: int
+    lines: Callable[[], Iterator[bytes]], readable: ReadableSink, max_concurrency: int
 ) -> Iterator[Finding]:
     """A finding for every object that the manifest or the sink knows.
 
     `lines` gives the manifest's lines from the start; it is called twice. At most
-    `max_concurrency` objects are read at once. Raises what `lines` and `shelf` raise.
+    `max_concurrency` objects are read at once. Raises what `lines` and `readable` raise.
     """
     known = _Last()
     try:
@@ -69,24 +69,24 @@ def findings(
             records = known.standing(lines())
             waiting: deque[Future[Finding]] = deque()
             for facts in records:
-                waiting.append(pool.submit(_compare, shelf, facts))
+                waiting.append(pool.submit(_compare, readable, facts))
                 if len(waiting) >= 2 * max_concurrency:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        for key in shelf.keys(""):
+        for key in readable.keys(""):
             if not key.startswith(f"{OWN}/") and not known.has(key):
                 yield Finding(Verdict.UNKNOWN, key, "no record explains it")
     finally:
         known.close()
 
 
-def _compare(shelf: Shelf, facts: Facts) -> Finding:
+def _compare(readable: ReadableSink, facts: Facts) -> Finding:
     try:
-        if shelf.size(facts.key) is None:
+        if readable.size(facts.key) is None:
             return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
         digest, size = sha256(), 0
-        for piece in shelf.read(facts.key):
+        for piece in readable.read(facts.key):
             digest.update(piece)
             size += len(piece)
     except SinkError as error:

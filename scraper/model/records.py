@@ -56,7 +56,7 @@ def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
     return 1 + size // _PLACE_CHARS
 
 
-class Known(NamedTuple):
+class PreviousRecord(NamedTuple):
     """What earlier runs left of a target: whether it is done, and the object it has.
 
     `size` is bytes, None without an object; the validators (RFC 9110 8.8) are those of
@@ -81,7 +81,7 @@ class Attempt(NamedTuple):
     queued_at: float
     number: int = 1
     first_started: float | None = None
-    known: Known | None = None
+    previous: PreviousRecord | None = None
 
 
 class Response(NamedTuple):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scraper.manifest.codec import as_json, to_record
+from scraper.manifest import as_json, to_record
 from scraper.model import urls
 from scraper.model.dates import rfc3339
 from scraper.model.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fcntl import F_GETFL, fcntl
 from typing import Protocol
 
-from scraper.manifest.codec import encode
+from scraper.manifest import encode
 from scraper.model.errors import UsageError
 from scraper.model.records import Result
 from scraper.model.urls import printable

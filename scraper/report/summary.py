@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from scraper.model.records import STATUSES, Failed, Result, Stored
 from scraper.model.settings import Budget
-from scraper.schedule.frontier import HostStatistics
+from scraper.schedule import HostStatistics
 
 _SLOWEST = 5
 

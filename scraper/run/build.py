@@ -12,9 +12,8 @@ from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http, Settings
-from scraper.sinks.base import Shelf, Sink
-from scraper.transfer.plan import Plan
-from scraper.transfer.quota import Allowance
+from scraper.sinks.base import ReadableSink, Sink
+from scraper.transfer import Plan, Quota
 
 
 def choose_engine(settings: Settings) -> Callable[[], Engine]:
@@ -30,19 +29,19 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     given = settings.politeness.max_concurrency, settings.limits, settings.http
     if settings.engine != "threads":
         try:
-            from scraper.engines.curl.engine import CurlEngine
+            from scraper.engines.curl import CurlEngine
         except (ImportError, AttributeError) as error:  # no pycurl, or one too old
             if settings.engine == "curl":
                 need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
                 raise UsageError(f"{need} ({error})") from None
         else:
             return lambda: CurlEngine(*given)
-    from scraper.engines.threads.engine import ThreadsEngine
+    from scraper.engines.threads import ThreadsEngine
 
     return lambda: ThreadsEngine(*given)
 
 
-def make_plan(settings: Settings, sink: Sink, allowance: Allowance | None = None) -> Plan:
+def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Plan:
     """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
     _check_certificates(http)
@@ -51,9 +50,9 @@ def make_plan(settings: Settings, sink: Sink, allowance: Allowance | None = None
         agent += f" (+{http.contact})"
         if "://" not in http.contact:  # RFC 9110 10.1.2; a From of the user's wins
             http = replace(http, headers=(("From", http.contact), *http.headers))
-    shelf = sink if isinstance(sink, Shelf) else None
-    asked = allowance if allowance is not None and allowance.is_of_bytes else None
-    return Plan(settings.limits, http, agent, _netrc(http), shelf, allowance=asked)
+    readable = sink if isinstance(sink, ReadableSink) else None
+    asked = quota if quota is not None and quota.is_of_bytes else None
+    return Plan(settings.limits, http, agent, _netrc(http), readable, quota=asked)
 
 
 def caveats(http: Http) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,8 @@ from scraper.model.records import Attempt, Deferred, Failed, Failure
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.run.stopping import Note, Stop
-from scraper.schedule.circuit_breaker import Outage
-from scraper.schedule.retry import Again, Defer, RetryPolicy, Verdict, is_transient
-from scraper.transfer.partial import Partial
-from scraper.transfer.transfer import Completion
+from scraper.schedule import Again, CircuitBreaker, Defer, RetryPolicy, Verdict, is_transient
+from scraper.transfer import Completion, Partial
 
 
 class Following(NamedTuple):
@@ -26,14 +24,14 @@ class Following(NamedTuple):
     due: float
 
 
-class Aftermath:
+class FailurePolicy:
     """See the module. `stop`: of the run, which a destination that is away too long ends.
 
-    `outage` is public: the loop asks it what may start, and tells it what was stored.
+    `breaker` is public: the loop asks it what may start, and tells it what was stored.
     """
 
     def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
-        self.outage = Outage(settings.retries.retry_max_time)
+        self.breaker = CircuitBreaker(settings.retries.retry_max_time)
         self._policy = RetryPolicy(settings.retries)
         self._most = settings.politeness.max_concurrency
         self._partials: dict[str, Partial] = {}  # by key
@@ -76,14 +74,16 @@ class Aftermath:
     ) -> tuple[Verdict, Attempt]:
         """The verdict, and the attempt it is about: an outage of the destination costs none."""
         if failure.kind is Kind.SINK and is_transient(failure):
-            was_on, patience = self.outage.on, f"{self.outage.patience_s:g} s"
-            if not self.outage.failed(started, now):
+            was_on, patience = self.breaker.on, f"{self.breaker.patience_s:g} s"
+            if not self.breaker.failed(started, now):
                 message = f"the destination took no object for {patience}: {failure.message}"
                 self._stop.because_of(DestinationError(message))
-            if self.outage.on and not was_on:
+            if self.breaker.on and not was_on:
                 message = f"the destination takes nothing, one at a time tries for {patience}"
-                self._note("warning", "outage", {"message": f"{message}: {failure.message}"})
-            if self.outage.on:
+                self._note(
+                    "warning", "circuit_breaker", {"message": f"{message}: {failure.message}"}
+                )
+            if self.breaker.on:
                 return Again(0.0), attempt._replace(first_started=None)
         following = attempt._replace(number=attempt.number + 1)
         return self._policy.decide(failure, attempt, now), following

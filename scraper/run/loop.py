@@ -43,20 +43,19 @@ from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.report.summary import Places, Summary, Tally, slowest
 from scraper.run.build import choose_engine, make_plan
-from scraper.run.failure_policy import Aftermath, Following
-from scraper.run.prefilter import Sieve
-from scraper.run.resources import Holding
+from scraper.run.failure_policy import FailurePolicy, Following
+from scraper.run.prefilter import Prefilter
+from scraper.run.resources import RunResources
 from scraper.run.stopping import GRACE_S, Note, Stop
-from scraper.schedule.frontier import Frontier
+from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source import lists
 from scraper.source.keys import make_rule
-from scraper.source.reader import BUFFER, Intake
-from scraper.transfer.quota import Allowance
-from scraper.transfer.transfer import Transfer
+from scraper.source.reader import BUFFER, ListReader
+from scraper.transfer import Quota, Transfer
 
 if TYPE_CHECKING:
-    from scraper.run.robots_queue import Gate
+    from scraper.run.robots_queue import RobotsQueue
 
 _TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
@@ -123,37 +122,41 @@ class Run:
         self._note = note
         self._recording = True  # until the manifest can't be written
         self._stop = Stop(self._wake, note)
-        self._aftermath = Aftermath(settings, self._stop, note)
+        self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._make_engine = choose_engine(settings)
-        self._holding = Holding(settings, self.destination)
-        sink = self._holding.sink
-        self._allowance = Allowance(settings.whole, self.tally.begun, disk_of(sink))
-        self._plan = make_plan(settings, sink, self._allowance)
-        self._gate: Gate | None = None
+        self._resources = RunResources(settings, self.destination)
+        sink = self._resources.sink
+        self._quota = Quota(settings.whole, self.tally.begun, disk_of(sink))
+        self._plan = make_plan(settings, sink, self._quota)
+        self._robots_queue: RobotsQueue | None = None
         if settings.politeness.robots:
             from scraper.run import robots_queue
 
-            self._gate = robots_queue.Gate(settings, self._plan, self._frontier, note)
-            self._plan = replace(self._plan, forbids=self._gate.forbids)
-        self._entrance: Frontier | Gate = self._gate or self._frontier
-        self._intake = Intake(sources, make_rule(settings.key, now), self._wake)
+            self._robots_queue = robots_queue.RobotsQueue(
+                settings, self._plan, self._frontier, note
+            )
+            self._plan = replace(self._plan, forbids=self._robots_queue.forbids)
+        self._entrance: Frontier | RobotsQueue = self._robots_queue or self._frontier
+        self._reader = ListReader(sources, make_rule(settings.key, now), self._wake)
         self._engine: Engine | None = None
-        self._sieve: Sieve
+        self._prefilter: Prefilter
         self._in_flight: set[Transfer] = set()
 
     def __enter__(self) -> Self:
         """Check the destination and hold it, recall what its manifest knows, begin to read."""
-        holding = self._holding
-        holding.open(self._allowance, self._lost, self._note)
-        self.places = self.places._replace(manifest=holding.journal.place)
+        resources = self._resources
+        resources.open(self._quota, self._lost, self._note)
+        self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
-            undone.callback(holding.close, whole=False)
+            undone.callback(resources.close, whole=False)
             self._engine = self._make_engine()
-            self._sieve = Sieve(holding.memory, ignores_case=ignores_case(holding.sink))
+            self._prefilter = Prefilter(
+                resources.history, ignores_case=ignores_case(resources.sink)
+            )
             undone.pop_all()
-        self._intake.start()
+        self._reader.start()
         return self
 
     def __exit__(
@@ -164,13 +167,13 @@ class Run:
     ) -> None:
         """Let go of everything; whatever is still in flight is broken off."""
         assert self._engine is not None
-        self._intake.close()
+        self._reader.close()
         self._engine.give_up()
         self._engine.close()
-        self._aftermath.close()
-        self._sieve.close()
+        self._failure_policy.close()
+        self._prefilter.close()
         whole = kind is None and self._stop.reason is None and self._finished()
-        self._holding.close(whole=whole)
+        self._resources.close(whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
@@ -181,7 +184,7 @@ class Run:
             yield from self._admit(now)
             self._start(engine, now)
             ended = engine.poll(self._timeout(now))
-            self._stop.keep_within(self._allowance, time.monotonic())
+            self._stop.keep_within(self._quota, time.monotonic())
             for transfer in ended:
                 result = self._take(transfer)
                 if result is not None:
@@ -194,7 +197,7 @@ class Run:
         self._flush()
         if self._stop.error is not None:
             raise self._stop.error
-        self._intake.reraise()
+        self._reader.reraise()
 
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
@@ -233,7 +236,7 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, where to."""
         assert self._engine is not None
-        client, remark = (getattr(self._holding.sink, name, "") for name in ("client", "remark"))
+        client, remark = (getattr(self._resources.sink, name, "") for name in ("client", "remark"))
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
         carried += f" ({remark})" if remark else ""
         carried += f", at most {self.settings.politeness.max_concurrency} at once"
@@ -247,7 +250,7 @@ class Run:
     @property
     def lines(self) -> tuple[int, bool]:
         """Targets read so far, and whether that is all of them."""
-        return self._intake.lines, self._intake.complete
+        return self._reader.lines, self._reader.complete
 
     def _wake(self) -> None:
         if self._engine is not None:
@@ -256,18 +259,18 @@ class Run:
     def _finished(self) -> bool:
         if self._in_flight:
             return False
-        return self._stop.reason is not None or (self._intake.exhausted and not len(self._frontier))
+        return self._stop.reason is not None or (self._reader.exhausted and not len(self._frontier))
 
     def _admit(self, now: float) -> Iterator[Result]:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or not self._wants_lines(now):
             return
-        items = self._intake.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
-        ended, skipped, left, error = self._sieve.sift(items)
+        items = self._reader.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
+        ended, skipped, left, error = self._prefilter.sift(items)
         if error is not None:
             self._stop.because_of(error)
-        for target, known in left:
-            self._entrance.add(Attempt(target, queued_at=now, known=known), now)
+        for target, previous in left:
+            self._entrance.add(Attempt(target, queued_at=now, previous=previous), now)
         for result in ended:
             yield self._record(result)
         yield from self._skip(skipped)
@@ -282,16 +285,18 @@ class Run:
         """Fill the free slots."""
         while (
             self._stop.reason is None
-            and self._aftermath.outage.may_start(self.in_flight, now)
+            and self._failure_policy.breaker.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
-            if self._gate is not None and self._gate.owns(attempt):
-                transfer = self._gate.transfer(attempt, now)
+            if self._robots_queue is not None and self._robots_queue.owns(attempt):
+                transfer = self._robots_queue.transfer(attempt, now)
             else:
-                partial = self._aftermath.take(attempt.target.key) if attempt.number > 1 else None
-                transfer = Transfer(attempt, self._plan, self._holding.sink, now, partial)
+                partial = (
+                    self._failure_policy.take(attempt.target.key) if attempt.number > 1 else None
+                )
+                transfer = Transfer(attempt, self._plan, self._resources.sink, now, partial)
             self._in_flight.add(transfer)
             engine.start(transfer)
 
@@ -301,19 +306,19 @@ class Run:
         if self._stop.give_up_at is not None:
             waits.append(self._stop.give_up_at - now)
         else:
-            if not self._intake.exhausted and self._wants_lines(now):
-                self._intake.hungry = True
-                if not self._intake.empty:
+            if not self._reader.exhausted and self._wants_lines(now):
+                self._reader.hungry = True
+                if not self._reader.empty:
                     return 0.0
-            if self._intake.exhausted and self._finished():
+            if self._reader.exhausted and self._finished():
                 return 0.0
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
-                outage = self._aftermath.outage
-                if not outage.on:
+                breaker = self._failure_policy.breaker
+                if not breaker.on:
                     waits.append(due - now)
                 elif not self.in_flight:
-                    waits.append(max(due, outage.until) - now)
+                    waits.append(max(due, breaker.until) - now)
         return max(0.0, min(waits))
 
     def _take(self, transfer: Transfer) -> Result | None:
@@ -329,32 +334,36 @@ class Run:
         self._frontier.ended(attempt, failure, transfer.started, took_s, now)
         if completion.error is not None:
             self._stop.because_of(completion.error)
-        gate = self._gate if self._gate is not None and self._gate.owns(attempt) else None
+        robots_queue = (
+            self._robots_queue
+            if self._robots_queue is not None and self._robots_queue.owns(attempt)
+            else None
+        )
         end: Outcome = outcome
         if isinstance(outcome, Failed):
-            follows = self._aftermath.of(completion, outcome, transfer.started, now)
+            follows = self._failure_policy.of(completion, outcome, transfer.started, now)
             if isinstance(follows, Following):
                 self._frontier.add(follows.attempt, now, follows.due)
                 return None
             end = follows
-        elif isinstance(outcome, Stored) and gate is None:
-            self._aftermath.outage.stored()
+        elif isinstance(outcome, Stored) and robots_queue is None:
+            self._failure_policy.breaker.stored()
         if completion.partial is not None:
             completion.partial.discard()
-        if gate is None:
+        if robots_queue is None:
             return self._record(Result(attempt.target, end, attempt.number, completion.times))
         if self._stop.reason is None:
-            gate.answered(attempt, end, transfer.started, now)
+            robots_queue.answered(attempt, end, transfer.started, now)
         return None
 
     def _take_ended_early(self) -> Iterator[Result]:
         for attempt, outcome in self._entrance.take_ended_early():
-            self._aftermath.drop(attempt.target.key)
+            self._failure_policy.drop(attempt.target.key)
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record(self, result: Result) -> Result:
         """Tell everyone, the manifest first."""
-        self._holding.journal(result)
+        self._resources.store(result)
         self.tally(result)
         for receiver in self._receivers:
             receiver(result)
@@ -376,7 +385,7 @@ class Run:
         """Write the manifest; if that fails, the run stops, and `__exit__` tries once more."""
         if self._recording:
             try:
-                self._holding.journal.flush()
+                self._resources.store.flush()
             except DestinationError as error:
                 self._recording = False
                 self._stop.because_of(error)
@@ -389,21 +398,23 @@ class Run:
         """A Result for everything that was read and not finished, when the run was stopped."""
         if self._stop.reason is None:
             return
-        unread = not self._intake.exhausted
-        self._intake.close()
+        unread = not self._reader.exhausted
+        self._reader.close()
         message = f"not finished: {self._stop.reason}"
         outcome = Failed(Failure(Kind.INTERRUPTED, message, transient=False))
         self._stop.abandoned = bool(self._in_flight)
         for transfer in self._in_flight:
             attempt = transfer.attempt
-            if self._gate is not None and self._gate.owns(attempt):
+            if self._robots_queue is not None and self._robots_queue.owns(attempt):
                 continue  # its targets are among those that wait
             times = Times(total=time.monotonic() - transfer.started)
             yield self._record(Result(attempt.target, outcome, attempt.number, times))
         yield from self._take_ended_early()
         for attempt in self._entrance.drain():
             yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        ended, skipped, left, _ = self._sieve.sift(self._intake.take(BUFFER))  # what is done stays
+        ended, skipped, left, _ = self._prefilter.sift(
+            self._reader.take(BUFFER)
+        )  # what is done stays
         yield from self._skip(skipped)
         for result in (*ended, *(Result(target, outcome) for target, _ in left)):
             yield self._record(result)

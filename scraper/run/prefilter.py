@@ -9,10 +9,10 @@ answers fails, everything needs one: the run stops then, and records what it did
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scraper.manifest.history import Memory
+from scraper.manifest import History
 from scraper.model.errors import DestinationError
-from scraper.model.records import Known, Result, Skipped, Target
-from scraper.source.duplicates import Seen
+from scraper.model.records import PreviousRecord, Result, Skipped, Target
+from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
 
 
@@ -24,28 +24,28 @@ class Sifted(NamedTuple):
 
     ended: list[Result]
     skipped: list[Result]
-    left: list[tuple[Target, Known | None]]
+    left: list[tuple[Target, PreviousRecord | None]]
     error: DestinationError | None = None
 
 
-class Sieve:
-    """Of one run, with its `memory` of earlier ones; `ignores_case` as `Seen` has it."""
+class Prefilter:
+    """Of one run, with its `memory` of earlier ones; `ignores_case` as `DuplicateFilter` has it."""
 
-    def __init__(self, memory: Memory, *, ignores_case: bool) -> None:
-        self._memory = memory
-        self._seen = Seen(ignores_case=ignores_case)
+    def __init__(self, history: History, *, ignores_case: bool) -> None:
+        self._history = history
+        self._duplicates = DuplicateFilter(ignores_case=ignores_case)
 
     def sift(self, items: Sequence[Read]) -> Sifted:
         """What needs no request, as it ends, and the rest."""
         ended = [item for item in items if isinstance(item, Result)]
         targets = [item for item in items if not isinstance(item, Result)]
         try:
-            verdicts = self._seen.judge_all(targets)
+            verdicts = self._duplicates.judge_all(targets)
             if any(verdicts):
                 ended += filter(None, verdicts)
                 pairs = zip(targets, verdicts, strict=True)
                 targets = [target for target, verdict in pairs if verdict is None]
-            decided = list(zip(targets, self._memory.recall(targets), strict=True))
+            decided = list(zip(targets, self._history.recall(targets), strict=True))
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)
         skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]
@@ -54,4 +54,4 @@ class Sieve:
 
     def close(self) -> None:
         """Forget what the run had."""
-        self._seen.close()
+        self._duplicates.close()

@@ -16,10 +16,10 @@ from scraper.model.errors import BadTarget, ListError
 from scraper.model.records import Attempt, Failed, Stored, Target
 from scraper.model.settings import Settings
 from scraper.run.build import choose_engine, make_plan
-from scraper.schedule.retry import Again, RetryPolicy
+from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.source import lists
-from scraper.transfer.transfer import Completion, Transfer
+from scraper.transfer import Completion, Transfer
 
 _TICK_S = 0.5  # as in the loop: Ctrl-C just before a sleep is heard after it
 
@@ -64,7 +64,7 @@ def opener(settings: Settings) -> lists.OpenRemote:
 
     def open_remote(url: str) -> BinaryIO:
         if url.lower().startswith("s3://"):
-            from scraper.sinks.s3.sink import open_object
+            from scraper.sinks.s3 import open_object
 
             with open_object(url, SinkOptions(1, settings.s3)) as file:
                 return _kept(file)

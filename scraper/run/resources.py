@@ -9,24 +9,23 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from scraper.manifest.history import Memory, remember
-from scraper.manifest.store import FileJournal, SinkJournal, open_journal
+from scraper.manifest import FileManifestStore, History, SinkManifestStore, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.run.stopping import Note
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.lock import hold
-from scraper.transfer.quota import Allowance
+from scraper.transfer import Quota
 
 
-class Holding:
-    """See the module. `journal` and `memory` are there from `open` on.
+class RunResources:
+    """See the module. `store` and `memory` are there from `open` on.
 
     Raises UsageError when no sink serves `destination`.
     """
 
-    journal: FileJournal | SinkJournal
-    memory: Memory
+    store: FileManifestStore | SinkManifestStore
+    history: History
 
     def __init__(self, settings: Settings, destination: str) -> None:
         options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
@@ -35,7 +34,7 @@ class Holding:
         self._settings = settings
         self._kept = ExitStack()
 
-    def open(self, allowance: Allowance, on_lost: Callable[[str], None], note: Note) -> None:
+    def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
         """Check the destination, lock it, recall what its manifest knows.
 
         `on_lost` is told, from another thread, when another run has taken it over. Raises
@@ -44,8 +43,8 @@ class Holding:
         with ExitStack() as stack:
             stack.callback(self.sink.close)
             self.sink.check()
-            allowance.check_disk()
-            left_s = allowance.left_s(time.monotonic())
+            quota.check_disk()
+            left_s = quota.left_s(time.monotonic())
             lock = hold(self.sink, self.destination, self._settings.lock, on_lost, left_s)
             if lock is not None:
                 stack.callback(lock.release)
@@ -57,18 +56,18 @@ class Holding:
     def close(self, *, whole: bool) -> None:
         """Let go of everything. `whole`: the run came to its end. Raises DestinationError."""
         try:
-            self.journal.close()
+            self.store.close()
         except DestinationError:
             whole = False
             raise
         finally:
-            self.memory.close(self.journal, whole=whole)
+            self.history.close(self.store, whole=whole)
             self._kept.close()
 
     def _recall(self) -> None:
         manifest, patience_s = self._settings.manifest, self._settings.retries.retry_max_time
-        self.journal = open_journal(manifest, self.destination, self.sink, patience_s)
+        self.store = open_store(manifest, self.destination, self.sink, patience_s)
         with ExitStack() as undone:
-            undone.callback(self.journal.close)
-            self.memory = remember(self._settings.earlier, self.journal, self.sink)
+            undone.callback(self.store.close)
+            self.history = remember(self._settings.earlier, self.store, self.sink)
             undone.pop_all()

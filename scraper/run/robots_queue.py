@@ -26,11 +26,10 @@ from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, S
 from scraper.model.settings import Settings
 from scraper.model.urls import origin_of
 from scraper.run.stopping import Note
-from scraper.schedule.frontier import Frontier
+from scraper.schedule import Frontier
 from scraper.schedule.robots import PATH, READ_BYTES, Rules, parse, product_token, without
 from scraper.sinks.base import Blocking, Body
-from scraper.transfer.plan import CONDITIONS, Plan
-from scraper.transfer.transfer import Transfer
+from scraper.transfer import CONDITIONS, Plan, Transfer
 
 KNOWN_FOR_S = 24 * 3600.0
 _KNOWN_BYTES = 64_000_000  # 10,000 origins with 200 bytes of rules for us each
@@ -46,7 +45,7 @@ class RobotsTxt(Target):
     __slots__ = ()
 
 
-class Gate:
+class RobotsQueue:
     """See the module. `plan` is that of the run's transfers; `note` hears of each robots.txt."""
 
     def __init__(self, settings: Settings, plan: Plan, frontier: Frontier, note: Note) -> None:
@@ -277,7 +276,7 @@ def _plan(plan: Plan) -> Plan:
     )
     headers = tuple(pair for pair in plan.http.headers if pair[0].lower() not in CONDITIONS)
     http = replace(plan.http, headers=headers, raw=False, expect_type=None)
-    return replace(plan, limits=limits, http=http, shelf=None, forbids=None, allowance=None)
+    return replace(plan, limits=limits, http=http, readable=None, forbids=None, quota=None)
 
 
 def _user_agent(plan: Plan) -> str:

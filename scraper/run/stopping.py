@@ -15,7 +15,7 @@ from typing import Any
 from scraper.engines.base import Engine
 from scraper.model.errors import DestinationError, Held
 from scraper.model.urls import redact_text
-from scraper.transfer.quota import Allowance
+from scraper.transfer import Quota
 
 GRACE_S = 10.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
@@ -55,11 +55,11 @@ class Stop:
             self.error = error
             self.ask(str(error), GRACE_S)
 
-    def keep_within(self, allowance: Allowance, now: float) -> None:
+    def keep_within(self, quota: Quota, now: float) -> None:
         """Stop if a limit of the whole run is reached: a disk's is the destination's error."""
-        if self.reason is None and (reached := allowance.reached(now)):
-            if allowance.full is not None:
-                self.because_of(allowance.full)
+        if self.reason is None and (reached := quota.reached(now)):
+            if quota.full is not None:
+                self.because_of(quota.full)
             else:
                 self._note("warning", "limit", {"message": reached})
                 self.cut_short = True

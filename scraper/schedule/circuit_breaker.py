@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import random
 
-FAILURES_UNTIL_OUT = 10  # in a row
+FAILURES_UNTIL_OPEN = 10  # in a row
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(slots=True)
-class Outage:
+class CircuitBreaker:
     """What the sink did lately. `patience_s`: how long it may take nothing; times are monotonic."""
 
     patience_s: float
@@ -35,7 +35,7 @@ class Outage:
     @property
     def on(self) -> bool:
         """Whether the destination seems to be away."""
-        return self.failures >= FAILURES_UNTIL_OUT
+        return self.failures >= FAILURES_UNTIL_OPEN
 
     def stored(self) -> None:
         """An object was taken."""

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome
 from scraper.model.settings import Politeness
-from scraper.schedule.least_loaded import Turns
+from scraper.schedule.least_loaded import LeastLoaded
 
 WINDOW = 10_000  # targets waiting in memory
 FAILURES_UNTIL_DOWN = 10  # connections that failed in a row
@@ -133,7 +133,7 @@ class Frontier:
         self._max_retry_after = max_retry_after
         self._next_start = -_NEVER  # over all hosts
         self._hosts: OrderedDict[str, Host] = OrderedDict()
-        self._turns: Turns[Host] = Turns()
+        self._ready: LeastLoaded[Host] = LeastLoaded()
         self._sleepers: list[tuple[float, int, Host]] = []
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
@@ -171,15 +171,15 @@ class Frontier:
             if host.due == due:
                 host.due = _NEVER
                 self._place(host, now)
-        while self._turns and (host := self._turns.first()).ready_at() > now:
-            self._turns.drop(host)  # paused, or full, since it was placed
+        while self._ready and (host := self._ready.first()).ready_at() > now:
+            self._ready.drop(host)  # paused, or full, since it was placed
             self._place(host, now)
-        return bool(self._turns) and now >= self._next_start
+        return bool(self._ready) and now >= self._next_start
 
     def start(self, now: float) -> Attempt:
         """The target that starts now, of the host whose turn it is. Ask `may_start` first."""
-        host = self._turns.first()
-        self._turns.drop(host)
+        host = self._ready.first()
+        self._ready.drop(host)
         attempt = host.take(now)
         self._waiting -= 1
         self._places -= attempt.target.places
@@ -224,7 +224,7 @@ class Frontier:
 
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
-        if self._turns:
+        if self._ready:
             return max(now, self._next_start)
         return self._sleepers[0][0] if self._sleepers else None
 
@@ -263,13 +263,13 @@ class Frontier:
 
     def _place(self, host: Host, now: float) -> None:
         """Put `host` where its next start is: the turns, the sleepers, or nowhere."""
-        if host in self._turns:  # may_start looks again when its turn comes
-            self._turns.put(host, host.in_flight)
+        if host in self._ready:  # may_start looks again when its turn comes
+            self._ready.put(host, host.in_flight)
             return
         due = host.ready_at()
         if due <= now:
             host.due = _NEVER
-            self._turns.put(host, host.in_flight)
+            self._ready.put(host, host.in_flight)
         elif due < host.due:
             host.due = due
             heapq.heappush(self._sleepers, (due, next(self._ticket), host))

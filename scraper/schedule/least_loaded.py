@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 Host = TypeVar("Host")
 
 
-class Turns(Generic[Host]):
+class LeastLoaded(Generic[Host]):
     """Hosts that stand here, each once, by what they have in flight."""
 
     def __init__(self) -> None:

@@ -95,7 +95,7 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Shelf(Protocol):
+class ReadableSink(Protocol):
     """What a sink offers if it can be read back: a run can then go on where others stopped.
 
     `near`: whether looking is quick, no request. All raise SinkError; `keys` are in any order.

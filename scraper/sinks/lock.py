@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import Sink, scheme_of
-from scraper.sinks.directory.sink import OWN, path_of
+from scraper.sinks.directory import OWN, path_of
 
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0

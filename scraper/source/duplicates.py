@@ -23,7 +23,7 @@ _SCHEMA = "CREATE TABLE seen (key INTEGER PRIMARY KEY, url INTEGER, line INTEGER
 _PUT = "INSERT OR IGNORE INTO seen VALUES "
 
 
-class Seen:
+class DuplicateFilter:
     """One run's memory of its targets; used by one thread.
 
     `ignores_case`: keys that differ in case or normal form only are one (`keys.folded`).

@@ -1,4 +1,4 @@
-"""Intake: the thread that reads lists, and the bounded buffer in front of the loop.
+"""ListReader: the thread that reads lists, and the bounded buffer in front of the loop.
 
 A pipe may block for hours, so reading has a thread of its own; the loop takes
 what is there and never waits here. Owns: that thread and its buffer. Refuses to
@@ -17,7 +17,7 @@ from scraper.source.keys import KeyRule
 BUFFER = 1_000  # targets read ahead of the frontier, if they are not very long
 
 
-class Intake:
+class ListReader:
     """Targets of several sources, in order, read ahead by one thread.
 
     `on_arrival` is called from that thread once for each time the loop said it is

@@ -7,17 +7,17 @@ retries, how bytes arrive. Others import the names below.
 from scraper.transfer.exchange import OWS, Next, Reply, Request
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import CONDITIONS, Plan
-from scraper.transfer.quota import Allowance
+from scraper.transfer.quota import Quota
 from scraper.transfer.transfer import Completion, Transfer
 
 __all__ = [
     "CONDITIONS",
     "OWS",
-    "Allowance",
     "Completion",
     "Next",
     "Partial",
     "Plan",
+    "Quota",
     "Reply",
     "Request",
     "Transfer",

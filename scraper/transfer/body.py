@@ -34,12 +34,12 @@ class Incoming:
     """
 
     __slots__ = (
-        "_allowance",
         "_decoder",
         "_digest",
         "_key",
         "_left",
         "_most",
+        "_quota",
         "_sink",
         "_upload",
         "coding",
@@ -65,14 +65,14 @@ class Incoming:
         self._digest = hashlib.sha256()
         self._left: Iterator[bytes] | None = None  # pieces of what was received
         self._most = plan.limits.max_size
-        self._allowance = plan.allowance
+        self._quota = plan.quota
         self._decoder: Decoder | None = None
         if self.coding is not None and not plan.http.raw:
             self._decoder = make_decoder(self.coding)
         if self._decoder is None and self.expected is not None:
             self._check_size(self.expected)
-            if self._allowance is not None:
-                self._allowance.expect(self.expected)
+            if self._quota is not None:
+                self._quota.expect(self.expected)
 
     def take(self, chunk: bytes, check: Check, *, quickly: bool = False) -> bool:
         """Take bytes as they came over the wire. Raises TransferError, DestinationError.
@@ -135,8 +135,8 @@ class Incoming:
     def _write(self, piece: bytes) -> None:
         self.size += len(piece)
         self._check_size(self.size)
-        if self._allowance is not None:
-            self._allowance.take(len(piece))
+        if self._quota is not None:
+            self._quota.take(len(piece))
         self._digest.update(piece)
         (self._upload or self._open()).write(piece)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from scraper.model import urls
 from scraper.model.records import Target
 from scraper.model.settings import Http, Limits
-from scraper.sinks.base import Shelf
+from scraper.sinks.base import ReadableSink
 from scraper.transfer.decode import ACCEPT_ENCODING
-from scraper.transfer.quota import Allowance
+from scraper.transfer.quota import Quota
 
 CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
@@ -24,9 +24,9 @@ CONDITIONS = frozenset(
 class Plan:
     """What all transfers of a run have in common.
 
-    `passwords`: host to `user:password`; `shelf`: the sink, if it can tell what it holds;
+    `passwords`: host to `user:password`; `readable`: the sink, if it can tell what it holds;
     `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects);
-    `allowance`: who is to be asked before bytes are written, None if nobody.
+    `quota`: who is to be asked before bytes are written, None if nobody.
     Worked out from these: the headers that each request has, in lower case, `at_home` (where
     the target is) and `abroad` (where a redirect led), and the `conditions` among them.
     """
@@ -35,9 +35,9 @@ class Plan:
     http: Http
     user_agent: str
     passwords: Mapping[str, str] = field(repr=False)
-    shelf: Shelf | None = None
+    readable: ReadableSink | None = None
     forbids: Callable[[str], str | None] | None = None
-    allowance: Allowance | None = None
+    quota: Quota | None = None
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     conditions: frozenset[str] = field(init=False)

@@ -24,7 +24,7 @@ _LOOK_AFTER = 1 << 18  # bytes
 _LOOK_AFTER_S = 0.5
 
 
-class Allowance:
+class Quota:
     """What is left of `whole`, of a run that began at `begun` (monotonic seconds).
 
     `disk` is a path on the file system that bodies take room on; None: nobody knows of any.

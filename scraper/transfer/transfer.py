@@ -20,7 +20,7 @@ from scraper.model import urls
 from scraper.model.addresses import is_public, may_be_public
 from scraper.model.errors import BadTarget, DestinationError, Kind, TransferError
 from scraper.model.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
-from scraper.schedule.retry import parse_retry_after
+from scraper.schedule import parse_retry_after
 from scraper.sinks.base import Blocking, Sink, blocking_of
 from scraper.transfer.body import Incoming
 from scraper.transfer.exchange import Next, Reply, Request, as_sent
@@ -74,7 +74,7 @@ class Transfer:
         self._own = plan.conditions  # asked by the user
         if attempt.target.headers:
             self._own |= CONDITIONS.intersection(map(str.lower, attempt.target.headers))
-        self._known = attempt.known
+        self._previous = attempt.previous
         self._partial = partial
         self._response: Response | None = None
         self._body: Incoming | None = None
@@ -210,10 +210,10 @@ class Transfer:
     def _not_modified(self) -> Next:
         """End, if the sink has what the server need not send again; else ask for all of it."""
         assert self._response is not None
-        assert self._known is not None
-        shelf = self._plan.shelf
-        if shelf is not None and shelf.size(self.attempt.target.key) != self._known.size:
-            self._known = None
+        assert self._previous is not None
+        readable = self._plan.readable
+        if readable is not None and readable.size(self.attempt.target.key) != self._previous.size:
+            self._previous = None
             return Next.HOP
         self._end(NotModified(self._response))
         return Next.STOP
@@ -228,16 +228,16 @@ class Transfer:
         if self._partial is not None:
             same = self._partial.url == self._url.href
             return self._partial.headers() if same else _NOTHING
-        known = self._known
-        if known is None:
+        previous = self._previous
+        if previous is None:
             return _NOTHING
-        if known.effective:  # validators are of the URL that answered
-            same = urls.fingerprint(urls.redact(self._url.href)) == known.effective
+        if previous.effective:  # validators are of the URL that answered
+            same = urls.fingerprint(urls.redact(self._url.href)) == previous.effective
         else:
             same = not self._redirects
         if not same:
             return _NOTHING
-        given = {"if-none-match": known.etag, "if-modified-since": known.last_modified}
+        given = {"if-none-match": previous.etag, "if-modified-since": previous.last_modified}
         return {name: value for name, value in given.items() if value}
 
     def _go_on(self, reply: Reply) -> Next:

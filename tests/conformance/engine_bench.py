@@ -9,7 +9,7 @@ from scraper.engines.base import Engine
 from scraper.engines.curl.engine import CurlEngine
 from scraper.engines.threads.engine import ThreadsEngine
 from scraper.model import urls
-from scraper.model.records import Attempt, Failed, Failure, Known, Stored, Target
+from scraper.model.records import Attempt, Failed, Failure, PreviousRecord, Stored, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Sink
 from scraper.sinks.directory.sink import DirectorySink
@@ -56,7 +56,7 @@ class Bench:
         self,
         url: str,
         *,
-        known: Known | None = None,
+        previous: PreviousRecord | None = None,
         partial: Partial | None = None,
     ) -> Transfer:
         self.started += 1
@@ -65,7 +65,7 @@ class Bench:
             url, parsed.href, parsed.origin.host, f"{self.started}", self.started, "list"
         )
         now = time.monotonic()
-        attempt = Attempt(target, queued_at=now, known=known)
+        attempt = Attempt(target, queued_at=now, previous=previous)
         transfer = Transfer(attempt, self.plan, self.sink, now, partial)
         self.engine.start(transfer)
         return transfer

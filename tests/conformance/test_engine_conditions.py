@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from scraper.model.errors import Kind
-from scraper.model.records import Known, NotModified
+from scraper.model.records import NotModified, PreviousRecord
 from scraper.model.settings import Limits
-from scraper.sinks.base import Shelf
+from scraper.sinks.base import ReadableSink
 from scraper.testing import store
 from scraper.transfer.partial import Partial
 from scraper.transfer.transfer import Transfer
@@ -40,8 +40,8 @@ def kept_alive(*answers: bytes, seen: list[bytes] | None = None) -> Script:
 
 
 def with_shelf(made: Bench) -> Bench:
-    assert isinstance(made.sink, Shelf)
-    made.plan = replace(made.plan, shelf=made.sink)
+    assert isinstance(made.sink, ReadableSink)
+    made.plan = replace(made.plan, readable=made.sink)
     return made
 
 
@@ -146,8 +146,8 @@ def test_a_large_part_that_is_not_the_rest_is_not_read(bench: MakeBench) -> None
         assert made.body(go_on(made, server.url, partial)) == PAGE
 
 
-def known(size: int = len(PAGE)) -> Known:
-    return Known(True, size, '"v1"', DATE)
+def previous(size: int = len(PAGE)) -> PreviousRecord:
+    return PreviousRecord(True, size, '"v1"', DATE)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_304_has_no_body_whatever_its_head_says(lines: Sequence[str], bench: M
     seen: list[bytes] = []
     with RawServer(kept_alive(answer, sized(PAGE), seen=seen)) as server:
         store(made.sink, "1", PAGE)
-        transfer = made.start(f"{server.url}/page", known=known())
+        transfer = made.start(f"{server.url}/page", previous=previous())
         made.wait(transfer)
         assert transfer.completion is not None
         assert isinstance(transfer.completion.outcome, NotModified)
@@ -180,7 +180,7 @@ def test_what_is_not_modified_and_not_there_is_asked_for_over_the_same_connectio
 
     with HttpServer(answer) as server:
         made = with_shelf(bench(KEEP))
-        transfer = made.start(f"{server.url}/page", known=known())
+        transfer = made.start(f"{server.url}/page", previous=previous())
         made.wait(transfer)
         assert made.body(transfer) == PAGE
         assert [len(conditions(request)) for request in server.requests] == [2, 0]
@@ -193,7 +193,9 @@ def test_many_at_once_are_asked_again(bench: MakeBench) -> None:
 
     with HttpServer(answer) as server:
         made = with_shelf(bench(KEEP))
-        running = [made.start(f"{server.url}/{number}", known=known()) for number in range(40)]
+        running = [
+            made.start(f"{server.url}/{number}", previous=previous()) for number in range(40)
+        ]
         made.wait(*running)
         for number, transfer in enumerate(running):
             assert made.body(transfer) == f"/{number}".encode() * 50

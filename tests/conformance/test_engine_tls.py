@@ -220,9 +220,12 @@ def test_many_hosts_and_certificates_at_once(bench: MakeBench, tmp_path: Path) -
     context, pem = tls_context(tmp_path)
     (tmp_path / "other").mkdir()
     stranger, _ = tls_context(tmp_path / "other")
-    with HttpServer({"/": PAGE}, tls=context) as known, HttpServer({"/": PAGE}, tls=stranger) as un:
+    with (
+        HttpServer({"/": PAGE}, tls=context) as previous,
+        HttpServer({"/": PAGE}, tls=stranger) as un,
+    ):
         made = bench(http=Http(cacert=str(pem)))
-        running = [made.start(server.url) for server in (known, un) * 20]
+        running = [made.start(server.url) for server in (previous, un) * 20]
         made.wait(*running)
         assert [made.body(transfer) for transfer in running[::2]] == [PAGE] * 20
         assert {failure(transfer).kind for transfer in running[1::2]} == {Kind.TLS}

@@ -80,14 +80,14 @@ def variable(name: str) -> str:
 
 
 def test_every_option_is_tried_here() -> None:
-    known = {
+    previous = {
         option.removeprefix("--")
         for param in fetch.params
         if isinstance(param, SectionOption) and param.name != "config"
         for option in param.opts
         if option.startswith("--")
     }
-    assert known == VALUES.keys()
+    assert previous == VALUES.keys()
 
 
 @each_option

@@ -1,4 +1,4 @@
-"""Memory is flat: four times the list is no more memory. Sampled from outside."""
+"""History is flat: four times the list is no more memory. Sampled from outside."""
 
 import subprocess
 
@@ -46,5 +46,5 @@ def test_a_dry_run_of_four_times_as_many_lines_needs_no_more(cli: Command) -> No
     with cli.start("list", "--dry-run") as process:
         early, late = peaks(process, 50_000, 200_000)
         assert process.wait() == 0
-    # What grows is what `duplicates.py` has at hand of the first 250,000: 140 bytes each, not 1,000.
+    # What grows is what `duplicates.py` has at hand of 250,000: 140 bytes each, not 1,000.
     assert_flat(early, late, 30_000_000)

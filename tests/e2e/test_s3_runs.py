@@ -269,14 +269,14 @@ def test_uploads_that_fail_for_a_while_are_made_again(
 ) -> None:
     """An outage in the middle: connections are cut, then S3 is busy, then all is well."""
     server = serve(echo)
-    outage = {
+    breaker = {
         **dict.fromkeys(range(5, 12), (0, "")),
         **dict.fromkeys(range(12, 16), (503, "SlowDown")),
     }
     numbers = iter(range(1, 1_000))
 
     def fault(asked: Asked) -> tuple[int, str] | None:
-        return outage.get(next(numbers)) if is_page(asked) else None
+        return breaker.get(next(numbers)) if is_page(asked) else None
 
     with Front(moto_bucket.server.url, fault) as front:
         place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
@@ -284,7 +284,7 @@ def test_uploads_that_fail_for_a_while_are_made_again(
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     assert place.files() == {f"{number}": f"/{number}".encode() for number in range(40)}
     assert kinds(place.records()) == {"stored": 40}
-    assert sum(record["attempts"] for record in place.records()) == 40 + len(outage)
+    assert sum(record["attempts"] for record in place.records()) == 40 + len(breaker)
 
 
 def test_uploads_that_fail_for_good_leave_nothing_and_cost_nobody_else(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.engines.minimum_speed import Pace
+from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.model.errors import Kind
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Blocking
@@ -29,25 +29,25 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_body_is_measured_over_one_window_after_another() -> None:
-    pace = Pace(Limits(speed_limit=100, speed_time=10))
-    pace.begin(1000.0, came=50)
-    assert pace.ends == 1010.0
-    assert pace.why_slow(1009.9, came=50) is None
-    assert pace.why_slow(1011.0, came=1050) is None
-    assert pace.ends == 1021.0
-    slow = pace.why_slow(1021.0, came=2049)
+    speed = MinimumSpeed(Limits(speed_limit=100, speed_time=10))
+    speed.begin(1000.0, came=50)
+    assert speed.ends == 1010.0
+    assert speed.why_slow(1009.9, came=50) is None
+    assert speed.why_slow(1011.0, came=1050) is None
+    assert speed.ends == 1021.0
+    slow = speed.why_slow(1021.0, came=2049)
     assert slow is not None
     assert slow.kind is Kind.TIMEOUT
     assert slow.message == "slower than --speed-limit 100 bytes a second for --speed-time 10 s"
 
 
 def test_nothing_is_measured_outside_a_body_or_without_a_limit() -> None:
-    pace = Pace(Limits(speed_limit=100, speed_time=10))
-    assert pace.why_slow(1e9, came=0) is None
-    pace.begin(0.0, came=0)
-    pace.pause()
-    assert pace.why_slow(1e9, came=0) is None
-    free = Pace(Limits())
+    speed = MinimumSpeed(Limits(speed_limit=100, speed_time=10))
+    assert speed.why_slow(1e9, came=0) is None
+    speed.begin(0.0, came=0)
+    speed.pause()
+    assert speed.why_slow(1e9, came=0) is None
+    free = MinimumSpeed(Limits())
     free.begin(0.0, came=0)
     assert free.why_slow(1e9, came=0) is None
 

@@ -8,10 +8,10 @@ import pytest
 
 from scraper.manifest import history
 from scraper.manifest.codec import encode
-from scraper.manifest.history import Memory, decide, remember
-from scraper.manifest.store import FileJournal, SinkJournal
+from scraper.manifest.history import History, decide, remember
+from scraper.manifest.store import FileManifestStore, SinkManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.records import Known, Result, Skipped, Stored, Target
+from scraper.model.records import PreviousRecord, Result, Skipped, Stored, Target
 from scraper.model.settings import Earlier
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
@@ -26,18 +26,18 @@ RETRY = Earlier(retry_failed=True)
 REFRESH = Earlier()
 ANEW = Earlier(refresh=False)
 
-WITH_TAG = Known(True, 5, TAG)
-WITH_DATE = Known(True, 5, None, DATE)
-BARE = Known(True, 5)
-FAILED_REFRESH = Known(False, 5, TAG)
-NEVER_STORED = Known(False)
+WITH_TAG = PreviousRecord(True, 5, TAG)
+WITH_DATE = PreviousRecord(True, 5, None, DATE)
+BARE = PreviousRecord(True, 5)
+FAILED_REFRESH = PreviousRecord(False, 5, TAG)
+NEVER_STORED = PreviousRecord(False)
 
 
 # ---------------------------------------------------------------- one decision
 
 
 @pytest.mark.parametrize(
-    ("earlier", "known", "there", "decision"),
+    ("earlier", "previous", "there", "decision"),
     [
         (RESUME, WITH_TAG, True, DONE),
         (RESUME, BARE, True, DONE),
@@ -65,16 +65,19 @@ NEVER_STORED = Known(False)
     ],
 )
 def test_what_earlier_runs_left_decides(
-    earlier: Earlier, known: Known | None, there: bool, decision: Skipped | Known | None
+    earlier: Earlier,
+    previous: PreviousRecord | None,
+    there: bool,
+    decision: Skipped | PreviousRecord | None,
 ) -> None:
-    assert decide(known, earlier, there=there) == decision
+    assert decide(previous, earlier, there=there) == decision
 
 
 def test_nothing_is_skipped_or_asked_about_without_its_object() -> None:
-    for earlier, known in itertools.product(
+    for earlier, previous in itertools.product(
         [RESUME, RETRY, REFRESH, ANEW], [WITH_TAG, WITH_DATE, BARE, FAILED_REFRESH, NEVER_STORED]
     ):
-        assert decide(known, earlier, there=False) is None
+        assert decide(previous, earlier, there=False) is None
 
 
 def test_resume_and_retry_failed_contradict_each_other() -> None:
@@ -103,11 +106,11 @@ class Place:
                 store(self.sink, one.target.key, bytes(one.outcome.size))
 
     def recall(self, earlier: Earlier, *targets: Target, sink: Sink | None = None) -> list[object]:
-        journal = FileJournal(self.manifest)
-        memory = remember(earlier, journal, sink or self.sink)
-        decisions = memory.recall(targets)
-        journal.close()
-        memory.close(journal, whole=False)
+        store = FileManifestStore(self.manifest)
+        history = remember(earlier, store, sink or self.sink)
+        decisions = history.recall(targets)
+        store.close()
+        history.close(store, whole=False)
         return list(decisions)
 
 
@@ -125,7 +128,11 @@ def test_each_target_has_its_decision_in_order(place: Place) -> None:
     place.write(stored("a", 7), failed("c"))
     assert place.recall(RESUME, A, B, C, A) == [DONE, None, None, DONE]
     assert place.recall(RETRY, A, B, C) == [DONE, Skipped("not in the manifest"), None]
-    assert place.recall(REFRESH, A, B, C) == [Known(True, 7, '"7"', "version 7"), None, None]
+    assert place.recall(REFRESH, A, B, C) == [
+        PreviousRecord(True, 7, '"7"', "version 7"),
+        None,
+        None,
+    ]
     assert place.recall(ANEW, A, B, C) == [None, None, None]
     assert place.recall(REFRESH) == []
 
@@ -207,16 +214,16 @@ class OneWay:
 
 @pytest.mark.parametrize(("earlier", "name"), [(RESUME, "--resume"), (RETRY, "--retry-failed")])
 def test_where_nothing_can_be_read_back_it_is_told_what_to_do(earlier: Earlier, name: str) -> None:
-    for journal in (SinkJournal(OneWay(), "x://y"), FileJournal(Path("/dev/null"))):
+    for one in (SinkManifestStore(OneWay(), "x://y"), FileManifestStore(Path("/dev/null"))):
         with pytest.raises(UsageError, match=f"^{name}: .* give a --manifest file$"):
-            remember(earlier, journal, OneWay())
-        journal.close()
+            remember(earlier, one, OneWay())
+        one.close()
 
 
 @pytest.mark.parametrize("earlier", [REFRESH, ANEW])
 def test_where_nothing_can_be_read_back_everything_is_fetched(earlier: Earlier) -> None:
-    memory = remember(earlier, SinkJournal(OneWay(), "x://y"), OneWay())
-    assert memory.recall([A, B]) == [None, None]
+    history = remember(earlier, SinkManifestStore(OneWay(), "x://y"), OneWay())
+    assert history.recall([A, B]) == [None, None]
 
 
 def test_a_manifest_that_is_new_makes_no_index(place: Place) -> None:
@@ -231,14 +238,14 @@ def test_a_manifest_that_is_new_makes_no_index(place: Place) -> None:
 
 def run(place: Place, *results: Result, whole: bool = True, earlier: Earlier = REFRESH) -> None:
     """A run over targets that come to these results."""
-    journal = FileJournal(place.manifest)
-    memory: Memory = remember(earlier, journal, place.sink)
-    decisions = memory.recall([one.target for one in results])
+    store = FileManifestStore(place.manifest)
+    history: History = remember(earlier, store, place.sink)
+    decisions = history.recall([one.target for one in results])
     for one, decision in zip(results, decisions, strict=True):
         if not isinstance(decision, Skipped):
-            journal(one)
-    journal.close()
-    memory.close(journal, whole=whole)
+            store(one)
+    store.close()
+    history.close(store, whole=whole)
 
 
 @pytest.fixture
@@ -272,7 +279,7 @@ def test_a_nightly_run_over_an_unchanged_site_keeps_it_short(place: Place) -> No
         run(place, unchanged("a", 7), unchanged("b", 7))
         lengths.append(lines(place))
     assert lengths == [4, 6, 8, 10, 2] * 4, "it is not rewritten each night"
-    assert place.recall(REFRESH, A) == [Known(True, 7, '"7"', "version 7")]
+    assert place.recall(REFRESH, A) == [PreviousRecord(True, 7, '"7"', "version 7")]
 
 
 @pytest.mark.usefixtures("soon")

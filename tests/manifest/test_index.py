@@ -20,7 +20,7 @@ from scraper.manifest import index as index_module
 from scraper.manifest.codec import encode, identity, read_entry
 from scraper.manifest.index import Index, Mark, Unusable, open_index
 from scraper.model import urls
-from scraper.model.records import Known
+from scraper.model.records import PreviousRecord
 from tests.histories import (
     NAMES,
     a_history,
@@ -96,22 +96,25 @@ def test_the_lines_that_stand_come_to_the_same_as_all_lines(lines: list[bytes]) 
 
 def test_a_failure_leaves_the_object_and_its_validators_but_it_is_not_done(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(failed("a", 8))])
-    assert index.find(EVERY) == {number("a"): Known(False, 7, '"7"', "version 7")}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(False, 7, '"7"', "version 7")}
 
 
 def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:
     index.absorb([encode(failed("a", 7)), encode(unchanged("b", 7))])
-    assert index.find(EVERY) == {number("a"): Known(False), number("b"): Known(True)}
+    assert index.find(EVERY) == {
+        number("a"): PreviousRecord(False),
+        number("b"): PreviousRecord(True),
+    }
 
 
 def test_a_304_sets_no_validators_that_the_stored_body_had_not(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(unchanged("a", 5))])
-    assert index.find(EVERY) == {number("a"): Known(True, 7, '"7"', "version 7")}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 7, '"7"', "version 7")}
 
 
 def test_a_stored_body_without_validators_has_none_from_before(index: Index) -> None:
     index.absorb([encode(stored("a", 7, redirects=1)), encode(stored("a", 6))])
-    assert index.find(EVERY) == {number("a"): Known(True, 6, None, None, 0)}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 6, None, None, 0)}
 
 
 def test_validators_know_which_url_they_are_of(index: Index) -> None:
@@ -208,7 +211,9 @@ def test_no_line_whatever_it_says_breaks_the_index(record: Any) -> None:
     with contextlib.closing(Index()) as index:
         index.absorb([json.dumps(record).encode() + b"\n", encode(stored("b", 7))])
         assert index.mark.lines == 2
-        assert index.find([number("b")]) == {number("b"): Known(True, 7, '"7"', "version 7")}
+        assert index.find([number("b")]) == {
+            number("b"): PreviousRecord(True, 7, '"7"', "version 7")
+        }
         for known in index.find([identity("k", "http://host/a")]).values():
             assert isinstance(known.size, int | None)
             assert isinstance(known.etag, str | None)

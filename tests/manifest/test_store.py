@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.manifest import store as journal_module
+from scraper.manifest import store as store_module
 from scraper.manifest.codec import encode
 from scraper.manifest.index import Index, open_index
-from scraper.manifest.store import FileJournal, SinkJournal, open_journal, read_lines
+from scraper.manifest.store import FileManifestStore, SinkManifestStore, open_store, read_lines
 from scraper.model.errors import DestinationError, SinkError
-from scraper.model.records import Known, Result
+from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.testing import store
@@ -36,35 +36,35 @@ from tests.histories import (
 from tests.servers import WAIT_S
 
 EVERY = [number(name) for name in NAMES]
-Journal = FileJournal | SinkJournal
+Journal = FileManifestStore | SinkManifestStore
 
 
 def write(path: Path, *results: Result) -> None:
     """Append to the manifest at `path`, as a run does."""
-    journal = FileJournal(path)
+    store = FileManifestStore(path)
     for result in results:
-        journal(result)
-    journal.close()
+        store(result)
+    store.close()
 
 
-def knows(journal: Journal) -> dict[int, Known]:
+def knows(store: Journal) -> dict[int, PreviousRecord]:
     """What another run finds."""
-    with contextlib.closing(open_index(journal.index_path, journal.catch_up)) as index:
+    with contextlib.closing(open_index(store.index_path, store.catch_up)) as index:
         return index.find(EVERY)
 
 
-def read(path: Path) -> dict[int, Known]:
+def read(path: Path) -> dict[int, PreviousRecord]:
     """The same, of the manifest at `path`."""
-    journal = FileJournal(path)
-    with contextlib.closing(journal):
-        return knows(journal)
+    store = FileManifestStore(path)
+    with contextlib.closing(store):
+        return knows(store)
 
 
-def compacted(journal: Journal) -> None:
-    journal.close()
+def compacted(store: Journal) -> None:
+    store.close()
     with contextlib.closing(Index()) as index:
-        journal.catch_up(index)
-        journal.compact(index)
+        store.catch_up(index)
+        store.compact(index)
 
 
 @pytest.fixture
@@ -76,21 +76,21 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_line_is_with_the_system_when_it_was_flushed(path: Path) -> None:
-    journal = FileJournal(path)
-    assert (journal.begun, journal.readable) == (False, True)
-    journal(stored("a"))
-    journal.flush()
+    store = FileManifestStore(path)
+    assert (store.begun, store.readable) == (False, True)
+    store(stored("a"))
+    store.flush()
     assert path.read_bytes() == encode(stored("a"))
-    journal.close()
-    journal.close()
+    store.close()
+    store.close()
     assert path.read_bytes() == encode(stored("a"))
 
 
 def test_lines_are_appended_to_those_of_earlier_runs(path: Path) -> None:
     write(path, stored("a"))
-    journal = FileJournal(path)
-    assert journal.begun
-    journal.close()
+    store = FileManifestStore(path)
+    assert store.begun
+    store.close()
     write(path, failed("b"), stored("c"))
     lines = [encode(stored("a")), encode(failed("b")), encode(stored("c"))]
     assert path.read_bytes() == b"".join(lines)
@@ -108,8 +108,11 @@ def test_a_torn_last_line_is_closed_and_counts_for_nothing(
     lines = path.read_bytes().splitlines()
     assert lines[0] + b"\n" == encode(stored("a", 5))
     assert lines[-1] + b"\n" == encode(failed("c"))
-    whole = {number("b"): Known(True, 7, '"7"', "version 7")} if cut == 1 else {}
-    expected = {number("a"): Known(True, 5, '"5"', "version 5"), number("c"): Known(False)}
+    whole = {number("b"): PreviousRecord(True, 7, '"7"', "version 7")} if cut == 1 else {}
+    expected = {
+        number("a"): PreviousRecord(True, 5, '"5"', "version 5"),
+        number("c"): PreviousRecord(False),
+    }
     assert read(path) == expected | whole
 
 
@@ -128,11 +131,11 @@ def test_what_can_not_be_read_back_is_written_all_the_same(place: str, tmp_path:
     if place == "pipe":
         os.mkfifo(path)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    journal = FileJournal(path)
-    assert (journal.readable, journal.begun, journal.index_path) == (False, False, None)
-    journal(stored("a"))
-    journal.flush()
-    journal.close()
+    store = FileManifestStore(path)
+    assert (store.readable, store.begun, store.index_path) == (False, False, None)
+    store(stored("a"))
+    store.flush()
+    store.close()
     if reader is not None:
         assert os.read(reader, 9999) == encode(stored("a"))
         os.close(reader)
@@ -142,18 +145,18 @@ def test_what_can_not_be_read_back_is_written_all_the_same(place: str, tmp_path:
 def test_a_manifest_that_can_not_be_had_is_told_in_one_line(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DestinationError, match=r"^can't write the manifest '.*': ") as caught:
-        FileJournal(tmp_path / name)
+        FileManifestStore(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_is_told_and_the_file_is_closed() -> None:
-    journal = FileJournal(Path("/dev/full"))
-    journal(stored("a"))
+    store = FileManifestStore(Path("/dev/full"))
+    store(stored("a"))
     with pytest.raises(DestinationError, match="No space left on device"):
-        journal.flush()
+        store.flush()
     with pytest.raises(DestinationError, match="No space left on device"):
-        journal.close()
-    journal.close()
+        store.close()
+    store.close()
 
 
 @contextlib.contextmanager
@@ -170,45 +173,45 @@ def largest_file(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("part", [1, 30])
 def test_a_line_that_a_full_disk_takes_in_part_is_taken_back(path: Path, part: int) -> None:
     first, second = stored("a"), stored("b")
-    journal = FileJournal(path)
-    journal(first)
-    journal(second)
+    store = FileManifestStore(path)
+    store(first)
+    store(second)
     with largest_file(len(encode(first)) + part):
         with pytest.raises(DestinationError, match="File too large"):
-            journal.flush()
+            store.flush()
         assert path.stat().st_size == len(encode(first)) + part
         with pytest.raises(DestinationError, match="File too large"):
-            journal.close()
+            store.close()
     assert path.read_bytes() == encode(first)
 
 
 def test_what_a_full_disk_does_not_take_is_tried_again_at_the_end(path: Path) -> None:
-    journal = FileJournal(path)
+    store = FileManifestStore(path)
     with largest_file(len(encode(stored("a"))) + 10):
         for name in "abc":
-            journal(stored(name))
+            store(stored(name))
             with contextlib.suppress(DestinationError):
-                journal.flush()
-    journal.close()
+                store.flush()
+    store.close()
     assert path.read_bytes() == b"".join(encode(stored(name)) for name in "abc")
 
 
 def test_a_torn_line_is_not_taken_back_if_another_run_wrote_after_it(path: Path) -> None:
-    journal = FileJournal(path)
-    journal(stored("a"))
+    store = FileManifestStore(path)
+    store(stored("a"))
     with largest_file(30), pytest.raises(DestinationError):
-        journal.flush()
+        store.flush()
     with open(path, "ab") as file:
         file.write(encode(stored("b")))
     with largest_file(30), pytest.raises(DestinationError):
-        journal.close()
+        store.close()
     assert path.read_bytes() == encode(stored("a"))[:30] + encode(stored("b"))
 
 
 def test_a_manifest_with_a_torn_line_that_takes_nothing_is_told(path: Path) -> None:
     path.write_bytes(b"torn")
     with largest_file(4), pytest.raises(DestinationError, match="File too large"):
-        FileJournal(path)
+        FileManifestStore(path)
 
 
 @pytest.mark.parametrize("given", [None, "elsewhere/m.jsonl"])
@@ -218,11 +221,11 @@ def test_the_manifest_is_beside_the_bodies_unless_another_place_is_given(
 ) -> None:
     sink = DirectorySink(tmp_path)
     chosen = None if given is None else f"{tmp_path}/{given}"
-    journal = open_journal(chosen, f"{scheme}{tmp_path}", sink, 1.0)
-    journal(stored("a"))
-    journal.close()
+    store = open_store(chosen, f"{scheme}{tmp_path}", sink, 1.0)
+    store(stored("a"))
+    store.close()
     place = tmp_path / (given or ".scraper/manifest.jsonl")
-    assert journal.place == str(place)
+    assert store.place == str(place)
     assert place.read_bytes() == encode(stored("a"))
 
 
@@ -319,12 +322,12 @@ def test_the_index_stands_beside_its_manifest(path: Path) -> None:
 
 
 def test_a_manifest_that_can_not_be_read_is_told_in_one_line(path: Path) -> None:
-    journal = FileJournal(path)
+    store = FileManifestStore(path)
     path.unlink()
     with pytest.raises(DestinationError, match=r"^can't read the manifest '.*'") as caught:
-        knows(journal)
+        knows(store)
     assert "\n" not in str(caught.value)
-    journal.close()
+    store.close()
 
 
 # ---------------------------------------------------------------- a file, compacted
@@ -337,25 +340,25 @@ def test_a_compacted_file_says_the_same_in_fewer_lines(
     path = tmp_path_factory.mktemp("compacted") / "manifest.jsonl"
     path.write_bytes(b"".join(lines))
     before = read(path)
-    compacted(FileJournal(path))
+    compacted(FileManifestStore(path))
     left = path.read_bytes().splitlines(keepends=True)
     assert read(path) == before == replay(left)
     assert len(left) <= 2 * len(before)
     assert set(left) <= set(lines)
     write(path, stored("a", 9))
-    assert read(path) == before | {number("a"): Known(True, 9, None, "version 9")}
+    assert read(path) == before | {number("a"): PreviousRecord(True, 9, None, "version 9")}
     assert not path.with_name(path.name + ".compact").exists()
 
 
 def test_lines_appended_since_the_index_was_brought_up_to_date_stand(path: Path) -> None:
     write(path, stored("a", 1), stored("a", 2))
-    journal = FileJournal(path)
+    store = FileManifestStore(path)
     with contextlib.closing(Index()) as index:
-        journal.catch_up(index)
-        journal(stored("a", 3))
-        journal(stored("b", 4))
-        journal.close()
-        journal.compact(index)
+        store.catch_up(index)
+        store(stored("a", 3))
+        store(stored("b", 4))
+        store.close()
+        store.compact(index)
     assert path.read_bytes() == b"".join(
         [encode(stored("a", 2)), encode(stored("a", 3)), encode(stored("b", 4))]
     )
@@ -366,7 +369,7 @@ def test_a_compacted_file_keeps_its_permissions_and_stays_a_link(tmp_path: Path)
     link.symlink_to(real)
     write(link, stored("a", 1), stored("a", 2))
     real.chmod(0o640)
-    compacted(FileJournal(link))
+    compacted(FileManifestStore(link))
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert real.read_bytes() == encode(stored("a", 2))
@@ -376,7 +379,7 @@ def test_what_a_killed_compaction_left_is_written_over(path: Path) -> None:
     write(path, stored("a", 1), stored("a", 2))
     path.with_name("manifest.jsonl.compact").write_bytes(b"x" * 10_000)
     assert read(path)[number("a")].size == 2
-    compacted(FileJournal(path))
+    compacted(FileManifestStore(path))
     assert path.read_bytes() == encode(stored("a", 2))
 
 
@@ -385,7 +388,7 @@ def test_a_compaction_that_can_not_be_made_changes_nothing(path: Path) -> None:
     path.with_name("manifest.jsonl.compact").mkdir()
     before = path.read_bytes()
     with pytest.raises(DestinationError, match="can't write the manifest"):
-        compacted(FileJournal(path))
+        compacted(FileManifestStore(path))
     assert path.read_bytes() == before
 
 
@@ -445,16 +448,16 @@ def flaky(tmp_path: Path) -> Iterator[Flaky]:
     made.close()
 
 
-def of(sink: Sink, patience_s: float = WAIT_S) -> SinkJournal:
-    return SinkJournal(sink, "memory://bucket/", patience_s)
+def of(sink: Sink, patience_s: float = WAIT_S) -> SinkManifestStore:
+    return SinkManifestStore(sink, "memory://bucket/", patience_s)
 
 
 def put(sink: Sink, *results: Result) -> None:
     """Write a segment, as a short run does."""
-    journal = of(sink)
+    store = of(sink)
     for result in results:
-        journal(result)
-    journal.close()
+        store(result)
+    store.close()
 
 
 def segment(flaky: Flaky, number: int, *lines: bytes) -> None:
@@ -462,68 +465,68 @@ def segment(flaky: Flaky, number: int, *lines: bytes) -> None:
 
 
 def test_a_short_run_is_one_segment(flaky: Flaky) -> None:
-    journal = of(flaky)
-    assert journal.place == "memory://bucket/.scraper/manifest-*.jsonl"
-    assert (journal.begun, journal.readable) == (False, True)
-    journal(stored("a"))
-    journal(stored("b"))
-    journal.flush()
+    store = of(flaky)
+    assert store.place == "memory://bucket/.scraper/manifest-*.jsonl"
+    assert (store.begun, store.readable) == (False, True)
+    store(stored("a"))
+    store(stored("b"))
+    store.flush()
     assert flaky.segments == []
-    journal.close()
+    store.close()
     assert len(flaky.segments) == 1
     assert b"".join(flaky.sink.read(flaky.segments[0])) == encode(stored("a")) + encode(stored("b"))
     assert of(flaky).begun
 
 
 def test_a_run_without_a_result_writes_no_segment(flaky: Flaky) -> None:
-    journal = of(flaky)
-    journal.flush()
-    journal.close()
+    store = of(flaky)
+    store.flush()
+    store.close()
     assert flaky.segments == []
 
 
 def test_a_segment_that_is_not_full_is_put_again_with_what_has_come(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
-    journal = of(flaky)
+    monkeypatch.setattr(store_module, "SEGMENT_S", 0.0)
+    store = of(flaky)
     for count, name in enumerate(NAMES, 1):
-        journal(stored(name))
-        journal.flush()
-        (pending,) = journal._pending
+        store(stored(name))
+        store.flush()
+        (pending,) = store._pending
         pending.result(WAIT_S)
         assert knows(of(flaky)).keys() == set(EVERY[:count]), "a killed run forgets nothing else"
-        journal.flush()
+        store.flush()
     assert len(flaky.segments) == 1
     assert len(flaky.puts) == 4
-    journal.close()
+    store.close()
     assert len(flaky.puts) == 4, "there was nothing new"
 
 
 def test_nothing_is_put_before_its_time(flaky: Flaky) -> None:
-    journal = of(flaky)
+    store = of(flaky)
     for _ in range(100):
-        journal(stored("a"))
-        journal.flush()
+        store(stored("a"))
+        store.flush()
     assert flaky.puts == []
-    journal.close()
+    store.close()
     assert len(flaky.puts) == 1
 
 
 def test_a_full_segment_is_put_at_once_and_followed_by_another(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 1000)
-    journal = of(flaky)
+    monkeypatch.setattr(store_module, "SEGMENT_BYTES", 1000)
+    store = of(flaky)
     for n in range(40):
-        journal(stored(NAMES[n % 4], n + 1))
-        journal.flush()
-    journal.close()
+        store(stored(NAMES[n % 4], n + 1))
+        store.flush()
+    store.close()
     assert len(flaky.segments) == len(set(flaky.puts)) == len(flaky.puts) > 5
     numbers = [int(key.split("-")[1]) for key in flaky.segments]
     assert numbers == list(range(1, len(numbers) + 1))
     assert [len(b"".join(flaky.sink.read(key))) < 1500 for key in flaky.segments]
-    assert {known.size for known in knows(of(flaky)).values()} == {37, 38, 39, 40}
+    assert {previous.size for previous in knows(of(flaky)).values()} == {37, 38, 39, 40}
 
 
 def test_the_next_run_counts_on_and_touches_no_segment_of_another(flaky: Flaky) -> None:
@@ -532,7 +535,7 @@ def test_the_next_run_counts_on_and_touches_no_segment_of_another(flaky: Flaky) 
     numbers = [int(key.split("-")[1]) for key in flaky.segments]
     assert numbers == [1, 2, 3, 4]
     assert len({key.split("-")[2] for key in flaky.segments}) == 4
-    assert {one: known.size for one, known in knows(of(flaky)).items()} == dict(
+    assert {one: previous.size for one, previous in knows(of(flaky)).items()} == dict(
         zip(EVERY, (14, 2, 3, 4), strict=True)
     )
 
@@ -583,7 +586,7 @@ def test_a_compaction_cut_off_anywhere_changes_nothing_that_is_read(
                 raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal_module, "PACKED_BYTES", packed_bytes)
+        patch.setattr(store_module, "PACKED_BYTES", packed_bytes)
         flaky.fault = killed
         with contextlib.suppress(Killed):
             compacted(of(flaky))
@@ -594,7 +597,7 @@ def test_a_compaction_cut_off_anywhere_changes_nothing_that_is_read(
     lines_left = list(of(flaky).lines())
     assert len(lines_left) <= 2 * len(expected)
     put(flaky, stored("a", 9))
-    assert knows(of(flaky)) == expected | {number("a"): Known(True, 9, None, "version 9")}
+    assert knows(of(flaky)) == expected | {number("a"): PreviousRecord(True, 9, None, "version 9")}
     flaky.close()
 
 
@@ -609,9 +612,9 @@ def test_compacted_segments_are_few_and_packed(
     assert key.endswith(".jsonl.gz")
     packed = b"".join(flaky.sink.read(key))
     assert gzip.decompress(packed) == b"".join(encode(stored(name, 30)) for name in NAMES)
-    journal = of(flaky)
+    store = of(flaky)
     for _ in range(2):
-        compacted(journal)
+        compacted(store)
         (key,) = flaky.segments
         assert gzip.decompress(b"".join(flaky.sink.read(key))) == gzip.decompress(packed)
 
@@ -620,14 +623,14 @@ def test_segments_that_came_since_the_index_was_made_are_read_before_compacting(
     flaky: Flaky,
 ) -> None:
     put(flaky, stored("a", 1), stored("b", 1))
-    journal = of(flaky)
+    store = of(flaky)
     with contextlib.closing(Index()) as index:
-        journal.catch_up(index)
-        journal(stored("a", 2))
-        journal(failed("b"))
-        journal.close()
-        journal.catch_up(index)
-        journal.compact(index)
+        store.catch_up(index)
+        store(stored("a", 2))
+        store(failed("b"))
+        store.close()
+        store.catch_up(index)
+        store.compact(index)
     records = [json.loads(line) for line in of(flaky).lines()]
     assert [(one["url"][-1], one["status"]) for one in records] == [
         ("b", "stored"),
@@ -667,65 +670,65 @@ def test_a_sink_that_is_away_for_a_while_is_waited_for(flaky: Flaky) -> None:
 def test_a_sink_that_refuses_a_segment_is_told_and_what_is_left_is_tried_once_more(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(store_module, "SEGMENT_S", 0.0)
     flaky.fault = away(1, transient=False)
-    journal = of(flaky)
-    journal(stored("a"))
-    journal.flush()
+    store = of(flaky)
+    store(stored("a"))
+    store.flush()
     with contextlib.suppress(DestinationError):
-        journal._pending[0].result(WAIT_S)
+        store._pending[0].result(WAIT_S)
     with pytest.raises(DestinationError, match="can't write the manifest: 503 SlowDown"):
-        journal.flush()
-    journal(stored("b"))
-    journal.close()
+        store.flush()
+    store(stored("b"))
+    store.close()
     assert knows(of(flaky)).keys() == {number("a"), number("b")}
 
 
 def test_patience_with_a_sink_that_is_away_ends(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(store_module, "SEGMENT_S", 0.0)
     flaky.fault = away(10**9)
-    journal = of(flaky, patience_s=0.0)
-    journal(stored("a"))
-    journal.flush()
+    store = of(flaky, patience_s=0.0)
+    store(stored("a"))
+    store.flush()
     with contextlib.suppress(DestinationError):
-        journal._pending[0].result(WAIT_S)
+        store._pending[0].result(WAIT_S)
     with pytest.raises(DestinationError, match="can't write the manifest"):
-        journal.flush()
-    monkeypatch.setattr(journal_module, "_LAST_PATIENCE_S", 0.0)
+        store.flush()
+    monkeypatch.setattr(store_module, "_LAST_PATIENCE_S", 0.0)
     with contextlib.suppress(DestinationError):
-        journal.close()
+        store.close()
 
 
 def test_a_run_that_is_over_does_not_wait_for_long(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "_LAST_PATIENCE_S", 0.0)
+    monkeypatch.setattr(store_module, "_LAST_PATIENCE_S", 0.0)
     tried = threading.Event()
 
     def fault(what: str, key: str) -> None:
         tried.set()
         raise SinkError("503 SlowDown", transient=True)
 
-    journal = of(flaky, patience_s=10_000.0)
+    store = of(flaky, patience_s=10_000.0)
     flaky.fault = fault
-    journal(stored("a"))
-    journal._put(full=False)
+    store(stored("a"))
+    store._put(full=False)
     assert tried.wait(WAIT_S)
     begun = time.monotonic()
     with pytest.raises(DestinationError):
-        journal.close()
+        store.close()
     assert time.monotonic() - begun < WAIT_S
 
 
 @pytest.mark.parametrize("what", ["read", "keys"])
 def test_segments_that_can_not_be_read_are_told_in_one_line(what: str, flaky: Flaky) -> None:
     put(flaky, stored("a"))
-    journal = of(flaky)
+    store = of(flaky)
     flaky.fault = away(9, what, transient=False)
     with pytest.raises(DestinationError, match=r"^can't read the manifest '.*': 503 SlowDown$"):
-        knows(journal)
+        knows(store)
     with pytest.raises(DestinationError, match=r"^can't read the manifest"):
         list(read_lines(None, "memory://bucket", flaky))
 
@@ -746,12 +749,12 @@ def test_a_compaction_that_fails_is_told_in_one_line_and_loses_nothing(
     put(flaky, stored("a", 1), unchanged("a"), stored("a", 2))
     put(flaky, stored("b", 3), failed("b"))
     before = knows(of(flaky))
-    journal = of(flaky)
+    store = of(flaky)
     with contextlib.closing(Index()) as index:
-        journal.catch_up(index)
+        store.catch_up(index)
         flaky.fault = away(1, what)
         with pytest.raises(DestinationError):
-            journal.compact(index)
+            store.compact(index)
     assert knows(of(flaky)) == before
 
 
@@ -764,10 +767,10 @@ class OneWay:
 
 def test_a_sink_that_can_not_be_read_back_is_written_all_the_same(flaky: Flaky) -> None:
     put(flaky, stored("a"))
-    journal = of(OneWay(flaky.sink))
-    assert (journal.readable, journal.begun) == (False, False)
-    journal(stored("b"))
-    journal.close()
+    store = of(OneWay(flaky.sink))
+    assert (store.readable, store.begun) == (False, False)
+    store(stored("b"))
+    store.close()
     assert len(flaky.segments) == 2, "nothing of another run is written over"
     numbers = [int(key.split("-")[1]) for key in flaky.segments]
     assert numbers[0] == 1

@@ -117,6 +117,6 @@ def test_the_standard_library_never_calls_private_what_is_public_here(address: I
 @given(st.ip_addresses(v=6))
 def test_nor_does_it_of_ipv6(address: IPv6Address) -> None:
     special = (address.is_private, address.is_multicast, address.is_reserved, address.is_site_local)
-    holding = ("::ffff:0:0/96", "64:ff9b::/96", "2002::/16")
-    if any(special) and not any(address in IPv6Network(one) for one in holding):
+    resources = ("::ffff:0:0/96", "64:ff9b::/96", "2002::/16")
+    if any(special) and not any(address in IPv6Network(one) for one in resources):
         assert not is_public(str(address))

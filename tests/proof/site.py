@@ -143,8 +143,8 @@ class Site(HttpServer):
         headers = {"ETag": tag} if kind.tagged else {}
         if kind.dated:
             headers["Last-Modified"] = date
-        known = request.headers.get("if-none-match") or request.headers.get("if-modified-since")
-        if known in headers.values():
+        previous = request.headers.get("if-none-match") or request.headers.get("if-modified-since")
+        if previous in headers.values():
             return Reply(304, headers)
         if kind.framing == "gzip" and "gzip" in request.headers.get("accept-encoding", ""):
             headers["Content-Encoding"] = "gzip"

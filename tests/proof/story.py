@@ -30,7 +30,7 @@ _RUNS = count(1)  # of all stories: a site may see several
 
 
 @dataclass
-class Seen:
+class DuplicateFilter:
     """What is seen of a run while it runs."""
 
     process: subprocess.Popen[bytes]
@@ -64,7 +64,7 @@ class Moment:
     """When to kill: once `when` holds, and `later_s` after it; `hold` a response until then."""
 
     name: str
-    when: Callable[[Seen], bool]
+    when: Callable[[DuplicateFilter], bool]
     hold: Hold | None = None
     later_s: float = 0.0
 
@@ -100,7 +100,7 @@ class Story:
 
     # ---- runs
 
-    def killed(self, moment: Moment) -> Seen:
+    def killed(self, moment: Moment) -> DuplicateFilter:
         """One run, killed at that moment, or ended before it came; then examine."""
         self.site.hold = moment.hold
         with self.running() as seen:
@@ -122,7 +122,7 @@ class Story:
         assert ran.status == status, ran.err
         return ran
 
-    def ended(self, seen: Seen) -> Ran:
+    def ended(self, seen: DuplicateFilter) -> Ran:
         """What a run said that ended by itself, or was killed at a system call; examined."""
         ran = Ran(
             seen.process.returncode,
@@ -147,7 +147,7 @@ class Story:
         return ran
 
     @contextmanager
-    def running(self, *options: object, stdin: int | None = None) -> Iterator[Seen]:
+    def running(self, *options: object, stdin: int | None = None) -> Iterator[DuplicateFilter]:
         """A run under way; it is killed when the block is left, and read to its end.
 
         With `stdin` its list is what comes from there.
@@ -158,7 +158,7 @@ class Story:
         with self.cli.start(
             *words, "--results", "-", source, env=self.place.environment, stdin=stream
         ) as process:
-            seen = Seen(process, run, self.site)
+            seen = DuplicateFilter(process, run, self.site)
             watchers = [
                 threading.Thread(target=self._read, args=(process.stdout, seen.results)),
                 threading.Thread(target=self._read, args=(process.stderr, seen.said)),
@@ -221,5 +221,5 @@ class Story:
     def _replaced(self, key: str, record: dict[str, Any]) -> bool:
         """Whether a run that was killed may have put a version there that it did not record."""
         bodies = [self.site.body(self.keys[key], version) for version in self.versions]
-        known = record["sha256"] in {sha256(body).hexdigest() for body in bodies}
-        return known and self.unrecorded
+        previous = record["sha256"] in {sha256(body).hexdigest() for body in bodies}
+        return previous and self.unrecorded

@@ -194,7 +194,7 @@ def test_a_disk_that_fills_up_in_a_record_leaves_whole_ones_before_it(tmp_path: 
     path, room = tmp_path / "results", 2 * len(encode(STORED)) + 10
     ended = subprocess.run(
         [sys.executable, "-c", WRITES, path],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
         capture_output=True,
         text=True,

@@ -514,11 +514,11 @@ def test_a_304_with_another_etag_changes_nothing_that_is_known(
     site = Site()
     server = serve(site)
     fetch([f"{server.url}/a"], tmp_path)
-    known = {"if-none-match": '"/a-1"', "if-modified-since": site.head("/a")["Last-Modified"]}
+    previous = {"if-none-match": '"/a-1"', "if-modified-since": site.head("/a")["Last-Modified"]}
     server.handler = lambda request: Reply(304, {"ETag": '"another"', "Last-Modified": DATE})
     for _ in range(3):
         assert statuses(fetch([f"{server.url}/a"], tmp_path)) == {"not_modified": 1}
-        assert asked_with(server.requests[-1]) == known
+        assert asked_with(server.requests[-1]) == previous
 
 
 def test_a_refresh_that_fails_keeps_the_object_and_its_validators(
@@ -562,9 +562,9 @@ def test_the_users_own_condition_is_the_only_one(serve: Serve, tmp_path: Path) -
 
 def into_segments(run: Run, flaky: Flaky) -> Run:
     """The run, into a sink that keeps its manifest in segments."""
-    run._holding.sink = flaky
+    run._resources.sink = flaky
     run._plan = make_plan(run.settings, flaky)
-    run._holding.destination = "memory://bucket"
+    run._resources.destination = "memory://bucket"
     return run
 
 

@@ -76,20 +76,20 @@ class Watched:
         start, poll = engine.start, engine.poll
 
         def starting(transfer: Transfer) -> None:
-            if self._run._aftermath.outage.on:
+            if self._run._failure_policy.breaker.on:
                 self.probes += 1
                 self.most = max(self.most, self._run.in_flight)
             start(transfer)
 
         def polling(timeout_s: float | None) -> Sequence[Transfer]:
-            self.polls += self._run._aftermath.outage.on
+            self.polls += self._run._failure_policy.breaker.on
             return poll(timeout_s)
 
         engine.start, engine.poll = starting, polling  # type: ignore[method-assign]
         return engine
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
-        if name == "outage":
+        if name == "circuit_breaker":
             self.told.append(record["message"])
 
 
@@ -199,7 +199,7 @@ def test_a_run_can_be_stopped_while_its_destination_is_away(
     run = make_run(urls, tmp_path, max_concurrency=4, retry_max_time=10_000)
 
     def note(level: str, name: str, record: Mapping[str, Any]) -> None:
-        if name == "outage":
+        if name == "circuit_breaker":
             threading.Timer(0.05, run.stop, ["enough"]).start()
 
     hear(run, note)
@@ -277,7 +277,7 @@ import sys
 from scraper.schedule import circuit_breaker
 from scraper.engines.base import Engine
 from scraper.cli import main
-outage._FIRST_PAUSE_S = outage._LONGEST_PAUSE_S = 0.02
+circuit_breaker._FIRST_PAUSE_S = circuit_breaker._LONGEST_PAUSE_S = 0.02
 main(sys.argv[1:])
 """
 

@@ -441,7 +441,7 @@ def test_a_run_that_is_stopped_lets_go_of_what_it_kept(serve: Serve, tmp_path: P
     kept: list[int] = []
 
     def stop() -> None:
-        kept.append(len(run._aftermath._partials))
+        kept.append(len(run._failure_policy._partials))
         run.stop("enough")
 
     Heard(run, 5, stop)
@@ -461,7 +461,7 @@ def test_leaving_the_iteration_lets_go_of_what_was_kept(serve: Serve, tmp_path: 
     run = make_run(urls, tmp_path, max_concurrency=1, **LONG, **ABOVE)
     with run:
         assert next(iter(run)).status == "stored"
-        assert len(run._aftermath._partials) == 1
+        assert len(run._failure_policy._partials) == 1
         assert left(tmp_path)
     assert left(tmp_path) == []
 
@@ -510,13 +510,13 @@ def test_a_host_that_goes_down_takes_what_was_kept_of_it_along(
     kept: list[int] = []
 
     def vanish() -> None:
-        kept.append(len(run._aftermath._partials))
+        kept.append(len(run._failure_policy._partials))
         vanishing.close()
 
     Heard(run, 4, vanish)
     with run:
         results = list(run)
-        assert run._aftermath._partials == {}
+        assert run._failure_policy._partials == {}
         assert left(tmp_path) == []
     assert kept[0] >= 2
     assert statuses(results) == {"failed": 12}

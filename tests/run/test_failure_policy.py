@@ -8,9 +8,9 @@ from typing import Any
 from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Target, Times
 from scraper.model.settings import Settings
-from scraper.run.failure_policy import Aftermath, Following
+from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.stopping import Stop
-from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OUT
+from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.partial import Partial
 from scraper.transfer.transfer import Completion
@@ -31,7 +31,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.stop = Stop(lambda: None, self.note)
         settings = Settings.of(**{"backoff_min": 1.0, "backoff_max": 1.0, **self.options})
-        self.aftermath = Aftermath(settings, self.stop, self.note)
+        self.failure_policy = FailurePolicy(settings, self.stop, self.note)
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         self.told.append((name, record))
@@ -43,7 +43,7 @@ class Scene:
         attempt = Attempt(target, queued_at=0.0, number=number, first_started=99.0)
         failed = Failed(failure)
         completion = Completion(attempt, failed, Times(), None, partial)
-        return self.aftermath.of(completion, failed, 99.0, now=100.0)
+        return self.failure_policy.of(completion, failed, 99.0, now=100.0)
 
 
 def test_what_may_pass_gets_another_attempt_later_and_that_is_told_without_secrets() -> None:
@@ -80,14 +80,14 @@ def test_nothing_follows_once_the_run_is_stopped() -> None:
     scene = Scene()
     scene.stop.ask("enough", 0.0)
     assert scene.after(BROKEN, partial=PARTIAL) == Failed(BROKEN)
-    assert scene.aftermath.take("a") is None
+    assert scene.failure_policy.take("a") is None
 
 
 def test_a_partial_body_is_the_next_attempts_once() -> None:
     scene = Scene()
     scene.after(BROKEN, partial=PARTIAL)
-    assert scene.aftermath.take("a") is PARTIAL
-    assert scene.aftermath.take("a") is None
+    assert scene.failure_policy.take("a") is PARTIAL
+    assert scene.failure_policy.take("a") is None
 
 
 def test_no_more_partial_bodies_are_kept_than_there_are_slots(tmp_path: Path) -> None:
@@ -95,17 +95,17 @@ def test_no_more_partial_bodies_are_kept_than_there_are_slots(tmp_path: Path) ->
     sink.check()
     for key in ("a", "b", "c"):
         scene.after(BROKEN, key=key, partial=broken_off(sink=sink))
-    assert scene.aftermath.take("c") is None, "discarded: one too many"
-    assert scene.aftermath.take("a") is not None
-    scene.aftermath.drop("b")
-    assert scene.aftermath.take("b") is None
-    scene.aftermath.drop("b")
+    assert scene.failure_policy.take("c") is None, "discarded: one too many"
+    assert scene.failure_policy.take("a") is not None
+    scene.failure_policy.drop("b")
+    assert scene.failure_policy.take("b") is None
+    scene.failure_policy.drop("b")
     sink.close()
 
 
 def test_an_outage_of_the_destination_costs_no_attempt_and_no_time() -> None:
     scene = Scene()
-    for _ in range(FAILURES_UNTIL_OUT - 1):
+    for _ in range(FAILURES_UNTIL_OPEN - 1):
         follows = scene.after(REFUSED)
         assert isinstance(follows, Following)
         assert follows.attempt.number == 2
@@ -113,14 +113,14 @@ def test_an_outage_of_the_destination_costs_no_attempt_and_no_time() -> None:
     assert isinstance(follows, Following)
     assert follows.attempt.number == 3
     assert follows.attempt.first_started is None
-    assert [name for name, _ in scene.told].count("outage") == 1
+    assert [name for name, _ in scene.told].count("circuit_breaker") == 1
     scene.after(REFUSED)
-    assert [name for name, _ in scene.told].count("outage") == 1, "told once"
+    assert [name for name, _ in scene.told].count("circuit_breaker") == 1, "told once"
 
 
 def test_a_destination_that_is_away_too_long_ends_the_run() -> None:
     scene = Scene({"retry_max_time": 0.0})
-    for _ in range(FAILURES_UNTIL_OUT - 1):
+    for _ in range(FAILURES_UNTIL_OPEN - 1):
         scene.after(REFUSED)
     assert scene.stop.error is None
     assert scene.after(REFUSED) == Failed(REFUSED)

@@ -55,7 +55,7 @@ def make_run(
 
 def hear(run: Run, note: Note) -> None:
     """Let `note` have what `run` tells."""
-    run._note = run._stop._note = run._aftermath._note = note
+    run._note = run._stop._note = run._failure_policy._note = note
 
 
 def results_of(run: Run) -> list[Result]:
@@ -87,7 +87,7 @@ def echo(request: Request) -> Reply:
     return Reply(body=page(request))
 
 
-class Gate:
+class RobotsQueue:
     """A server's handler that answers once `count` requests are in flight together."""
 
     def __init__(self, count: int) -> None:
@@ -111,7 +111,7 @@ class Gate:
 def test_there_are_never_more_in_flight_than_allowed_and_all_slots_are_used(
     count: int, serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve(Gate(count))
+    server = serve(RobotsQueue(count))
     urls = [f"{server.url}/{number}" for number in range(5 * count)]
     results = fetch(urls, tmp_path, max_concurrency=count)
     assert statuses(results) == {"stored": 5 * count}
@@ -119,7 +119,7 @@ def test_there_are_never_more_in_flight_than_allowed_and_all_slots_are_used(
 
 
 def test_no_host_has_more_in_flight_than_its_cap(farm: Farm, tmp_path: Path) -> None:
-    servers = farm(Gate(12))
+    servers = farm(RobotsQueue(12))
     urls = [f"{url}/{number}" for number in range(10) for url in servers.urls]
     results = fetch(urls, tmp_path, max_concurrency=16, per_host=3)
     assert statuses(results) == {"stored": 40}
@@ -138,14 +138,14 @@ def test_one_hosts_long_run_of_lines_leaves_room_for_the_others(farm: Farm, tmp_
 
 
 def test_a_target_that_waits_for_its_retry_holds_no_slot(serve: Serve, tmp_path: Path) -> None:
-    gate = Gate(4)
+    robots_queue = RobotsQueue(4)
     failed: set[str] = set()
 
     def answer(request: Request) -> Reply:
         if request.path.startswith("/flaky") and request.path not in failed:
             failed.add(request.path)
             return Reply(500)
-        return echo(request) if request.path.startswith("/flaky") else gate(request)
+        return echo(request) if request.path.startswith("/flaky") else robots_queue(request)
 
     server = serve(answer)
     urls = [f"{server.url}/flaky/{number}" for number in range(4)]
@@ -572,7 +572,7 @@ class FaultyUpload:
 
 
 def into(run: Run, sink: Sink) -> Run:
-    run._holding.sink = sink
+    run._resources.sink = sink
     return run
 
 

@@ -9,19 +9,19 @@ import pytest
 from scraper.model.errors import DestinationError, Held, Kind, UsageError
 from scraper.model.records import Failed, Failure, Result, Target
 from scraper.model.settings import Settings, Whole
-from scraper.run.resources import Holding
-from scraper.transfer.quota import Allowance
+from scraper.run.resources import RunResources
+from scraper.transfer.quota import Quota
 from tests.run.test_loop import make_run
 
-NO_LIMIT = Allowance(Whole(), 0.0, None)
+NO_LIMIT = Quota(Whole(), 0.0, None)
 
 
-def holding(to: Path, **options: Any) -> Holding:
-    return Holding(Settings.of(to=to, lock="fail", **options), str(to))
+def resources(to: Path, **options: Any) -> RunResources:
+    return RunResources(Settings.of(to=to, lock="fail", **options), str(to))
 
 
-def open_(one: Holding, allowance: Allowance = NO_LIMIT) -> None:
-    one.open(allowance, lambda _reason: None, lambda _level, _name, _record: None)
+def open_(one: RunResources, quota: Quota = NO_LIMIT) -> None:
+    one.open(quota, lambda _reason: None, lambda _level, _name, _record: None)
 
 
 def is_free(to: Path) -> bool:
@@ -29,27 +29,27 @@ def is_free(to: Path) -> bool:
     open_files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
     if any(os.readlink(file).startswith(f"{to}/") for file in open_files if os.path.islink(file)):
         return False
-    one = holding(to)
+    one = resources(to)
     open_(one)
     one.close(whole=False)
     return True
 
 
 def test_it_is_held_until_it_is_let_go(tmp_path: Path) -> None:
-    one = holding(tmp_path)
+    one = resources(tmp_path)
     assert not list(tmp_path.iterdir()), "nothing is touched before"
     open_(one)
     with pytest.raises(Held):
-        open_(holding(tmp_path))
+        open_(resources(tmp_path))
     one.close(whole=True)
     assert is_free(tmp_path)
 
 
 def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path: Path) -> None:
-    one, full = holding(tmp_path), Allowance(Whole(min_free_space=1 << 62), 0.0, tmp_path)
+    one, full = resources(tmp_path), Quota(Whole(min_free_space=1 << 62), 0.0, tmp_path)
     open_(one)
     with pytest.raises(DestinationError, match="--min-free-space"):
-        open_(holding(tmp_path), full)
+        open_(resources(tmp_path), full)
     one.close(whole=False)
     assert is_free(tmp_path)
 
@@ -64,16 +64,16 @@ def test_a_manifest_that_is_of_no_use_lets_go_of_the_rest(
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(error):
-        open_(holding(tmp_path, manifest=manifest, resume=resume))
+        open_(resources(tmp_path, manifest=manifest, resume=resume))
     assert len(os.listdir("/proc/self/fd")) == before
     assert is_free(tmp_path)
 
 
 def test_a_manifest_that_can_not_be_closed_lets_go_of_the_rest(tmp_path: Path) -> None:
-    one = holding(tmp_path, manifest="/dev/full")
+    one = resources(tmp_path, manifest="/dev/full")
     open_(one)
     target = Target("http://a/", "http://a/", "a", "a", 1, "list")
-    one.journal(Result(target, Failed(Failure(Kind.CONNECT, "refused"))))
+    one.store(Result(target, Failed(Failure(Kind.CONNECT, "refused"))))
     with pytest.raises(DestinationError):
         one.close(whole=True)
     assert is_free(tmp_path)

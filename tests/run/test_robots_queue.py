@@ -12,7 +12,7 @@ from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, T
 from scraper.model.settings import Settings
 from scraper.run import robots_queue as module
 from scraper.run.build import make_plan
-from scraper.run.robots_queue import KNOWN_FOR_S, Gate
+from scraper.run.robots_queue import KNOWN_FOR_S, RobotsQueue
 from scraper.schedule.frontier import WINDOW, Frontier
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.exchange import Next, Reply
@@ -35,7 +35,7 @@ class Scene:
         self.told: list[str] = []
         self.frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         plan = make_plan(settings, DirectorySink(Path("unused")))
-        self.gate = Gate(settings, plan, self.frontier, self._note)
+        self.robots_queue = RobotsQueue(settings, plan, self.frontier, self._note)
         self.ended: list[tuple[Attempt, Outcome]] = []
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
@@ -44,7 +44,7 @@ class Scene:
 
     def add(self, *urls: str, now: float = 0.0) -> None:
         for url in urls:
-            self.gate.add(attempt(url), now)
+            self.robots_queue.add(attempt(url), now)
 
     def started(self, now: float = 0.0) -> list[Attempt]:
         """What starts now."""
@@ -59,8 +59,8 @@ class Scene:
     def asked(self, now: float = 0.0) -> Transfer:
         """The transfer of the one robots.txt that starts now."""
         (one,) = self.started(now)
-        assert self.gate.owns(one)
-        transfer = self.gate.transfer(one, now)
+        assert self.robots_queue.owns(one)
+        transfer = self.robots_queue.transfer(one, now)
         transfer.deadline = math.inf  # of another clock
         return transfer
 
@@ -92,11 +92,11 @@ class Scene:
     def end(self, transfer: Transfer, outcome: Outcome, now: float = 0.0) -> None:
         failure = outcome.failure if isinstance(outcome, Failed) else None
         self.frontier.ended(transfer.attempt, failure, transfer.started, 0.0, now)
-        self.gate.answered(transfer.attempt, outcome, transfer.started, now)
+        self.robots_queue.answered(transfer.attempt, outcome, transfer.started, now)
 
     def early(self) -> dict[str, str]:
         """Targets that ended unasked, and why."""
-        self.ended = list(self.gate.take_ended_early())
+        self.ended = list(self.robots_queue.take_ended_early())
         said = {}
         for one, outcome in self.ended:
             assert isinstance(outcome, Failed | Deferred)
@@ -136,30 +136,30 @@ def test_a_robots_txt_of_the_list_is_a_target_like_any_other() -> None:
     scene = Scene()
     scene.add("http://a/robots.txt", "http://a/robots.txt?x")
     (first, second) = scene.started()
-    assert not scene.gate.owns(first)
-    assert not scene.gate.owns(second)
+    assert not scene.robots_queue.owns(first)
+    assert not scene.robots_queue.owns(second)
     scene.add("http://a/robots.txt/x", "http://a/robots.txts")
-    assert scene.gate.owns(scene.started()[0])
+    assert scene.robots_queue.owns(scene.started()[0])
 
 
 def test_who_waits_counts_against_the_window() -> None:
     scene = Scene()
     scene.add(*(f"http://a/{n}" for n in range(10)))
-    assert scene.gate.room == WINDOW - 11, "ten targets and a robots.txt"
+    assert scene.robots_queue.room == WINDOW - 11, "ten targets and a robots.txt"
     transfer = scene.asked()
-    assert scene.gate.room == WINDOW - 10
+    assert scene.robots_queue.room == WINDOW - 10
     scene.answer(transfer)
-    assert scene.gate.room == WINDOW - 10
+    assert scene.robots_queue.room == WINDOW - 10
     scene.started()
-    assert scene.gate.room == WINDOW
+    assert scene.robots_queue.room == WINDOW
 
 
 def test_when_the_run_stops_those_who_wait_are_handed_back_and_no_robots_txt() -> None:
     scene = Scene()
     scene.add("http://a/1", "http://b/1", "http://b/2")
-    left = {one.target.url for one in scene.gate.drain()}
+    left = {one.target.url for one in scene.robots_queue.drain()}
     assert left == {"http://a/1", "http://b/1", "http://b/2"}
-    assert scene.gate.room == WINDOW
+    assert scene.robots_queue.room == WINDOW
 
 
 # ---------------------------------------------------------------- what an answer means
@@ -204,7 +204,7 @@ def test_one_that_leads_to_anothers_robots_txt_is_both_answers() -> None:
     assert scene.urls() == ["http://a/1"]
     scene.add("https://a/2", "https://a/no")
     assert scene.urls() == ["https://a/2"]
-    assert scene.gate.forbids("https://a/no") == "robots.txt of https://a disallows this"
+    assert scene.robots_queue.forbids("https://a/no") == "robots.txt of https://a disallows this"
 
 
 def test_redirects_without_end_are_no_robots_txt() -> None:
@@ -237,7 +237,7 @@ def test_it_is_asked_for_as_the_run_asks_and_with_nothing_of_one_line() -> None:
     scene = Scene(headers={"X-Mine": "1", "If-None-Match": '"x"', "Range": "bytes=0-"}, raw=True)
     url = "http://a/1"
     own = Target(url, url, "a", "k", 1, "list", {"Authorization": "line"}, "me:secret")
-    scene.gate.add(Attempt(own, queued_at=0.0), 0.0)
+    scene.robots_queue.add(Attempt(own, queued_at=0.0), 0.0)
     headers = scene.asked().request.headers
     assert headers["x-mine"] == "1"
     assert headers["accept-encoding"]
@@ -310,9 +310,9 @@ def test_a_host_that_asks_for_much_patience_defers_those_who_wait_and_is_asked_a
     transfer = scene.asked()
     failure = Failure(Kind.HTTP_STATUS, "HTTP 503", http_code=503, retry_after_s=500.0)
     scene.frontier.ended(transfer.attempt, failure, 0.0, 0.0, 0.0)
-    scene.gate.answered(transfer.attempt, Deferred(failure), 0.0, 0.0)
+    scene.robots_queue.answered(transfer.attempt, Deferred(failure), 0.0, 0.0)
     assert scene.early() == {"http://a/1": "deferred http_status: robots.txt of http://a: HTTP 503"}
-    assert not scene.gate._readings
+    assert not scene.robots_queue._readings
     scene.add("http://a/2", now=400.0)
     patience = "a asked for patience: 100 s more than this run gives"
     assert scene.early() == {
@@ -357,7 +357,7 @@ def test_what_is_known_takes_no_more_memory_than_it_may(monkeypatch: pytest.Monk
         scene.started()
         scene.add("http://a/2")  # used again and again
         assert scene.urls() == ["http://a/2"]
-    assert scene.gate._known._weight <= 10_000
+    assert scene.robots_queue._known._weight <= 10_000
     scene.add("http://f/2", "http://b/2")
     assert scene.urls() == ["http://f/2", "http://b/robots.txt"]
 
@@ -369,7 +369,7 @@ def test_a_redirect_is_judged_by_rules_that_are_known() -> None:
     scene = Scene()
     scene.add("http://a/1")
     scene.answer(scene.asked())
-    forbids = scene.gate.forbids
+    forbids = scene.robots_queue.forbids
     assert forbids("http://a/no/1") == "robots.txt of http://a disallows this"
     assert forbids("http://a/yes") is None
     assert forbids("http://b/no") is None, "nobody asked b"

@@ -5,10 +5,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.schedule.least_loaded import Turns
+from scraper.schedule.least_loaded import LeastLoaded
 
 
-def standing(turns: Turns[str]) -> list[str]:
+def standing(turns: LeastLoaded[str]) -> list[str]:
     """Everyone, in the order of their turns; nobody stands there afterwards."""
     order = []
     while turns:
@@ -18,14 +18,14 @@ def standing(turns: Turns[str]) -> list[str]:
 
 
 def test_those_with_less_in_flight_come_first_and_equals_in_turn() -> None:
-    turns: Turns[str] = Turns()
+    turns: LeastLoaded[str] = LeastLoaded()
     for host, in_flight in [("a", 2), ("b", 0), ("c", 1), ("d", 0), ("e", 2)]:
         turns.put(host, in_flight)
     assert standing(turns) == ["b", "d", "c", "a", "e"]
 
 
 def test_who_has_less_in_flight_than_before_moves_forward() -> None:
-    turns: Turns[str] = Turns()
+    turns: LeastLoaded[str] = LeastLoaded()
     for host in "abc":
         turns.put(host, 1)
     turns.put("c", 0)
@@ -35,7 +35,7 @@ def test_who_has_less_in_flight_than_before_moves_forward() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(-1, 5)), max_size=60))
 def test_it_is_a_sorted_list_whatever_happens(steps: list[tuple[str, int]]) -> None:
-    turns: Turns[str] = Turns()
+    turns: LeastLoaded[str] = LeastLoaded()
     plain: list[tuple[int, int, str]] = []
     for number, (host, in_flight) in enumerate(steps):
         kept = next((entry for entry in plain if entry[2] == host), None)

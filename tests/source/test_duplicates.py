@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scraper.model.errors import Kind
 from scraper.model.records import Duplicate, Failed, Target
-from scraper.source.duplicates import Seen
+from scraper.source.duplicates import DuplicateFilter
 
 
 def target(url: str, key: str, line: int) -> Target:
@@ -18,18 +18,18 @@ def target(url: str, key: str, line: int) -> Target:
 
 
 @pytest.fixture
-def seen() -> Iterator[Seen]:
-    memory = Seen()
+def seen() -> Iterator[DuplicateFilter]:
+    memory = DuplicateFilter()
     yield memory
     memory.close()
 
 
-def test_a_target_that_is_new_may_be_fetched(seen: Seen) -> None:
+def test_a_target_that_is_new_may_be_fetched(seen: DuplicateFilter) -> None:
     assert seen.judge(target("http://a/1", "k1", 1)) is None
     assert seen.judge(target("http://a/2", "k2", 2)) is None
 
 
-def test_the_same_url_and_key_again_is_a_duplicate_of_the_first_line(seen: Seen) -> None:
+def test_the_same_url_and_key_again_is_a_duplicate_of_the_first_line(seen: DuplicateFilter) -> None:
     seen.judge(target("http://a/1", "k", 3))
     for line in (7, 9):
         again = target("http://a/1", "k", line)
@@ -39,12 +39,12 @@ def test_the_same_url_and_key_again_is_a_duplicate_of_the_first_line(seen: Seen)
         assert result.outcome == Duplicate(of_line=3)
 
 
-def test_the_same_url_under_another_key_is_fetched_again(seen: Seen) -> None:
+def test_the_same_url_under_another_key_is_fetched_again(seen: DuplicateFilter) -> None:
     assert seen.judge(target("http://a/1", "k1", 1)) is None
     assert seen.judge(target("http://a/1", "k2", 2)) is None
 
 
-def test_another_url_with_the_same_key_never_shares_it_silently(seen: Seen) -> None:
+def test_another_url_with_the_same_key_never_shares_it_silently(seen: DuplicateFilter) -> None:
     seen.judge(target("http://a/1", "k", 3))
     result = seen.judge(target("http://a/2", "k", 4))
     assert result is not None
@@ -56,7 +56,7 @@ def test_another_url_with_the_same_key_never_shares_it_silently(seen: Seen) -> N
     assert "line 3" in failure.message
 
 
-def test_a_clash_does_not_take_the_key_over(seen: Seen) -> None:
+def test_a_clash_does_not_take_the_key_over(seen: DuplicateFilter) -> None:
     seen.judge(target("http://a/1", "k", 1))
     seen.judge(target("http://a/2", "k", 2))
     result = seen.judge(target("http://a/1", "k", 3))
@@ -70,7 +70,7 @@ def test_a_clash_does_not_take_the_key_over(seen: Seen) -> None:
 )
 def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> None:
     for ignores_case in (False, True):
-        memory = Seen(ignores_case=ignores_case)
+        memory = DuplicateFilter(ignores_case=ignores_case)
         first, second = target("http://a/1", one, 1), target("http://a/2", other, 2)
         verdicts = memory.judge_all([first, second])
         memory.close()
@@ -92,7 +92,7 @@ def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> 
 def test_it_answers_as_a_dictionary_of_everything_would(
     batches: list[list[tuple[str, str]]], at_once: int, at_hand: int
 ) -> None:
-    memory = Seen()
+    memory = DuplicateFilter()
     first: dict[str, tuple[str, int]] = {}
     line = 0
     for batch in batches:
@@ -122,7 +122,7 @@ def test_it_answers_as_a_dictionary_of_everything_would(
 
 @pytest.mark.parametrize("at_hand", [0, 500, 10_000])
 def test_a_whole_list_may_be_judged_at_once(
-    seen: Seen, monkeypatch: pytest.MonkeyPatch, at_hand: int
+    seen: DuplicateFilter, monkeypatch: pytest.MonkeyPatch, at_hand: int
 ) -> None:
     monkeypatch.setattr("scraper.source.duplicates._AT_HAND", at_hand)
     urls = [f"http://a/{number % 700}" for number in range(1_000)]

@@ -1,4 +1,4 @@
-"""Intake: reads ahead, within bounds, and never makes anyone wait."""
+"""ListReader: reads ahead, within bounds, and never makes anyone wait."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ import pytest
 from scraper.model.errors import ListError
 from scraper.model.records import Result, Target
 from scraper.source import keys, lists
-from scraper.source.reader import BUFFER, Intake
+from scraper.source.reader import BUFFER, ListReader
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,19 +37,19 @@ def bell() -> Bell:
     return Bell()
 
 
-def intake_of(bell: Callable[[], None], *sources: lists.Source) -> Intake:
-    return Intake(sources, keys.url_key, bell)
+def reader_of(bell: Callable[[], None], *sources: lists.Source) -> ListReader:
+    return ListReader(sources, keys.url_key, bell)
 
 
 def numbered(count: int) -> lists.Source:
     return lists.from_iterable(f"http://a/{number}" for number in range(1, count + 1))
 
 
-def drain(intake: Intake) -> list[lists.Read]:
+def drain(reader: ListReader) -> list[lists.Read]:
     """Everything, as the loop takes it: never waiting but for the bell of its own."""
     taken = []
-    while not intake.exhausted:
-        items = intake.take(200)
+    while not reader.exhausted:
+        items = reader.take(200)
         if not items:
             time.sleep(0)  # give the reader its turn; the loop would serve transfers now
         taken += items
@@ -68,33 +68,33 @@ def test_of_very_long_targets_fewer_are_read_ahead_and_none_is_lost(bell: Bell) 
                 beyond.set()
             yield f"http://a/{number}?" + "x" * 60_000
 
-    intake = intake_of(bell, lists.from_iterable(long()))
-    intake.start()
+    reader = reader_of(bell, lists.from_iterable(long()))
+    reader.start()
     assert full.wait(30)
     assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
-    assert len(drain(intake)) == BUFFER
+    assert len(drain(reader)) == BUFFER
 
 
 def test_every_target_of_every_source_comes_in_order(bell: Bell) -> None:
     one = lists.from_iterable(["http://a/1", "bad", "# no", "http://a/2"], "one")
     two = lists.from_iterable(["http://b/1"], "two")
-    intake = intake_of(bell, one, two)
-    intake.start()
-    found = [item.target if isinstance(item, Result) else item for item in drain(intake)]
+    reader = reader_of(bell, one, two)
+    reader.start()
+    found = [item.target if isinstance(item, Result) else item for item in drain(reader)]
     assert [(t.source, t.line) for t in found] == [("one", 1), ("one", 2), ("one", 4), ("two", 1)]
-    assert intake.lines == 4
-    assert intake.complete
-    assert intake.empty
-    intake.reraise()
+    assert reader.lines == 4
+    assert reader.complete
+    assert reader.empty
+    reader.reraise()
 
 
 def test_nothing_is_lost_or_doubled_when_the_buffer_runs_full_many_times(bell: Bell) -> None:
     count = 20 * BUFFER + 7
-    intake = intake_of(bell, numbered(count))
-    intake.start()
-    lines = [item.line for item in drain(intake) if isinstance(item, Target)]
+    reader = reader_of(bell, numbered(count))
+    reader.start()
+    lines = [item.line for item in drain(reader) if isinstance(item, Target)]
     assert lines == list(range(1, count + 1))
-    assert intake.lines == count
+    assert reader.lines == count
 
 
 def test_it_reads_ahead_no_further_than_its_buffer(bell: Bell) -> None:
@@ -112,14 +112,14 @@ def test_it_reads_ahead_no_further_than_its_buffer(bell: Bell) -> None:
                 beyond.set()
             yield f"http://a/{read}"
 
-    intake = intake_of(bell, lists.from_iterable(endless()))
-    intake.start()
+    reader = reader_of(bell, lists.from_iterable(endless()))
+    reader.start()
     assert full.wait(30)
     assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
-    assert intake.lines <= BUFFER
-    assert len(intake.take(BUFFER)) == BUFFER
+    assert reader.lines <= BUFFER
+    assert len(reader.take(BUFFER)) == BUFFER
     assert beyond.wait(30)
-    intake.close()
+    reader.close()
 
 
 def test_taking_never_waits(bell: Bell) -> None:
@@ -129,16 +129,16 @@ def test_taking_never_waits(bell: Bell) -> None:
         go.wait(30)
         yield "http://a/1"
 
-    intake = intake_of(bell, lists.from_iterable(slow()))
-    intake.start()
-    assert not intake.take(1)
-    assert intake.empty
-    assert not intake.exhausted
-    assert not intake.complete
-    intake.hungry = True
+    reader = reader_of(bell, lists.from_iterable(slow()))
+    reader.start()
+    assert not reader.take(1)
+    assert reader.empty
+    assert not reader.exhausted
+    assert not reader.complete
+    reader.hungry = True
     go.set()
     bell.wait(1)
-    (item,) = intake.take(2)
+    (item,) = reader.take(2)
     assert isinstance(item, Target)
     assert item.listed == "http://a/1"
 
@@ -147,34 +147,34 @@ def test_the_bell_rings_once_for_each_hunger_and_once_at_the_end(bell: Bell) -> 
     gates = [threading.Event() for _ in range(4)]
 
     def gated() -> Iterator[str]:
-        for number, gate in enumerate(gates):
-            gate.wait(30)
+        for number, robots_queue in enumerate(gates):
+            robots_queue.wait(30)
             yield f"http://a/{number}"
 
-    intake = intake_of(bell, lists.from_iterable(gated()))
-    intake.start()
-    intake.hungry = True
+    reader = reader_of(bell, lists.from_iterable(gated()))
+    reader.start()
+    reader.hungry = True
     gates[0].set()
     bell.wait(1)
-    assert intake.hungry is False
-    intake.hungry = True
+    assert reader.hungry is False
+    reader.hungry = True
     gates[1].set()
     bell.wait(2)
     gates[2].set()  # nobody is hungry: nobody is told
     gates[3].set()
     bell.wait(3)
     assert bell.rung == 3
-    assert intake.complete
-    assert len(drain(intake)) == 4
+    assert reader.complete
+    assert len(drain(reader)) == 4
 
 
 def test_the_bell_rings_at_the_end_of_an_empty_list(bell: Bell) -> None:
-    intake = intake_of(bell, lists.from_iterable([]))
-    intake.start()
+    reader = reader_of(bell, lists.from_iterable([]))
+    reader.start()
     bell.wait(1)
-    assert intake.exhausted
-    assert intake.complete
-    assert intake.lines == 0
+    assert reader.exhausted
+    assert reader.complete
+    assert reader.lines == 0
 
 
 @pytest.mark.parametrize("error", [ValueError("theirs"), OSError("theirs"), ListError("theirs")])
@@ -185,33 +185,33 @@ def test_what_ends_the_reading_is_raised_again_after_what_was_read(
         yield "http://a/1"
         raise error
 
-    intake = intake_of(bell, lists.from_iterable(broken()), numbered(3))
-    intake.start()
+    reader = reader_of(bell, lists.from_iterable(broken()), numbered(3))
+    reader.start()
     bell.wait(1)
-    assert intake.complete
-    assert len(drain(intake)) == 1
+    assert reader.complete
+    assert len(drain(reader)) == 1
     with pytest.raises(type(error), match="theirs") as caught:
-        intake.reraise()
+        reader.reraise()
     assert caught.value is error
 
 
 def test_a_pipe_that_hangs_does_not_stop_closing() -> None:
-    reader, writer = os.pipe()
+    end, writer = os.pipe()
     arrived = Bell()
-    (source,) = lists.open_sources([f"/dev/fd/{reader}"], lambda _: pytest.fail("no"))
-    intake = intake_of(arrived, source)
-    intake.start()
-    intake.hungry = True
+    (source,) = lists.open_sources([f"/dev/fd/{end}"], lambda _: pytest.fail("no"))
+    reader = reader_of(arrived, source)
+    reader.start()
+    reader.hungry = True
     os.write(writer, b"http://a/1\n")
     arrived.wait(1)
-    intake.close()  # would hang here
-    assert isinstance(intake.take(1)[0], Target)
+    reader.close()  # would hang here
+    assert isinstance(reader.take(1)[0], Target)
     os.write(writer, b"http://a/2\n")
     os.close(writer)  # the thread ends by itself
-    intake._thread.join(30)
-    os.close(reader)
-    assert not intake._thread.is_alive()
-    assert intake.lines == 1
+    reader._thread.join(30)
+    os.close(end)
+    assert not reader._thread.is_alive()
+    assert reader.lines == 1
     assert arrived.rung == 1
 
 
@@ -226,12 +226,12 @@ def test_closing_while_the_buffer_is_full_ends_the_thread(bell: Bell) -> None:
                 full.set()
             yield f"http://a/{number}"
 
-    intake = intake_of(bell, lists.from_iterable(endless()))
-    intake.start()
+    reader = reader_of(bell, lists.from_iterable(endless()))
+    reader.start()
     assert full.wait(30)
-    intake.close()
-    intake._thread.join(30)
-    assert not intake._thread.is_alive()
+    reader.close()
+    reader._thread.join(30)
+    assert not reader._thread.is_alive()
 
 
 def test_after_closing_what_is_counted_is_what_was_taken() -> None:
@@ -246,14 +246,14 @@ def test_after_closing_what_is_counted_is_what_was_taken() -> None:
                 if number == 10:
                     some.set()
 
-        intake = intake_of(lambda: None, lists.from_iterable(endless()))
-        intake.start()
+        reader = reader_of(lambda: None, lists.from_iterable(endless()))
+        reader.start()
         assert some.wait(30)
-        intake.close()
-        taken = intake.take(BUFFER)
-        intake._thread.join(30)
-        assert len(taken) == intake.lines
+        reader.close()
+        taken = reader.take(BUFFER)
+        reader._thread.join(30)
+        assert len(taken) == reader.lines
 
 
 def test_the_reading_thread_does_not_keep_the_process_alive(bell: Bell) -> None:
-    assert intake_of(bell)._thread.daemon
+    assert reader_of(bell)._thread.daemon

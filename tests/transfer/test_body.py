@@ -17,7 +17,7 @@ from scraper.transfer.body import Incoming
 from scraper.transfer.decode import PIECE
 from scraper.transfer.exchange import Reply
 from scraper.transfer.plan import Plan
-from scraper.transfer.quota import Allowance
+from scraper.transfer.quota import Quota
 from tests.transfer.test_transfer import BrokenSink
 
 PAGE = b"<html>" + b"a page\n" * 1000
@@ -42,11 +42,11 @@ def sink(tmp_path: Path) -> Iterator[DirectorySink]:
 
 
 def incoming(
-    sink: Sink, /, *, limits: Limits | None = None, allowance: Allowance | None = None, **said: str
+    sink: Sink, /, *, limits: Limits | None = None, quota: Quota | None = None, **said: str
 ) -> Incoming:
     """The body of a response that said so of it."""
     headers = [(name.replace("_", "-"), value) for name, value in said.items()]
-    plan = Plan(limits or Limits(), Http(), "x", {}, allowance=allowance)
+    plan = Plan(limits or Limits(), Http(), "x", {}, quota=quota)
     return Incoming(plan, sink, "a", reply=Reply(200, headers), response=RESPONSE)
 
 
@@ -138,8 +138,8 @@ def test_the_limits_are_of_the_bytes_that_are_written(sink: DirectorySink) -> No
     with pytest.raises(TransferError) as caught:
         body.take(PACKED, in_time)
     assert caught.value.kind is Kind.TOO_LARGE
-    allowance = Allowance(Whole(max_total_size=len(PAGE) - 1), time.monotonic(), None)
-    body = incoming(sink, allowance=allowance, content_encoding="gzip")
+    quota = Quota(Whole(max_total_size=len(PAGE) - 1), time.monotonic(), None)
+    body = incoming(sink, quota=quota, content_encoding="gzip")
     with pytest.raises(TransferError) as caught:
         body.take(PACKED, in_time)
     assert caught.value.kind is Kind.INTERRUPTED
@@ -150,9 +150,9 @@ def test_what_will_be_too_long_is_refused_at_once(sink: DirectorySink) -> None:
     with pytest.raises(TransferError) as caught:
         incoming(sink, limits=Limits(max_size=5), content_length="6")
     assert caught.value.kind is Kind.TOO_LARGE
-    allowance = Allowance(Whole(max_total_size=5), time.monotonic(), None)
+    quota = Quota(Whole(max_total_size=5), time.monotonic(), None)
     with pytest.raises(TransferError) as caught:
-        incoming(sink, allowance=allowance, content_length="6")
+        incoming(sink, quota=quota, content_length="6")
     assert caught.value.kind is Kind.INTERRUPTED
     incoming(sink, limits=Limits(max_size=5), content_length="6", content_encoding="gzip")
 

@@ -11,7 +11,7 @@ import pytest
 
 from scraper.model import urls
 from scraper.model.errors import Kind, SinkError, TransferError
-from scraper.model.records import Attempt, Known, NotModified, Target
+from scraper.model.records import Attempt, NotModified, PreviousRecord, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.testing import store
@@ -26,7 +26,7 @@ URL = "http://host/page.html"
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 OLD = b"an older body"
 BODY = Random(1).randbytes(1000)
-KNOWN = Known(True, len(OLD), '"v1"', DATE)
+KNOWN = PreviousRecord(True, len(OLD), '"v1"', DATE)
 NOT_MODIFIED = ok(status=304)
 SIZED = ("Content-Length", str(len(BODY)))
 TAGGED = ("ETag", '"v1"')
@@ -41,18 +41,18 @@ class Place:
 
     def attempt(
         self,
-        known: Known | None = None,
+        previous: PreviousRecord | None = None,
         partial: Partial | None = None,
         *,
         limits: Limits | None = None,
         http: Http | None = None,
         headers: Mapping[str, str] | None = None,
-        shelf: bool = True,
+        readable: bool = True,
     ) -> Transfer:
         target = Target(URL, URL, "host", KEY, 1, "list", headers or {})
         limits = limits or Limits(continue_above=100)
-        plan = Plan(limits, http or Http(), "scraper/1", {}, self.sink if shelf else None)
-        return Transfer(Attempt(target, 0.0, known=known), plan, self.sink, 1e12, partial)
+        plan = Plan(limits, http or Http(), "scraper/1", {}, self.sink if readable else None)
+        return Transfer(Attempt(target, 0.0, previous=previous), plan, self.sink, 1e12, partial)
 
     def cut(self, *headers: tuple[str, str], limits: Limits | None = None) -> Partial:
         """What an attempt leaves whose body broke off."""
@@ -104,20 +104,23 @@ def _of(start: int, body: bytes = BODY) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("known", "asked"),
+    ("previous", "asked"),
     [
         (None, {}),
-        (Known(True, 5), {}),
-        (Known(True, 5, '"v1"'), {"if-none-match": '"v1"'}),
-        (Known(True, 5, None, DATE), {"if-modified-since": DATE}),
-        (Known(False, 5, 'W/"v1"', DATE), {"if-none-match": 'W/"v1"', "if-modified-since": DATE}),
-        (Known(True, 5, "", ""), {}),
+        (PreviousRecord(True, 5), {}),
+        (PreviousRecord(True, 5, '"v1"'), {"if-none-match": '"v1"'}),
+        (PreviousRecord(True, 5, None, DATE), {"if-modified-since": DATE}),
+        (
+            PreviousRecord(False, 5, 'W/"v1"', DATE),
+            {"if-none-match": 'W/"v1"', "if-modified-since": DATE},
+        ),
+        (PreviousRecord(True, 5, "", ""), {}),
     ],
 )
 def test_every_validator_that_is_known_is_sent(
-    known: Known | None, asked: dict[str, str], place: Place
+    previous: PreviousRecord | None, asked: dict[str, str], place: Place
 ) -> None:
-    conditions = {k: v for k, v in sent(place.attempt(known)).items() if k.startswith("if-")}
+    conditions = {k: v for k, v in sent(place.attempt(previous)).items() if k.startswith("if-")}
     assert conditions == asked
 
 
@@ -170,7 +173,7 @@ def test_an_object_that_is_gone_is_asked_for_where_the_304_came_from(place: Plac
 
 
 def test_a_sink_that_can_not_be_asked_is_trusted(place: Place) -> None:
-    completion = carry(place.attempt(KNOWN, shelf=False), [NOT_MODIFIED])
+    completion = carry(place.attempt(KNOWN, readable=False), [NOT_MODIFIED])
     assert isinstance(completion.outcome, NotModified)
 
 
@@ -186,17 +189,21 @@ class NoAnswer:
 
 def test_a_sink_that_can_not_answer_now_is_asked_in_another_attempt(place: Place) -> None:
     transfer = place.attempt(KNOWN)
-    transfer._plan = replace(transfer._plan, shelf=NoAnswer())  # type: ignore[arg-type]
+    transfer._plan = replace(transfer._plan, readable=NoAnswer())  # type: ignore[arg-type]
     found = failure(carry(transfer, [NOT_MODIFIED]))
     assert (found.kind, found.transient) == (Kind.SINK, True)
 
 
 @pytest.mark.parametrize(
-    "known", [None, Known(True, 5), KNOWN._replace(effective=1)], ids=["none", "bare", "elsewhere"]
+    "previous",
+    [None, PreviousRecord(True, 5), KNOWN._replace(effective=1)],
+    ids=["none", "bare", "elsewhere"],
 )
-def test_a_304_that_nobody_asked_for_is_a_failure(known: Known | None, place: Place) -> None:
+def test_a_304_that_nobody_asked_for_is_a_failure(
+    previous: PreviousRecord | None, place: Place
+) -> None:
     store(place.sink, KEY, OLD)
-    found = failure(carry(place.attempt(known), [NOT_MODIFIED]))
+    found = failure(carry(place.attempt(previous), [NOT_MODIFIED]))
     assert (found.kind, found.transient) == (Kind.PROTOCOL, False)
     assert place.body == OLD
 

@@ -9,48 +9,48 @@ import pytest
 
 from scraper.model.errors import DestinationError, Kind, TransferError, UsageError
 from scraper.model.settings import Settings, Whole
-from scraper.transfer.quota import Allowance
+from scraper.transfer.quota import Quota
 from tests.proof.disk import disks_can_be_had, small_disk
 
 FAR_MORE = 10**18  # bytes, than any disk has
 
 
-def refused(allowance: Allowance, size: int) -> str:
+def refused(quota: Quota, size: int) -> str:
     with pytest.raises(TransferError) as caught:
-        allowance.take(size)
+        quota.take(size)
     assert (caught.value.kind, caught.value.transient) == (Kind.INTERRUPTED, False)
     return caught.value.message
 
 
 def test_nothing_is_asked_of_transfers_where_no_bytes_are_counted() -> None:
-    assert not Allowance(Whole(), 0.0, None).is_of_bytes
-    assert not Allowance(Whole(max_run_time=1), 0.0, None).is_of_bytes
-    assert Allowance(Whole(max_total_size=0), 0.0, None).is_of_bytes
-    assert Allowance(Whole(min_free_space=0), 0.0, Path()).is_of_bytes
+    assert not Quota(Whole(), 0.0, None).is_of_bytes
+    assert not Quota(Whole(max_run_time=1), 0.0, None).is_of_bytes
+    assert Quota(Whole(max_total_size=0), 0.0, None).is_of_bytes
+    assert Quota(Whole(min_free_space=0), 0.0, Path()).is_of_bytes
 
 
 def test_bytes_are_given_to_the_last_one_and_then_to_nobody() -> None:
-    allowance = Allowance(Whole(max_total_size=10), 0.0, None)
-    allowance.take(9)
-    assert allowance.reached(0.0) == ""
-    allowance.take(1)
-    assert allowance.reached(0.0) == ""
-    assert refused(allowance, 1) == "not finished: --max-total-size 10 bytes is reached"
-    assert allowance.reached(0.0) == "--max-total-size 10 bytes is reached"
-    assert refused(allowance, 0)
+    quota = Quota(Whole(max_total_size=10), 0.0, None)
+    quota.take(9)
+    assert quota.reached(0.0) == ""
+    quota.take(1)
+    assert quota.reached(0.0) == ""
+    assert refused(quota, 1) == "not finished: --max-total-size 10 bytes is reached"
+    assert quota.reached(0.0) == "--max-total-size 10 bytes is reached"
+    assert refused(quota, 0)
 
 
 def test_a_body_that_is_said_to_be_too_long_takes_nothing_and_ends_it() -> None:
-    allowance = Allowance(Whole(max_total_size=10), 0.0, None)
-    allowance.expect(10)
-    allowance.take(4)
+    quota = Quota(Whole(max_total_size=10), 0.0, None)
+    quota.expect(10)
+    quota.take(4)
     with pytest.raises(TransferError):
-        allowance.expect(7)
-    assert allowance.reached(0.0)
+        quota.expect(7)
+    assert quota.reached(0.0)
 
 
 def test_threads_together_get_no_more_than_there_is() -> None:
-    allowance = Allowance(Whole(max_total_size=100_000), 0.0, None)
+    quota = Quota(Whole(max_total_size=100_000), 0.0, None)
     together = threading.Barrier(8)
 
     def takes(size: int) -> int:
@@ -58,7 +58,7 @@ def test_threads_together_get_no_more_than_there_is() -> None:
         taken = 0
         try:
             while True:
-                allowance.take(size)
+                quota.take(size)
                 taken += size
         except TransferError:
             return taken
@@ -69,25 +69,25 @@ def test_threads_together_get_no_more_than_there_is() -> None:
 
 
 def test_when_the_time_is_over_what_is_in_flight_may_still_write() -> None:
-    allowance = Allowance(Whole(max_run_time=5, max_total_size=10), 100.0, None)
-    assert allowance.left_s(101.0) == 4.0
-    assert allowance.reached(104.9) == ""
-    assert allowance.reached(105.0) == "--max-run-time 5 s is over"
-    assert allowance.left_s(106.0) == 0.0
-    allowance.take(10)
+    quota = Quota(Whole(max_run_time=5, max_total_size=10), 100.0, None)
+    assert quota.left_s(101.0) == 4.0
+    assert quota.reached(104.9) == ""
+    assert quota.reached(105.0) == "--max-run-time 5 s is over"
+    assert quota.left_s(106.0) == 0.0
+    quota.take(10)
 
 
 def test_a_run_without_an_end_has_all_the_time() -> None:
-    allowance = Allowance(Whole(), 0.0, None)
-    assert allowance.left_s(1e9) is None
-    assert allowance.reached(math.inf) == ""
+    quota = Quota(Whole(), 0.0, None)
+    assert quota.left_s(1e9) is None
+    assert quota.reached(math.inf) == ""
 
 
 def test_a_disk_that_is_too_full_is_said_at_once(tmp_path: Path) -> None:
-    allowance = Allowance(Whole(min_free_space=FAR_MORE), 0.0, tmp_path)
+    quota = Quota(Whole(min_free_space=FAR_MORE), 0.0, tmp_path)
     with pytest.raises(DestinationError, match=r"--min-free-space 1,000,.* bytes: '.*' has [\d,]+"):
-        allowance.check_disk()
-    assert refused(allowance, 1).startswith("not finished: --min-free-space ")
+        quota.check_disk()
+    assert refused(quota, 1).startswith("not finished: --min-free-space ")
 
 
 @pytest.mark.skipif(not disks_can_be_had(), reason="no mount namespace of one's own can be had")
@@ -95,7 +95,7 @@ def test_a_disk_that_others_fill_is_seen_with_the_time_and_with_the_bytes(tmp_pa
     with small_disk(tmp_path, "disk", "10M") as disk:
         place = disk.view.directory / "disk"
         whole = Whole(min_free_space=5_000_000)
-        by_time, by_bytes = Allowance(whole, 0.0, place), Allowance(whole, 0.0, place)
+        by_time, by_bytes = Quota(whole, 0.0, place), Quota(whole, 0.0, place)
         by_bytes.take(1)
         assert by_time.reached(1.0) == ""
         (place / "others").write_bytes(bytes(6_000_000))
@@ -107,12 +107,12 @@ def test_a_disk_that_others_fill_is_seen_with_the_time_and_with_the_bytes(tmp_pa
 
 
 def test_a_disk_that_is_gone_is_left_to_who_writes_there(tmp_path: Path) -> None:
-    allowance = Allowance(Whole(min_free_space=FAR_MORE), 0.0, tmp_path / "gone")
-    allowance.check_disk()
-    assert allowance.reached(9.0) == ""
+    quota = Quota(Whole(min_free_space=FAR_MORE), 0.0, tmp_path / "gone")
+    quota.check_disk()
+    assert quota.reached(9.0) == ""
 
 
 def test_a_destination_that_does_not_say_which_disk_it_takes_has_no_such_limit() -> None:
     with pytest.raises(UsageError, match="--min-free-space"):
-        Allowance(Whole(min_free_space=1), 0.0, None)
-    Allowance(Settings.of(to="memory://x").whole, 0.0, None)
+        Quota(Whole(min_free_space=1), 0.0, None)
+    Quota(Settings.of(to="memory://x").whole, 0.0, None)

@@ -28,19 +28,18 @@ from typing import Any
 import pycurl
 
 from scraper.engines.base import conclude
-from scraper.engines.curl.handle import Carrier, Clock, Ears
-from scraper.engines.curl.offload import Relay
+from scraper.engines.curl.handle import Callbacks, Clock, CurlHandle
+from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
-from scraper.engines.curl.worker_pool import Crew
+from scraper.engines.curl.worker_pool import WorkerPool
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.proxies import Proxies
-from scraper.engines.resolver import Found, Lookups
+from scraper.engines.resolver import Found, Resolver
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
 from scraper.model.urls import origin_of
 from scraper.sinks.base import Blocking
-from scraper.transfer.exchange import Next
-from scraper.transfer.transfer import Transfer
+from scraper.transfer import Next, Transfer
 
 _BLOCKED_AT_ONCE = 64  # threads for sinks that block, at most
 _FEW, _MANY = 4, 1024  # sockets acted on between two looks at what has ended; see _turn
@@ -67,16 +66,16 @@ class CurlEngine:
         self._http = http
         self._clock = Clock()
         self._proxies = Proxies(http.proxy)
-        self._lookups = Lookups(self._stir)
-        self._crew = Crew("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=False)
-        self._idle: list[Carrier] = []
-        self._all: list[Carrier] = []
-        self._live: dict[Transfer, Carrier] = {}
-        self._waiting: dict[str, list[tuple[Carrier, Transfer]]] = {}  # see _send; by origin
-        self._arrived: list[Carrier] = []  # scouts whose connection stands
-        self._ears = Ears(self._arrived.append, self._forget, self._relay)
+        self._resolver = Resolver(self._stir)
+        self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=False)
+        self._idle: list[CurlHandle] = []
+        self._all: list[CurlHandle] = []
+        self._live: dict[Transfer, CurlHandle] = {}
+        self._waiting: dict[str, list[tuple[CurlHandle, Transfer]]] = {}  # see _send; by origin
+        self._arrived: list[CurlHandle] = []  # scouts whose connection stands
+        self._callbacks = Callbacks(self._arrived.append, self._forget, self._offload)
         self._ending: set[Transfer] = set()  # with the crew, without a carrier
-        self._told: deque[Relay] = deque()
+        self._told: deque[Offload] = deque()
         self._ended: list[Transfer] = []
         self._given: list[Found] = []  # to libcurl, when it acts next
         self._woken = False
@@ -97,11 +96,11 @@ class CurlEngine:
 
     def start(self, transfer: Transfer) -> None:
         """Carry out the first hop of `transfer`."""
-        carrier = self._idle.pop() if self._idle else self._make_carrier()
-        carrier.transfer = transfer
-        carrier.relay = self._relay(transfer) if transfer.blocking is Blocking.WRITE else None
-        self._live[transfer] = carrier
-        self._begin(carrier, transfer)
+        handle = self._idle.pop() if self._idle else self._make_carrier()
+        handle.transfer = transfer
+        handle.offload = self._offload(transfer) if transfer.blocking is Blocking.WRITE else None
+        self._live[transfer] = handle
+        self._begin(handle, transfer)
 
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
         """What has ended. Everything happens in here."""
@@ -121,19 +120,19 @@ class CurlEngine:
 
     def give_up(self) -> None:
         """Abandon and break off all that is in flight."""
-        for transfer, carrier in list(self._live.items()):
+        for transfer, handle in list(self._live.items()):
             transfer.abandon()
-            self._end(carrier, transfer, TransferError(Kind.INTERRUPTED, "given up"))
+            self._end(handle, transfer, TransferError(Kind.INTERRUPTED, "given up"))
         for transfer in self._ending:
             transfer.abandon()
 
     def close(self) -> None:
         """Close all connections; threads end when what they wait for does."""
-        self._crew.close()
-        self._lookups.close()
+        self._pool.close()
+        self._resolver.close()
         self._multi.close()
-        for carrier in self._all:
-            carrier.easy.close()
+        for handle in self._all:
+            handle.easy.close()
         for kept in (self._all, self._idle, self._live, self._waiting):
             kept.clear()
         self._poller.close()
@@ -142,72 +141,72 @@ class CurlEngine:
 
     # ------------------------------------------------------------ from start to end
 
-    def _make_carrier(self) -> Carrier:
+    def _make_carrier(self) -> CurlHandle:
         easy = make_easy(self._limits)
-        carrier = Carrier(easy, self._limits, self._http, self._clock, self._ears)
-        self._all.append(carrier)
-        return carrier
+        handle = CurlHandle(easy, self._limits, self._http, self._clock, self._callbacks)
+        self._all.append(handle)
+        return handle
 
-    def _begin(self, carrier: Carrier, transfer: Transfer) -> None:
+    def _begin(self, handle: CurlHandle, transfer: Transfer) -> None:
         """Carry out the hop that `transfer` asks for, once its host's address is known."""
         try:
             transfer.check()
             request = transfer.request
             proxy = self._proxies.of(request.url)
-            carrier.begin_hop(request, proxy, transfer.deadline)
+            handle.begin_hop(request, proxy, transfer.deadline)
             origin = proxy or origin_of(request.url)
-            found = self._lookups.find(origin, time.monotonic())
+            found = self._resolver.find(origin, time.monotonic())
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
-            self._end(carrier, transfer, error)
+            self._end(handle, transfer, error)
             return
         if found is None:
-            self._waiting.setdefault(origin, []).append((carrier, transfer))
+            self._waiting.setdefault(origin, []).append((handle, transfer))
         else:
-            self._send(carrier, transfer, found)
+            self._send(handle, transfer, found)
 
-    def _send(self, carrier: Carrier, transfer: Transfer, found: Found) -> None:
+    def _send(self, handle: CurlHandle, transfer: Transfer, found: Found) -> None:
         """Give the hop to libcurl, its origin being `found`.
 
         Of the first hops to a TLS server one goes ahead: its connection may be an HTTP/2 one,
         which then carries the others too. (libcurl's PIPEWAIT makes them wait for its end.)
         """
         if found.error is not None:
-            self._end(carrier, transfer, found.error)
+            self._end(handle, transfer, found.error)
             return
         if not found.met:
             if found.scouted:
-                self._waiting.setdefault(found.origin, []).append((carrier, transfer))
+                self._waiting.setdefault(found.origin, []).append((handle, transfer))
                 return
             found.scouted = True
-            carrier.scouts = found
+            handle.scouts = found
         if found.entry and not found.given:
-            carrier.easy.setopt(pycurl.RESOLVE, [found.entry])
+            handle.easy.setopt(pycurl.RESOLVE, [found.entry])
             self._given.append(found)
-        self._multi.add_handle(carrier.easy)
-        carrier.added = True
+        self._multi.add_handle(handle.easy)
+        handle.added = True
 
     def _follow(self, found: Found) -> None:
         """Send whatever waits for its origin."""
-        for carrier, transfer in self._waiting.pop(found.origin, ()):
-            if self._live.get(transfer) is carrier and not carrier.added:  # else it was given up
-                self._send(carrier, transfer, found)
+        for handle, transfer in self._waiting.pop(found.origin, ()):
+            if self._live.get(transfer) is handle and not handle.added:  # else it was given up
+                self._send(handle, transfer, found)
 
-    def _end_scouting(self, carrier: Carrier) -> None:
+    def _end_scouting(self, handle: CurlHandle) -> None:
         """The way is known, or it does not lead anywhere: all for themselves."""
-        found, carrier.scouts = carrier.scouts, None
+        found, handle.scouts = handle.scouts, None
         if found is not None:
             found.met = True
             self._follow(found)
 
-    def _end(self, carrier: Carrier, transfer: Transfer, error: Exception | None) -> None:
+    def _end(self, handle: CurlHandle, transfer: Transfer, error: Exception | None) -> None:
         """No more hops: finish the transfer, or fail it."""
-        self._let_go(carrier, transfer)
-        relay, carrier.relay = carrier.relay, None
-        if relay is None and error is None and transfer.blocking is Blocking.COMMIT:
-            relay = self._relay(transfer)
-        if relay is not None:
+        self._let_go(handle, transfer)
+        offload, handle.offload = handle.offload, None
+        if offload is None and error is None and transfer.blocking is Blocking.COMMIT:
+            offload = self._offload(transfer)
+        if offload is not None:
             self._ending.add(transfer)
-            relay.end(error)
+            offload.end(error)
         else:
             conclude(transfer, error)
             self._take_concluded(transfer)
@@ -218,22 +217,22 @@ class CurlEngine:
         else:
             self._ended.append(transfer)
 
-    def _let_go(self, carrier: Carrier, transfer: Transfer) -> None:
-        if carrier.added:
-            self._multi.remove_handle(carrier.easy)
-            carrier.added = False
-        carrier.transfer = None
+    def _let_go(self, handle: CurlHandle, transfer: Transfer) -> None:
+        if handle.added:
+            self._multi.remove_handle(handle.easy)
+            handle.added = False
+        handle.transfer = None
         del self._live[transfer]
-        self._idle.append(carrier)
-        if carrier.scouts is not None:
-            self._end_scouting(carrier)
+        self._idle.append(handle)
+        if handle.scouts is not None:
+            self._end_scouting(handle)
 
-    def _relay(self, transfer: Transfer) -> Relay:
-        return Relay(transfer, self._crew.do, self._hear)
+    def _offload(self, transfer: Transfer) -> Offload:
+        return Offload(transfer, self._pool.do, self._hear)
 
-    def _hear(self, relay: Relay) -> None:
+    def _hear(self, offload: Offload) -> None:
         """From a thread of the crew."""
-        self._told.append(relay)
+        self._told.append(offload)
         self._stir()
 
     def _stir(self) -> None:
@@ -293,28 +292,28 @@ class CurlEngine:
         while left:
             left, done, failed = self._multi.info_read()
             for easy in done:
-                self._take(easy.carrier, 0, "")
+                self._take(easy.handle, 0, "")
             for easy, code, message in failed:
-                self._take(easy.carrier, code, message)
+                self._take(easy.handle, code, message)
 
-    def _take(self, carrier: Carrier, code: int, message: str) -> None:
-        transfer = carrier.transfer
+    def _take(self, handle: CurlHandle, code: int, message: str) -> None:
+        transfer = handle.transfer
         assert transfer is not None
-        if code and carrier.may_be_stale(code):
-            self._multi.remove_handle(carrier.easy)
-            carrier.begin_again()
-            self._multi.add_handle(carrier.easy)
+        if code and handle.may_be_stale(code):
+            self._multi.remove_handle(handle.easy)
+            handle.begin_again()
+            self._multi.add_handle(handle.easy)
             return
-        error = carrier.why_ended(code, message)
-        if error is not None or carrier.following is Next.READ:
-            self._end(carrier, transfer, error)
-        elif carrier.following is Next.HOP:
-            self._multi.remove_handle(carrier.easy)
-            carrier.added = False
-            self._end_scouting(carrier)
-            self._begin(carrier, transfer)
+        error = handle.why_ended(code, message)
+        if error is not None or handle.following is Next.READ:
+            self._end(handle, transfer, error)
+        elif handle.following is Next.HOP:
+            self._multi.remove_handle(handle.easy)
+            handle.added = False
+            self._end_scouting(handle)
+            self._begin(handle, transfer)
         else:
-            self._let_go(carrier, transfer)
+            self._let_go(handle, transfer)
             self._ended.append(transfer)
 
     def _awake(self) -> None:
@@ -323,33 +322,33 @@ class CurlEngine:
             while self._wake_up.recv(4096):
                 pass
         self._stirred = False  # between the two: who tells something from now on sends again
-        for found in self._lookups.answers():
+        for found in self._resolver.answers():
             self._follow(found)
         while self._told:
             self._listen(self._told.popleft())
 
-    def _listen(self, relay: Relay) -> None:
-        transfer = relay.transfer
-        carrier = self._live.get(transfer)
-        if relay.ended:
+    def _listen(self, offload: Offload) -> None:
+        transfer = offload.transfer
+        handle = self._live.get(transfer)
+        if offload.ended:
             if transfer in self._ending:  # it may have told twice: of an error, and of its end
                 self._ending.remove(transfer)
                 self._take_concluded(transfer)
-        elif carrier is not None and relay.error is not None:
-            self._end(carrier, transfer, relay.error)
-        elif carrier is not None:
-            carrier.easy.pause(pycurl.PAUSE_CONT)
+        elif handle is not None and offload.error is not None:
+            self._end(handle, transfer, offload.error)
+        elif handle is not None:
+            handle.easy.pause(pycurl.PAUSE_CONT)
 
     def _break_overdue(self, now: float) -> None:
         self._clock.alarm = math.inf
-        for transfer, carrier in list(self._live.items()):
-            due = carrier.due(now)
+        for transfer, handle in list(self._live.items()):
+            due = handle.due(now)
             if due > now:
                 self._clock.ring_at(due)
-            elif (error := carrier.why_overdue()) is not None:
-                self._end(carrier, transfer, error)
+            elif (error := handle.why_overdue()) is not None:
+                self._end(handle, transfer, error)
             else:
-                self._take(carrier, 0, "")
+                self._take(handle, 0, "")
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
         """For libcurl, which wants to hear of `fd`, or no more for now.

@@ -28,16 +28,16 @@ from scraper.engines.curl.errors import (
     timed_out,
 )
 from scraper.engines.curl.options import HopOptions
-from scraper.engines.minimum_speed import Pace
+from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
-from scraper.transfer.exchange import Next, Reply, Request
+from scraper.transfer import Next, Reply, Request
 
 if TYPE_CHECKING:
-    from scraper.engines.curl.offload import Relay
+    from scraper.engines.curl.offload import Offload
     from scraper.engines.resolver import Found
-    from scraper.transfer.transfer import Transfer
+    from scraper.transfer import Transfer
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
 DRAIN_S = 0.5  # and the time that is worth
@@ -62,15 +62,15 @@ class Clock:
         self.alarm = min(self.alarm, moment)
 
 
-class Ears(NamedTuple):
+class Callbacks(NamedTuple):
     """Of its engine: who hears of a scout's connection, and of a new socket; who makes relays."""
 
-    arrived: "Callable[[Carrier], None]"
+    arrived: "Callable[[CurlHandle], None]"
     opened: Callable[[int], None]
-    make_relay: "Callable[[Transfer], Relay]"
+    make_offload: "Callable[[Transfer], Offload]"
 
 
-class Carrier:
+class CurlHandle:
     """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
 
     def __init__(
@@ -79,11 +79,11 @@ class Carrier:
         limits: Limits,
         http: Http,
         clock: Clock,
-        ears: Ears,
+        callbacks: Callbacks,
     ) -> None:
         self.easy = easy
         self.transfer: Transfer | None = None
-        self.relay: Relay | None = None  # where the body goes when not straight to the transfer
+        self.offload: Offload | None = None  # where the body goes when not straight to the transfer
         self.added = False  # to the multi handle
         self.scouts: Found | None = None  # where others wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
@@ -91,10 +91,10 @@ class Carrier:
         self._options = HopOptions(easy, http)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
-        self._pace = Pace(limits)
+        self._speed = MinimumSpeed(limits)
         self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
         self._clock = clock
-        self._ears = ears
+        self._callbacks = callbacks
         self._proxied = False
         self._guarded = ""  # see `Request`
         self._refused: str | None = None  # an address that a guarded hop may not connect to
@@ -110,7 +110,7 @@ class Carrier:
         self._lines: list[bytes] = []
         self._interim = 0  # responses before the one that counts
         self._size = 0  # of the body so far
-        easy.carrier = self
+        easy.handle = self
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         easy.setopt(pycurl.PREREQFUNCTION, self._ask)
         easy.setopt(pycurl.HEADERFUNCTION, self._take_line)
@@ -124,7 +124,7 @@ class Carrier:
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
         self.error = self.following = self._refused = self._slow = None
-        self._pace.pause()
+        self._speed.pause()
         self._opened = self._asked = False
         self._socket_errno = self._size = self._interim = 0
         self._proxied = proxy is not None
@@ -147,12 +147,12 @@ class Carrier:
             return min(deadline, self._moved + DRAIN_S)
         if not self._asked:
             return min(deadline, self._begun + self._connect_timeout)
-        if self.relay is not None and self.relay.stalled:
-            self._pace.begin(now, self._size)
+        if self.offload is not None and self.offload.stalled:
+            self._speed.begin(now, self._size)
             return deadline  # it is the sink that is slow
         if self._slow is None:
-            self._slow = self._pace.why_slow(now, self._size)
-        return min(deadline, self._moved + self._read_timeout, self._pace.ends)
+            self._slow = self._speed.why_slow(now, self._size)
+        return min(deadline, self._moved + self._read_timeout, self._speed.ends)
 
     def why_overdue(self) -> Exception | None:
         """What it is when `due` has passed; None: nothing was waited for that matters."""
@@ -223,7 +223,7 @@ class Carrier:
             self._socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
         self._opened = True
-        self._ears.opened(made.fileno())
+        self._callbacks.opened(made.fileno())
         return made.detach()
 
     def _ask(self, peer: str, *_: object) -> int:
@@ -236,7 +236,7 @@ class Carrier:
         self._peer = None if self._proxied else peer
         self._asked = True
         if self.scouts is not None:
-            self._ears.arrived(self)
+            self._callbacks.arrived(self)
         self._lines.clear()  # a proxy's answer to CONNECT
         return _SEND  # type: ignore[no-any-return]
 
@@ -255,8 +255,8 @@ class Carrier:
             self._size += len(chunk)
             return None if self._size <= DRAINED else _STOP
         self._moved = self._clock.now
-        if self.relay is not None:
-            if not self.relay.offer(chunk):
+        if self.offload is not None:
+            if not self.offload.offer(chunk):
                 return pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]
             self._size += len(chunk)
             return None
@@ -268,7 +268,7 @@ class Carrier:
             self.error = error
             return _STOP
         if not done or self._size > LARGE:
-            self.relay = self._ears.make_relay(self.transfer)
+            self.offload = self._callbacks.make_offload(self.transfer)
         return None
 
     def _take_head(self) -> int | None:
@@ -293,6 +293,6 @@ class Carrier:
         if self._dropping:
             self._clock.ring_at(self._moved + DRAIN_S)
         else:
-            self._pace.begin(self._clock.now, 0)
-            self._clock.ring_at(self._pace.ends)
+            self._speed.begin(self._clock.now, 0)
+            self._clock.ring_at(self._speed.ends)
         return None

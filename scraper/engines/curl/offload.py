@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable
 
 from scraper.engines.base import conclude
-from scraper.transfer.transfer import Transfer
+from scraper.transfer import Transfer
 
 _FULL = 1 << 20  # bytes that may wait; then no more is read from the server
 _BATCH = 1 << 19  # bytes worth waking a thread for
 
 
-class Relay:
+class Offload:
     """For one transfer. `submit` runs a function on some thread; `tell` is called from there.
 
     It is told when there is room again after a chunk was not taken, when `error`
@@ -28,7 +28,7 @@ class Relay:
         self,
         transfer: Transfer,
         submit: Callable[[Callable[[], None]], object],
-        tell: Callable[["Relay"], None],
+        tell: Callable[["Offload"], None],
     ) -> None:
         self.transfer = transfer
         self.stalled = False  # a chunk was not taken

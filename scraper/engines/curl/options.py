@@ -12,7 +12,7 @@ from typing import Any
 import pycurl
 
 from scraper.model.settings import Http, Limits
-from scraper.transfer.exchange import Request
+from scraper.transfer import Request
 
 _BUFFER = 256 * 1024  # bytes asked of a socket at once; one buffer serves all transfers
 _MOST_MS = 2**31 - 1

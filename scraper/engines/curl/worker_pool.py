@@ -14,7 +14,7 @@ from collections.abc import Callable
 Work = Callable[[], None]
 
 
-class Crew:
+class WorkerPool:
     """At most `most` threads, called `name`. Used by one thread; work must not raise.
 
     `daemon`: whether a process may end in the middle of what they do.

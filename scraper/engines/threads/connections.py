@@ -21,10 +21,10 @@ from urllib3.exceptions import ConnectTimeoutError, HeaderParsingError, NewConne
 from urllib3.util.response import assert_header_parsing
 
 from scraper.engines import guard, heads
-from scraper.engines.minimum_speed import Pace
+from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.model.addresses import is_public
 from scraper.model.errors import TransferError
-from scraper.transfer.exchange import OWS
+from scraper.transfer import OWS
 
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
@@ -35,8 +35,8 @@ class Carriage:
     `came` counts the bytes of its body, `storing` is while the sink has one of them.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, speed: MinimumSpeed) -> None:
+        self.speed = speed
         self.came = 0
         self.storing = False
         self.url = ""  # of the hop, as it is to be asked for
@@ -61,9 +61,9 @@ class Carriage:
 
     def why_slow(self, now: float) -> TransferError | None:
         """What is wrong with how the body comes. From any thread."""
-        if self.storing and now >= self.pace.ends:
-            self.pace.begin(now, self.came)  # nothing is: it is the sink that is slow
-        return self.pace.why_slow(now, self.came)
+        if self.storing and now >= self.speed.ends:
+            self.speed.begin(now, self.came)  # nothing is: it is the sink that is slow
+        return self.speed.why_slow(now, self.came)
 
     def break_off(self) -> None:
         """Make a worker that waits for bytes stop waiting. From any thread.

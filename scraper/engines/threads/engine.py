@@ -32,13 +32,12 @@ from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeo
 from scraper.engines import guard, resolver
 from scraper.engines.base import conclude
 from scraper.engines.descriptors import connections_to_keep
-from scraper.engines.minimum_speed import Pace
+from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import Proxies
 from scraper.engines.threads.connections import CURRENT, Adapter, Carriage
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
-from scraper.transfer.exchange import Next, Reply, Request
-from scraper.transfer.transfer import Transfer
+from scraper.transfer import Next, Reply, Request, Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
@@ -77,8 +76,8 @@ class ThreadsEngine:
 
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
-        carriage = self._live[transfer] = Carriage(Pace(self._limits))
-        self._look_at = min(self._look_at, transfer.started + carriage.pace.soonest_s)
+        carriage = self._live[transfer] = Carriage(MinimumSpeed(self._limits))
+        self._look_at = min(self._look_at, transfer.started + carriage.speed.soonest_s)
         self._workers.submit(self._carry, transfer, carriage)
 
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
@@ -120,10 +119,10 @@ class ThreadsEngine:
         self._look_at = math.inf
         for transfer, carriage in self._live.items():
             if (reason := carriage.why_slow(now)) is not None:
-                carriage.pace.pause()
+                carriage.speed.pause()
                 transfer.expire(reason)
                 carriage.break_off()
-            soonest = min(carriage.pace.ends, now + carriage.pace.soonest_s)
+            soonest = min(carriage.speed.ends, now + carriage.speed.soonest_s)
             self._look_at = min(self._look_at, soonest)
 
     def _break_overdue(self, now: float) -> None:
@@ -215,13 +214,13 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 def _read(raw: Any, transfer: Transfer, carriage: Carriage) -> None:
     """Push the body into `transfer`."""
-    carriage.pace.begin(time.monotonic(), carriage.came)
+    carriage.speed.begin(time.monotonic(), carriage.came)
     for chunk in _chunks(raw):
         carriage.came += len(chunk)
         carriage.storing = True
         transfer.data(chunk)
         carriage.storing = False
-    carriage.pace.pause()
+    carriage.speed.pause()
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:

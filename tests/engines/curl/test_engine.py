@@ -241,7 +241,7 @@ def test_a_sink_that_falls_behind_stops_the_server_and_fills_no_memory(
         made = bench(sink=sink)
         transfer = made.start(server.url)
         made.poll_until(
-            lambda: any(one.relay and one.relay.stalled for one in made.engine._live.values())  # type: ignore[attr-defined]
+            lambda: any(one.offload and one.offload.stalled for one in made.engine._live.values())  # type: ignore[attr-defined]
         )
         for _ in range(20):
             assert not made.engine.poll(0.01)

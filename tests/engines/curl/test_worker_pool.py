@@ -5,24 +5,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from scraper.engines.curl.worker_pool import Crew
+from scraper.engines.curl.worker_pool import WorkerPool
 from tests.servers import WAIT_S
 
 MOST = 3
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew("test-crew", MOST, daemon=False)
-    yield crew
-    crew.close()
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool("test-crew", MOST, daemon=False)
+    yield pool
+    pool.close()
 
 
 def hands() -> int:
     return sum(thread.name == "test-crew" for thread in threading.enumerate())
 
 
-def test_all_hands_work_at_once_and_no_more_than_that(crew: Crew) -> None:
+def test_all_hands_work_at_once_and_no_more_than_that(pool: WorkerPool) -> None:
     together, released = threading.Barrier(MOST + 1), threading.Semaphore(0)
     begun: list[int] = []
 
@@ -33,7 +33,7 @@ def test_all_hands_work_at_once_and_no_more_than_that(crew: Crew) -> None:
         released.release()
 
     for number in range(10):
-        crew.do(lambda number=number: work(number))  # type: ignore[misc]
+        pool.do(lambda number=number: work(number))  # type: ignore[misc]
     assert set(begun) <= set(range(MOST))  # the others wait for a hand
     together.wait(WAIT_S)
     for _ in range(10):
@@ -42,7 +42,7 @@ def test_all_hands_work_at_once_and_no_more_than_that(crew: Crew) -> None:
     assert hands() == MOST
 
 
-def test_a_hand_that_is_free_is_used_again(crew: Crew) -> None:
+def test_a_hand_that_is_free_is_used_again(pool: WorkerPool) -> None:
     threads: set[int | None] = set()
     for _ in range(50):
         ended = threading.Event()
@@ -51,12 +51,12 @@ def test_a_hand_that_is_free_is_used_again(crew: Crew) -> None:
             threads.add(threading.current_thread().ident)
             ended.set()
 
-        crew.do(work)
+        pool.do(work)
         assert ended.wait(WAIT_S)
     assert len(threads) <= 2  # one may have told us before it told its crew
 
 
-def test_after_close_nothing_is_begun_and_all_threads_end(crew: Crew) -> None:
+def test_after_close_nothing_is_begun_and_all_threads_end(pool: WorkerPool) -> None:
     begun, go_on = threading.Event(), threading.Event()
     after: list[str] = []
 
@@ -65,10 +65,10 @@ def test_after_close_nothing_is_begun_and_all_threads_end(crew: Crew) -> None:
         go_on.wait(WAIT_S)
 
     for _ in range(MOST):
-        crew.do(first)
-    crew.do(lambda: after.append("begun"))
+        pool.do(first)
+    pool.do(lambda: after.append("begun"))
     assert begun.wait(WAIT_S)
-    crew.close()
+    pool.close()
     mine = [thread for thread in threading.enumerate() if thread.name == "test-crew"]
     go_on.set()
     for thread in mine:

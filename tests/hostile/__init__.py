@@ -1,1 +1,0 @@
-"""Hostile lists, names, servers and addresses, against the running program."""
