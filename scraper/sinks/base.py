@@ -119,6 +119,9 @@ class ReadableSink(Protocol):
         """Delete the object, if it is there."""
 
 
+Shelf = ReadableSink  # its name before 0.2, for sinks of other packages
+
+
 def blocking_of(sink: Sink) -> Blocking:
     """What of `sink` may wait: anything, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)

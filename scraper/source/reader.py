@@ -39,7 +39,7 @@ class ListReader:
         self._done = False
         self._closed = False
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     def start(self) -> None:
         """Begin to read."""

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper import cli
+from scraper.cli import command as cli
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Header, SectionedCommand, Size, fetch_options
 from scraper.model.settings import Budget, Settings

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import scraper
-from scraper.cli import group
+from scraper.cli.command import group
 from tests.s3servers import S3Server
 from tests.servers import Reply, Serve
 

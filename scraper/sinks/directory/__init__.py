@@ -4,6 +4,6 @@ Owns: the files below the destination. Does not know: URLs, HTTP.
 Others import `open_sink`, `path_of`, and `OWN`, the directory of our own files.
 """
 
-from scraper.sinks.directory.sink import OWN, DirectorySink, open_sink, path_of
+from scraper.sinks.directory.sink import OWN, open_sink, path_of
 
-__all__ = ["OWN", "DirectorySink", "open_sink", "path_of"]
+__all__ = ["OWN", "open_sink", "path_of"]

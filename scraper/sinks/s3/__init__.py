@@ -4,6 +4,6 @@ Owns: requests to S3 and what their errors mean. Does not know: URLs of targets,
 Others import `open_sink`, and `open_object`, which reads a list that lies in S3.
 """
 
-from scraper.sinks.s3.sink import S3Sink, open_object, open_sink
+from scraper.sinks.s3.sink import open_object, open_sink
 
-__all__ = ["S3Sink", "open_object", "open_sink"]
+__all__ = ["open_object", "open_sink"]
