@@ -15,6 +15,7 @@ from scraper.cli import command as cli
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Header, SectionedCommand, Size, fetch_options
 from scraper.model.settings import Budget, Settings
+from tests.options import OPTIONS, Option
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
@@ -39,59 +40,8 @@ SHORT = {
     "-v": "--verbose",
 }
 RUN_ALONE = {"dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress"}
-EXAMPLES: dict[str, tuple[str, Any]] = {  # as written, as it arrives
-    "to": ("s3://b/{date}", "s3://b/{date}"),
-    "key": ("hash", "hash"),
-    "manifest": ("m.jsonl", "m.jsonl"),
-    "dry_run": ("true", True),
-    "resume": ("true", True),
-    "retry_failed": ("true", True),
-    "refresh": ("false", False),
-    "lock": ("wait", "wait"),
-    "max_concurrency": ("64", 64),
-    "per_host": ("8", 8),
-    "delay": ("0.5", 0.5),
-    "rate": ("10", 10.0),
-    "robots": ("true", True),
-    "retries": ("0", 0),
-    "retry_max_time": ("60", 60.0),
-    "max_retry_after": ("30.5", 30.5),
-    "max_failures": ("5%", "5%"),
-    "fail_fast": ("1", True),
-    "connect_timeout": ("1.5", 1.5),
-    "read_timeout": ("2", 2.0),
-    "max_time": ("3", 3.0),
-    "speed_limit": ("1k", 1000),
-    "speed_time": ("9.5", 9.5),
-    "max_size": ("10M", 10_000_000),
-    "max_redirects": ("2", 2),
-    "continue_above": ("1M", 1_000_000),
-    "max_total_size": ("1G", 1_000_000_000),
-    "max_run_time": ("3600", 3600.0),
-    "min_free_space": ("1GiB", 1 << 30),
-    "engine": ("threads", "threads"),
-    "headers": ("A: b", ("A: b",)),
-    "contact": ("me@example.com", "me@example.com"),
-    "user_agent": ("me/1 (+http://x)", "me/1 (+http://x)"),
-    "proxy": ("http://p:1", "http://p:1"),
-    "cacert": ("ca.pem", "ca.pem"),
-    "insecure": ("yes", True),
-    "netrc": ("on", True),
-    "raw": ("True", True),
-    "public_only": ("on", True),
-    "expect_type": ("image/*", "image/*"),
-    "s3_endpoint": ("http://e", "http://e"),
-    "s3_profile": ("p", "p"),
-    "s3_storage_class": ("STANDARD_IA", "STANDARD_IA"),
-    "s3_sse": ("AES256", "AES256"),
-    "s3_client": ("boto3", "boto3"),
-    "results": ("-", "-"),
-    "log_format": ("json", "json"),
-    "log_file": ("log", "log"),
-    "quiet": ("t", True),
-    "verbose": ("y", True),
-    "progress": ("false", False),
-}
+each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")
+PARAMETERS = {option.parameter for option in OPTIONS}
 
 
 @click.command(cls=SectionedCommand)
@@ -130,10 +80,6 @@ def config(directory: Path, text: str) -> str:
     return f"--config={path}"
 
 
-def toml_name(name: str) -> str:
-    return "header" if name == "headers" else name.replace("_", "-")
-
-
 # ---------------------------------------------------------------- names
 
 
@@ -147,39 +93,36 @@ def test_the_options_are_those_of_the_contract() -> None:
         assert param.is_flag == bool((FLAGS | PAIRS | {"--version"}) & set(param.opts))
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - RUN_ALONE))
-def test_what_is_not_the_commands_own_is_a_setting(name: str) -> None:
-    assert Settings.of(**{name: EXAMPLES[name][1]}) != Settings()
+@each_option
+def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
+    if option.parameter not in RUN_ALONE:
+        given = Settings.of(**{option.parameter: option.value})
+        assert (given == Settings()) == (option.flag == ["--refresh"])  # its default
 
 
 def test_nothing_has_a_value_unless_it_was_given() -> None:
-    assert parsed() == dict.fromkeys(EXAMPLES) | {"headers": ()}
+    assert parsed() == dict.fromkeys(PARAMETERS) | {"headers": ()}
 
 
-def test_every_option_has_an_example_here() -> None:
-    assert EXAMPLES.keys() == {param.name for param in command.params} - {"config", "version"}
+def test_every_option_has_an_example() -> None:
+    assert {param.name for param in command.params} - {"config", "version"} == PARAMETERS
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_option_is_read_from_its_flag(name: str) -> None:
-    text, value = EXAMPLES[name]
-    flag = f"--{toml_name(name)}"
-    arguments = [flag] if value is True else [flag, text]
-    assert parsed(*([f"--no-{name}"] if value is False else arguments))[name] == value
+@each_option
+def test_an_option_is_read_from_its_flag(option: Option) -> None:
+    assert parsed(*option.flag)[option.parameter] == option.value
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_option_is_read_from_its_variable(name: str) -> None:
-    text, value = EXAMPLES[name]
-    variable = "SCRAPER_HEADER" if name == "headers" else f"SCRAPER_{name.upper()}"
-    assert parsed(env={variable: text})[name] == value
+@each_option
+def test_an_option_is_read_from_its_variable(option: Option) -> None:
+    assert parsed(env={option.variable: option.word})[option.parameter] == option.value
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_option_is_read_from_a_file(name: str, tmp_path: Path) -> None:
-    text, value = EXAMPLES[name]
-    for written in (f'"{text}"', str(value).lower() if isinstance(value, bool) else f"'{text}'"):
-        assert parsed(config(tmp_path, f"{toml_name(name)} = {written}\n"))[name] == value
+@each_option
+def test_an_option_is_read_from_a_file(option: Option, tmp_path: Path) -> None:
+    for written in (f'"{option.word}"', f"'{option.word}'", option.toml):
+        file = config(tmp_path, f"{option.name} = {written}\n")
+        assert parsed(file)[option.parameter] == option.value
 
 
 # ---------------------------------------------------------------- which wins
@@ -210,8 +153,8 @@ def test_the_file_may_be_named_after_the_options_or_in_a_variable(tmp_path: Path
 
 
 def test_an_empty_variable_says_nothing() -> None:
-    for name in EXAMPLES:
-        assert given_options(env={f"SCRAPER_{name.upper()}": ""}) == {}
+    for option in OPTIONS:
+        assert given_options(env={option.variable: ""}) == {}
 
 
 def test_variables_of_others_say_nothing() -> None:

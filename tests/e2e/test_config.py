@@ -9,74 +9,15 @@ import pytest
 from scraper.cli.fetch import fetch
 from scraper.cli.options import SectionOption
 from tests.e2e.command import Command
+from tests.options import OPTIONS, Option
 from tests.servers import Reply, Request, Serve
 
-# One value for each option, as a word and as TOML has it.
-VALUES: dict[str, tuple[str, str]] = {
-    "to": ("s3://b/p", '"s3://b/p"'),
-    "key": ("hash", '"hash"'),
-    "manifest": ("m.jsonl", '"m.jsonl"'),
-    "dry-run": ("", "true"),
-    "resume": ("", "true"),
-    "retry-failed": ("", "true"),
-    "refresh": ("", "true"),
-    "lock": ("wait", '"wait"'),
-    "max-concurrency": ("3", "3"),
-    "per-host": ("2", "2"),
-    "delay": ("0.5", "0.5"),
-    "rate": ("7", "7"),
-    "robots": ("", "true"),
-    "retries": ("5", "5"),
-    "retry-max-time": ("60", "60"),
-    "max-retry-after": ("1.5", "1.5"),
-    "max-failures": ("3", "3"),
-    "fail-fast": ("", "true"),
-    "connect-timeout": ("4", "4"),
-    "read-timeout": ("5", "5.0"),
-    "max-time": ("6", "6"),
-    "speed-limit": ("1k", '"1k"'),
-    "speed-time": ("8", "8.0"),
-    "max-size": ("10M", '"10M"'),
-    "max-redirects": ("1", "1"),
-    "continue-above": ("1M", '"1M"'),
-    "max-total-size": ("1G", '"1G"'),
-    "max-run-time": ("60", "60"),
-    "min-free-space": ("1M", '"1M"'),
-    "engine": ("threads", '"threads"'),
-    "header": ("X-A: b", '"X-A: b"'),
-    "user-agent": ("me", '"me"'),
-    "contact": ("me@example.com", '"me@example.com"'),
-    "proxy": ("http://127.0.0.1:1", '"http://127.0.0.1:1"'),
-    "cacert": ("ca.pem", '"ca.pem"'),
-    "insecure": ("", "true"),
-    "netrc": ("", "true"),
-    "raw": ("", "true"),
-    "public-only": ("", "true"),
-    "expect-type": ("image/*", '"image/*"'),
-    "s3-endpoint": ("http://127.0.0.1:1", '"http://127.0.0.1:1"'),
-    "s3-profile": ("p", '"p"'),
-    "s3-storage-class": ("STANDARD_IA", '"STANDARD_IA"'),
-    "s3-sse": ("AES256", '"AES256"'),
-    "s3-client": ("boto3", '"boto3"'),
-    "results": ("-", '"-"'),
-    "log-format": ("json", '"json"'),
-    "log-file": ("log", '"log"'),
-    "quiet": ("", "true"),
-    "verbose": ("", "true"),
-    "progress": ("", "true"),
-}
-each_option = pytest.mark.parametrize(
-    ("name", "word", "toml"), [(n, *v) for n, v in VALUES.items()]
-)
+each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")
 
 
 def parsed(*words: str) -> dict[str, Any]:
     """What the command line makes of these words, and of variables and files."""
     return fetch.make_context("scraper", [*words]).params
-
-
-def variable(name: str) -> str:
-    return "SCRAPER_" + name.upper().replace("-", "_")
 
 
 def test_every_option_is_tried_here() -> None:
@@ -87,61 +28,50 @@ def test_every_option_is_tried_here() -> None:
         for option in param.opts
         if option.startswith("--")
     }
-    assert previous == VALUES.keys()
+    assert previous == {option.name for option in OPTIONS}
 
 
 @each_option
 def test_flag_variable_and_file_mean_the_same(
-    name: str, word: str, toml: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: Option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_flag = parsed(f"--{name}", *([word] if word else []))
+    by_flag = parsed(*option.flag)
     assert by_flag != parsed()
     config = tmp_path / "config.toml"
-    config.write_text(f"{name} = {toml}\n")
+    config.write_text(f"{option.name} = {option.toml}\n")
     assert parsed("--config", str(config)) == by_flag
-    config.write_text(f"{name.replace('-', '_')} = {toml}\n")
+    config.write_text(f"{option.name.replace('-', '_')} = {option.toml}\n")
     assert parsed("--config", str(config)) == by_flag
-    monkeypatch.setenv(variable(name), word or "1")
+    monkeypatch.setenv(option.variable, option.word)
     assert parsed() == by_flag
 
 
 @each_option
 def test_flags_win_over_variables_and_variables_over_the_file(
-    name: str, word: str, toml: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: Option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(f"{name} = {toml}\n")
+    config.write_text(f"{option.name} = {option.toml}\n")
     by_file = parsed("--config", str(config))
-    others = {"s3-client": "auto", "log-format": "text", "max-size": "11M", "header": "X-A: c"}
-    others |= {"lock": "skip", "engine": "auto", "continue-above": "2M"}
-    others |= {"max-total-size": "2G", "min-free-space": "2M"}
-    other = others.get(name, word.replace(word[-1:], "9") if word else "0")
-    monkeypatch.setenv(variable(name), other)
+    monkeypatch.setenv(option.variable, option.other)
     by_variable = parsed("--config", str(config))
     assert by_variable != by_file
-    if name == "progress":
-        assert parsed("--config", str(config), "--progress") == by_file
-    else:
-        assert parsed("--config", str(config), f"--{name}", *([word] if word else [])) == by_file
+    assert parsed("--config", str(config), *option.flag) == by_file
 
 
 @each_option
-def test_an_empty_variable_says_nothing(
-    name: str, word: str, toml: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_variable_says_nothing(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
     without = parsed()
-    monkeypatch.setenv(variable(name), "")
+    monkeypatch.setenv(option.variable, "")
     assert parsed() == without
 
 
 @each_option
 @pytest.mark.parametrize("wrong", ["[1, 2]", "{ a = 1 }", "2026-03-09", "1979-05-27T07:32:00Z"])
-def test_a_value_of_the_wrong_kind_is_refused(
-    name: str, word: str, toml: str, wrong: str, tmp_path: Path
-) -> None:
+def test_a_value_of_the_wrong_kind_is_refused(option: Option, wrong: str, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(f"{name} = {wrong}\n")
-    with pytest.raises(click.UsageError, match=rf"config.toml': '{name}': .* is no \w+$"):
+    config.write_text(f"{option.name} = {wrong}\n")
+    with pytest.raises(click.UsageError, match=rf"config.toml': '{option.name}': .* is no \w+$"):
         parsed("--config", str(config))
 
 
