@@ -1,8 +1,8 @@
 """The group of commands, of which `fetch` is the default, and how the process ends.
 
-Owns: the group of commands, of which `fetch` is the default, and turning any
-error into one line and an exit status. Refuses to know: what commands do.
-Rejected: Click's own error format of three lines; cron mails every one of them.
+Owns: the streams that a process needs at its start, and turning any error into one
+line and an exit status. Does not know: what the commands do. Tried and rejected:
+Click's own error format, which has three lines; cron mails every one of them.
 """
 
 import atexit
@@ -27,10 +27,10 @@ EXIT_INTERRUPTED = 130
 
 
 class MainGroup(DefaultGroup):  # type: ignore[misc]
-    """`scraper --help` shows the options of `fetch`, which is what people run."""
+    """The group. `scraper --help` shows the options of `fetch`, which is what people run."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Fetch's help, then the commands."""
+        """Write the help of `fetch`, then the list of commands."""
         fetch.format_help(ctx, formatter)
         self.format_commands(ctx, formatter)
 
@@ -55,7 +55,8 @@ group.add_command(demo)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status.
 
-    With `arguments` the process is the caller's: it ends by SystemExit. Else by what takes least.
+    With `arguments` the process belongs to the caller, and `main` raises SystemExit. Without
+    them it ends the process in the quickest way.
     """
     _open_missing()
     _unblock()
@@ -63,38 +64,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hide_secrets()
     try:
         status = _status_of(arguments)
-    except Exception:  # noqa: BLE001 - a mistake of ours, or of a sink's: told as Python would
+    except Exception:  # noqa: BLE001 - a bug of ours or of a sink: shown as Python shows it
         status = _tell_trace()
     at_once = arguments is None and status != EXIT_INTERRUPTED and not _is_awaited()
     if at_once:
-        atexit._run_exitfuncs()  # noqa: SLF001 - those of sinks, of who measures coverage
+        atexit._run_exitfuncs()  # noqa: SLF001 - sinks and coverage tools register some
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # a closed pipe, a full disk: what could be told was told
+        except OSError:  # the pipe is closed, or the disk is full: nothing more can be said
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    # When interrupted, a worker may sit in a look-up, for a list: nobody waits for it. Else
-    # to take modules and objects apart, one by one, would cost a small run a sixth of its time.
+    # After an interruption a worker may still wait for a look-up or a list; nobody waits for it.
+    # In the other case Python would free modules and objects one by one, which takes a sixth of
+    # the time of a small run.
     if at_once or status == EXIT_INTERRUPTED:
         os._exit(status)
     sys.exit(status)
 
 
 def _is_awaited() -> bool:
-    """Whether something comes after us: a thread's work, or a profiler's or debugger's."""
+    """Whether something runs after this command: a thread, a profiler or a debugger."""
     others = set(threading.enumerate()) - {threading.main_thread()}
     if any(not thread.daemon for thread in others):
         return True
     if sys.getprofile() is not None or sys.gettrace() is not None or sys.flags.inspect:
         return True
-    tools = getattr(sys, "monitoring", None)  # from Python 3.12 on; it has room for six
+    tools = getattr(sys, "monitoring", None)  # Python 3.12 and later; it has six places for tools
     return tools is not None and any(map(tools.get_tool, range(6)))
 
 
 def _open_missing() -> None:
-    """Give a process that was started without stdout or stderr (`>&-`) one that takes nothing.
+    """Open a stdout and a stderr that refuse all writes if the process has none (`>&-`).
 
-    Else Python has None there, and the next file that is opened gets its number.
+    Otherwise Python has None there, and the next file that is opened gets that number.
     """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
@@ -102,14 +104,14 @@ def _open_missing() -> None:
             if nothing != number:
                 os.dup2(nothing, number)
                 os.close(nothing)
-            stream = open(number, "w", errors="replace", closefd=False)  # noqa: SIM115 - till the end
+            stream = open(number, "w", errors="replace", closefd=False)  # noqa: SIM115 - open until the end
             setattr(sys, name, stream)
 
 
 def _unblock() -> None:
-    """Let reads and writes wait: who had a shared pipe or terminal before may have left it so.
+    """Make stdin, stdout and stderr blocking; a program that shares them may have changed that.
 
-    Else a pipe that has no line yet would look like the end of the list.
+    Otherwise a pipe that has no line yet would look like the end of the list.
     """
     for number in range(3):
         with contextlib.suppress(OSError):  # stdin may be closed

@@ -1,6 +1,6 @@
-"""`scraper demo`: everything to try, offline.
+"""`scraper demo`: a site and an S3 endpoint on loopback, to try everything offline.
 
-Owns: serving until Ctrl-C, or for as long as a command runs. Refuses to know:
+Owns: how long they are served: until Ctrl-C, or while a command runs. Does not know:
 what is served (`scraper.demo`).
 """
 

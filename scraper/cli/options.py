@@ -1,9 +1,9 @@
 """The options of `fetch`: names, help and order, in sections people can find.
 
 Owns: how an option is written and read from flags, `SCRAPER_*` variables and a
-TOML file. Refuses to know: defaults and ranges, which are Settings' (an option
-not given is None; the default shown here is checked by a test). Rejected:
-importing Settings for them; `scraper --help` answers before anything is loaded.
+TOML file. Does not know: defaults and ranges; `Settings` owns them. An option that is
+not given is None, and a test compares the default in the help with that of `Settings`.
+Tried and rejected: importing `Settings` here; `scraper --help` must answer at once.
 """
 
 import re
@@ -28,23 +28,23 @@ class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 
     name = "bytes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes; a part of one is dropped."""
+        """The number of bytes, rounded down."""
         found = re.fullmatch(_SIZE, str(value).strip(), re.IGNORECASE | re.ASCII)
         if not found:
             self.fail(f"{value!r} is not a size like 500k, 10M or 2GiB", param, ctx)
         whole, part, unit, binary = found.groups(default="")
         power = " kmgt".index(unit.lower() or " ")
-        size = int(whole + part) * (1024 if binary else 1000) ** power  # a float would round
+        size = int(whole + part) * (1024 if binary else 1000) ** power  # a float would not be exact
         return int(size // 10 ** len(part))
 
 
 class Header(click.ParamType):  # type: ignore[type-arg]
-    """`K: V`; several in one variable are on lines of their own."""
+    """`K: V`. A variable may hold several, one a line."""
 
     name = "header"
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        """The lines of a variable; it may end with a line break."""
+        """The lines of a variable. Blank lines are left out."""
         return [line.strip() for line in rv.splitlines() if line.strip()]
 
 
@@ -75,7 +75,10 @@ class SectionedCommand(click.Command):
 
 
 def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> str | None:
-    """Make the values of the TOML file at `path` this command's defaults."""
+    """Make the values in the TOML file at `path` the defaults of this command.
+
+    Raises UsageError when the file can't be read, or holds what no option accepts.
+    """
     if path is None:
         return None
     import tomllib
@@ -103,18 +106,21 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
 
 
 def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
-    """A value of TOML as this option has it; a string is read as a flag's. Raises BadParameter."""
+    """A value of TOML, converted for this option. A string is read like that of a flag.
+
+    Raises BadParameter.
+    """
     values = value if option.multiple and isinstance(value, list) else [value]
     for one in values:
         fits = _TOML_TYPES.get(option.type.name, str)
         if not isinstance(one, str | fits) or (isinstance(one, bool) and fits is not bool):
-            shown = _SHAPES.get(type(one)) or repr(one)  # what is in it may be secret
+            shown = _SHAPES.get(type(one)) or repr(one)  # its content may be secret
             raise click.BadParameter(f"{shown} is no {option.type.name}")
     return option.type_cast_value(ctx, values if option.multiple else value)
 
 
 _SHAPES: dict[type[Any], str] = {list: "an array", dict: "a table"}
-# What TOML may have for a type of Click's other than a string: `max-failures = 3` is a text.
+# Types of TOML, besides a string, that a type of Click accepts: `max-failures = 3` is a text.
 _TOML_TYPES: dict[str, Any] = {
     "boolean": bool,
     "integer": int,
@@ -131,7 +137,7 @@ def _long_name(param: click.Parameter) -> str:
 def _option(
     section: str, *names: str, default: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
-    """An option whose value is None if it is not given; `default` is what the help says of that."""
+    """An option that is None if it is not given. `default`: what the help says of that case."""
     if default is not None:
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
     return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
@@ -148,7 +154,7 @@ _S3 = "S3 (credentials, region and endpoint as for the aws command)"
 _TOLD = "What is told"
 _OTHER = "Other"
 
-PATH = click.Path(readable=False)  # for the shell's completion; who opens it says what is wrong
+PATH = click.Path(readable=False)  # for the shell's completion alone; it checks nothing
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",

@@ -1,34 +1,35 @@
-"""The process's title: what `ps` shows of the command line, without what may be secret.
+"""The title of the process: what `ps` shows of the command line, without secrets.
 
-As curl does: until it is hidden, in the first moments of a run, others can see it. A
-variable (`SCRAPER_HEADER`, `SCRAPER_PROXY`) or a file (`--config`) is never seen.
+curl does the same. In the first moments of a run, before the title is changed, others can
+see the command line. They never see a variable (`SCRAPER_HEADER`, `SCRAPER_PROXY`) or a
+file (`--config`).
 
-Owns: that title. Refuses to know: what options mean, but for the look of a secret.
+Owns: that title. Does not know: what options mean; it only knows what a secret looks like.
 """
 
 import re
 import sys
 from collections.abc import Iterator, Sequence
 
-_MAY_BE_SECRET = re.compile("[:@=%]")  # what has none of these is not looked at
-# A header as -H takes it, with whatever of the option is in the same word.
+_MAY_BE_SECRET = re.compile("[:@=%]")  # a word without any of these holds no secret
+# A header as -H takes it; the option may be in the same word.
 _HEADER = r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*"
 
 
 def hide_secrets() -> None:
-    """Give the process another title if its own tells a secret."""
+    """Change the title of the process if its command line holds a secret."""
     words = sys.orig_argv
     if not any(map(_MAY_BE_SECRET.search, words)):
         return  # `scraper --help` imports nothing for this
     shown = list(redacted(words))
     if shown != words:
-        from setproctitle import setproctitle  # rewrites what the system shows; seldom needed
+        from setproctitle import setproctitle  # seldom needed, so not imported at the top
 
         setproctitle(" ".join(shown))
 
 
 def redacted(words: Sequence[str]) -> Iterator[str]:
-    """The words of a command line, those that may be secret replaced or cut."""
+    """The words of a command line. Secrets in them are replaced or cut off."""
     from scraper.model import urls
 
     for word in words:

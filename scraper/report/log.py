@@ -1,9 +1,9 @@
-"""The log: what happens, one event a line, for people or for machines.
+"""The log: one line for each event of a run, for people or for machines.
 
-Owns: the events, each with one text and one JSON rendering of the same record,
-so that the two can't drift apart. Refuses to know: progress displays (it is
-given a function that prints a line). Rejected: the stdlib's logging; one thread
-writes, and its levels and handlers would be configured for nobody.
+Owns: the events. Text and JSON are two renderings of one record, so they always say the
+same. Does not know: where lines go; it is given a function that writes them. Tried and
+rejected: the `logging` module of the standard library; nobody would configure its levels
+and handlers.
 """
 
 import time
@@ -35,9 +35,9 @@ class Event(NamedTuple):
 
 
 class Log:
-    """Writes events that matter at this verbosity. A receiver of Results.
+    """A receiver of Results that writes the events of this verbosity.
 
-    `quiet`: failures alone; `verbose`: retries too.
+    `quiet`: only failures. `verbose`: retries too.
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class Log:
             self._write(self._line(event))
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
-        """An event of a run: a retry."""
+        """Write an event as its name and its fields: a retry."""
         text = " ".join(f"{field}={value}" for field, value in record.items())
         self.event(Event(name, level, f"{name}  {text}", record))
 
     def mute(self) -> None:
-        """Say no more."""
+        """Write nothing from now on."""
         self._levels = set()
 
     def say(self, level: str, name: str, text: str, **record: Any) -> None:
-        """An event of a few fields."""
+        """Write an event that has a text of its own."""
         self.event(Event(name, level, text, {"message": text, **record}))
 
     def __call__(self, *results: Result) -> None:
-        """One line for what became of each target, written at once."""
+        """Write one line for each result, all of them in one call."""
         told = results
-        if "info" not in self._levels:  # nearly all are good
+        if "info" not in self._levels:  # nearly all targets end well
             told = tuple(result for result in results if not isinstance(result.outcome, _GOOD))
         lines = []
         for result in told:
@@ -86,7 +86,7 @@ class Log:
         return event.as_json() if self._as_json else urls.printable(event.text)
 
     def summary(self, summary: Summary) -> None:
-        """The closing account: always, unless quiet and nothing failed."""
+        """Write the closing account, unless the log is quiet and nothing failed."""
         bad = summary.tally.failures or summary.stopped
         level = "warning" if bad else "info"
         if level not in self._levels:
@@ -112,7 +112,7 @@ def _level(result: Result) -> str:
 def _text(result: Result) -> str:
     target = result.target
     url = urls.redact(target.listed)
-    if isinstance(result.outcome, Skipped):  # if any is, nearly all are
+    if isinstance(result.outcome, Skipped):  # asked first: a resumed run has very many of these
         return f"skipped  {url}: {result.outcome.reason}"
     where = f"{target.source}:{target.line}"
     again = f" after {result.attempts} attempts" if result.attempts > 1 else ""

@@ -1,8 +1,8 @@
-"""The summary: what a run came to, as numbers and as text.
+"""The summary: the closing account of a run, as numbers and as text.
 
-Owns: counting Results, and the closing words. Refuses to know: where words are
-printed (`log.py`). Rejected: recomputing it from the manifest, which may hold
-earlier runs.
+Owns: counting Results, and the closing words. Does not know: where the words are
+written (`log.py`). Tried and rejected: counting the records of the manifest; it may hold
+those of earlier runs.
 """
 
 import time
@@ -19,7 +19,7 @@ _SLOWEST = 5
 
 
 class Places(NamedTuple):
-    """Where everything of a run is."""
+    """Where a run writes: names for people, without secrets."""
 
     destination: str
     manifest: str
@@ -29,7 +29,7 @@ class Places(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts Results. Bytes are those stored."""
+    """Counts Results. `size`: bytes stored. `begun`: monotonic seconds."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -48,12 +48,12 @@ class Tally:
             self.kinds[outcome.failure.kind.value] += 1
 
     def skip(self, targets: int) -> None:
-        """Count so many that were skipped."""
+        """Count `targets` that were skipped."""
         self.statuses["skipped"] += targets
 
     @property
     def targets(self) -> int:
-        """Results so far."""
+        """The number of results so far."""
         return self.statuses.total()
 
     @property
@@ -71,7 +71,7 @@ class Tally:
 
 
 class Summary(NamedTuple):
-    """The closing account."""
+    """The closing account. `stopped`: why the run was stopped, if it was."""
 
     tally: Tally
     elapsed_s: float
@@ -80,7 +80,7 @@ class Summary(NamedTuple):
     stopped: str | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """For a JSON log."""
+        """The account for a JSON log."""
         record: dict[str, Any] = {
             "targets": self.tally.targets,
             "statuses": dict(self.tally.statuses),
@@ -103,7 +103,7 @@ class Summary(NamedTuple):
         return record | {name: value for name, value in optional.items() if value}
 
     def as_text(self) -> str:
-        """For people: a few lines."""
+        """The account for people: a few lines."""
         tally, seconds = self.tally, max(self.elapsed_s, 1e-9)
         if tally.targets:
             head = f"{tally.targets:,} target{'s' if tally.targets > 1 else ''}"
@@ -129,17 +129,17 @@ class Summary(NamedTuple):
 
 
 def slowest(hosts: Iterable[HostStatistics]) -> list[HostStatistics]:
-    """The few hosts whose attempts took longest on average."""
+    """The hosts whose attempts took longest on average, the slowest first."""
     return sorted(hosts, key=lambda host: -host.mean_s)[:_SLOWEST]
 
 
 def human_size(size: float) -> str:
-    """Bytes in decimal units, as `ls --si` and disks have them."""
+    """Bytes in units of 1000, as `ls --si` shows them."""
     if size < 1000:
         return f"{size:.0f} B"
     for unit in ("kB", "MB", "GB"):
         size /= 1000
-        if size < 999.95:  # what would be shown as 1000.0
+        if size < 999.95:  # more would be shown as 1000.0
             return f"{size:.1f} {unit}"
     return f"{size / 1000:.1f} TB"
 

@@ -95,7 +95,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Ter
 Make = Callable[[int], Terminal]
 
 
-class RobotsQueue:
+class Pages:
     """A server's answers: those of the first `free` pages at once, the others when `go` is set."""
 
     def __init__(self, free: int) -> None:
@@ -144,14 +144,14 @@ def finish(run: Run, act: Callable[[Display], None], sources: Iterable[lists.Sou
 def test_what_is_done_of_how_many_and_in_flight_is_shown(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    robots_queue = RobotsQueue(free=7)
-    server = serve(robots_queue)
+    pages = Pages(free=7)
+    server = serve(pages)
     sources = file_of(tmp_path / "list", (f"{server.url}/{number}" for number in range(10)))
     terminal = on_terminal(80)
 
     def act(_: Display) -> None:
         terminal.wait_for(r"7 of 10  1 failed  [\d,]+/s  6\.0 kB  3 in flight")
-        robots_queue.go.set()
+        pages.go.set()
 
     finish(run_of(sources, tmp_path / "out"), act, sources)
 
@@ -159,8 +159,8 @@ def test_what_is_done_of_how_many_and_in_flight_is_shown(
 def test_the_total_and_the_time_left_are_known_before_the_list_was_read(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    robots_queue = RobotsQueue(free=200)
-    server = serve(robots_queue)
+    pages = Pages(free=200)
+    server = serve(pages)
     noise = ["", "# a comment", "   # another", " \t"] * 10
     targets = [f"{server.url}/{number}" for number in range(12_000)]  # more than the window
     sources = file_of(tmp_path / "list", [*noise, *targets, *noise])
@@ -171,7 +171,7 @@ def test_the_total_and_the_time_left_are_known_before_the_list_was_read(
         terminal.wait_for(r"200 of 12,000 .* \d+:\d\d:\d\d")
         assert not run.lines[1]
         run.stop("seen enough", grace_s=0.0)
-        robots_queue.go.set()
+        pages.go.set()
 
     finish(run, act, sources)
 
@@ -179,7 +179,7 @@ def test_the_total_and_the_time_left_are_known_before_the_list_was_read(
 def test_without_a_known_length_there_is_no_total_and_no_time_left(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve(RobotsQueue(free=99))
+    server = serve(Pages(free=99))
     go_on = threading.Event()
 
     def lines() -> Iterator[str]:
@@ -232,14 +232,14 @@ def test_a_list_that_vanishes_is_told_by_the_run_and_not_by_the_display(
 def test_it_is_one_line_however_narrow_the_terminal_is(
     columns: int, on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    robots_queue = RobotsQueue(free=4)
-    server = serve(robots_queue)
+    pages = Pages(free=4)
+    server = serve(pages)
     sources = file_of(tmp_path / "list", (f"{server.url}/{number}" for number in range(9)))
     terminal = on_terminal(columns)
 
     def act(_: Display) -> None:
         terminal.wait_for(r"4 (?:of|…|o…)")
-        robots_queue.go.set()
+        pages.go.set()
 
     finish(run_of(sources, tmp_path / "out"), act, sources)
     drawn = [_CODES.sub("", line) for line in re.split(r"[\r\n]+", terminal.close())]
@@ -250,8 +250,8 @@ def test_it_is_one_line_however_narrow_the_terminal_is(
 def test_lines_of_the_log_stand_above_it_as_they_are(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    robots_queue = RobotsQueue(free=0)
-    server = serve(robots_queue)
+    pages = Pages(free=0)
+    server = serve(pages)
     terminal = on_terminal(80)
     line = f"200  http://a/[bold]x[/bold]/[/]{'y' * 100}/'1.5' -> key:smile:"
     run = run_of(file_of(tmp_path / "list", [f"{server.url}/1"]), tmp_path / "out")
@@ -260,7 +260,7 @@ def test_lines_of_the_log_stand_above_it_as_they_are(
         terminal.wait_for("1 in flight")
         display.print(line)
         terminal.wait_for(re.escape(line) + r"\r\n[^\r]*1 in flight")
-        robots_queue.go.set()
+        pages.go.set()
 
     finish(run, act)
     assert line in terminal.close()
@@ -285,7 +285,7 @@ def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
 def test_it_is_wiped_at_the_end_and_the_cursor_was_never_hidden(
     on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve(RobotsQueue(free=9))
+    server = serve(Pages(free=9))
     sources = file_of(tmp_path / "list", [f"{server.url}/1"])
     terminal = on_terminal(80)
     run = run_of(sources, tmp_path / "out")
