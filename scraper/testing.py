@@ -1,13 +1,13 @@
-"""Conformance suites: what every sink must do, for ours and for those of plugin authors.
+"""The conformance suite of sinks: what every sink must do, ours and those of other packages.
 
     def test_my_sink(tmp_path):
         check_sink(lambda: MySink(tmp_path), read=lambda key: read_or_none(tmp_path / key))
 
-Owns: the promises of `sinks.base` as cases that can fail, each with a sentence.
-Refuses to know: any one sink, and any test runner (run `SINK_CASES` one by one
-with pytest.mark.parametrize, or all with `check_sink`). Rejected: a base class
-to inherit tests from; it would tie authors to one runner. The suite for engines
-will stand beside this one: cases of (engine, server) pairs.
+This module is public. It owns the promises of `sinks.base` as cases; a case that fails says in
+a sentence which promise was broken. It does not know any particular sink or test runner: run
+`SINK_CASES` one by one with pytest.mark.parametrize, or all of them with `check_sink`.
+
+Rejected: a base class with tests to inherit. It would tie authors to one test runner.
 """
 
 import threading
@@ -33,9 +33,9 @@ _MANY = 12  # threads
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where sinks put things, and how a stranger looks at it.
+    """The place that sinks store into, and how another reader looks at it.
 
-    `names`, if given, lets the suite see leftovers that are no objects.
+    With `names` the suite also finds files that are left over and are no objects.
     """
 
     make_sink: MakeSink
@@ -45,14 +45,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SinkCase:
-    """One promise. `run` raises AssertionError with a sentence when it is broken."""
+    """One promise. `run` raises AssertionError with a sentence if it is broken."""
 
     name: str
     run: Callable[[Place], None]
 
 
 def check_sink(make_sink: MakeSink, read: Read, names: Names | None = None) -> None:
-    """Run every case. Raises AssertionError, which says which promise was broken and how."""
+    """Run every case. Raises AssertionError that says which promise was broken, and how."""
     place = Place(make_sink, read, names)
     for case in SINK_CASES:
         try:
@@ -74,7 +74,7 @@ def body_of(content: bytes) -> Body:
 
 
 def store(sink: Sink, key: str, content: bytes) -> Stored:
-    """Put `content` at `key` as a transfer would: in pieces, then committed."""
+    """Store `content` under `key` as a transfer does: in pieces, then committed."""
     upload = sink.open(key)
     try:
         for start in range(0, len(content), _PIECE):
@@ -238,10 +238,10 @@ def _interleaved(place: Place) -> None:
 
 def _read_back(place: Place) -> None:
     contents = {
-        "shelf/a": b"",
-        "shelf/ab/c": b"see",
-        "shelf/b": _content(9_000_000),
-        "shelves": b"s",
+        "read/a": b"",
+        "read/ab/c": b"see",
+        "read/b": _content(9_000_000),
+        "reads": b"s",
     }
     with _opened(place) as sink:
         if not isinstance(sink, ReadableSink):
@@ -250,12 +250,12 @@ def _read_back(place: Place) -> None:
             store(sink, key, content)
             assert sink.size(key) == len(content), f"size of {key!r} is {sink.size(key)}"
             assert b"".join(sink.read(key)) == content, f"{key!r} is read otherwise than stored"
-        for prefix in ("shelf/", "shelf/a", "shelf/ab/", "shel", "shelf/none"):
+        for prefix in ("read/", "read/a", "read/ab/", "rea", "read/none"):
             found, right = sorted(sink.keys(prefix)), [k for k in contents if k.startswith(prefix)]
             assert found == right, f"keys({prefix!r}) gives {found}"
         assert set(contents) <= set(sink.keys()), "keys() does not give all"
-        sink.remove("shelf/b")
-        for key in ("shelf/b", "shelf/none", "shelf/a/none"):
+        sink.remove("read/b")
+        for key in ("read/b", "read/none", "read/a/none"):
             sink.remove(key)  # harmless where there is none
             assert sink.size(key) is None, f"{key!r} is not there, and has a size"
             try:
@@ -263,8 +263,8 @@ def _read_back(place: Place) -> None:
             except SinkError:
                 continue
             raise AssertionError(f"reading {key!r}, which is not there, is no SinkError")
-        store(sink, "shelf/a", b"longer")
-        assert sink.size("shelf/a") == 6, "the size is not that of the last commit"
+        store(sink, "read/a", b"longer")
+        assert sink.size("read/a") == 6, "the size is not that of the last commit"
 
 
 def _names(place: Place) -> set[str]:

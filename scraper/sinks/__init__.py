@@ -1,6 +1,7 @@
-"""Where bodies go: a folder for each destination, the seam to them, the lock of one.
+"""Where bodies go: the interface of destinations, a folder for each kind, and their lock.
 
-Owns: storing a body whole or not at all. Does not know: HTTP, targets, runs.
-Others import `sinks.base` (the seam; public, for plug-ins too) and `sinks.lock`. A sink is
-found by its URL scheme (`base.find_sink`), so its folder is imported when it is used.
+This room owns storing a body completely or not at all. It does not know HTTP, targets or runs.
+
+Others import `sinks.base` (the interface; public, for plug-ins too) and `sinks.lock`. A sink
+is found by its URL scheme (`base.find_sink`), so its folder is imported only when it is used.
 """

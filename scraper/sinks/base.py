@@ -1,14 +1,19 @@
-"""The seam between transfers and places: Sink, Upload, and how a sink is found.
+"""The interface between transfers and destinations: Sink, Upload, and how a sink is found.
 
-Owns: the two protocols, the facts that accompany a body, and the look-up of a
-sink by URL scheme in the entry-point group `scraper.sinks`. Ours are registered
-there too, and called in the same way; where they are is also written here, since
-to ask all installed packages takes longer than a small run. Refuses to know: any
-one sink. Rejected: base classes; a Protocol is enough to check a plugin's types,
-and `scraper.testing` checks its behaviour.
+This module is public. Sinks of other packages import it.
 
-A factory is called as `factory(destination, options)` and must not touch the
-network or the disk: `check()` does, when a run really begins.
+It owns the protocols, the facts that accompany a body, and the look-up of a sink by its
+URL scheme in the entry-point group `scraper.sinks`. It does not know any particular sink.
+
+Our own sinks are registered in the entry-point group too, and are called in the same way.
+`OURS` names them a second time, because asking all installed packages takes longer than
+a small run.
+
+A factory is called as `factory(destination, options)`. It must not use the network or the
+disk. `check()` does that, when the run begins.
+
+Rejected: base classes. A Protocol is enough to check the types of a plug-in, and
+`scraper.testing` checks its behaviour.
 """
 
 import re
@@ -24,16 +29,16 @@ from scraper.model.settings import S3
 from scraper.model.urls import redact
 
 ENTRY_POINT_GROUP = "scraper.sinks"
-# The entry points of this package, as a test holds; nobody else's can take their place.
+# The entry points of this package; a test compares them. No other package can replace them.
 OURS = {"file": "scraper.sinks.directory:open_sink", "s3": "scraper.sinks.s3:open_sink"}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:\ is a path
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # at least two letters: C:\ is a path
 
 
 class Body(NamedTuple):
     """What is known of a body when it is complete.
 
-    `size` is bytes as stored, `sha256` hexadecimal, `fetched_at` seconds since
-    1970 (UTC); `source_url` has no secrets.
+    `size` is in bytes, as stored. `sha256` is hexadecimal. `fetched_at` is in seconds since
+    1970 (UTC). `source_url` has no secrets.
     """
 
     source_url: str
@@ -48,92 +53,102 @@ class Body(NamedTuple):
 
 
 class SinkOptions(NamedTuple):
-    """What a sink may want to know of the run."""
+    """What a sink may need to know about the run."""
 
     max_concurrency: int = 16
     s3: S3 = S3()
 
 
 class Upload(Protocol):
-    """One body on its way to one key; used by one thread at a time."""
+    """One body that is being stored under one key. One thread at a time uses it."""
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises SinkError."""
+        """Append `chunk` to the body. Raises SinkError."""
 
     def commit(self, body: Body) -> Stored:
-        """Make the object appear, whole and durable, replacing any other. Raises SinkError."""
+        """Make the object visible, complete and durable. It replaces an older one.
+
+        Raises SinkError.
+        """
 
     def abort(self) -> None:
-        """Leave nothing behind; harmless after anything, `commit` included. Never raises."""
+        """Remove everything that was not committed. Never raises.
+
+        It may be called at any time, after `commit` too.
+        """
 
 
 class Blocking(Enum):
-    """What of a sink may wait, for a network or a disk, longer than a few hundred microseconds."""
+    """Which methods of a sink may block for longer than a few hundred microseconds."""
 
     NEVER = auto()
-    COMMIT = auto()  # that alone; `open`, `write` and `abort` do not
-    WRITE = auto()  # anything
+    COMMIT = auto()  # only `commit`
+    WRITE = auto()  # all of them
 
 
 class Sink(Protocol):
-    """A place for bodies; `open` is called from many threads.
+    """A destination for bodies. Many threads call `open`.
 
-    A sink may say with an attribute `blocking`, a `Blocking` that holds from `check` on,
-    that an engine need not give it threads of its own for everything. See `blocking_of`.
-    With an attribute `disk` it says which file system bodies take room on. See `disk_of`.
-    And with `ignores_case`, from `check` on, that keys which differ in case only are one to it.
+    A sink may have these attributes too. The engine reads them after `check`.
+
+    `blocking`, a `Blocking`: which methods may block. See `blocking_of`.
+    `disk`, a Path: the file system on which bodies take room. See `disk_of`.
+    `ignores_case`, a bool: keys that differ only in case are the same key here.
     """
 
     def check(self) -> None:
-        """Raise DestinationError, in one line, unless objects can be stored. Before any request."""
+        """Make sure that objects can be stored, before the first request to the web.
+
+        Raises DestinationError, whose message is one line.
+        """
 
     def open(self, key: str) -> Upload:
-        """Begin an object. `key` is relative, safe, '/'-separated. Raises SinkError."""
+        """Begin an object. `key` is a relative, safe path with slashes. Raises SinkError."""
 
     def close(self) -> None:
-        """Let go of everything; give up uploads that were neither committed nor aborted."""
+        """Release everything. Uploads that were neither committed nor aborted are aborted."""
 
 
 @runtime_checkable
 class ReadableSink(Protocol):
-    """What a sink offers if it can be read back: a run can then go on where others stopped.
+    """The methods of a sink that can be read. A later run can then resume an earlier one.
 
-    `near`: whether looking is quick, no request. All raise SinkError; `keys` are in any order.
+    `near`: whether `size` is quick, without a request. All methods raise SinkError.
     """
 
     near: bool
 
     def reach(self) -> None:
-        """Make reading possible where `check()` was not called. Raises DestinationError."""
+        """Prepare for reading, where `check` was not called. Raises DestinationError."""
 
     def size(self, key: str) -> int | None:
-        """Bytes of the object, None if there is none."""
+        """The object's size in bytes. None if there is no such object."""
 
     def read(self, key: str) -> Iterator[bytes]:
-        """The object, piece by piece."""
+        """The object's bytes, in pieces."""
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Every key that begins with `prefix`."""
+        """Every key that begins with `prefix`, in any order."""
 
     def remove(self, key: str) -> None:
-        """Delete the object, if it is there."""
+        """Delete the object. Nothing happens if there is none."""
 
 
 Shelf = ReadableSink  # its name before 0.2, for sinks of other packages
 
 
 def blocking_of(sink: Sink) -> Blocking:
-    """What of `sink` may wait: anything, unless it says otherwise."""
+    """Which methods of `sink` may block: all of them, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)
 
 
 def disk_of(sink: Sink) -> Path | None:
-    """A path on the disk where bodies are, or wait; None if `sink` does not say."""
+    """A path on the file system that bodies take room on. None if `sink` does not say."""
     return getattr(sink, "disk", None)
 
 
 def ignores_case(sink: Sink) -> bool:
-    """Whether keys that differ in case or normal form only are one object, once it was checked."""
+    """Whether keys that differ only in case or Unicode normal form are one object there."""
     return bool(getattr(sink, "ignores_case", False))
 
 
@@ -141,13 +156,13 @@ SinkFactory = Callable[[str, SinkOptions], Sink]
 
 
 def scheme_of(destination: str) -> str:
-    """The URL scheme of a destination in lower case; `file` for a plain path."""
+    """The URL scheme of a destination, in lower case. A plain path has the scheme `file`."""
     found = _SCHEME.match(destination)
     return found[1].lower() if found else "file"
 
 
 def find_sink(destination: str, options: SinkOptions) -> Sink:
-    """The sink registered for the scheme of `destination`; raises UsageError if there is none."""
+    """The sink that is registered for the scheme of `destination`. Raises UsageError."""
     scheme = scheme_of(destination)
     factory = _ours(scheme) if scheme in OURS else _installed(scheme, redact(destination))
     return factory(destination, options)
@@ -160,7 +175,7 @@ def _ours(scheme: str) -> SinkFactory:
 
 
 def _installed(scheme: str, shown: str) -> SinkFactory:
-    """What any installed package registers for `scheme`; raises UsageError if none does."""
+    """The factory that an installed package registers for `scheme`. Raises UsageError."""
     from importlib.metadata import entry_points
 
     points = entry_points(group=ENTRY_POINT_GROUP)

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 from scraper.model.errors import UsageError
+from scraper.sinks import base
 from scraper.sinks.base import ENTRY_POINT_GROUP, OURS, SinkOptions, find_sink
+from tests.servers import Reply, Serve
 
 PROJECT = """
 [build-system]
@@ -74,14 +77,104 @@ class MemoryUpload:
         self.chunks.clear()
 '''
 
+# As it was written for 0.1.0, from the imports to the protocol of sinks that can be read back.
+# This text stays as it is: packages like it are installed.
+SINK_OF_0_1 = '''
+"""Bodies in a dictionary, for as long as the process lives."""
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+from collections.abc import Iterator
+
+from scraper.errors import DestinationError, Kind, ScraperError, SinkError, UsageError
+from scraper.records import Response, Result, Stored, Target
+from scraper.settings import S3
+from scraper.sinks.base import Blocking, Body, Shelf, Sink, SinkOptions, Upload
+from scraper.urls import redact
+
+OBJECTS: dict[str, bytes] = {}
+
+
+def open_sink(destination: str, options: SinkOptions) -> "MemorySink":
+    assert isinstance(options.s3, S3)
+    return MemorySink(destination.removeprefix("memory://"))
+
+
+class MemorySink:
+    near = True
+    blocking = Blocking.NEVER
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        assert isinstance(self, Shelf)
+
+    def check(self) -> None:
+        if not self.prefix:
+            raise DestinationError("memory:// needs a prefix")
+
+    def open(self, key: str) -> Upload:
+        return MemoryUpload(f"{self.prefix}/{key}")
+
+    def close(self) -> None:
+        pass
+
+    def reach(self) -> None:
+        self.check()
+
+    def size(self, key: str) -> int | None:
+        found = OBJECTS.get(f"{self.prefix}/{key}")
+        return None if found is None else len(found)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        try:
+            yield OBJECTS[f"{self.prefix}/{key}"]
+        except KeyError:
+            raise SinkError(f"there is no {key!r}", transient=False) from None
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        own = f"{self.prefix}/"
+        found = [name.removeprefix(own) for name in OBJECTS if name.startswith(own)]
+        return (name for name in found if name.startswith(prefix))
+
+    def remove(self, key: str) -> None:
+        OBJECTS.pop(f"{self.prefix}/{key}", None)
+
+
+class MemoryUpload:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> None:
+        self.chunks.append(bytes(chunk))
+
+    def commit(self, body: Body) -> Stored:
+        OBJECTS[self.name] = b"".join(self.chunks)
+        return body.stored()
+
+    def abort(self) -> None:
+        self.chunks.clear()
+'''
+
+# What 0.1.0 had to be imported from the two public modules.
+PUBLIC = {
+    "scraper.sinks.base": (
+        *("ENTRY_POINT_GROUP", "OURS", "Blocking", "Body", "Shelf", "Sink", "SinkFactory"),
+        *("SinkOptions", "Upload", "blocking_of", "disk_of", "find_sink", "ignores_case"),
+        "scheme_of",
+    ),
+    "scraper.testing": (
+        *("SINK_CASES", "MakeSink", "Names", "Place", "Read", "SinkCase", "body_of"),
+        *("check_sink", "store"),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=[SINK, SINK_OF_0_1], ids=["now", "0.1.0"])
+def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the plugin in it, as pip puts it there."""
     source = tmp_path_factory.mktemp("plugin")
     (source / "pyproject.toml").write_text(PROJECT)
     (source / "scraper_memory").mkdir()
-    (source / "scraper_memory/__init__.py").write_text(SINK)
+    (source / "scraper_memory/__init__.py").write_text(request.param)
     target = tmp_path_factory.mktemp("installed")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir"]
     subprocess.run(
@@ -143,6 +236,32 @@ check_sink(
 print(len(OBJECTS) > 80, "pytest" in sys.modules)
 """
     assert run(installed, script) == "True False\n"
+
+
+def test_a_run_stores_with_a_plugin_and_keeps_its_record_there(
+    installed: Path, serve: Serve
+) -> None:
+    server = serve({"/page": Reply(body=b"hello")})
+    script = f"""
+import scraper
+from scraper_memory import OBJECTS
+results = list(scraper.run(["{server.url}/page\\tk"], to="memory://pages"))
+print([one.status for one in results], OBJECTS["pages/k"])
+print(any(name.startswith("pages/.scraper/manifest-") for name in OBJECTS))
+"""
+    assert run(installed, script) == "['stored'] b'hello'\nTrue\n"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_of_the_last_version_can_be_imported(module: str) -> None:
+    found = import_module(module)
+    assert [name for name in PUBLIC[module] if not hasattr(found, name)] == []
+
+
+def test_former_names_are_the_same_things_and_not_copies() -> None:
+    assert base.Shelf is base.ReadableSink
+    for name in ("errors", "records", "settings", "urls"):
+        assert import_module(f"scraper.{name}") is import_module(f"scraper.model.{name}")
 
 
 def test_a_scheme_that_no_package_serves_is_wrong_usage() -> None:

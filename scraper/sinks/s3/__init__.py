@@ -1,7 +1,8 @@
-"""The sink of an S3 bucket: objects put whole, by boto3 or obstore.
+"""The sink for S3 buckets. Each object is put as a whole, by boto3 or by obstore.
 
-Owns: requests to S3 and what their errors mean. Does not know: URLs of targets, HTTP hops.
-Others import `open_sink`, and `open_object`, which reads a list that lies in S3.
+This room owns the requests to S3 and the meaning of their errors. It does not know targets
+or how they are fetched.
+Others import `open_sink`, and `open_object`, which reads a list that is stored in S3.
 """
 
 from scraper.sinks.s3.sink import open_object, open_sink

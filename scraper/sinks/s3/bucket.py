@@ -1,15 +1,16 @@
-"""A bucket as boto3 asks it: the whole of what this program wants from S3.
+"""One bucket, by boto3: every request that this program makes to S3.
 
-Whatever works with the aws command works here, since credentials, profile,
-region, endpoint, certificates and proxies are boto3's business. Large bodies go
-in parallel parts, by s3transfer, which boto3 itself uses, and which aborts what
-it can't complete.
+What works with the aws command works here, because boto3 finds credentials, profile, region,
+endpoint, certificates and proxies. Large bodies are uploaded in parallel parts by s3transfer,
+which boto3 uses too. It aborts an upload that it can't complete.
 
-Owns: those requests. Refuses to know: prefixes, spools, what errors mean
-(`sinks/s3/errors.py`), waiting (one attempt a request: the frontier retries, and holds
-no slot meanwhile). The one request made for every object, a put from memory,
-is `Puts`, so that a cheaper client may make it (`objectstore.py`); the rest is
-rare, or costs what its bytes cost.
+This module owns these requests. It does not know prefixes or spools, nor what errors mean
+(`sinks/s3/errors.py`). It never waits: each request gets one attempt. The frontier retries, and
+holds no slot meanwhile.
+
+A put from memory is made for every object, so it has an interface of its own (`Puts`), and a
+cheaper client may make it (`objectstore.py`). The other requests are rare, or their cost is
+that of their bytes.
 """
 
 import base64
@@ -37,21 +38,24 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
     from s3transfer.manager import TransferManager
 
-PART_WORKERS = 8  # parts in flight, of all bodies together
+PART_WORKERS = 8  # parts in flight, for all bodies together
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
-_CLOSING_S = 2.0  # for parts in flight, when a run is over without them
+_CLOSING_S = 2.0  # how long `close` waits for parts in flight
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes: kept in memory of one body, and of all; from which on a body goes in parts; a part.
+    """Limits in bytes.
 
-    More of one body in memory gains a tenth of CPU and costs glibc's heap twice its
-    size. S3 takes no part below 5 MiB and no more than 10,000 of them; s3transfer
-    makes them larger where that would not do.
+    `memory`: of one body in memory. `memory_of_all`: of all bodies in memory. `part_threshold`:
+    bodies of this size and above are uploaded in parts. `part`: one part.
+
+    A larger `memory` saves a tenth of the CPU and costs glibc's heap twice its size. S3 allows
+    parts from 5 MiB on, and 10,000 of them; s3transfer makes larger ones where needed.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
     """
 
     memory: int = 8 * MIB
@@ -65,7 +69,7 @@ USUAL = Sizes()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is kept beside an object's bytes; all of it printable ASCII. `sha256` is hexadecimal."""
+    """What is stored beside an object's bytes, in printable ASCII. `sha256` is hexadecimal."""
 
     sha256: str
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -76,10 +80,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How boto3 reached the bucket, for another client to do the same.
+    """How boto3 reached the bucket, so that another client can do the same.
 
-    Objects are at `url`, a slash and their keys; `region` is what requests are
-    signed for. Both are empty where it was not S3's usual way.
+    The URL of an object is `url`, a slash and its key. Requests are signed for `region`. Both
+    are empty if boto3 did not use S3's usual signature.
     """
 
     url: str = ""
@@ -88,7 +92,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object: `size` in bytes, `etag` as S3 quotes it, `modified` in seconds since 1970."""
+    """One object. `size` is in bytes, `etag` has its quotes, `modified` is seconds since 1970."""
 
     key: str
     size: int
@@ -97,16 +101,16 @@ class Entry:
 
 
 class Puts(Protocol):
-    """A client that can put what is in memory, as one object, in one request."""
+    """A client that can put bytes as one object, in one request."""
 
     client: str
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
-        """Make the object, replacing any other. Raises S3Error."""
+        """Put the object. It replaces an older one. Raises S3Error."""
 
 
 class Bucket:
-    """One bucket; keys are whole. Used from many threads. Everything raises S3Error."""
+    """One bucket. Keys include the prefix. Many threads use it. Every method raises S3Error."""
 
     client = "boto3"
 
@@ -114,12 +118,12 @@ class Bucket:
         self, name: str, options: SinkOptions, sizes: Sizes = USUAL, attempts: int = 1
     ) -> None:
         self.name = name
-        self.endpoint = "S3"  # for messages, until it is known
+        self.endpoint = "S3"  # in messages, until boto3 has found it
         self.checksums = True
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
         self._closed = False
-        self._lock = threading.Lock()  # for what is made when first needed
+        self._lock = threading.Lock()  # for `_closed` and `_manager`
         self._manager: TransferManager | None = None
         self._carried: set[TransferFuture] = set()
         with self._asked():
@@ -128,7 +132,7 @@ class Bucket:
         self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
 
     def probe(self, key: str, facts: Facts) -> Way:
-        """Put PROBE; find out where that went, and whether digests are taken."""
+        """Put PROBE. Find out where it was sent, and whether the endpoint takes digests."""
         seen: list[Any] = []
 
         def look(request: Any, **_: Any) -> None:
@@ -147,12 +151,12 @@ class Bucket:
         return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
-        """Make an object. bytes need no `Expect: 100-continue`."""
+        """Put an object from memory."""
         with self._asked():
             self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
 
     def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
-        """Make an object of a file, in one request or in parts."""
+        """Put a file as an object, in one request or in parts."""
         with self._asked():
             if size < self._sizes.part_threshold:
                 with open(path, "rb") as file:
@@ -161,11 +165,12 @@ class Bucket:
                 self._put_parts(key, path, facts)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
-        """Make an object only if its current etag is `etag`, or, for None, if there is none.
+        """Put an object only if its current etag is `etag`. None: only if there is no object.
 
-        The etag it has now, or None if the condition did not hold. An endpoint
-        that ignores conditions makes it always. (AWS: "conditional writes".) Where one
-        says that it can't judge them (Swift, of If-Match) they are judged here, just before.
+        Returns the new etag, or None if the condition did not hold. An endpoint that ignores
+        conditions always puts the object. Where the endpoint refuses to judge a condition (501:
+        Swift, for If-Match) it is judged here, just before the put.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
         """
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
@@ -180,7 +185,7 @@ class Bucket:
         return self._put_small(key, data, {}) if (found and found["ETag"]) == etag else None
 
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
-        """An object and its bytes, as they come; None if there is none."""
+        """An object, and its bytes as they arrive. None if there is no such object."""
         try:
             with self._asked():
                 found = self._s3.get_object(**self._where(key))
@@ -193,12 +198,12 @@ class Bucket:
         return entry, self._read(found["Body"])
 
     def size(self, key: str) -> int | None:
-        """Bytes of an object; None if there is none."""
+        """The size of an object in bytes. None if there is no such object."""
         found = self._head(key)
         return found and int(found["ContentLength"])
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """Every object whose key begins with `prefix`, in the order of their keys' bytes."""
+        """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""
         with self._asked():
             pages = self._s3.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.name, Prefix=prefix):
@@ -207,18 +212,18 @@ class Bucket:
                     yield Entry(found["Key"], found["Size"], found["ETag"], modified)
 
     def delete(self, key: str) -> None:
-        """Remove an object; fine if there is none."""
+        """Delete an object. Nothing happens if there is none."""
         with self._asked():
             self._s3.delete_object(**self._where(key))
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel uploads in parts, and close the connections."""
         with self._lock:
             self._closed = True
         if self._manager is not None:
             for carried in list(self._carried):
                 carried.cancel()
-            # Its own cancel=True fails with a TypeError (0.19), and it waits for parts that hang.
+            # shutdown(cancel=True) raises TypeError (s3transfer 0.19) and waits for hanging parts.
             closing = threading.Thread(target=self._manager.shutdown, daemon=True)
             closing.start()
             closing.join(_CLOSING_S)
@@ -276,7 +281,7 @@ class Bucket:
             self._carried.discard(carried)
 
     def _parts(self) -> "TransferManager":
-        """One manager for all bodies, so that parts in flight are bounded in all."""
+        """One manager for all bodies, so that it bounds the parts in flight of all together."""
         from s3transfer.manager import TransferConfig, TransferManager
 
         with self._lock:
@@ -294,7 +299,7 @@ class Bucket:
 
 
 def parse_sse(sse: str) -> tuple[str, str | None]:
-    """`AES256`, `aws:kms[:dsse][:KEY-ID]` as algorithm and key. Raises ValueError."""
+    """`AES256` or `aws:kms[:dsse][:KEY-ID]` as (algorithm, key). Raises ValueError."""
     found = _SSE.fullmatch(sse)
     if found is None:
         raise ValueError(f"{sse!r} is not AES256, aws:kms or aws:kms:KEY-ID")
@@ -302,7 +307,7 @@ def parse_sse(sse: str) -> tuple[str, str | None]:
 
 
 def way_of(url: str, authorization: str | bytes, key: str) -> Way:
-    """The way of a signed request for `key`, from its URL and its signature.
+    """The way that a signed request for `key` took, read from its URL and its signature.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
     """
@@ -316,7 +321,7 @@ def way_of(url: str, authorization: str | bytes, key: str) -> Way:
 
 
 def without_userinfo(url: str) -> str:
-    """`url` without user and password, which are secrets, and no way to sign in to S3."""
+    """`url` without user and password. They are secrets, and S3 does not use them."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -329,7 +334,7 @@ def _encryption(s3: S3) -> dict[str, Any]:
 
 
 def _session(s3: S3) -> "tuple[Session, str | None]":
-    """A session, and the PEM file that it was told to trust, if any."""
+    """A session, and the PEM file of authorities that it is configured to trust, if any."""
     import boto3
     import botocore.session
 
@@ -339,15 +344,15 @@ def _session(s3: S3) -> "tuple[Session, str | None]":
 
 
 def _connect(session: "Session", options: SinkOptions, attempts: int) -> "S3Client":
-    """A client; botocore takes path style by itself for endpoints that are not Amazon's."""
+    """A client. For endpoints that are not Amazon's, botocore itself chooses path style."""
     from botocore.config import Config
 
     config = Config(
         connect_timeout=s3errors.CONNECT_TIMEOUT_S,
         read_timeout=s3errors.READ_TIMEOUT_S,
-        max_pool_connections=options.max_concurrency + PART_WORKERS + 1,  # one for the manifest
+        max_pool_connections=options.max_concurrency + PART_WORKERS + 1,  # 1: the manifest
         retries={"total_max_attempts": attempts, "mode": "standard"},
-        request_checksum_calculation="when_required",  # older endpoints store the framing
+        request_checksum_calculation="when_required",  # some endpoints store the framing
         response_checksum_validation="when_required",
     )
     region = session.region_name or "us-east-1"
@@ -355,7 +360,7 @@ def _connect(session: "Session", options: SinkOptions, attempts: int) -> "S3Clie
 
 
 def _sum_part(params: dict[str, Any], **_: Any) -> None:
-    """Give a part its digest as a header; botocore's own is a trailer, which not all can read."""
+    """Send a part's digest as a header. botocore sends a trailer, which some can't read."""
     if "ChecksumAlgorithm" in params:
         digest = sha256()
         while chunk := params["Body"].read(MIB):

@@ -1,13 +1,13 @@
-"""What S3's errors mean: to this object, to the run, to the person who reads it.
+"""What the errors of S3 mean for the object, for the run, and for the person who reads them.
 
-Two clients meet the same errors and name them differently: boto3 by classes,
-obstore by the text of its message. Both become an S3Error here, so that
-nothing behind the seam can tell which client met it.
+boto3 tells errors apart by classes, obstore by the text of its message. Both become an
+S3Error here, so that no other module knows which client met the error.
 
-Owns: the names S3 and what resembles it give to errors, which of them would
-meet every object, which may pass, and one line of plain words for each. Refuses
-to know: what was being done. Rejected: going by status alone; a 400 may be an
-expired token, a body damaged on the way, or a key that is too long.
+This module owns the error codes of S3 and compatible stores: which would meet every object,
+which may pass, and one line of plain words for each. It does not know what was being done.
+
+Rejected: going by the status alone. A 400 may be an expired token, a body that was damaged on
+the way, or a key that is too long.
 """
 
 import errno
@@ -60,10 +60,10 @@ _PASSING = {
 
 
 class S3Error(Exception):
-    """A request that failed; as text, one line without secrets that a person can act on.
+    """A request that failed. Its text is one line without secrets.
 
-    `fatal`: it would meet every other object too; `transient`: another attempt
-    may do; `status` and `code` are S3's answer, 0 and "" without one.
+    `fatal`: every other object would meet it too. `transient`: another attempt may succeed.
+    `status` and `code` are S3's answer; 0 and "" if there was none.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class S3Error(Exception):
 
 
 def answered(status: int, code: str, message: str, region: str | None = None) -> S3Error:
-    """S3 said no. `region` is where it says that the bucket is."""
+    """The error for an answer of S3. `region`: where S3 says that the bucket is."""
     code = code or str(status)
     if code == "NoSuchBucket":
         reason = "there is no such bucket"
@@ -98,7 +98,7 @@ def answered(status: int, code: str, message: str, region: str | None = None) ->
 
 
 def unspoolable(error: OSError | ValueError) -> S3Error:
-    """The disk for temporary files said no; ValueError: the file is closed."""
+    """The error for a spool that could not be used. ValueError: its file is closed."""
     if not isinstance(error, OSError):
         return S3Error(f"can't spool it: {error}")
     passing = error.errno in {errno.EMFILE, errno.ENFILE}
@@ -125,14 +125,14 @@ def _broken(endpoint: str, what: str) -> S3Error:
 
 
 def foreign() -> tuple[type[BaseException], ...]:
-    """What boto3 raises. OSError: the spool; ValueError: an endpoint that is no URL."""
+    """What boto3 raises. OSError is about the spool, ValueError about the endpoint's URL."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     return (BotoCoreError, ClientError, OSError, ValueError, RuntimeError, CancelledError)
 
 
 def from_boto3(error: BaseException, endpoint: str) -> S3Error:
-    """What one of `foreign()` means."""
+    """The error for one of the exceptions of `foreign()`."""
     from botocore import exceptions as boto
 
     match error:
@@ -179,7 +179,7 @@ def _is_of_credentials(error: BaseException) -> bool:
 
 # ---------------------------------------------------------------- obstore
 
-# As object_store 0.14 writes them: a line of text, then the error's Rust structure.
+# The message of object_store 0.14: a line of text, then the error's Rust structure.
 _STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})[^:]*: (.*)", re.DOTALL)
 _KIND = re.compile(r"HttpError \{\s+kind: (\w+)")
 _REFUSED = re.compile(r'(?:message|error): "([^"]+)"|(InvalidCertificate\([^)]*\))')
@@ -187,7 +187,7 @@ _NO_LOCATION = "Received redirect without LOCATION"
 
 
 def from_obstore(error: BaseException, endpoint: str, timeout_s: float) -> S3Error:
-    """What obstore's exception means: its text is all that it tells."""
+    """The error for an exception of obstore. Only its text says what happened."""
     said, _, structure = str(error).partition("\n\nDebug source:")
     if found := _STATUS.search(said):
         return _from_xml(int(found[1]), found[2])

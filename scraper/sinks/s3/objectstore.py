@@ -1,27 +1,24 @@
-"""The client that puts small objects cheaply: obstore, with boto3's eyes.
+"""The cheap client for puts of small objects: obstore, set up as boto3 was.
 
-boto3 spends 1.5 ms of CPU on a put, obstore a sixth of that. Where requests go,
-how they are signed and with which credentials is not worked out again here:
-boto3 has made one request already (`Bucket.probe`), and this client repeats
-what it did: the same URL, the same region, the same credentials (asked for
-again while they are of the kind that expires), the same authority.
+boto3 spends 1.5 ms of CPU on a put, obstore a sixth of that. boto3 has already made one
+request (`Bucket.probe`). This client uses the same URL, region, credentials and authorities. It
+asks boto3 again for credentials that expire.
 
-Owns: that, and puts of what is in memory. Refuses to know: everything else.
-Reading, listing, deleting and conditional writes are too rare to gain from it.
-Bodies from disk cost what their bytes cost (256 MB: 0.7 s of CPU with boto3,
-0.35 s here), and here they can't be cancelled, are held in memory part by
-part, and an abort that fails hides why it was needed.
+This module owns puts from memory by obstore. boto3 makes all other requests: reading, listing,
+deleting and conditional writes are too rare to gain from obstore. Files are put by boto3 too:
+their cost is that of their bytes (256 MB: 0.7 s of CPU with boto3, 0.35 s with obstore), and
+obstore can't cancel them, holds their parts in memory, and hides the first error if the abort
+fails as well.
 
-What it can't do is asked of boto3 instead, or refused if `--s3-client obstore`
-demands it (`unfit`):
-- buckets signed for in another way: directory buckets (S3 Express), multi-region
-  access points, object lambdas;
-- a prefix with a segment `.` or `..`, or with control characters;
-- the variables of its own that it reads from the environment and that boto3
-  does not know, of which some can't be overruled.
-It differs in trusting an `AWS_CA_BUNDLE` beside the system's authorities, not
-in their place, and in one time limit for a whole request instead of one for
-each pause.
+boto3 is used instead where obstore can't be, and `--s3-client obstore` is refused (`unfit`):
+- for buckets with another signature: directory buckets (S3 Express), multi-region access
+  points, object lambdas;
+- for a prefix with a segment `.` or `..`, or with control characters;
+- if the environment has variables that obstore reads and boto3 does not know. Some of them
+  can't be overruled.
+
+Two things differ from boto3. obstore trusts an `AWS_CA_BUNDLE` beside the system's authorities,
+not instead of them. It has one time limit for a whole request, not one for each pause.
 """
 
 import re
@@ -41,9 +38,9 @@ if TYPE_CHECKING:
 
     from scraper.sinks.s3.errors import S3Error
 
-_SLOWEST = 64 * 1024  # bytes a second: what the time for a body is reckoned by
-_KEPT_S = 60  # between looks at credentials that expire; boto3 renews them 10 minutes before
-_TOO_SOON_S = 300  # obstore asks again when credentials expire within this time
+_SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
+_KEPT_S = 60  # credentials that expire are asked for so often; boto3 renews them 10 min before
+_TOO_SOON_S = 300  # obstore asks again if credentials expire within this time
 _UNFIT_KEY = re.compile(r"[\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:/|$)")
 _OWN_VARIABLES = (
     "AWS_CHECKSUM_ALGORITHM",
@@ -55,14 +52,14 @@ _OWN_VARIABLES = (
 
 
 def is_installed() -> bool:
-    """Whether the `fast` extra is there."""
+    """Whether obstore is installed (the `fast` extra)."""
     return find_spec("obstore") is not None
 
 
 def unfit(way: Way, key: str, environment: Mapping[str, str]) -> str | None:
-    """Why a bucket that was reached in this way can't be asked by obstore; None if it can.
+    """Why obstore can't be used for a bucket that was reached in this way. None if it can.
 
-    `key` is any of those below the prefix.
+    `key` is any key below the prefix.
     """
     if not way.url:
         return "the bucket is not asked with S3's usual signature"
@@ -75,7 +72,7 @@ def unfit(way: Way, key: str, environment: Mapping[str, str]) -> str | None:
 
 
 class ObjectStore:
-    """Puts into one bucket, in the way that boto3 found. Used from many threads."""
+    """Puts into one bucket, in the way that boto3 found. Many threads use it."""
 
     client = "obstore"
 
@@ -98,7 +95,7 @@ class ObjectStore:
             )
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
-        """Make an object, replacing any other. Raises S3Error."""
+        """Put an object. It replaces an older one. Raises S3Error."""
         attributes = dict(facts.metadata)
         optional = {
             "Content-Type": facts.content_type,
@@ -114,7 +111,7 @@ class ObjectStore:
         try:
             yield
         except BaseException as error:
-            panic = type(error).__name__ == "PanicException"  # of Rust's; it is no Exception
+            panic = type(error).__name__ == "PanicException"  # Rust's; a BaseException
             if not panic and not isinstance(error, Exception):
                 raise
             failed = self._credentials.failed
@@ -124,15 +121,15 @@ class ObjectStore:
 
 
 class _Credentials:
-    """boto3's credentials, as obstore asks for them."""
+    """The credentials that boto3 found, in the form that obstore asks for."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self.failed: S3Error | None = None  # the last time
+        self.failed: S3Error | None = None  # the last error
         self._endpoint = bucket.endpoint
         self._found: Any = bucket.session.get_credentials()
 
     def __call__(self) -> "S3Credential":
-        """What to sign with now, renewed by boto3 if need be."""
+        """The credentials to sign with now. boto3 renews them if they expire."""
         from botocore.credentials import RefreshableCredentials
 
         try:
@@ -151,11 +148,11 @@ class _Credentials:
 
 
 def _config(way: Way, s3: S3, *, checksums: bool) -> "S3Config":
-    """Everything that the environment could say otherwise."""
+    """All settings, so that none is read from the environment."""
     config: S3Config = {
         "endpoint": way.url,
         "aws_endpoint_url_s3": way.url,
-        "virtual_hosted_style_request": True,  # the bucket is in the URL already
+        "virtual_hosted_style_request": True,  # the URL contains the bucket
         "region": way.region,
         "skip_signature": False,
         "unsigned_payload": False,
@@ -174,7 +171,7 @@ def _config(way: Way, s3: S3, *, checksums: bool) -> "S3Config":
 
 def _client(authority: str | None, timeout_s: float) -> "ClientConfig":
     options: ClientConfig = {
-        "allow_http": True,  # if that is what boto3 was told
+        "allow_http": True,  # boto3 was given the URL, so it decides
         "connect_timeout": timedelta(seconds=s3errors.CONNECT_TIMEOUT_S),
         "timeout": timedelta(seconds=timeout_s),
     }

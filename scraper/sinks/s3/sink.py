@@ -1,15 +1,15 @@
-"""The S3 sink: one object for each key, in any bucket that speaks S3's language.
+"""The S3 sink: one object for each key, in a bucket of Amazon S3 or a compatible store.
 
-A body is spooled until it is whole and then put at once: so its digest is known
-before its first byte leaves, and no reader ever meets a part of it. What is in
-memory is put by the client that was chosen (obstore or boto3), what is on the
-disk by boto3.
+A body is spooled until it is complete and is then put as a whole. So its digest is known
+before the first byte is sent, and no reader sees a part of it. The client that was chosen
+(obstore or boto3) puts bodies from memory; boto3 puts those from the disk.
 
-Owns: prefix and keys, what is kept beside the bytes, the choice of the client,
-and what an error means to the run. Refuses to know: HTTP towards the web;
-requests to S3 (`bucket.py`, `objectstore.py`); waiting. Rejected: writing parts
-while the body arrives; it costs two requests more for each small object, and a
-crash leaves parts that are paid for.
+This module owns the prefix and the keys, what is stored beside the bytes, the choice of the
+client, and what an error means for the run. It does not know HTTP towards the web, the requests
+to S3 (`bucket.py`, `objectstore.py`), or waiting.
+
+Rejected: uploading parts while the body arrives. It costs two more requests for each small
+object, and a crash leaves parts that somebody pays for.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from scraper.sinks.s3.objectstore import ObjectStore
 from scraper.sinks.s3.spool import Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
-_URL_BYTES = 1024  # of 2,048 for all metadata (S3 user guide, UsingMetadata); rclone counts more
+_URL_BYTES = 1024  # all metadata: 2,048 (S3 user guide, UsingMetadata); rclone counts more
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _VISIBLE_URL = re.compile(rf"[\x21-\x7e]{{0,{_URL_BYTES}}}")
 _PROBE_KEY = f"{OWN_DIRECTORY}/probe"
@@ -59,7 +59,7 @@ def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
 
 
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
-    """The object at an `s3://bucket/key` URL as a temporary file. Raises ListError."""
+    """A temporary file with the object at an `s3://bucket/key` URL. Raises ListError."""
     name, _, key = url.partition("://")[2].partition("/")
     if not name or not key:
         raise ListError(f"can't open the list {redact(url)!r}: it is not s3://bucket/key")
@@ -107,7 +107,7 @@ class S3Sink:
         self._uploads: set[S3Upload] = set()
 
     def check(self) -> None:
-        """Put and delete a small object. Raises DestinationError; UsageError for the client."""
+        """Put a small object and delete it. Raises DestinationError; UsageError for --s3-client."""
         key = self._name(_PROBE_KEY)
         facts = Facts(sha256(PROBE).hexdigest(), storage_class=self._options.s3.storage_class)
         try:
@@ -116,7 +116,7 @@ class S3Sink:
             try:
                 puts = self._puts = self._choose(bucket, way, key, facts)
             finally:
-                with contextlib.suppress(S3Error):  # who may write may not always delete
+                with contextlib.suppress(S3Error):  # the permission to delete may be missing
                     bucket.delete(key)
         except S3Error as error:
             raise DestinationError(f"can't use s3://{self.bucket}: {error}") from None
@@ -129,7 +129,7 @@ class S3Sink:
         return upload
 
     def put(self, key: str, spool: Spool, body: Body) -> None:
-        """Make the object. Raises SinkError, DestinationError."""
+        """Put the object. Raises SinkError, DestinationError."""
         with self._meaning(f"store {key!r}") as bucket:
             assert self._puts is not None
             facts = self._facts(key, body)
@@ -140,18 +140,18 @@ class S3Sink:
                 bucket.put_file(self._name(key), spool.on_disk(), spool.size, facts)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
-        """Make a small object if its etag is still `etag`, or, for None, if there is none.
+        """Put a small object only if its etag is still `etag`. None: only if there is no object.
 
-        Its new etag, or None if somebody was quicker. An endpoint that ignores
-        conditions (rclone's) makes it always. Raises SinkError, DestinationError.
+        Returns its new etag, or None if another writer was quicker. An endpoint that ignores
+        conditions (rclone's) always puts it. Raises SinkError, DestinationError.
         """
         with self._meaning(f"store {key!r}") as bucket:
             return bucket.put_if(self._name(key), data, etag)
 
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
-        """An object and its bytes as they come, None if there is none.
+        """An object, and its bytes as they arrive. None if there is no such object.
 
-        Raises SinkError, DestinationError, while the bytes are read too.
+        Raises SinkError and DestinationError, also while the bytes are read.
         """
         with self._meaning(f"read {key!r}") as bucket:
             found = bucket.get(self._name(key))
@@ -166,12 +166,12 @@ class S3Sink:
                 yield self._below(entry)
 
     def remove(self, key: str) -> None:
-        """Remove an object; fine if there is none. Raises SinkError, DestinationError."""
+        """Delete an object, if there is one. Raises SinkError, DestinationError."""
         with self._meaning(f"delete {key!r}") as bucket:
             bucket.delete(self._name(key))
 
     def reach(self) -> None:
-        """Make reading possible where `check()` was not called. Raises DestinationError."""
+        """Prepare for reading, where `check` was not called. Raises DestinationError."""
         if self._objects is None:
             try:
                 bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
@@ -180,12 +180,12 @@ class S3Sink:
                 raise DestinationError(f"can't read s3://{self.bucket}: {error}") from None
 
     def size(self, key: str) -> int | None:
-        """Bytes of the object, None if there is none. Raises SinkError, DestinationError."""
+        """The object's size in bytes. None if there is none. Raises SinkError, DestinationError."""
         with self._meaning(f"look at {key!r}") as bucket:
             return bucket.size(self._name(key))
 
     def read(self, key: str) -> Iterator[bytes]:
-        """The object's bytes as they come. Raises SinkError, DestinationError."""
+        """The object's bytes as they arrive. Raises SinkError, DestinationError."""
         found = self.get(key)
         if found is None:
             raise SinkError(f"can't read {key!r}: there is no such object", transient=False)
@@ -201,11 +201,11 @@ class S3Sink:
         return (entry.key for entry in self.list(prefix))
 
     def forget(self, upload: "S3Upload") -> None:
-        """It has ended."""
+        """Stop tracking an upload that has ended."""
         self._uploads.discard(upload)
 
     def close(self) -> None:
-        """Give up what is under way, and remove the spool."""
+        """Abort every upload, and remove the spool."""
         self._closed = True
         if self._objects is not None:
             self._objects.close()
@@ -214,7 +214,7 @@ class S3Sink:
         self._spools.close()
 
     def mapped(self, error: S3Error, what: str) -> SinkError | DestinationError:
-        """What an error means to the run; `what` could not be done."""
+        """The error for the run. `what` names what could not be done."""
         if self._closed:
             return SinkError("given up when the run was stopped", transient=False)
         if error.fatal:
@@ -223,7 +223,7 @@ class S3Sink:
 
     @contextmanager
     def _meaning(self, what: str) -> Iterator[Bucket]:
-        """The bucket; what goes wrong with it inside becomes an error of ours."""
+        """The bucket. Errors inside the `with` block become errors of ours."""
         assert self._objects is not None, "check() comes first"
         if self._closed:
             raise self.mapped(S3Error(""), what)
@@ -235,7 +235,7 @@ class S3Sink:
             raise self.mapped(s3errors.unspoolable(error), what) from None
 
     def _choose(self, bucket: Bucket, way: Way, key: str, facts: Facts) -> Puts:
-        """The client that puts small objects: obstore, if it can do here what boto3 did."""
+        """The client for small objects: obstore, if its put succeeds as boto3's did."""
         wanted = self._options.s3.client
         if wanted == "boto3" or (wanted == "auto" and not objectstore.is_installed()):
             return bucket
@@ -258,9 +258,9 @@ class S3Sink:
         return bucket
 
     def _facts(self, key: str, body: Body) -> Facts:
-        """What is kept beside the bytes. Metadata is ASCII and below 2 KB.
+        """What is stored beside the bytes. Metadata is ASCII and below 2 KB.
 
-        Records of our own are read again, so they are kept in the usual storage class.
+        Our own records are read again, so they always have the usual storage class.
         """
         metadata = {"fetched-at": rfc3339(body.fetched_at), "sha256": body.sha256}
         if body.source_url:
@@ -286,7 +286,7 @@ class S3Sink:
 
 
 class S3Upload:
-    """One body on its way."""
+    """One body that is being stored."""
 
     def __init__(self, sink: S3Sink, key: str, spool: Spool) -> None:
         self._sink = sink
@@ -294,7 +294,7 @@ class S3Upload:
         self._spool = spool
 
     def write(self, chunk: bytes) -> None:
-        """Append to the spool."""
+        """Append `chunk` to the spool."""
         try:
             self._spool.write(chunk)
         except (OSError, ValueError) as error:
@@ -302,7 +302,7 @@ class S3Upload:
             raise self._sink.mapped(s3errors.unspoolable(error), what) from None
 
     def commit(self, body: Body) -> Stored:
-        """Put the object."""
+        """Put the object, and remove the spool."""
         self._sink.put(self._key, self._spool, body)
         self.abort()
         return body.stored()
@@ -314,14 +314,14 @@ class S3Upload:
 
 
 def _split(destination: str) -> tuple[str, str]:
-    """Bucket and prefix, without slashes at the ends or doubled."""
+    """Bucket and prefix, without doubled slashes or slashes at the ends."""
     bucket, _, prefix = destination.partition("://")[2].partition("/")
     return bucket, "/".join(filter(None, prefix.split("/")))
 
 
 def _visible(url: str) -> str:
-    """The URL in visible ASCII, and not too long for metadata."""
-    if _VISIBLE_URL.fullmatch(url):  # as nearly always, and far quicker
+    """The URL in visible ASCII, cut to the length that metadata may have."""
+    if _VISIBLE_URL.fullmatch(url):  # nearly always, and much quicker
         return url
     quoted = quote(url, safe=_VISIBLE)
     cut = quoted[:_URL_BYTES]
@@ -329,5 +329,5 @@ def _visible(url: str) -> str:
 
 
 def _sendable(value: str | None) -> str | None:
-    """The value if it may stand in a header."""
+    """The value, if a header may contain it."""
     return value if value and value.isascii() and value.isprintable() else None

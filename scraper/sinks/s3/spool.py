@@ -1,12 +1,13 @@
-"""The spool: where bodies wait until they are whole, for sinks that put an object at once.
+"""The spool: it holds bodies until they are complete, for sinks that put whole objects.
 
-A body is kept in memory while it is small and while all of them together are
-not too many bytes, and in a file from then on: however many transfers are in
-flight, and whatever servers send, memory is bounded.
+A body is in memory while it is small and while all bodies together are below a limit. From
+then on it is in a file. So memory is bounded, however many transfers are in flight.
 
-Owns: those bounds, the files, their removal. Refuses to know: what becomes of a
-body. Rejected: tempfile.SpooledTemporaryFile; it bounds each body, not their
-sum, and a killed run's files stay.
+This module owns the limits, the files and their removal. It does not know what is done with
+a body.
+
+Rejected: tempfile.SpooledTemporaryFile. It bounds each body but not their sum, and the files
+of a killed run stay.
 """
 
 import contextlib
@@ -22,12 +23,12 @@ from typing import BinaryIO
 from scraper.sinks.directory.workspace import Workspace
 
 MIB = 1 << 20
-_FREE = 64 * 1024  # bytes of each body that nobody counts
-_STEP = MIB  # memory is handed out in pieces, so that a body asks for it a few times only
+_FREE = 64 * 1024  # the first bytes of each body are not counted
+_STEP = MIB  # memory is given in steps, so that a body asks for it only a few times
 
 
 class Spools:
-    """The spools of one run. `memory` and `memory_of_all` are bytes: of a body, of all."""
+    """The spools of one run. Limits in bytes: `memory` of one body, `memory_of_all` of all."""
 
     def __init__(self, memory: int, memory_of_all: int) -> None:
         self.memory = memory
@@ -38,7 +39,7 @@ class Spools:
         self._names = count()
 
     def take(self, size: int) -> bool:
-        """Whether `size` more bytes of memory may be used; if so they must be given back."""
+        """Whether `size` more bytes of memory may be used. If so, `give` must follow."""
         with self._lock:
             if size > self._left:
                 return False
@@ -51,7 +52,7 @@ class Spools:
             self._left += size
 
     def path(self) -> Path:
-        """A name for a file that no run leaves behind for long. Raises OSError."""
+        """A path for a new file. A later run removes it if this one is killed. Raises OSError."""
         with self._lock:
             if self._closed:
                 raise OSError("the run is over")
@@ -69,7 +70,7 @@ class Spools:
 
 
 class Spool:
-    """The bytes of one body so far. Used by one thread at a time."""
+    """The bytes of one body so far. One thread at a time uses it."""
 
     def __init__(self, spools: Spools) -> None:
         self.size = 0
@@ -86,18 +87,18 @@ class Spool:
         self._file.write(chunk)
 
     def in_memory(self) -> bytes | None:
-        """All of it, without a copy; None if it is in a file."""
+        """The body, without a copy. None if it is in a file."""
         return self._file.getvalue() if isinstance(self._file, BytesIO) else None
 
     def on_disk(self) -> Path:
-        """The file it is in, complete. Raises OSError; ValueError when closed."""
+        """The file with the complete body. Raises OSError; ValueError when closed."""
         assert self._path is not None, "it is in memory"
         self._file.flush()
         return self._path
 
     def close(self) -> None:
-        """Let go of it. Never raises."""
-        with contextlib.suppress(OSError):  # what is buffered may find the disk full
+        """Close and remove it. Never raises."""
+        with contextlib.suppress(OSError):  # the disk may be full when the buffer is flushed
             self._file.close()
         if self._path is not None:
             with contextlib.suppress(OSError):
@@ -131,7 +132,7 @@ class Spool:
 
 
 def _directory() -> Path:
-    """A directory of our own below the system's for temporary files. Raises OSError."""
+    """Our own directory, in the system's directory for temporary files. Raises OSError."""
     path = Path(tempfile.gettempdir()) / f"scraper-spool-{os.geteuid()}"
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
