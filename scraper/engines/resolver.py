@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from scraper.engines.curl.worker_pool import WorkerPool
+from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 
 HOLDS_S = 50.0  # less than the 60 s that libcurl keeps what it is given

@@ -316,7 +316,7 @@ def test_a_robots_txt_says_nothing_of_the_destination(
     with into(run, Faulty(DirectorySink(tmp_path), "commit", refuse)):
         assert statuses(list(run)) == {"failed": 10}
     assert servers.hits[ROBOTS] == 2
-    assert "outage" in heard, "ten refused in a row, whatever was fetched in between"
+    assert "circuit_breaker" in heard, "ten refused in a row, whatever was fetched in between"
 
 
 def test_more_patience_than_there_is_defers_those_who_wait(serve: Serve, fetch: Fetch) -> None:

@@ -136,7 +136,7 @@ def test_a_whole_list_may_be_judged_at_once(
 MEASURE = """
 from scraper.source import duplicates as module
 from scraper.model.records import Target
-from scraper.source.duplicates import Seen
+from scraper.source.duplicates import DuplicateFilter
 
 module._AT_HAND, module._CACHE_KIB = 10_000, 8 * 1024
 
@@ -144,7 +144,7 @@ def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
-seen = Seen()
+seen = DuplicateFilter()
 for line in range(1, 600_001):
     url = f"http://host.example/some/longer/path/{line}.html"
     assert seen.judge(Target(url, url, "host.example", url, line, "urls")) is None
@@ -170,7 +170,7 @@ from scraper.model.errors import DestinationError
 from scraper.model.records import Target
 
 module._AT_HAND, module._CACHE_KIB = 1_000, 100
-seen = module.Seen()
+seen = module.DuplicateFilter()
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 urls = [f"http://host.example/{line}" for line in range(1, 50_001)]
 try:

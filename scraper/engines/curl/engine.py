@@ -31,10 +31,10 @@ from scraper.engines.base import conclude
 from scraper.engines.curl.handle import Callbacks, Clock, CurlHandle
 from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
-from scraper.engines.curl.worker_pool import WorkerPool
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.proxies import Proxies
 from scraper.engines.resolver import Found, Resolver
+from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
 from scraper.model.urls import origin_of

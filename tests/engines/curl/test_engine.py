@@ -533,7 +533,7 @@ def test_without_pycurl_auto_is_threads_and_curl_is_a_usage_error(
         monkeypatch.delattr(pycurl, "PREREQFUNC_OK")
     else:
         monkeypatch.setitem(sys.modules, "pycurl", None)
-    for name in [name for name in sys.modules if name.startswith("scraper.engines.curl.engine")]:
+    for name in [name for name in sys.modules if name.startswith("scraper.engines.curl")]:
         monkeypatch.delitem(sys.modules, name)
     assert isinstance(made_by("auto", tmp_path), ThreadsEngine)
     with pytest.raises(UsageError, match=r"--engine curl needs pycurl .*scraper\[fast\]"):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scraper.engines.curl.worker_pool import WorkerPool
+from scraper.engines.worker_pool import WorkerPool
 from tests.servers import WAIT_S
 
 MOST = 3
