@@ -3,4 +3,15 @@
 Owns: connections, and mapping foreign errors to ours. Does not know: what a response means,
 which target is next. Others import `engines.base` (the seam), `engines.descriptors`,
 `engines.proxies`, and one of `engines.threads` and `engines.curl`: each brings its own library.
+
+All engines mean the same. One suite of cases runs against each of them (tests/conformance):
+raw bytes of a server in, Result and stored bytes out. Where they differ, the library reads
+differently, or the difference is what the engine is there for:
+
+    of                          threads                  curl
+    a length that is none       records `http_code`      none: it fails as the line comes
+    bare LF in chunks           `truncated`              stored
+    a chunk extension > 64 KB   `truncated`              stored
+    TLS servers with HTTP/2     HTTP/1.1                 HTTP/2, many transfers a connection
+    a socks proxy (all_proxy)   `protocol`               is used
 """
