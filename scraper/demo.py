@@ -1,11 +1,11 @@
 """The demo: a small but realistic site and an S3 endpoint, on loopback.
 
-Everything a list of URLs meets in the wild, in one place that needs no network:
-pages, images, redirects, a slow page, flaky pages, a 404, a 429 that asks for
-patience, a compressed page, a large one. Content is the same at each start.
+The site has what a list of URLs meets on the web, and needs no network: pages, images,
+redirects, a slow page, flaky pages, a 404, a 429 with Retry-After, a compressed page, a large one.
+Its content is the same at each start.
 
-Owns: the site's pages and the bucket. Refuses to know: the scraper. Rejected: a
-web framework (the standard library's server is enough), files on disk.
+Owns: the pages of the site, and the bucket. Does not know: the scraper.
+Rejected: a web framework, since the standard library's server is enough. Rejected: files on disk.
 """
 
 import gzip
@@ -45,7 +45,7 @@ _SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A response: `status`, extra `headers`, and the body of a 200."""
+    """A response. `headers` are sent beside the usual ones, after `delay_s` seconds."""
 
     body: bytes = b""
     content_type: str = "text/html; charset=utf-8"
@@ -55,9 +55,9 @@ class Page:
 
 
 class Site:
-    """A context manager: the site is up inside. `port` 0 takes a free one.
+    """A context manager that serves the site. `port` 0 means a free port.
 
-    Raises UsageError when the port is taken.
+    Raises UsageError if the port is in use.
     """
 
     def __init__(self, port: int = SITE_PORT) -> None:
@@ -91,7 +91,10 @@ class Site:
 
 
 class Bucket:
-    """A context manager: an S3 endpoint (moto's server) with one empty bucket."""
+    """A context manager that serves an S3 endpoint (moto's server) with one empty bucket.
+
+    Raises UsageError if moto is not installed.
+    """
 
     def __init__(self, port: int = S3_PORT) -> None:
         try:
@@ -104,7 +107,7 @@ class Bucket:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Begin to serve, and create the bucket. Raises UsageError when the port is taken."""
+        """Begin to serve, and create the bucket. Raises UsageError if the port is in use."""
         try:
             _probe_port(self._port)
         except OSError as error:
@@ -126,7 +129,7 @@ class Bucket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes an S3 client use this endpoint and nothing else."""
+        """Variables that make an S3 client use this endpoint, with its credentials."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_S3": self.url,
@@ -148,7 +151,7 @@ class _Server(ThreadingHTTPServer):
         return threading.Lock()
 
     def is_first(self, path: str) -> bool:
-        """Whether `path` is asked for the first time since the start."""
+        """Whether this is the first request for `path` since the start."""
         with self.lock:
             first = path not in self.met
             self.met.add(path)
@@ -164,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Answer with the page of this path."""
+        """Answer with the page of the path."""
         path = urlsplit(self.path).path
         page = self.server.pages.get(path, _missing)()
         if path.startswith("/flaky") and self.server.is_first(path):
@@ -192,11 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(page.body)
 
     def log_message(self, *_arguments: Any) -> None:
-        """Say nothing: the scraper's log is what one watches."""
+        """Print nothing: the log of the scraper is what the user watches."""
 
 
 def _pages() -> dict[str, Callable[[], Page]]:
-    """Every path of the site and what makes its page."""
+    """Every path of the site, with a function that makes its page."""
     pages: dict[str, Callable[[], Page]] = {
         "/": lambda: Page(_html("The Shore", "".join(_links()))),
         "/styles/site.css": lambda: Page(b"body { max-width: 40em }\n", "text/css"),
@@ -265,7 +268,7 @@ def _feed() -> bytes:
 
 
 def _png(number: int) -> bytes:
-    """A picture of 64 by 48 pixels (PNG, RFC 2083): a gradient of its own colour."""
+    """A PNG (RFC 2083) of 64 by 48 pixels, with a gradient in a colour of its own."""
     red, green, blue = (number * 37) % 256, (number * 91) % 256, (number * 53) % 256
     rows = b"".join(
         b"\0" + bytes((red, (green + y * 4) % 256, blue)) * 64 for y in range(48)
@@ -284,7 +287,7 @@ def _probe_port(port: int) -> None:
 
 
 def _put_bucket(endpoint: str) -> None:
-    """Create the bucket with a bare request: moto asks for no signature."""
+    """Create the bucket. A plain request does, since moto asks for no signature."""
     from http.client import HTTPConnection
 
     connection = HTTPConnection(endpoint.removeprefix("http://"), timeout=30)

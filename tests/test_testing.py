@@ -7,7 +7,7 @@ import pytest
 from scraper.model.errors import DestinationError
 from scraper.model.records import Stored
 from scraper.sinks.base import Body, Upload
-from scraper.sinks.directory.directories import Directory
+from scraper.sinks.directory.open_directories import OpenDirectory
 from scraper.sinks.directory.sink import DirectorySink, FileUpload
 from scraper.testing import check_sink
 
@@ -48,20 +48,20 @@ class LeftUpload(FileUpload):
 
 
 class FlatKeys(DirectorySink):
-    def place(self, temporary: Directory, name: str, key: str) -> None:
+    def place(self, temporary: OpenDirectory, name: str, key: str) -> None:
         super().place(temporary, name, key.replace("/", "_"))
 
 
 class KeepsTheFirst(DirectorySink):
-    def place(self, temporary: Directory, name: str, key: str) -> None:
+    def place(self, temporary: OpenDirectory, name: str, key: str) -> None:
         if not (self.root / key).exists():
             super().place(temporary, name, key)
 
 
 class NeverCloses(DirectorySink):
     def close(self) -> None:
-        assert self._workspace is not None
-        self._workspace._lock.release()
+        assert self._files is not None
+        self._files._lock.release()
 
 
 def run_suite(sink: type[DirectorySink], root: Path) -> None:

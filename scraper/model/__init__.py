@@ -2,5 +2,5 @@
 
 Owns: data and pure functions. Does not know: any other room, files, networks.
 Others import the modules: `settings`, `records`, `errors`, `urls`, `addresses`, `dates`.
-Nothing is re-exported here, since `scraper --help` needs settings and no URL parser.
+This face re-exports nothing: `scraper --help` needs settings, and no URL parser.
 """

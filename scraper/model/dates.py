@@ -1,7 +1,9 @@
-"""Dates: those of HTTP read, ours written.
+"""Dates: HTTP dates are read, RFC 3339 dates are written.
 
-Owns: reading HTTP's (RFC 9110 5.6.7), the usual form at a glance, the two obsolete
-ones by the standard library; writing RFC 3339's. Refuses to know: what they date.
+A pattern reads the usual form of HTTP dates (RFC 9110 5.6.7). The standard library reads the two
+obsolete forms; it is slow, and they are rare.
+
+Owns: both formats. Does not know: what is dated.
 """
 
 import re
@@ -23,7 +25,7 @@ _USUAL = re.compile(
 
 
 def parse_http_date(text: str | None) -> float | None:
-    """Seconds since 1970 (UTC) of an HTTP date; None if it is none."""
+    """Seconds since 1970 (UTC) of an HTTP date. None if `text` is no date."""
     if text is None:
         return None
     found = _USUAL.fullmatch(text)
@@ -32,18 +34,18 @@ def parse_http_date(text: str | None) -> float | None:
             day, month, year, hour, minute, second = found.groups()
             days = date(int(year), _MONTHS[month], int(day)).toordinal() - _EPOCH
             return ((days * 24.0 + int(hour)) * 60 + int(minute)) * 60 + int(second)
-        from email.utils import parsedate_to_datetime  # seldom, and slow to import
+        from email.utils import parsedate_to_datetime  # slow to import, and seldom needed
 
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    if moment.tzinfo is None:  # asctime's form is in UTC without saying so
+    if moment.tzinfo is None:  # the form of asctime is in UTC and does not say so
         moment = moment.replace(tzinfo=UTC)
     return moment.timestamp()
 
 
 def rfc3339(moment: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
+    """`moment` (seconds since 1970) as an RFC 3339 date in UTC, with milliseconds."""
     second, rest = divmod(round(moment * 1e6), 1_000_000)
     return f"{_second(second)}.{rest // 1000:03}Z"
 

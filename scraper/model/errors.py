@@ -1,4 +1,4 @@
-"""Every error of ours, and the kinds a failed target can have.
+"""The package's errors, and the kinds of failure that a target can have.
 
     ScraperError
     ├── UsageError            a wrong option or combination        (exit 2)
@@ -9,17 +9,18 @@
         ├── BadTarget         a line that is no target
         └── SinkError         the sink refused one object
 
-Owns: the names. Refuses to know: what is retried (`retry.py`), how an error is
-printed (`log.py`), which foreign exception becomes which of these (the seams:
-`engines/`, `sinks/`). Rejected: one exception class per kind; nobody catches
-them apart, and the kind travels on in the manifest as a word.
+Owns: these names. Does not know: what is retried (`schedule/retry.py`), how an error is
+printed (`report/log.py`), which exception of a library becomes which error (`engines/` and
+`sinks/` decide).
+Rejected: an exception class for each kind. Nobody catches one kind alone, and the kind goes
+into the manifest as a word.
 """
 
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Why a target failed: the `error.kind` of the manifest, word for word."""
+    """Why a target failed. The values are those of `error.kind` in the manifest."""
 
     BAD_URL = "bad_url"
     DNS = "dns"
@@ -40,30 +41,30 @@ class Kind(StrEnum):
 
 
 class ScraperError(Exception):
-    """The root: catch this to catch everything the package raises on purpose."""
+    """The root of the tree: catch it to catch every error that the package raises on purpose."""
 
 
 class UsageError(ScraperError):
-    """A wrong option, value or combination; the message is one line."""
+    """An option, a value or a combination of them is wrong. The message is one line."""
 
 
 class ListError(UsageError):
-    """A list of URLs that can't be opened or fetched; the message names it."""
+    """A list of URLs can't be opened or fetched. The message names the list."""
 
 
 class DestinationError(ScraperError):
-    """The destination can't be used, or stopped taking objects, for any target."""
+    """The destination can't be used at all: it refuses every object."""
 
 
 class Held(ScraperError):
-    """Another run holds the destination, or has taken it over."""
+    """Another run holds the destination, or took it over during this run."""
 
 
 class TransferError(ScraperError):
-    """One attempt failed.
+    """One attempt at one target failed.
 
-    `unreachable` says that no connection to the host could be made; `transient`
-    that the seam which saw the error knows it may pass (None: the kind alone decides).
+    `transient` says whether another attempt may succeed, where the code that saw the error knows
+    that; None leaves it to the kind. `unreachable` says that there was no connection to the host.
     """
 
     def __init__(
@@ -82,14 +83,14 @@ class TransferError(ScraperError):
 
 
 class BadTarget(TransferError):
-    """A line of the list that names no target; the message is the reason."""
+    """A line of the list is no target. The message is the reason."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Kind.BAD_URL, message, transient=False)
 
 
 class SinkError(TransferError):
-    """The sink refused one object; `transient` when another attempt may do."""
+    """The sink refused one object. `transient`: another attempt may succeed."""
 
     def __init__(self, message: str, *, transient: bool) -> None:
         super().__init__(Kind.SINK, message, transient=transient)

@@ -1,16 +1,14 @@
-"""What travels: targets down, results up. Frozen data, nothing else.
+"""Records that travel between rooms: targets down, results up. Frozen data without behaviour.
 
-Owns: the shape of a target, of a response's facts, and of every outcome a
-target can have. Refuses to know: JSON (`codec.py`), how any of it came
-about. Rejected: one flat record with optional fields, in which an outcome
-could carry what it does not have; here `match` with an exhaustiveness check
-finds each case that was forgotten.
+Owns: the fields of a target, of a response, and of every outcome that a target can have.
+Does not know: JSON (`manifest/codec.py`), or how a record came about.
+Rejected: one flat record with optional fields. It would allow fields that an outcome can't have;
+and with a type for each outcome, mypy finds every `match` that forgot one.
+Rejected: frozen dataclasses. They take three times as long to make and eight times as long to
+define, and every start of the program defines them.
 
-Units: times are seconds as float, sizes bytes as int.
-
-All are NamedTuples: a frozen dataclass takes three times as long to make, and eight
-times as long to define, which every start has to wait for. As tuples they are equal
-if their values are: what tells a Failed from a Deferred is `match`, or `isinstance`.
+Times are seconds as float, sizes are bytes as int. Records are tuples and compare by their
+values: tell a Failed from a Deferred with `match` or `isinstance`, not with `==`.
 """
 
 from collections.abc import Mapping
@@ -19,17 +17,17 @@ from typing import NamedTuple
 from scraper.model.errors import Kind
 
 NO_HEADERS: Mapping[str, str] = {}
-_PLACE_CHARS = 1000
+_PLACE_CHARS = 1000  # of a target's texts; see `places_of`
 
 
 class Target(NamedTuple):
     """One line of the list.
 
-    `listed` is the URL as it stood there; `url` its WHATWG form without fragment
-    and userinfo (empty when the line names no target); `host` is who is asked,
-    for politeness; `key` the object's name in the destination, final; `headers`
-    come from a JSON line; `userinfo` is `user:password`, percent-decoded, or "";
-    `places` is how many it takes of a bounded number of targets, see `places_of`.
+    `listed` is the URL as the line has it. `url` is its WHATWG form without fragment and
+    userinfo, or "" when the line is no target. `host` is the server that is asked, for
+    politeness. `key` is the final name of the object in the destination. `headers` come from a
+    JSON line. `userinfo` is `user:password`, percent-decoded, or "". `places` is what the target
+    counts for where the number of targets is bounded; see `places_of`.
     """
 
     listed: str
@@ -43,13 +41,13 @@ class Target(NamedTuple):
     places: int = 1
 
     def __repr__(self) -> str:
-        """Without what may be secret: a URL's query, its userinfo, headers."""
+        """The fields that hold no secret: no URL, userinfo or headers."""
         where = f"line={self.line!r}, source={self.source!r}"
         return f"Target(host={self.host!r}, key={self.key!r}, {where})"
 
 
 def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
-    """How many places a target takes where targets are counted: one, unless it is very long."""
+    """How many places a target takes in a bounded queue: one, or more if its texts are long."""
     size = len(listed) + len(url)
     if headers:
         size += sum(len(name) + len(value) for name, value in headers.items())
@@ -57,10 +55,11 @@ def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
 
 
 class PreviousRecord(NamedTuple):
-    """What earlier runs left of a target: whether it is done, and the object it has.
+    """What earlier runs recorded of a target: whether it is done, and which object it has.
 
-    `size` is bytes, None without an object; the validators (RFC 9110 8.8) are those of
-    `effective`, a digest of the URL that answered, 0 if it was the target's own.
+    `size` is the object's bytes, None without an object. `etag` and `last_modified` are its
+    validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, or 0
+    if that was the target's own URL.
     """
 
     done: bool
@@ -71,10 +70,11 @@ class PreviousRecord(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """The `number`-th attempt (from 1) at a target, before or while it is made.
+    """The `number`-th attempt (from 1) at a target, before or during its transfer.
 
-    `queued_at` and `first_started` (None before the first start) are monotonic seconds.
-    `known`: what may be asked with, if the object should not be sent again.
+    `queued_at` and `first_started` are monotonic seconds; `first_started` is None before the
+    first attempt starts. `previous` has the validators for a conditional request, if there may
+    be one.
     """
 
     target: Target
@@ -85,7 +85,7 @@ class Attempt(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The final response of a transfer, as far as it was seen."""
+    """The final response of a transfer. A field that was not seen is None."""
 
     http_code: int
     url_effective: str
@@ -99,9 +99,9 @@ class Response(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why an attempt failed: see `TransferError` for the flags.
+    """Why an attempt failed. `TransferError` explains the flags.
 
-    `retry_after_s` is the wait the server asked for, None if it asked for none.
+    `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
     """
 
     kind: Kind
@@ -113,11 +113,12 @@ class Failure(NamedTuple):
 
 
 class Times(NamedTuple):
-    """`started` is seconds since 1970 (UTC); the rest are durations, None if unknown.
+    """When an attempt started, and how long its parts took. A part that is not known is None.
 
-    connect: to a fresh connection (0.0 when one was reused); starttransfer: to
-    the response's headers; total: to the commit; queue: from the line being
-    read to the start of the last attempt. The names are curl's `--write-out`.
+    `started` is seconds since 1970 (UTC). `connect` ends when the new connection is there, and
+    is 0.0 for one that was reused. `starttransfer` ends with the response's headers. `total`
+    ends with the commit. `queue` is the time from reading the line to the start of the last
+    attempt. The names are those of curl's `--write-out`.
     """
 
     started: float | None = None
@@ -128,7 +129,7 @@ class Times(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The body is in the sink, durable, under the target's key."""
+    """The whole body is in the sink under the target's key."""
 
     response: Response
     size: int
@@ -136,25 +137,25 @@ class Stored(NamedTuple):
 
 
 class NotModified(NamedTuple):
-    """The server said that what the sink holds is current (304)."""
+    """The object in the sink is current, said the server (304)."""
 
     response: Response
 
 
 class Skipped(NamedTuple):
-    """Nothing was asked, because nothing was needed."""
+    """No request was made, because none was needed."""
 
     reason: str
 
 
 class Duplicate(NamedTuple):
-    """The same URL and key stood in an earlier line."""
+    """Line `of_line` has the same URL and key."""
 
     of_line: int
 
 
 class Deferred(NamedTuple):
-    """The server asked for a longer wait than this run grants."""
+    """The server asked for a longer wait than this run allows."""
 
     failure: Failure
     response: Response | None = None
@@ -180,7 +181,7 @@ STATUSES: Mapping[type[Outcome], str] = {
 
 
 class Result(NamedTuple):
-    """What became of one target: exactly one for each line that is no comment."""
+    """What became of one target. Each line that is no comment has exactly one."""
 
     target: Target
     outcome: Outcome
@@ -194,12 +195,12 @@ class Result(NamedTuple):
 
     @property
     def failure(self) -> Failure | None:
-        """Why nothing was stored, if something went wrong."""
+        """Why nothing was stored. None if nothing went wrong."""
         return self.outcome.failure if isinstance(self.outcome, Failed | Deferred) else None
 
     @property
     def response(self) -> Response | None:
-        """The final response, if one was seen."""
+        """The final response. None if there was none."""
         match self.outcome:
             case Skipped() | Duplicate():
                 return None

@@ -1,10 +1,11 @@
-"""Settings: everything a run can be told, one frozen tree, validated once.
+"""Settings: everything a run can be told, as one frozen tree that is validated once.
 
-Owns: names, defaults and ranges of all options; the command line, the TOML
-file, the environment and `scraper.run(**options)` all end here, so a value is
-checked at one place with one message. Refuses to know: Click, files, networks.
-Rejected: passing a flat bag of options down; each part gets its own branch and
-can't see the others.
+The command line, the TOML file, the environment and `scraper.run(**options)` all end here. So
+each value is checked at one place, with one message.
+
+Owns: names, defaults and ranges of all options. Does not know: Click, files, networks.
+Rejected: one flat set of options for everybody; each part of the program gets its own branch
+of the tree and can't see the others.
 """
 
 import math
@@ -19,7 +20,7 @@ from scraper.model.errors import UsageError
 
 Pair = tuple[str, str]
 
-_MOST = 1e9  # 31 years in seconds; sockets and locks overflow at 9.2e9
+_MOST = 1e9  # 31 years in seconds. Time-outs of sockets and locks overflow at 9.2e9.
 
 
 def _require(ok: object, message: str) -> None:
@@ -57,7 +58,7 @@ def _option(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Politeness:
-    """How hard hosts may be asked. 0 means: no limit of its own."""
+    """How many requests hosts get. `per_host` and `delay` of 0 set no limit; `rate` is a second."""
 
     max_concurrency: int = 16
     per_host: int = 0
@@ -74,7 +75,7 @@ class Politeness:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """When a target gets another attempt. The backoff bounds are seconds."""
+    """When a target gets another attempt. All times are seconds."""
 
     retries: int = 3
     retry_max_time: float = 300.0
@@ -95,10 +96,10 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one attempt may cost: seconds, bytes as decoded, hops.
+    """What one attempt may cost: times in seconds, sizes in bytes as decoded, hops.
 
-    `speed_limit` is bytes a second as sent, over `speed_time` seconds of a body; 0: any speed
-    will do, since `max_time` ends what drips, and no rate is right for everybody.
+    `speed_limit` is bytes a second as sent, averaged over `speed_time` seconds of a body. 0 means
+    no least speed: no rate is right for everybody, and `max_time` ends a slow body anyway.
     """
 
     connect_timeout: float = 10.0
@@ -129,10 +130,10 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """What the whole run may cost: bytes as decoded, seconds, and bytes to stay free on the disk.
+class RunLimits:
+    """What the whole run may cost: bytes as decoded, seconds, bytes that stay free on the disk.
 
-    rclone has these as --max-transfer, --max-duration and --vfs-cache-min-free-space.
+    The same limits in rclone: --max-transfer, --max-duration, --vfs-cache-min-free-space.
     """
 
     max_total_size: int | None = None
@@ -145,14 +146,14 @@ class Whole:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
-# What follows is seldom needed: `re` compiles it then.
+# The next two are texts: few runs need them, and `re` compiles them on first use.
 _PROXY = r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?"
-# What can stand in a comment of a User-Agent (RFC 9110 5.6.5), and an address in From (10.1.2).
+# A contact stands in a comment of User-Agent (RFC 9110 5.6.5); an address also in From (10.1.2).
 _CONTACT = r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+"
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """`K: V` as name and value; raises UsageError unless RFC 9110 5.5 allows it."""
+    """Name and value of `Name: value`. Raises UsageError unless RFC 9110 5.5 allows both."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not (colon and is_field_name(name)):
@@ -164,7 +165,7 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def _headers(given: Mapping[str, str] | Iterable[str | Sequence[str]]) -> tuple[Pair, ...]:
-    """Pairs from a mapping, from `K: V` texts, or from pairs."""
+    """Pairs from a mapping, from `Name: value` texts, or from pairs."""
     items = given.items() if isinstance(given, Mapping) else given
     return tuple(
         parse_header(item) if isinstance(item, str) else (item[0], item[1]) for item in items
@@ -176,12 +177,12 @@ def _check_value(name: str, value: str) -> None:
 
 
 def is_field_value(value: str) -> bool:
-    """Whether a header may carry this (no controls, nothing beyond Latin-1)."""
+    """Whether a header may have this value: no control characters, nothing beyond Latin-1."""
     return all(char == "\t" or " " <= char <= "~" or "\xa0" <= char <= "\xff" for char in value)
 
 
 def is_proxy(text: str, schemes: Collection[str]) -> bool:
-    """Whether this is `[scheme://][user:password@]host[:port]`, with one of these schemes."""
+    """Whether `text` is `[scheme://][user:password@]host[:port]` with one of `schemes`."""
     found = re.fullmatch(_PROXY, text, re.IGNORECASE)
     if found is None or int(found[2] or 0) > 65_535:
         return False
@@ -189,32 +190,32 @@ def is_proxy(text: str, schemes: Collection[str]) -> bool:
 
 
 def is_field_name(name: str) -> bool:
-    """Whether this is a token as RFC 9110 5.6.2 has it."""
+    """Whether `name` is a token (RFC 9110 5.6.2)."""
     return bool(_TOKEN.fullmatch(name))
 
 
 def beginning_of_name(text: str) -> str:
-    """What may be shown of a text where a header's name should be: all else may be a secret."""
-    found = _TOKEN.match(text, text.startswith(":"))  # HTTP/2's own are `:path` and the like
+    """The part of `text` that may be a header's name. Only it is shown: the rest may be secret."""
+    found = _TOKEN.match(text, text.startswith(":"))  # pseudo-headers of HTTP/2: `:path`
     return text[: found.end()] if found else ""
 
 
 def announces_a_body(name: str) -> bool:
-    """Whether a header says that a body follows (RFC 9112 6): requests here have none.
+    """Whether a header says that the request has a body (RFC 9112 6). No request here has one.
 
-    A server would take the next request on the connection for it, and answer another one.
+    A server would read the next request on the connection as the body.
     """
     return name.lower() in {"content-length", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """What requests look like and how they travel. `headers` are (name, value) pairs."""
+    """What requests carry and how they are sent. `headers` are (name, value) pairs."""
 
-    headers: tuple[Pair, ...] = field(default=(), repr=False)  # they may be secret
+    headers: tuple[Pair, ...] = field(default=(), repr=False)  # may be secret
     user_agent: str | None = None
     contact: str | None = None
-    proxy: str | None = field(default=None, repr=False)  # it may have a password
+    proxy: str | None = field(default=None, repr=False)  # may hold a password
     cacert: str | None = None
     insecure: bool = False
     netrc: bool = False
@@ -249,7 +250,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """Where S3 is and how objects are kept; credentials are boto3's own business."""
+    """Where S3 is and how objects are kept. boto3 finds the credentials."""
 
     client: str = "auto"
     endpoint: str | None = None
@@ -270,7 +271,7 @@ class S3:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What earlier runs' records mean for this one."""
+    """What the records of earlier runs mean for this run."""
 
     resume: bool = False
     retry_failed: bool = False
@@ -285,14 +286,14 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Failures tolerated: a count, or a share of the targets (0.0 to 1.0)."""
+    """How many failures are tolerated: `count`, or a `share` of the targets (0.0 to 1.0)."""
 
     count: int = 0
     share: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`N` or `N%`; raises UsageError on anything else."""
+        """The budget that `N` or `N%` means. Raises UsageError for any other text."""
         matched = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text.strip())
         _require(matched is not None, f"--max-failures {text!r} is not N or N%")
         assert matched is not None
@@ -303,7 +304,7 @@ class Budget:
         return cls(share=share)
 
     def exceeded(self, failures: int, targets: int) -> bool:
-        """Whether `failures` of `targets` are more than tolerated."""
+        """Whether `failures` among `targets` are more than tolerated."""
         if self.share is None:
             return failures > self.count
         return failures > round(self.share * targets, 6)  # 0.29 * 100 is 28.999999999999996
@@ -313,7 +314,7 @@ _FIELD = re.compile(r"\{(?:date)?(?::([^{}]*))?\}")
 
 
 def expand_date(text: str, now: datetime) -> str:
-    """`{date}`, `{date:%Y}` and `{:%Y}` replaced by `now`; raises UsageError on another brace."""
+    """`text` with `now` for `{date}`, `{date:%Y}`, `{:%Y}`. Raises UsageError for other braces."""
     expanded = _FIELD.sub(lambda field_: now.strftime(field_[1] or "%Y-%m-%d"), text)
     left = _FIELD.sub("", text)
     _require("{" not in left and "}" not in left, f"--to {text!r} has a field other than {{date}}")
@@ -322,7 +323,7 @@ def expand_date(text: str, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree. Built by `Settings.of`, which takes the flat names."""
+    """The whole tree. `Settings.of` builds it from the flat names of options."""
 
     to: str = "./out"
     key: str = "url"
@@ -334,7 +335,7 @@ class Settings:
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
     limits: Limits = field(default_factory=Limits)
-    whole: Whole = field(default_factory=Whole)
+    run_limits: RunLimits = field(default_factory=RunLimits)
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
@@ -352,7 +353,7 @@ class Settings:
 
     @classmethod
     def of(cls, **options: Any) -> Self:
-        """Settings from flat names (`per_host=8`, `s3_endpoint=...`), None meaning: default.
+        """Settings from flat names (`per_host=8`, `s3_endpoint=...`). None means the default.
 
         Raises UsageError for an unknown name or a value out of range.
         """
@@ -363,7 +364,7 @@ class Settings:
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),
             "limits": (Limits, ""),
-            "whole": (Whole, ""),
+            "run_limits": (RunLimits, ""),
             "http": (Http, ""),
             "s3": (S3, "s3_"),
             "earlier": (Earlier, ""),

@@ -1,11 +1,11 @@
 r"""URLs: parsed by one parser, compared, and shown without their secrets.
 
-Owns: what counts as a URL here (the WHATWG URL standard, by can_ada, the
-parser of Node), who a host is, what of a URL is secret, and what of a text from
-outside must not reach a terminal as it is. Refuses to know:
-lists (`lists.py`) and keys (`keys.py`). Rejected: urllib.parse, which
-disagrees with HTTP clients about where `http://ex.com\@evil.com/` leads; the
-parser that decides identity must be the one that decides the connection.
+A URL is what the WHATWG URL standard says, by can_ada, the parser of Node.
+
+Owns: parsing, which host a URL is of, which parts of a URL are secret, and which characters of a
+text from outside must not reach a terminal. Does not know: lists and keys (`source/`).
+Rejected: urllib.parse. It disagrees with HTTP clients about the host of
+`http://ex.com\@evil.com/`. The same parser must decide what a URL is and where it connects.
 """
 
 import base64
@@ -21,12 +21,12 @@ import can_ada
 from scraper.model.errors import BadTarget
 
 _SIGNED = struct.Struct(">q").unpack
-_NOTHING_HASHED = hashlib.blake2b(digest_size=8)  # a copy is made in half the time
+_NOTHING_HASHED = hashlib.blake2b(digest_size=8)  # to copy it takes half the time of a new one
 _SCHEMES = ("http://", "https://")
-# Patterns that many runs never need are texts, which `re` compiles when they are first used.
-_MAX_HOST = 254  # RFC 1035 2.3.4, with a dot at its end; much is remembered by host
-# A field is secret if its name ends with one of the long words, or is a short one: alone, after
-# a mark (`user_key`, `a[key]`), or after a word that makes it one (`authkey`).
+# Patterns that many runs never need are texts here: `re` compiles them on first use.
+_MAX_HOST = 254  # RFC 1035 2.3.4, with a final dot. It bounds the memory that each host takes.
+# A field is secret if its name ends with one of the long words. A short word must be the whole
+# name, or follow a mark (`user_key`, `a[key]`) or a word that makes it secret (`authkey`).
 _CONFIDENTIAL_NAME = (
     r"(?:.*(?:token|secret|signature|pass(?:word|wd|phrase)|credentials?|authorization|assertion"
     r"|jwt|hmac|samlresponse|hdn(?:ts|ea|tl)|(?:api|access)[-_]?key|access[-_]?(?:key[-_]?)?id"
@@ -35,8 +35,9 @@ _CONFIDENTIAL_NAME = (
     r"(?:key|sign?|auth|pass|pwd|pin|otp|sid|ticket)"
     r"|(?:auth[-_]?)?code|appid)[\W_]*"
 )
-_NAME_CHARS = 64  # of a name's end that decide
-# Names of fields, and where a value ends: of a URL, and of a text with URLs in it.
+_NAME_CHARS = 64  # the end of a field's name that is looked at
+# A pattern for the name of a field, and one for the end of its value: in a URL, and in a text
+# that contains URLs.
 _IN_URL = re.compile(r"[?&;#]([^=&;#?]*)="), re.compile(r"[&#]")
 _IN_TEXT = re.compile(r"[?&;#]([^=&;#?\s]*)="), re.compile(r"[&#\s'\"<>]")
 _BEHIND_PATH = re.compile(r"[?;#]")
@@ -45,21 +46,21 @@ _USERINFO = re.compile(
     r"(^[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,})|:[/\\]+)[^/\\?#]*@"
 )
 _SCHEME = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*")
-_DROPPED = re.compile(r"[\t\r\n]")  # by the URL standard, wherever they stand
+_DROPPED = re.compile(r"[\t\r\n]")  # the URL standard drops them anywhere
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*")
 _CONFIDENTIAL_HEADER = (
     r"auth|cookie|token|secret|passw|passphrase|signature|credential|session|jwt|assertion"
     r"|api-?key|access-?key|(?:^|-)(?:key|sig)$"
 )
-# C0 and C1 controls, line ends of Unicode, marks that turn the direction, lone surrogates.
+# C0 and C1 controls, line ends of Unicode, marks that change the direction, lone surrogates.
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 class Origin(NamedTuple):
-    """What may share a secret: scheme, host and port (RFC 6454 4), and as `text` all three.
+    """Scheme, host and port of a URL (RFC 6454 4). URLs of one origin may share a secret.
 
-    `hostname` is ASCII (IPv6 in brackets), `port` is "" for the scheme's default. `host` is who
-    is asked, for politeness: http and https of a name are one server.
+    `text` is all three together. `hostname` is ASCII, with IPv6 in brackets. `port` is "" for the
+    scheme's default. `host` is the server, for politeness: http and https of a name are one.
     """
 
     text: str
@@ -70,9 +71,10 @@ class Origin(NamedTuple):
 
 
 class Url(NamedTuple):
-    """A parsed http(s) URL. `href` is its WHATWG form with neither userinfo nor fragment.
+    """A parsed http(s) URL.
 
-    `userinfo` is `user:password` percent-decoded, or "".
+    `href` is its WHATWG form without userinfo and fragment. `userinfo` is `user:password`,
+    percent-decoded, or "".
     """
 
     href: str
@@ -81,27 +83,27 @@ class Url(NamedTuple):
 
     @property
     def path(self) -> str:
-        """From the first slash on, without the query."""
+        """The path, from its first slash on, without the query."""
         return self.href[len(self.origin.text) :].partition("?")[0]
 
     @property
     def search(self) -> str:
-        """The query with its `?`, or "": `/?` is another URL than `/`."""
+        """The query with its `?`, or "" without one. `/?` and `/` are two URLs."""
         return "".join(self.href.partition("?")[1:])
 
 
 def parse(text: str) -> Url:
-    """The URL that a browser would see in `text`; raises BadTarget when it is none for us."""
+    """The URL that a browser would read in `text`. Raises BadTarget unless it is http(s)."""
     try:
         return _checked(can_ada.parse(text))
-    except (ValueError, TypeError):  # TypeError: a lone surrogate
+    except (ValueError, TypeError):  # TypeError for a lone surrogate
         raise BadTarget(_why_not(text)) from None
 
 
 def normal(text: str) -> str:
-    """The `href` of `text`, secrets redacted: the same for every spelling of a URL.
+    """The `href` of `text` with its secrets redacted: the same for every spelling of a URL.
 
-    `text` may be redacted already. Raises ValueError, TypeError for what is no URL.
+    `text` may be redacted already. Raises ValueError or TypeError unless it is a URL.
     """
     url = can_ada.parse(text)
     if url.has_credentials():
@@ -112,7 +114,7 @@ def normal(text: str) -> str:
 
 
 def join(base: Url, reference: str) -> Url:
-    """`reference` as a browser would resolve it against `base`; raises BadTarget."""
+    """`reference`, resolved against `base` as a browser would. Raises BadTarget."""
     try:
         return _checked(can_ada.parse(base.href) + reference)
     except (ValueError, TypeError):
@@ -120,12 +122,12 @@ def join(base: Url, reference: str) -> Url:
 
 
 def canonical(href: str, userinfo: str = "") -> Url:
-    """The URL whose `href` this is. Raises BadTarget for a host that is too long."""
+    """The URL that has this `href`. Raises BadTarget for a host that is too long."""
     return Url(href, _origin(origin_of(href)), userinfo)
 
 
 def origin_of(href: str) -> str:
-    """`scheme://host` or `scheme://host:port`: the beginning of an `href`."""
+    """The beginning of an `href`: `scheme://host` or `scheme://host:port`."""
     return href[: href.index("/", 8)]
 
 
@@ -144,7 +146,7 @@ def _checked(url: can_ada.URL) -> Url:
 
 @lru_cache(maxsize=4096)
 def _origin(text: str) -> Origin:
-    """Of the beginning of an `href`, for which it is nearly always one that was met before."""
+    """The origin that `text` names. Cached: most URLs share their origin with others."""
     url = can_ada.parse(text)
     if len(url.hostname) > _MAX_HOST:
         raise BadTarget(f"host name is longer than {_MAX_HOST} bytes")
@@ -163,13 +165,13 @@ def _why_not(text: str) -> str:
     if "://" not in head and not head.lower().startswith(("http:", "https:")):
         return "no scheme: a URL begins with http:// or https://"
     odd = next((char for char in text if not char.isprintable()), None)
-    if odd is not None:  # a byte order mark, a blank that is none: nobody sees them in the list
+    if odd is not None:  # nobody sees it in the list: a byte order mark, a no-break space
         return f"not a valid URL: it has the character U+{ord(odd):04X}"
     return "not a valid URL"
 
 
 def fingerprint(text: str) -> int:
-    """64 bits (signed) that stand for `text`, the same in every process."""
+    """A hash of `text` as a signed 64-bit number, the same in every process."""
     hashed = _NOTHING_HASHED.copy()
     hashed.update(text.encode("utf-8", "surrogatepass"))
     number: int
@@ -178,14 +180,14 @@ def fingerprint(text: str) -> int:
 
 
 def basic_authorization(userinfo: str) -> str:
-    """The Authorization value for `user:password` (RFC 7617 2, UTF-8)."""
+    """The value of Authorization for `user:password` (RFC 7617 2, in UTF-8)."""
     return "Basic " + base64.b64encode(userinfo.encode()).decode()
 
 
 def redact(url: str) -> str:
-    """`url` with userinfo and secret-looking query values replaced by `REDACTED`.
+    """`url` with `REDACTED` for its userinfo and for the values of secret-looking fields.
 
-    What has a secret in it that shows only when it is decoded is cut off as a whole.
+    If a secret shows only after percent-decoding, everything after the path is redacted.
     """
     if "@" in url or "=" in url:
         url = _redacted(_DROPPED.sub("", url))
@@ -197,9 +199,9 @@ def redact(url: str) -> str:
 
 
 def redact_wreck(text: str) -> str:
-    """The same for a text that is no URL: nobody knows where its userinfo ends.
+    """A text that is no URL, with its secrets redacted. Where its userinfo ends is not certain.
 
-    `http://me:pass/word@host/` is none, for the slash, but has a password all the same.
+    `http://me:pass/word@host/` is no URL, because of the slash, and yet it has a password.
     """
     text = text.replace("\0", "")
     head, at, rest = text.rpartition("@")
@@ -210,7 +212,7 @@ def redact_wreck(text: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """A message in which every URL is redacted."""
+    """A message with every URL in it redacted."""
     if "://" not in text and "=" not in text:
         return text
     text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
@@ -241,11 +243,11 @@ def _is_secret_name(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    r"""`text` with control characters as `\u001b`, so that no list or server drives a terminal.
+    r"""`text` with control characters written as `\u001b`, so that they can't drive a terminal.
 
-    JSON without line breaks is still JSON afterwards, and means the same.
+    JSON in one line is still JSON afterwards, with the same meaning.
     """
-    if text.isprintable():  # nearly always, and far faster
+    if text.isprintable():  # true for nearly every text, and far faster than the pattern
         return text
     return re.sub(_CONTROL, lambda found: f"\\u{ord(found[0]):04x}", text)
 

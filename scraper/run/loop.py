@@ -128,7 +128,7 @@ class Run:
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination)
         sink = self._resources.sink
-        self._quota = Quota(settings.whole, self.tally.begun, disk_of(sink))
+        self._quota = Quota(settings.run_limits, self.tally.begun, disk_of(sink))
         self._plan = make_plan(settings, sink, self._quota)
         self._robots_queue: RobotsQueue | None = None
         if settings.politeness.robots:

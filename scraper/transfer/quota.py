@@ -18,28 +18,28 @@ import threading
 from pathlib import Path
 
 from scraper.model.errors import DestinationError, Kind, TransferError, UsageError
-from scraper.model.settings import Whole
+from scraper.model.settings import RunLimits
 
 _LOOK_AFTER = 1 << 18  # bytes
 _LOOK_AFTER_S = 0.5
 
 
 class Quota:
-    """What is left of `whole`, of a run that began at `begun` (monotonic seconds).
+    """What is left of `limits`, of a run that began at `begun` (monotonic seconds).
 
     `disk` is a path on the file system that bodies take room on; None: nobody knows of any.
     `take` and `expect` are called from any thread, the rest on the loop's.
     """
 
-    def __init__(self, whole: Whole, begun: float, disk: Path | None) -> None:
-        if whole.min_free_space is not None and disk is None:
+    def __init__(self, limits: RunLimits, begun: float, disk: Path | None) -> None:
+        if limits.min_free_space is not None and disk is None:
             message = "--min-free-space: this destination does not say which disk it takes room on"
             raise UsageError(message)
         self.spent = ""  # why no byte more may be written
         self.full: DestinationError | None = None  # the same, if it is the disk's
-        self._whole = whole
-        self._unlimited = whole == Whole()
-        self._ends = begun + whole.max_run_time if whole.max_run_time is not None else None
+        self._limits = limits
+        self._unlimited = limits == RunLimits()
+        self._ends = begun + limits.max_run_time if limits.max_run_time is not None else None
         self._disk = disk
         self._lock = threading.Lock()
         self._taken = 0
@@ -49,7 +49,7 @@ class Quota:
     @property
     def is_of_bytes(self) -> bool:
         """Whether transfers have to ask."""
-        return self._whole.max_total_size is not None or self._whole.min_free_space is not None
+        return self._limits.max_total_size is not None or self._limits.min_free_space is not None
 
     def left_s(self, now: float) -> float | None:
         """Seconds of the run that are left; None: it may take as long as it takes."""
@@ -84,18 +84,18 @@ class Quota:
                 self._looked = now
                 self._look()
             if not self.spent and self.left_s(now) == 0.0:
-                return f"--max-run-time {self._whole.max_run_time:g} s is over"
+                return f"--max-run-time {self._limits.max_run_time:g} s is over"
             return self.spent
 
     def _ask(self, size: int) -> None:
-        most = self._whole.max_total_size
+        most = self._limits.max_total_size
         if most is not None and self._taken + size > most and not self.spent:
             self.spent = f"--max-total-size {most:,} bytes is reached"
         if self.spent:
             raise TransferError(Kind.INTERRUPTED, f"not finished: {self.spent}", transient=False)
 
     def _look(self) -> None:
-        least, disk = self._whole.min_free_space, self._disk
+        least, disk = self._limits.min_free_space, self._disk
         if least is None or disk is None:
             return
         try:

@@ -8,12 +8,12 @@ import pytest
 
 from scraper.model.errors import DestinationError, Held, Kind, UsageError
 from scraper.model.records import Failed, Failure, Result, Target
-from scraper.model.settings import Settings, Whole
+from scraper.model.settings import RunLimits, Settings
 from scraper.run.resources import RunResources
 from scraper.transfer.quota import Quota
 from tests.run.test_loop import make_run
 
-NO_LIMIT = Quota(Whole(), 0.0, None)
+NO_LIMIT = Quota(RunLimits(), 0.0, None)
 
 
 def resources(to: Path, **options: Any) -> RunResources:
@@ -46,7 +46,7 @@ def test_it_is_held_until_it_is_let_go(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path: Path) -> None:
-    one, full = resources(tmp_path), Quota(Whole(min_free_space=1 << 62), 0.0, tmp_path)
+    one, full = resources(tmp_path), Quota(RunLimits(min_free_space=1 << 62), 0.0, tmp_path)
     open_(one)
     with pytest.raises(DestinationError, match="--min-free-space"):
         open_(resources(tmp_path), full)

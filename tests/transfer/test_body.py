@@ -10,7 +10,7 @@ import pytest
 
 from scraper.model.errors import Kind, SinkError, TransferError
 from scraper.model.records import Response
-from scraper.model.settings import Http, Limits, Whole
+from scraper.model.settings import Http, Limits, RunLimits
 from scraper.sinks.base import Sink
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.body import Incoming
@@ -138,7 +138,7 @@ def test_the_limits_are_of_the_bytes_that_are_written(sink: DirectorySink) -> No
     with pytest.raises(TransferError) as caught:
         body.take(PACKED, in_time)
     assert caught.value.kind is Kind.TOO_LARGE
-    quota = Quota(Whole(max_total_size=len(PAGE) - 1), time.monotonic(), None)
+    quota = Quota(RunLimits(max_total_size=len(PAGE) - 1), time.monotonic(), None)
     body = incoming(sink, quota=quota, content_encoding="gzip")
     with pytest.raises(TransferError) as caught:
         body.take(PACKED, in_time)
@@ -150,7 +150,7 @@ def test_what_will_be_too_long_is_refused_at_once(sink: DirectorySink) -> None:
     with pytest.raises(TransferError) as caught:
         incoming(sink, limits=Limits(max_size=5), content_length="6")
     assert caught.value.kind is Kind.TOO_LARGE
-    quota = Quota(Whole(max_total_size=5), time.monotonic(), None)
+    quota = Quota(RunLimits(max_total_size=5), time.monotonic(), None)
     with pytest.raises(TransferError) as caught:
         incoming(sink, quota=quota, content_length="6")
     assert caught.value.kind is Kind.INTERRUPTED

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scraper.model.errors import DestinationError, Kind, TransferError, UsageError
-from scraper.model.settings import Settings, Whole
+from scraper.model.settings import RunLimits, Settings
 from scraper.transfer.quota import Quota
 from tests.proof.disk import disks_can_be_had, small_disk
 
@@ -23,14 +23,14 @@ def refused(quota: Quota, size: int) -> str:
 
 
 def test_nothing_is_asked_of_transfers_where_no_bytes_are_counted() -> None:
-    assert not Quota(Whole(), 0.0, None).is_of_bytes
-    assert not Quota(Whole(max_run_time=1), 0.0, None).is_of_bytes
-    assert Quota(Whole(max_total_size=0), 0.0, None).is_of_bytes
-    assert Quota(Whole(min_free_space=0), 0.0, Path()).is_of_bytes
+    assert not Quota(RunLimits(), 0.0, None).is_of_bytes
+    assert not Quota(RunLimits(max_run_time=1), 0.0, None).is_of_bytes
+    assert Quota(RunLimits(max_total_size=0), 0.0, None).is_of_bytes
+    assert Quota(RunLimits(min_free_space=0), 0.0, Path()).is_of_bytes
 
 
 def test_bytes_are_given_to_the_last_one_and_then_to_nobody() -> None:
-    quota = Quota(Whole(max_total_size=10), 0.0, None)
+    quota = Quota(RunLimits(max_total_size=10), 0.0, None)
     quota.take(9)
     assert quota.reached(0.0) == ""
     quota.take(1)
@@ -41,7 +41,7 @@ def test_bytes_are_given_to_the_last_one_and_then_to_nobody() -> None:
 
 
 def test_a_body_that_is_said_to_be_too_long_takes_nothing_and_ends_it() -> None:
-    quota = Quota(Whole(max_total_size=10), 0.0, None)
+    quota = Quota(RunLimits(max_total_size=10), 0.0, None)
     quota.expect(10)
     quota.take(4)
     with pytest.raises(TransferError):
@@ -50,7 +50,7 @@ def test_a_body_that_is_said_to_be_too_long_takes_nothing_and_ends_it() -> None:
 
 
 def test_threads_together_get_no_more_than_there_is() -> None:
-    quota = Quota(Whole(max_total_size=100_000), 0.0, None)
+    quota = Quota(RunLimits(max_total_size=100_000), 0.0, None)
     together = threading.Barrier(8)
 
     def takes(size: int) -> int:
@@ -69,7 +69,7 @@ def test_threads_together_get_no_more_than_there_is() -> None:
 
 
 def test_when_the_time_is_over_what_is_in_flight_may_still_write() -> None:
-    quota = Quota(Whole(max_run_time=5, max_total_size=10), 100.0, None)
+    quota = Quota(RunLimits(max_run_time=5, max_total_size=10), 100.0, None)
     assert quota.left_s(101.0) == 4.0
     assert quota.reached(104.9) == ""
     assert quota.reached(105.0) == "--max-run-time 5 s is over"
@@ -78,13 +78,13 @@ def test_when_the_time_is_over_what_is_in_flight_may_still_write() -> None:
 
 
 def test_a_run_without_an_end_has_all_the_time() -> None:
-    quota = Quota(Whole(), 0.0, None)
+    quota = Quota(RunLimits(), 0.0, None)
     assert quota.left_s(1e9) is None
     assert quota.reached(math.inf) == ""
 
 
 def test_a_disk_that_is_too_full_is_said_at_once(tmp_path: Path) -> None:
-    quota = Quota(Whole(min_free_space=FAR_MORE), 0.0, tmp_path)
+    quota = Quota(RunLimits(min_free_space=FAR_MORE), 0.0, tmp_path)
     with pytest.raises(DestinationError, match=r"--min-free-space 1,000,.* bytes: '.*' has [\d,]+"):
         quota.check_disk()
     assert refused(quota, 1).startswith("not finished: --min-free-space ")
@@ -94,7 +94,7 @@ def test_a_disk_that_is_too_full_is_said_at_once(tmp_path: Path) -> None:
 def test_a_disk_that_others_fill_is_seen_with_the_time_and_with_the_bytes(tmp_path: Path) -> None:
     with small_disk(tmp_path, "disk", "10M") as disk:
         place = disk.view.directory / "disk"
-        whole = Whole(min_free_space=5_000_000)
+        whole = RunLimits(min_free_space=5_000_000)
         by_time, by_bytes = Quota(whole, 0.0, place), Quota(whole, 0.0, place)
         by_bytes.take(1)
         assert by_time.reached(1.0) == ""
@@ -107,12 +107,12 @@ def test_a_disk_that_others_fill_is_seen_with_the_time_and_with_the_bytes(tmp_pa
 
 
 def test_a_disk_that_is_gone_is_left_to_who_writes_there(tmp_path: Path) -> None:
-    quota = Quota(Whole(min_free_space=FAR_MORE), 0.0, tmp_path / "gone")
+    quota = Quota(RunLimits(min_free_space=FAR_MORE), 0.0, tmp_path / "gone")
     quota.check_disk()
     assert quota.reached(9.0) == ""
 
 
 def test_a_destination_that_does_not_say_which_disk_it_takes_has_no_such_limit() -> None:
     with pytest.raises(UsageError, match="--min-free-space"):
-        Quota(Whole(min_free_space=1), 0.0, None)
-    Quota(Settings.of(to="memory://x").whole, 0.0, None)
+        Quota(RunLimits(min_free_space=1), 0.0, None)
+    Quota(Settings.of(to="memory://x").run_limits, 0.0, None)

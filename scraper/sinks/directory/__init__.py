@@ -1,7 +1,8 @@
-"""The sink of a directory: one file an object, written beside its place and renamed.
+"""The directory sink: one file for each object, written under a temporary name and renamed.
 
 Owns: the files below the destination. Does not know: URLs, HTTP.
-Others import `open_sink`, `path_of`, and `OWN`, the directory of our own files.
+Others import `open_sink`, `path_of`, and `OWN`, the name of the directory for our own files.
+The S3 sink also imports `temporary_files`, for bodies that wait on disk.
 """
 
 from scraper.sinks.directory.sink import OWN, open_sink, path_of

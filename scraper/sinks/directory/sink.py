@@ -1,10 +1,11 @@
 """The directory sink: one file for each key.
 
-A body is written under a temporary name in `DEST/.scraper/tmp/`, the same file
-system, then flushed to the disk, given its modification time and renamed. A
-reader sees the old file or the new one, never a part. Owns: that order of
-calls. Refuses to know: HTTP. Rejected: O_TMPFILE and linkat, which can't
-replace a file that exists.
+A body is written to a temporary file in `DEST/.scraper/tmp/`. Then the file gets its
+modification time, is flushed to the disk, and is renamed. A reader sees the old file or the new
+one, never a part.
+
+Owns: the order of these calls, and what their errors mean. Does not know: HTTP.
+Rejected: O_TMPFILE with linkat, which can't replace a file that exists.
 """
 
 import contextlib
@@ -20,16 +21,22 @@ from scraper.model.dates import parse_http_date
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.sinks.directory.directories import Directories, Directory
-from scraper.sinks.directory.workspace import Workspace
+from scraper.sinks.directory.open_directories import OpenDirectories, OpenDirectory
+from scraper.sinks.directory.temporary_files import TemporaryFiles
 
 OWN = ".scraper"
 _TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
-_PIECE = 1 << 20
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+_PIECE = 1 << 20  # bytes that are read at once
+_FATAL = {  # errors that every other object would meet too
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENODEV,
+}
 _IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP}
-_QUICK_S = 0.001  # an fsync that takes longer is worth a thread
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_QUICK_S = 0.001  # an fsync that takes longer gets a thread
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
 
@@ -45,7 +52,7 @@ def path_of(destination: str) -> Path:
 
 
 class DirectorySink:
-    """Files below `root`; permissions are the umask's, times the server's."""
+    """Files below `root`. The umask decides their permissions, the server their times."""
 
     near = True
 
@@ -54,37 +61,37 @@ class DirectorySink:
         self._below = f"{root}/"
         self.blocking = Blocking.COMMIT
         self.ignores_case = False
-        self._workspace: Workspace | None = None
+        self._files: TemporaryFiles | None = None
         self._names = count()
-        self._directories: Directories | None = None
-        self._temporary: Directory | None = None
+        self._directories: OpenDirectories | None = None
+        self._temporary: OpenDirectory | None = None
 
     def check(self) -> None:
-        """Make the directory and a workspace in it; raises DestinationError if that fails."""
+        """Make the directory, and one for temporary files. Raises DestinationError."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             exists = isinstance(error, FileExistsError)
             raise self._unusable("it is a file" if exists else error.strerror) from None
         try:
-            directories = self._directories = Directories(self.root)
-            directories.at(_TEMPORARY)  # no link leads out of here
-            self._workspace = Workspace(self.root / _TEMPORARY)
-            self._temporary = directories.at(f"{_TEMPORARY}/{self._workspace.path.name}")
-            own = self._workspace.path
+            directories = self._directories = OpenDirectories(self.root)
+            directories.at(_TEMPORARY)  # refuses a link on the way
+            self._files = TemporaryFiles(self.root / _TEMPORARY)
+            self._temporary = directories.at(f"{_TEMPORARY}/{self._files.path.name}")
+            own = self._files.path
             self.ignores_case = own.with_name(own.name.upper()).exists()
-            if _flush_s(self._workspace.path / "probe") < _QUICK_S:
+            if _flush_s(self._files.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
         except OSError as error:
             raise self._unusable(_why_not(error)) from None
 
     def open(self, key: str) -> "FileUpload":
-        """A temporary file for `key`. Raises SinkError, DestinationError for a full disk."""
+        """A new temporary file for `key`. Raises SinkError; DestinationError for a full disk."""
         assert self._temporary is not None, "check() comes first"
         return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
 
-    def place(self, temporary: Directory, name: str, key: str) -> None:
-        """Rename a temporary file to `key`, making directories as needed. Raises OSError."""
+    def place(self, temporary: OpenDirectory, name: str, key: str) -> None:
+        """Rename a temporary file to `key`. Missing directories are made. Raises OSError."""
         assert self._directories is not None, "check() comes first"
         parent, _, final = key.rpartition("/")
         source = temporary.fd
@@ -94,12 +101,12 @@ class DirectorySink:
         os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
 
     def reach(self) -> None:
-        """Raise DestinationError unless it is a directory."""
+        """Raise DestinationError unless the destination is a directory."""
         if not self.root.is_dir():
             raise DestinationError(f"there is no directory {str(self.root)!r}")
 
     def size(self, key: str) -> int | None:
-        """Bytes of the file, None if there is none: a link is not what was stored."""
+        """Bytes of the file. None if there is none, or a link, which no run stored."""
         try:
             found = os.lstat(self._below + key)
         except (FileNotFoundError, NotADirectoryError):
@@ -118,10 +125,10 @@ class DirectorySink:
             raise _unreadable(error, key) from None
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Every file below the directory, but for temporary ones; links are not followed."""
+        """Every file below the directory except temporary ones. Links are not followed."""
 
         def failed(error: OSError) -> None:
-            if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never made
+            if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never there
                 raise _unreadable(error, os.path.relpath(error.filename, self.root))
 
         top = f"{self.root}/{prefix.rpartition('/')[0]}"
@@ -135,7 +142,7 @@ class DirectorySink:
                     yield key
 
     def remove(self, key: str) -> None:
-        """Delete the file, if it is there."""
+        """Delete the file if there is one."""
         try:
             os.unlink(self._below + key)
         except (FileNotFoundError, NotADirectoryError):
@@ -145,10 +152,10 @@ class DirectorySink:
             raise SinkError(f"can't delete {key!r}: {reason}", transient=False) from None
 
     def close(self) -> None:
-        """Remove what was not committed."""
-        if self._workspace is not None:
-            self._workspace.close()
-            self._workspace = None
+        """Remove every file that was not committed, and close the directories."""
+        if self._files is not None:
+            self._files.close()
+            self._files = None
         self._temporary = None
         if self._directories is not None:
             self._directories.close()
@@ -158,23 +165,23 @@ class DirectorySink:
 
 
 class FileUpload:
-    """One file on its way."""
+    """One body on its way into one file."""
 
-    def __init__(self, sink: DirectorySink, temporary: Directory, name: str, key: str) -> None:
+    def __init__(self, sink: DirectorySink, temporary: OpenDirectory, name: str, key: str) -> None:
         self._sink = sink
-        self._temporary = temporary  # open for as long as this needs it
+        self._temporary = temporary  # a reference keeps it open after the sink was closed
         self._name = name
         self._key = key
         try:
-            self._fd = os.open(name, _NEW, 0o666, dir_fd=temporary.fd)
+            self._fd = os.open(name, _NEW_FILE, 0o666, dir_fd=temporary.fd)
         except OSError as error:
             if error.errno in _TRANSIENT:
                 raise _mapped(error, key) from None
-            # In the run's own directory: every other object would be refused too.
-            raise _no_more(error) from None
+            # This is the directory for all temporary files: every object would meet the error.
+            raise _refused_all(error) from None
 
     def write(self, chunk: bytes) -> None:
-        """Append."""
+        """Append `chunk` to the temporary file."""
         try:
             written = os.write(self._fd, chunk)
             while written < len(chunk):
@@ -183,7 +190,7 @@ class FileUpload:
             raise _mapped(error, self._key) from None
 
     def commit(self, body: Body) -> Stored:
-        """Flush, set the time, rename."""
+        """Set the time, flush to the disk, rename."""
         try:
             modified = parse_http_date(body.response.last_modified)
             if modified is not None:
@@ -209,7 +216,7 @@ class FileUpload:
 
 
 def _flush_s(probe: Path) -> float:
-    """How long a small file takes to the disk. Raises OSError."""
+    """Seconds that an fsync of a small file takes. Raises OSError."""
     with open(probe, "xb") as file:
         file.write(b"scraper")
         file.flush()
@@ -233,10 +240,10 @@ def _why_not(error: OSError) -> str:
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
     if error.errno in _FATAL:
-        return _no_more(error)
+        return _refused_all(error)
     reason = _why_not(error)
     return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)
 
 
-def _no_more(error: OSError) -> DestinationError:
+def _refused_all(error: OSError) -> DestinationError:
     return DestinationError(f"the directory takes no more: {error.strerror or error}")

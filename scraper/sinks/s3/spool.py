@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from scraper.sinks.directory.workspace import Workspace
+from scraper.sinks.directory.temporary_files import TemporaryFiles
 
 MIB = 1 << 20
 _FREE = 64 * 1024  # the first bytes of each body are not counted
@@ -35,7 +35,7 @@ class Spools:
         self._left = memory_of_all
         self._lock = threading.Lock()
         self._closed = False
-        self._workspace: Workspace | None = None
+        self._files: TemporaryFiles | None = None
         self._names = count()
 
     def take(self, size: int) -> bool:
@@ -56,17 +56,17 @@ class Spools:
         with self._lock:
             if self._closed:
                 raise OSError("the run is over")
-            if self._workspace is None:
-                self._workspace = Workspace(_directory())
-            return self._workspace.path / f"{next(self._names):x}"
+            if self._files is None:
+                self._files = TemporaryFiles(_directory())
+            return self._files.path / f"{next(self._names):x}"
 
     def close(self) -> None:
         """Remove every file."""
         with self._lock:
             self._closed = True
-            if self._workspace is not None:
-                self._workspace.close()
-                self._workspace = None
+            if self._files is not None:
+                self._files.close()
+                self._files = None
 
 
 class Spool:
