@@ -162,7 +162,7 @@ def _replaced_at_once(place: Place) -> None:
     def look() -> None:
         while not over.is_set():
             found = place.read("at-once/page")
-            assert found in contents, "a reader met a part, or nothing, during a replacement"
+            assert found in contents, "a reader saw a part, or nothing, during a replacement"
 
     with _opened(place) as sink, ThreadPoolExecutor(1) as pool:
         store(sink, "at-once/page", contents[0])
@@ -249,17 +249,17 @@ def _read_back(place: Place) -> None:
         for key, content in contents.items():
             store(sink, key, content)
             assert sink.size(key) == len(content), f"size of {key!r} is {sink.size(key)}"
-            assert b"".join(sink.read(key)) == content, f"{key!r} is read otherwise than stored"
+            assert b"".join(sink.read(key)) == content, f"{key!r} reads back as other bytes"
         for prefix in ("read/", "read/a", "read/ab/", "rea", "read/none"):
             found, right = sorted(sink.keys(prefix)), [k for k in contents if k.startswith(prefix)]
             assert found == right, f"keys({prefix!r}) gives {found}"
-        assert set(contents) <= set(sink.keys()), "keys() does not give all"
+        assert set(contents) <= set(sink.keys()), "keys() does not give every key"
         sink.remove("read/b")
         for key in ("read/b", "read/none", "read/a/none"):
             sink.remove(key)  # harmless where there is none
-            assert sink.size(key) is None, f"{key!r} is not there, and has a size"
+            assert sink.size(key) is None, f"{key!r} is not there, but has a size"
             try:
-                assert not list(sink.read(key)), f"{key!r} is not there, and can be read"
+                assert not list(sink.read(key)), f"{key!r} is not there, but can be read"
             except SinkError:
                 continue
             raise AssertionError(f"reading {key!r}, which is not there, is no SinkError")
