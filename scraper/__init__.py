@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scraper.model.errors import DestinationError, Kind, ListError, ScraperError, UsageError
     from scraper.model.records import Result, Target
-    from scraper.run.loop import run
+    from scraper.run.api import run
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Public names, imported when asked for: `scraper --help` needs none of them."""
     if name == "run":  # kept, so that it is the function and not the package of that name
-        globals()[name] = found = import_module("scraper.run.loop").run
+        globals()[name] = found = import_module("scraper.run.api").run
         return found
     for module in ("scraper.model.records", "scraper.model.errors"):
         if name in __all__ and hasattr(found := import_module(module), name):

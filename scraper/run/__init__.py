@@ -1,10 +1,12 @@
 """One run: the loop, what it opens and closes, what follows a failure, how it stops.
 
 Owns: the order in which the other rooms are asked. Does not know: Click, HTTP, S3.
-Others import the modules: `loop` (`run`, `Run`), `build`, `remote`.
+Others import the modules: `loop` (`Run`), `build`, `remote`. `api` is for `scraper` itself.
 
-`scraper.run` is also the public function. This package stands in for it where it was
-imported first, since Python gives the parent's name to the package then.
+`scraper.run` is also the public function. Python gives the name `run` in `scraper` to this
+package when the package is imported before anyone asks for the function. So the package can
+be called too, and means the same. Rejected: another name for this package. It would only
+hide that the function is one run.
 """
 
 import sys
@@ -12,13 +14,14 @@ from types import ModuleType
 from typing import Any
 
 
-class _Callable(ModuleType):
-    """A package that is called as `scraper.run`."""
+class _CallablePackage(ModuleType):
+    """A package that can be called, as `scraper.run`."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from scraper.run.loop import run
+        """Do what `scraper.run.api.run` says."""
+        from scraper.run.api import run
 
         return run(*args, **options)
 
 
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,52 +1,45 @@
 """The loop: the whole story of a run, on one thread.
 
     while there is work:
-        take lines in, to wait in the frontier; with --robots at the gate before it
-        fill every free slot with a target the frontier says may start
+        take lines in; they wait in the frontier, with --robots in the queue before it
+        fill every free slot with a target that the frontier says may start
         wait for the engine's next results, or for the frontier's next wake-up
         for each result: retry it later, or record it
+        settle the account: the manifest has it, then everyone is told
 
-One thread owns frontier, manifest and counts, so none of them needs a lock. A
-slot is a permit of `BoundedSemaphore(max_concurrency)`: acquired before a
-transfer starts (`_start`), released where its completion is taken (`_take`),
-nowhere else; the bounded kind catches a double release.
+One thread owns the frontier, the manifest and the counts, so none of them needs a lock. A
+slot is a permit of `BoundedSemaphore(max_concurrency)`. It is acquired before a transfer
+starts (`_start`), and released where its completion is taken (`_take`), nowhere else. The
+bounded kind notices a double release.
 
-Owns: that order, and the Python entry point `run`. Refuses to know: what follows
-a failed attempt (`failure_policy.py`), HTTP, S3, Click, signals. Rejected: workers
-that pull targets from a queue; one that waits for a host or a retry would hold
-its slot.
+Owns: that order. Does not know: what follows a failed attempt (`failure_policy.py`), how a
+Result is recorded (`account.py`), HTTP, S3, Click, signals. Rejected: workers that pull
+targets from a queue. One that waits for a host or for a retry would hold its slot.
 """
 
-import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import scraper
 from scraper.engines.base import Engine
-from scraper.model.errors import DestinationError, Held, Kind, UsageError
-from scraper.model.records import (
-    Attempt,
-    Failed,
-    Failure,
-    Outcome,
-    Result,
-    Stored,
-    Times,
-)
+from scraper.model.errors import Held, Kind
+from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
-from scraper.report.summary import Places, Summary, Tally, slowest
+from scraper.report.summary import Places, Summary, slowest
+from scraper.run.account import Account, Receiver
 from scraper.run.build import choose_engine, make_plan
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.stopping import GRACE_S, Note, Stop
+from scraper.run.unfinished import interrupted, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source import lists
@@ -57,53 +50,16 @@ from scraper.transfer import Quota, Transfer
 if TYPE_CHECKING:
     from scraper.run.robots_queue import RobotsQueue
 
-_TICK_S = 0.5  # the longest sleep: a signal between the last look and the sleep waits that long
+_TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
-_JUDGED_FROM = 100  # targets after which a share of failures means something
-
-
-class Receiver(Protocol):
-    """Who hears of Results: of several at once where none of them needed a request."""
-
-    def __call__(self, *results: Result) -> None:
-        """Take them, in this order."""
-
-
-def run(
-    urls: Iterable[str | bytes],
-    *,
-    to: str | os.PathLike[str] = "./out",
-    max_concurrency: int = 16,
-    **options: Any,
-) -> Generator[Result, None, None]:
-    """Fetch every target of `urls` into `to`, yielding each Result when it is final.
-
-    `urls` are lines of the list's grammar, taken lazily, on a thread of their
-    own; `to` is a directory, `s3://bucket/prefix` or any scheme a sink serves;
-    `options` are the command line's, with underscores (`per_host=8`,
-    `max_size=1_000_000`, `headers={"X": "y"}`). At most `max_concurrency`
-    transfers are in flight. Leaving the iteration early stops the run.
-
-    Raises UsageError at once for a bad option, or a string instead of `urls`; while
-    iterating DestinationError when the sink can't be used, and whatever `urls` raises.
-    """
-    if isinstance(urls, str | bytes):  # an iterable, of characters
-        raise UsageError("urls is one string: give a list of URLs, [url]")
-    settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
-    return _results(Run(settings, [lists.from_iterable(urls)]))
-
-
-def _results(run_: "Run") -> Generator[Result, None, None]:
-    with run_:
-        yield from run_
 
 
 class Run:
     """One run over some lists: a context manager, and an iterator of its Results.
 
-    Entering checks the destination (DestinationError); nothing is written
-    before. `receivers` are called with Results after the manifest;
-    `note(level, event, record)` hears of retries, and that what is in flight may end.
+    Entering checks the destination and raises DestinationError; nothing is written before.
+    `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
+    of retries, and that transfers in flight may end.
     """
 
     def __init__(
@@ -116,12 +72,11 @@ class Run:
         now = datetime.now().astimezone()
         self.settings = settings
         self.destination = expand_date(settings.to, now)
-        self.tally = Tally()
         self.places = Places(redact(self.destination), "")
-        self._receivers = receivers
         self._note = note
-        self._recording = True  # until the manifest can't be written
         self._stop = Stop(self._wake, note)
+        self._account = Account(settings, receivers, self._stop)
+        self.tally = self._account.tally
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
@@ -145,9 +100,10 @@ class Run:
         self._in_flight: set[Transfer] = set()
 
     def __enter__(self) -> Self:
-        """Check the destination and hold it, recall what its manifest knows, begin to read."""
+        """Check the destination, lock it, read what its manifest knows, begin to read lists."""
         resources = self._resources
         resources.open(self._quota, self._lost, self._note)
+        self._account.store = resources.store
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
             undone.callback(resources.close, whole=False)
@@ -165,7 +121,7 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of everything; whatever is still in flight is broken off."""
+        """Close everything; what is still in flight is broken off."""
         assert self._engine is not None
         self._reader.close()
         self._engine.give_up()
@@ -176,28 +132,28 @@ class Run:
         self._resources.close(whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
-        """Every Result, as it becomes final. Raises DestinationError, ListError at the end."""
+        """Every Result, when it is final. Raises DestinationError, Held, ListError at the end."""
         engine = self._engine
         assert engine is not None, "Run is used in a with statement"
         while not self._finished():
             now = time.monotonic()
-            yield from self._admit(now)
+            self._admit(now)
             self._start(engine, now)
             ended = engine.poll(self._timeout(now))
             self._stop.keep_within(self._quota, time.monotonic())
             for transfer in ended:
-                result = self._take(transfer)
-                if result is not None:
-                    yield result
-            yield from self._take_ended_early()
-            self._flush()
+                self._take(transfer)
+            self._record_ended_early()
+            yield from self._account.settle()
             if self._stop.give_up_at is not None and not self._stop.wait_on(engine, self.in_flight):
                 break
-        yield from self._left_over()
-        self._flush()
+        self._record_unfinished()
+        yield from self._account.settle()
         if self._stop.error is not None:
             raise self._stop.error
         self._reader.reraise()
+
+    # ------------------------------------------------------------ what others ask
 
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
@@ -234,7 +190,7 @@ class Run:
         return scraper.__version__
 
     def describe(self) -> str:
-        """What runs, in one line: engine, client, where to."""
+        """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
         client, remark = (getattr(self._resources.sink, name, "") for name in ("client", "remark"))
         carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
@@ -252,6 +208,12 @@ class Run:
         """Targets read so far, and whether that is all of them."""
         return self._reader.lines, self._reader.complete
 
+    # ------------------------------------------------------------ one turn of the loop
+
+    def _lost(self, reason: str) -> None:
+        """Another run has the destination now. From the thread of the lock."""
+        self._stop.because_of(Held(reason))
+
     def _wake(self) -> None:
         if self._engine is not None:
             self._engine.wake()
@@ -261,7 +223,7 @@ class Run:
             return False
         return self._stop.reason is not None or (self._reader.exhausted and not len(self._frontier))
 
-    def _admit(self, now: float) -> Iterator[Result]:
+    def _admit(self, now: float) -> None:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or not self._wants_lines(now):
             return
@@ -272,9 +234,9 @@ class Run:
         for target, previous in left:
             self._entrance.add(Attempt(target, queued_at=now, previous=previous), now)
         for result in ended:
-            yield self._record(result)
-        yield from self._skip(skipped)
-        yield from self._take_ended_early()
+            self._account.record(result)
+        self._account.skip(skipped)
+        self._record_ended_early()
 
     def _wants_lines(self, now: float) -> bool:
         """Many at once cost less; but if nothing may start, any line may be of another host."""
@@ -306,6 +268,8 @@ class Run:
         if self._stop.give_up_at is not None:
             waits.append(self._stop.give_up_at - now)
         else:
+            if self._account.has_news:
+                return 0.0
             if not self._reader.exhausted and self._wants_lines(now):
                 self._reader.hungry = True
                 if not self._reader.empty:
@@ -321,101 +285,53 @@ class Run:
                     waits.append(max(due, breaker.until) - now)
         return max(0.0, min(waits))
 
-    def _take(self, transfer: Transfer) -> Result | None:
+    def _take(self, transfer: Transfer) -> None:
         """One completion: the slot is free again; retry the target later, or record it."""
         self._slots.release()
         self._in_flight.discard(transfer)
         completion = transfer.completion
         assert completion is not None
-        attempt, outcome = completion.attempt, completion.outcome
-        failure = outcome.failure if isinstance(outcome, Failed) else None
+        attempt = completion.attempt
+        end: Outcome = completion.outcome
+        is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
+        failure = end.failure if isinstance(end, Failed) else None
         now = time.monotonic()
-        took_s = completion.times.total or 0.0
-        self._frontier.ended(attempt, failure, transfer.started, took_s, now)
+        self._frontier.ended(attempt, failure, transfer.started, completion.times.total or 0.0, now)
         if completion.error is not None:
             self._stop.because_of(completion.error)
-        robots_queue = (
-            self._robots_queue
-            if self._robots_queue is not None and self._robots_queue.owns(attempt)
-            else None
-        )
-        end: Outcome = outcome
-        if isinstance(outcome, Failed):
-            follows = self._failure_policy.of(completion, outcome, transfer.started, now)
+        if isinstance(end, Failed):
+            follows = self._failure_policy.of(completion, end, transfer.started, now)
             if isinstance(follows, Following):
                 self._frontier.add(follows.attempt, now, follows.due)
-                return None
+                return
             end = follows
-        elif isinstance(outcome, Stored) and robots_queue is None:
+        elif isinstance(end, Stored) and not is_robots_txt:
             self._failure_policy.breaker.stored()
         if completion.partial is not None:
             completion.partial.discard()
-        if robots_queue is None:
-            return self._record(Result(attempt.target, end, attempt.number, completion.times))
-        if self._stop.reason is None:
-            robots_queue.answered(attempt, end, transfer.started, now)
-        return None
+        if not is_robots_txt:
+            self._account.record(Result(attempt.target, end, attempt.number, completion.times))
+        elif self._robots_queue is not None and self._stop.reason is None:
+            self._robots_queue.answered(attempt, end, transfer.started, now)
 
-    def _take_ended_early(self) -> Iterator[Result]:
+    def _record_ended_early(self) -> None:
+        """Record targets that end without another request, because of their host."""
         for attempt, outcome in self._entrance.take_ended_early():
             self._failure_policy.drop(attempt.target.key)
-            yield self._record(Result(attempt.target, outcome, attempt.number - 1))
+            self._account.record(Result(attempt.target, outcome, attempt.number - 1))
 
-    def _record(self, result: Result) -> Result:
-        """Tell everyone, the manifest first."""
-        self._resources.store(result)
-        self.tally(result)
-        for receiver in self._receivers:
-            receiver(result)
-        if self.settings.fail_fast and self._stop.reason is None and result.failure is not None:
-            budget, tally = self.settings.max_failures, self.tally
-            if budget.exceeded(tally.failures, max(tally.targets, _JUDGED_FROM)):
-                self.stop("--fail-fast: more failures than --max-failures")
-        return result
-
-    def _skip(self, skipped: list[Result]) -> list[Result]:
-        """Tell everyone but the manifest, which has their records, of many at once."""
-        if skipped:
-            self.tally.skip(len(skipped))
-            for receiver in self._receivers:
-                receiver(*skipped)
-        return skipped
-
-    def _flush(self) -> None:
-        """Write the manifest; if that fails, the run stops, and `__exit__` tries once more."""
-        if self._recording:
-            try:
-                self._resources.store.flush()
-            except DestinationError as error:
-                self._recording = False
-                self._stop.because_of(error)
-
-    def _lost(self, reason: str) -> None:
-        """Another run has the destination now. From the lock's thread."""
-        self._stop.because_of(Held(reason))
-
-    def _left_over(self) -> Iterator[Result]:
-        """A Result for everything that was read and not finished, when the run was stopped."""
+    def _record_unfinished(self) -> None:
+        """When the run was stopped: record everything that was read and not finished."""
         if self._stop.reason is None:
             return
-        unread = not self._reader.exhausted
+        not_all_read = not self._reader.exhausted
         self._reader.close()
-        message = f"not finished: {self._stop.reason}"
-        outcome = Failed(Failure(Kind.INTERRUPTED, message, transient=False))
         self._stop.abandoned = bool(self._in_flight)
-        for transfer in self._in_flight:
-            attempt = transfer.attempt
-            if self._robots_queue is not None and self._robots_queue.owns(attempt):
-                continue  # its targets are among those that wait
-            times = Times(total=time.monotonic() - transfer.started)
-            yield self._record(Result(attempt.target, outcome, attempt.number, times))
-        yield from self._take_ended_early()
-        for attempt in self._entrance.drain():
-            yield self._record(Result(attempt.target, outcome, attempt.number - 1))
-        ended, skipped, left, _ = self._prefilter.sift(
-            self._reader.take(BUFFER)
-        )  # what is done stays
-        yield from self._skip(skipped)
-        for result in (*ended, *(Result(target, outcome) for target, _ in left)):
-            yield self._record(result)
-        self._stop.cut_short &= unread or self.tally.kinds[Kind.INTERRUPTED.value] > 0
+        owns = self._robots_queue.owns if self._robots_queue is not None else lambda _: False
+        in_flight = [one for one in self._in_flight if not owns(one.attempt)]
+        read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
+        self._account.skip(read_ahead.skipped)
+        outcome = interrupted(self._stop.reason)
+        for result in unfinished(in_flight, self._entrance, read_ahead, outcome):
+            self._account.record(result)
+        self._stop.cut_short &= not_all_read or self.tally.kinds[Kind.INTERRUPTED.value] > 0

@@ -17,7 +17,8 @@ import scraper
 from scraper.model.errors import DestinationError, Kind, SinkError, UsageError
 from scraper.model.records import Duplicate, Failed, Result, Stored
 from scraper.model.settings import Settings
-from scraper.run.loop import Receiver, Run
+from scraper.run.account import Receiver
+from scraper.run.loop import Run
 from scraper.run.stopping import GRACE_S, Note
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink

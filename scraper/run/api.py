@@ -1,0 +1,45 @@
+"""The Python entry point: `scraper.run`.
+
+Owns: how options in Python become Settings, and that the run ends with the iteration.
+Does not know: how a run goes (`loop.py`).
+"""
+
+import os
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from scraper.model.errors import UsageError
+from scraper.model.records import Result
+from scraper.model.settings import Settings
+from scraper.run.loop import Run
+from scraper.source import lists
+
+
+def run(
+    urls: Iterable[str | bytes],
+    *,
+    to: str | os.PathLike[str] = "./out",
+    max_concurrency: int = 16,
+    **options: Any,
+) -> Generator[Result, None, None]:
+    """Fetch every target of `urls` into `to`, and yield each Result when the manifest has it.
+
+    `urls` are lines of the list's grammar. They are taken lazily, on a thread of their own.
+    `to` is a directory, `s3://bucket/prefix` or a URL of any scheme that a sink serves.
+    `options` are those of the command line, with underscores: `per_host=8`,
+    `max_size=1_000_000` (bytes), `headers={"X": "y"}`. At most `max_concurrency` transfers are
+    in flight. The run stops when the iteration is left early.
+
+    Raises UsageError at once for a bad option, or for a string in the place of `urls`. While
+    iterating, it raises DestinationError when the destination can't be used, Held when another
+    run holds it, and whatever `urls` raises.
+    """
+    if isinstance(urls, str | bytes):  # it could be iterated: over its characters
+        raise UsageError("urls is one string: give a list of URLs, [url]")
+    settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
+    return _results(Run(settings, [lists.from_iterable(urls)]))
+
+
+def _results(run_: Run) -> Generator[Result, None, None]:
+    with run_:
+        yield from run_

@@ -1,0 +1,52 @@
+"""Targets that a stopped run did not finish: each gets a Result of kind `interrupted`.
+
+Owns: where such targets are found (in flight, in the frontier, read and not yet looked at).
+Does not know: why the run stops (`stopping.py`), how a Result is recorded (`account.py`).
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from scraper.model.errors import Kind
+from scraper.model.records import Attempt, Failed, Failure, Outcome, Result, Times
+from scraper.run.prefilter import Sifted
+
+if TYPE_CHECKING:
+    from scraper.run.robots_queue import RobotsQueue
+    from scraper.schedule import Frontier
+    from scraper.transfer import Transfer
+
+
+def interrupted(reason: str) -> Outcome:
+    """The outcome of a target that was not finished, since the run stopped for `reason`."""
+    return Failed(Failure(Kind.INTERRUPTED, f"not finished: {reason}", transient=False))
+
+
+def unfinished(
+    in_flight: "Iterable[Transfer]",
+    waiting: "Frontier | RobotsQueue",
+    unread: Sifted,
+    outcome: Outcome,
+) -> Iterator[Result]:
+    """A Result with `outcome` for every target that has none yet.
+
+    `in_flight`: transfers of targets that were broken off. `unread`: the lines that were read
+    ahead; those that need no request keep the outcome that they have.
+    """
+    now = time.monotonic()
+    for transfer in in_flight:
+        attempt = transfer.attempt
+        yield Result(attempt.target, outcome, attempt.number, Times(total=now - transfer.started))
+    for attempt, early in waiting.take_ended_early():
+        yield _not_started(attempt, early)
+    for attempt in waiting.drain():
+        yield _not_started(attempt, outcome)
+    yield from unread.ended
+    for target, _ in unread.left:
+        yield Result(target, outcome)
+
+
+def _not_started(attempt: Attempt, outcome: Outcome) -> Result:
+    """The Result of a target whose attempt was still to come."""
+    return Result(attempt.target, outcome, attempt.number - 1)
