@@ -60,8 +60,9 @@ class Account:
 
     def skip(self, results: Sequence[Result]) -> None:
         """Count Results that the manifest has from an earlier run."""
-        self.tally.skip(len(results))
-        self._untold += results
+        if results:
+            self.tally.skip(len(results))
+            self._untold += results
 
     def settle(self) -> list[Result]:
         """Hand the manifest over, tell the receivers, and return what they were told.

@@ -271,7 +271,7 @@ def test_a_log_that_nobody_reads_does_not_break_a_signal(
 ) -> None:
     server = serve(lambda request: Reply(body=page(request)))
     heard, told = narrow_pipe()
-    words = [listed(cli, server, 1_000)]
+    words = [listed(cli, server, 1_000), "-c", 1]  # so that each line is a write of its own
     with open(heard, "rb") as stream, cli.start(*words, stderr=told) as process:
         os.close(told)
         until_full(heard, 60)
