@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.command import WAIT_S
-from tests.proof.story import DuplicateFilter, Story
+from tests.proof.story import Run, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def prefix(fault: Fault, log: Path, *paths: Path) -> list[str]:
 @contextmanager
 def tampered(
     story: Story, fault: Fault, log: Path, *options: object, part: slice = slice(None)
-) -> Iterator[DuplicateFilter]:
+) -> Iterator[Run]:
     """A run over `part` of the list, come to its end; its work was tampered with."""
     first, *others = story.list.read_bytes().splitlines(keepends=True)
     with story.running(*options, stdin=subprocess.PIPE) as seen:

@@ -13,50 +13,33 @@ it. Torn lines, at most one a kill, say nothing.
 
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
-from typing import IO, Any
+from typing import Any
 
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.proof.places import Place
 from tests.proof.site import GONE, Hold, Site
+from tests.proof.watched import Watched, watched
 
 DONE = {"stored", "not_modified"}
 _RUNS = count(1)  # of all stories: a site may see several
 
 
 @dataclass
-class DuplicateFilter:
-    """What is seen of a run while it runs."""
+class Run(Watched):
+    """A run of a story."""
 
-    process: subprocess.Popen[bytes]
-    run: str
-    site: Site
-    results: list[bytes] = field(default_factory=list)  # lines of --results -
-    said: list[bytes] = field(default_factory=list)  # lines of stderr
-
-    @property
-    def begun(self) -> bool:
-        """Whether it has said what it is, which is just before its first request."""
-        return self.said_any(b"scraper ")
+    site: Site = field(kw_only=True)
+    run: str = field(kw_only=True)
 
     @property
     def requests(self) -> int:
         """That reached the site."""
         return sum(count for (run, _), count in list(self.site.asked.items()) if run == self.run)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended by itself."""
-        return self.process.poll() is not None
-
-    def said_any(self, text: bytes) -> bool:
-        """Whether a line of stderr holds `text`."""
-        return any(text in line for line in list(self.said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +47,7 @@ class Moment:
     """When to kill: once `when` holds, and `later_s` after it; `hold` a response until then."""
 
     name: str
-    when: Callable[[DuplicateFilter], bool]
+    when: Callable[[Run], bool]
     hold: Hold | None = None
     later_s: float = 0.0
 
@@ -100,7 +83,7 @@ class Story:
 
     # ---- runs
 
-    def killed(self, moment: Moment) -> DuplicateFilter:
+    def killed(self, moment: Moment) -> Run:
         """One run, killed at that moment, or ended before it came; then examine."""
         self.site.hold = moment.hold
         with self.running() as seen:
@@ -122,7 +105,7 @@ class Story:
         assert ran.status == status, ran.err
         return ran
 
-    def ended(self, seen: DuplicateFilter) -> Ran:
+    def ended(self, seen: Run) -> Ran:
         """What a run said that ended by itself, or was killed at a system call; examined."""
         ran = Ran(
             seen.process.returncode,
@@ -147,7 +130,7 @@ class Story:
         return ran
 
     @contextmanager
-    def running(self, *options: object, stdin: int | None = None) -> Iterator[DuplicateFilter]:
+    def running(self, *options: object, stdin: int | None = None) -> Iterator[Run]:
         """A run under way; it is killed when the block is left, and read to its end.
 
         With `stdin` its list is what comes from there.
@@ -155,33 +138,13 @@ class Story:
         run = str(next(_RUNS))
         words = [*self.options, *options, *self.place.words, "-H", f"X-Run: {run}"]
         source, stream = ("list.txt", subprocess.DEVNULL) if stdin is None else ("-", stdin)
-        with self.cli.start(
-            *words, "--results", "-", source, env=self.place.environment, stdin=stream
-        ) as process:
-            seen = DuplicateFilter(process, run, self.site)
-            watchers = [
-                threading.Thread(target=self._read, args=(process.stdout, seen.results)),
-                threading.Thread(target=self._read, args=(process.stderr, seen.said)),
-                threading.Thread(target=self._await_end, args=(process,)),
-            ]
-            for watcher in watchers:
-                watcher.start()
-            try:
-                yield seen
-            finally:
-                process.kill()
-                for watcher in watchers:
-                    watcher.join()
-
-    def _read(self, stream: IO[bytes] | None, lines: list[bytes]) -> None:
-        assert stream is not None
-        for line in stream:
-            lines.append(line)
-            self.site.tell()
-
-    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
-        self.site.tell()
+        with (
+            self.cli.start(
+                *words, "--results", "-", source, env=self.place.environment, stdin=stream
+            ) as process,
+            watched(Run(process, site=self.site, run=run), self.site.tell) as seen,
+        ):
+            yield seen
 
     # ---- what is promised
 

@@ -13,7 +13,7 @@ from tests.e2e.command import WAIT_S, Command, Ran
 from tests.proof.disk import disks_can_be_had, small_disk
 from tests.proof.places import Bucket, Directory
 from tests.proof.site import HUGE, Hold, Site
-from tests.proof.story import DuplicateFilter, Story
+from tests.proof.story import Run, Story
 from tests.s3servers import S3Server
 
 needs_a_disk = pytest.mark.skipif(
@@ -83,7 +83,7 @@ BOUND = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]  # root, bound by 
 
 
 @contextmanager
-def held_at(story: Story, number: int, *options: object) -> Iterator[DuplicateFilter]:
+def held_at(story: Story, number: int, *options: object) -> Iterator[Run]:
     """A run whose `number`-th response is held while the block does something; then it ends."""
     story.site.hold = Hold(number, "head")
     with story.running(*options) as seen:

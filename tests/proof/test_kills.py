@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.command import MANIFEST, Command
 from tests.proof.places import Bucket, Directory, Place
 from tests.proof.site import Hold, Site
-from tests.proof.story import DuplicateFilter, Moment, Story
+from tests.proof.story import Moment, Run, Story
 
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
@@ -64,7 +64,7 @@ def at_random(dice: random.Random) -> Moment:
     number, later_s = dice.randint(1, PAGES), dice.choice([0.0, 0.0, dice.random() / 20])
     hold = Hold(number, dice.choice(["head", "half"]))
 
-    def results(seen: DuplicateFilter) -> bool:
+    def results(seen: Run) -> bool:
         return len(seen.results) >= number
 
     return dice.choice(

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.proof.places import Bucket
 from tests.proof.site import Hold, Site
-from tests.proof.story import DuplicateFilter, Moment, Story
+from tests.proof.story import Moment, Run, Story
 from tests.s3servers import Asked, Front, S3Server, Wire, rclone
 
 
@@ -25,7 +25,7 @@ def site() -> Iterator[Site]:
         yield made
 
 
-def refusals(seen: DuplicateFilter) -> Counter[bytes]:
+def refusals(seen: Run) -> Counter[bytes]:
     """By URL, how often the destination refused it so far and it is tried again, as -v tells."""
     return Counter(line.split()[1] for line in list(seen.said) if b" kind=sink " in line)
 
@@ -143,7 +143,7 @@ def test_an_upload_that_is_cut_in_the_middle_is_made_again(
             assert wire.stuck.is_set()
 
 
-def is_set(event: threading.Event, _: DuplicateFilter) -> bool:
+def is_set(event: threading.Event, _: Run) -> bool:
     """For a Moment."""
     return event.is_set()
 

@@ -1,0 +1,353 @@
+"""What must hold after each round of a combined story, and at its end.
+
+The judges are what the site and the S3 server saw, the bytes in the destination, and the lines
+of the manifest; what the run says of itself is held against them.
+"""
+
+import fcntl
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.proof.combined_list import PASSWORD, Line
+from tests.proof.combined_site import ROBOTS, Page
+from tests.proof.ledger import Ledger, Record, Target
+from tests.proof.places import Bucket, Directory
+
+if TYPE_CHECKING:
+    from tests.proof.combined_story import CombinedStory, Plan
+
+STATUS = {"term": 143, "twice": 143, "int": 130}
+_CONDITIONS = {"if-none-match", "if-modified-since"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """A run that is over. `signalled`: how it was told to end, "" if it ended by itself."""
+
+    number: int
+    plan: "Plan"
+    before: Ledger
+    objects_before: Mapping[str, bytes]
+    after: Ledger
+    objects: Mapping[str, bytes]
+    status: int
+    signalled: str
+    results: list[dict[str, Any]]
+    summary: dict[str, Any] | None
+    said: str
+
+    @property
+    def run(self) -> str:
+        """As the site knows it."""
+        return str(self.number)
+
+    @property
+    def hard(self) -> bool:
+        """Whether it had no time to finish anything."""
+        return self.status == -9 or self.signalled == "twice"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it may have left targets out."""
+        return bool(self.signalled) or bool(self.summary and self.summary.get("stopped"))
+
+    @property
+    def recorded(self) -> list[Record]:
+        """What it added to the manifest."""
+        return self.after.since(self.before)
+
+
+def after_a_round(story: "CombinedStory", made: Round) -> None:
+    """Everything that is promised at any moment."""
+    _caps(story, made)
+    _manifest(made)
+    _results(story, made)
+    _account(story, made)
+    _objects(story, made)
+    _records_speak_of_objects(story, made)
+    _asked_again(story, made)
+    _conditions(story, made)
+    _robots(story, made)
+    _secrets(story, made)
+    if not made.hard:
+        _lock(story)
+
+
+def at_the_end(story: "CombinedStory", earlier: str, temporary: Path) -> None:
+    """After a whole run: all is there, all is recorded, nothing is left over."""
+    made = story.rounds[-1]
+    last = made.after.last()
+    for line in _pages(story):
+        page, target = line.page, (line.key, line.url)
+        assert page is not None
+        if not _is_good(page, made.plan):
+            continue
+        assert last[target][1]["status"] in {"stored", "not_modified"}, last[target]
+        digest = sha256(made.objects[line.key]).hexdigest()
+        if earlier != "--resume":
+            now = story.site.served_in[made.run, page.number]
+            assert digest in now, f"{line.key!r} is not the page of now: {page}"
+    assert story.place.leftovers() == []
+    assert [path for path in temporary.rglob("*") if path.name.startswith("run-")] == []
+    if earlier != "--resume":
+        verified = story.cli("verify", *story.place.words[1:], env=story.place.environment)
+        assert (verified.status, verified.out) == (0, ""), verified
+
+
+# ---------------------------------------------------------------- the site
+
+
+def _caps(story: "CombinedStory", made: Round) -> None:
+    most = story.site.most_at_once[made.run]
+    assert most <= made.plan.concurrency, f"{most} at once"
+    for (run, host), of_host in story.site.most_by_host.items():
+        if run == made.run and made.plan.per_host:
+            assert of_host <= made.plan.per_host, f"{of_host} at once to {host}"
+
+
+def _asked_again(story: "CombinedStory", made: Round) -> None:
+    """What a record shows as done is not asked for, but by a refresh."""
+    if made.plan.earlier not in {"--resume", "--retry-failed"}:
+        return
+    last, done = made.before.last(), made.before.done()
+    needed: set[int] = set()
+    for line in _pages(story):
+        target = line.key, line.url
+        known = target in last or made.plan.earlier == "--resume"
+        if known and not (target in done and _is_intact(line, made)):
+            assert line.page is not None
+            needed.add(line.page.number)
+    for request in story.site.requests_of(made.run):
+        page = story.site.page_of(request)
+        assert page is None or page.number in needed, f"asked for again: {request.path}"
+
+
+def _conditions(story: "CombinedStory", made: Round) -> None:
+    """What is there, and has a validator, is asked for with it."""
+    if made.plan.earlier != "--refresh":
+        return
+    requests = reversed(story.site.requests_of(made.run))
+    first = {(request.host, request.path): request for request in requests}
+    several = Counter(line.url for line in _pages(story))
+    done = made.before.done()
+    for target, (_, record) in made.before.last("stored").items():
+        line = _line_of(story, target)
+        if target not in done or several[line.url] > 1 or not _is_intact(line, made):
+            continue
+        validators = {record.get("etag"), record.get("last_modified")} - {None}
+        host, _, path = record["url_effective"].removeprefix("http://").partition("/")
+        asked = first.get((host, f"/{path}"))
+        if validators and asked is not None:
+            sent = {asked.headers.get(name) for name in _CONDITIONS}
+            assert validators & sent, f"asked for without a condition: {asked.path}"
+
+
+def _robots(story: "CombinedStory", made: Round) -> None:
+    if made.plan.robots:
+        for request in story.site.requests_of(made.run):
+            barred = request.address in ROBOTS and request.path.startswith("/private/")
+            assert not barred, f"robots.txt forbids {request.path}"
+
+
+def _secrets(story: "CombinedStory", made: Round) -> None:
+    for request in story.site.requests_of(made.run):
+        if "authorization" in request.headers:
+            page = story.site.page_of(request)
+            assert page is not None, "robots.txt is asked for with a password"
+            assert request.address == page.host, "a password went to another host"
+    assert PASSWORD not in made.said
+    assert PASSWORD.encode() not in b"".join(made.after.lines)
+
+
+# ---------------------------------------------------------------- the manifest
+
+
+def _manifest(made: Round) -> None:
+    """What was there stays; a line is whole, but for the last of a run that was killed."""
+    before, after = made.before.lines, made.after.lines
+    kept = [line.rstrip(b"\n") for line in after[: len(before)]]
+    assert kept == [line.rstrip(b"\n") for line in before]
+    torn = [number for number in made.after.torn if number >= len(before)]
+    assert torn in ([], [len(after) - 1] if made.hard else []), "torn lines"
+    twice = [line for line, count in Counter(_numbers(made.recorded)).items() if count > 1]
+    assert not twice, f"recorded twice in one run: lines {twice}"
+
+
+def _numbers(records: list[Record]) -> list[int]:
+    return [record["line"] for record in records]
+
+
+def _records_speak_of_objects(story: "CombinedStory", made: Round) -> None:
+    """The last `stored` record has its object, of its digest.
+
+    A later run that was killed may have put another version there, which it did not record.
+    """
+    for target, (_, record) in made.after.last("stored").items():
+        line = _line_of(story, target)
+        assert line.key in made.objects, f"{line.key!r} is stored, and not there"
+        digest = sha256(made.objects[line.key]).hexdigest()
+        if record["sha256"] != digest:
+            assert _may_be_unrecorded(story, line), f"{line.key!r} is not what was recorded"
+
+
+def _may_be_unrecorded(story: "CombinedStory", line: Line) -> bool:
+    """Whether a run that was killed asked for it after all its records."""
+    assert line.page is not None
+    for made in reversed(story.rounds):
+        if any(record.get("key") == line.key for record in made.recorded):
+            return False
+        asked = map(story.site.page_of, story.site.requests_of(made.run))
+        if made.hard and line.page in asked:
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- results, summary, status
+
+
+def _results(story: "CombinedStory", made: Round) -> None:
+    """One of each line, as is to be expected, and the same as in the manifest."""
+    told = {record["line"]: record for record in made.results}
+    assert len(told) == len(made.results), "told twice"
+    for line in story.lines:
+        if line.number in told:
+            _expected(line, told[line.number], made)
+    assert told.keys() <= {line.number for line in story.lines}
+    recorded = {record["line"]: record for record in made.recorded}
+    for number, record in recorded.items():
+        _expected(story.lines[number - 1], record, made)
+    if made.hard:
+        return
+    fetched = {number: one for number, one in told.items() if one["status"] != "skipped"}
+    assert fetched == recorded
+    if not made.stopped:
+        assert told.keys() == {line.number for line in story.lines}, "lines without a result"
+
+
+def _expected(line: Line, record: Record, made: Round) -> None:
+    """Whether `record` can be true of `line`."""
+    status, kind = record["status"], record.get("error", {}).get("kind")
+    ended = kind or status
+    allowed = set(_endings(line, made))
+    if made.stopped or made.hard:
+        allowed.add("interrupted")
+    assert ended in allowed, f"line {line}: {record} is not one of {allowed}"
+
+
+def _endings(line: Line, made: Round) -> Iterator[str]:
+    """Kinds of failures, or statuses."""
+    if line.page is None:
+        yield "duplicate" if line.sort == "repeat" else "bad_url"
+        return
+    target, page, earlier = (line.key, line.url), line.page, made.plan.earlier
+    known, done = made.before.last(), made.before.done()
+    if earlier == "--retry-failed" and target not in known:
+        yield "skipped"
+        return
+    if earlier in {"--resume", "--retry-failed"} and target in done:
+        yield "skipped"
+        if _is_intact(line, made):
+            return
+    if _is_barred(page, made.plan):
+        yield "robots"
+    elif page.way == "endless":
+        yield "too_many_redirects"
+    elif page.sort in {"gone", "large"}:
+        yield {"gone": "http_status", "large": "too_large"}[page.sort]
+    else:
+        yield "stored"
+        if earlier == "--refresh" and target in made.before.last("stored"):
+            yield "not_modified"
+
+
+def _account(story: "CombinedStory", made: Round) -> None:
+    """Summary and exit status, held against the results."""
+    if made.hard:
+        assert made.status in {-9, STATUS["twice"]}
+        return
+    summary, results = made.summary, made.results
+    if summary is None:
+        assert made.signalled, made.said
+        assert not results, "no summary"
+        return
+    statuses = Counter(record["status"] for record in results)
+    kinds = Counter(record["error"]["kind"] for record in results if "error" in record)
+    assert summary["targets"] == len(results)
+    assert summary["statuses"] == statuses
+    assert summary["errors"] == kinds
+    assert summary["attempts"] == sum(record["attempts"] for record in results)
+    stored = [record["size"] for record in results if record["status"] == "stored"]
+    assert summary["bytes"] == sum(stored)
+    if made.signalled and summary.get("stopped"):
+        assert made.status == STATUS[made.signalled]
+        return
+    failures = statuses["failed"] + statuses["deferred"]
+    cut = made.stopped and (len(results) < len(story.lines) or kinds["interrupted"])
+    wrong = failures > made.plan.max_failures or cut
+    assert made.status in {1 if wrong else 0, STATUS.get(made.signalled)}, made.said
+
+
+# ---------------------------------------------------------------- the destination
+
+
+def _objects(story: "CombinedStory", made: Round) -> None:
+    """Each is one whole body that the site has sent, of its page, in its form."""
+    lines = {line.key: line for line in _pages(story)}
+    for key, content in made.objects.items():
+        assert key in lines, f"{key!r} is nobody's object"
+        line = lines[key]
+        page = line.page
+        assert page is not None
+        body = story.site.served[page.number].get(sha256(content).hexdigest())
+        assert body is not None, f"{key!r} has {len(content)} bytes of no version of {page}"
+        assert body.form == (line.form if page.varies else "")
+        coded = made.plan.raw and page.framing == "zipped"
+        assert (content != body.plain) == coded, f"{key!r} is in the wrong coding"
+
+
+def _lock(story: "CombinedStory") -> None:
+    place = story.place
+    if isinstance(place, Bucket):
+        own = [key for key in place.all() if key.startswith(".scraper/")]
+        assert not [key for key in own if "manifest-" not in key], own
+    elif isinstance(place, Directory):
+        path = place.cli.directory / place.name / ".scraper/lock"
+        if path.exists():
+            with open(path) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# ---------------------------------------------------------------- lines and pages
+
+
+def _pages(story: "CombinedStory") -> list[Line]:
+    return [line for line in story.lines if line.sort == "page"]
+
+
+def _line_of(story: "CombinedStory", target: Target) -> Line:
+    return next(line for line in _pages(story) if (line.key, line.url) == target)
+
+
+def _is_barred(page: Page, plan: "Plan") -> bool:
+    barred = page.sort == "private" or page.way == "barred"
+    return plan.robots and barred and page.host in ROBOTS
+
+
+def _is_good(page: Page, plan: "Plan") -> bool:
+    good = page.sort in {"good", "private"} and page.way != "endless"
+    return good and not _is_barred(page, plan)
+
+
+def _is_intact(line: Line, made: Round) -> bool:
+    """Whether the object is what its last `stored` record says, as it was before the round."""
+    found = made.before.last("stored").get((line.key, line.url))
+    content = made.objects_before.get(line.key)
+    return (
+        found is not None
+        and content is not None
+        and found[1]["sha256"] == sha256(content).hexdigest()
+    )
