@@ -33,7 +33,9 @@ class Ledger:
         """The last record of each target that has a key, and its line's number."""
         found = {}
         for number, record in self.records.items():
-            if "key" in record and (not statuses or record["status"] in statuses):
+            if "key" not in record or record["status"] == "duplicate":  # of no object
+                continue
+            if not statuses or record["status"] in statuses:
                 found[record["key"], record["url"]] = number, record
         return found
 
