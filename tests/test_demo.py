@@ -16,6 +16,7 @@ from scraper import demo
 from scraper.model.errors import UsageError
 from scraper.model.records import Target
 from scraper.source import keys, lists
+from scraper.source.sources import from_iterable
 
 Get = tuple[HTTPResponse, bytes]
 
@@ -55,7 +56,7 @@ def test_every_listed_page_is_there_over_one_connection(
 
 def test_the_list_is_one_for_us(site: demo.Site, connection: HTTPConnection) -> None:
     _, body = get(connection, "/urls.txt")
-    found = list(lists.read(lists.from_iterable(body.splitlines()), keys.url_key))
+    found = list(lists.read(from_iterable(body.splitlines()), keys.url_key))
     assert all(isinstance(item, Target) for item in found)
 
 

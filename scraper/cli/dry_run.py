@@ -1,7 +1,8 @@
 """`--dry-run`: what would be fetched, and under which key.
 
-Owns: its output, `URL<TAB>key` on stdout and reports in the log. Refuses to
-know: the network; a list at a URL can't be previewed.
+Owns: its output. `URL<TAB>key` goes to stdout, reports go to the log. Does not know: the network,
+so a list at a URL can't be previewed. Rejected: a run with an engine that does nothing, which
+would touch the destination.
 """
 
 import sys
@@ -22,19 +23,20 @@ from scraper.sinks.base import SinkOptions, find_sink
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
+from scraper.source.sources import Source, open_sources
 
-_BATCH = 500  # lines written at once, when no one waits at the other end of a pipe
+_BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
 
 
 def dry_run(
     settings: Settings, names: Sequence[str], open_streams: Callable[[], tuple[Lines, Log]]
 ) -> int:
-    """Print every target with its key; the status is 1 if more fail than is tolerated."""
+    """Print every target with its key. The exit status, 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
     sink = find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))
-    make_plan(settings, sink)  # what is wrong of either is said now
+    make_plan(settings, sink)  # raises UsageError for options that contradict each other
     rule = make_rule(settings.key, now)
-    sources = lists.open_sources(names, _refuse)
+    sources = open_sources(names, _refuse)
     lines, log = open_streams()
     with closing(lines), closing(DuplicateFilter()) as duplicates:
         tally, printed = Tally(), 0
@@ -54,9 +56,9 @@ def dry_run(
 
 
 def _preview(
-    source: lists.Source, rule: KeyRule, duplicates: DuplicateFilter, tell: Callable[[Result], None]
+    source: Source, rule: KeyRule, duplicates: DuplicateFilter, tell: Callable[[Result], None]
 ) -> int:
-    """Print the targets of one list, and tell of those that would not be fetched."""
+    """Print the targets of one list and tell of those that would not be fetched. How many."""
     at_once = _BATCH if source.size is not None else 1
     batch: list[str] = []
     printed = 0

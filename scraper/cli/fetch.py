@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scraper.report.progress import Display
     from scraper.report.streams import Lines
     from scraper.report.summary import Places
-    from scraper.source.lists import Source
+    from scraper.source.sources import Source
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
@@ -245,7 +245,7 @@ class _Fetch:
 
 
 def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
-    from scraper.source.lists import open_sources
+    from scraper.source.sources import open_sources
 
     def open_remote(url: str) -> BinaryIO:
         from scraper.run.remote import opener

@@ -1,7 +1,7 @@
-"""`scraper verify DEST`: what is missing, changed or unknown there.
+"""`scraper verify DEST`: which objects are missing, changed or unknown.
 
-Owns: its output, a line for each object that is not as its record says, and its
-exit status. Refuses to know: how objects are compared (`scraper.manifest.verify`).
+Owns: the command's output, a line for each object that differs from its record, and its exit
+status. Does not know: how objects are compared (`scraper.manifest.verify`).
 """
 
 from functools import partial

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import identity
-from scraper.manifest.store import FileManifestStore, SinkManifestStore
+from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.records import PreviousRecord, Skipped, Target
 from scraper.model.settings import Earlier
@@ -48,9 +48,7 @@ def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) ->
     return previous if asked else None
 
 
-def remember(
-    earlier: Earlier, store: FileManifestStore | SinkManifestStore, sink: Sink
-) -> "History":
+def remember(earlier: Earlier, store: ManifestStore, sink: Sink) -> "History":
     """What `store` knows, as far as `earlier` asks for it.
 
     Raises DestinationError when it can't be read, UsageError when nothing could.
@@ -95,7 +93,7 @@ class History:
         size_of, has = self._index.done(ids).get, self._has
         return [n for n, one in enumerate(ids) if not has(targets[n].key, size_of(one))]
 
-    def close(self, store: FileManifestStore | SinkManifestStore, *, whole: bool) -> None:
+    def close(self, store: ManifestStore, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines before it were outdated.
 
         If that can't be done it is as whole as before, and the next run will try.

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from scraper.model.errors import ListError
 from scraper.report.summary import Tally, human_size
-from scraper.source.lists import Source
+from scraper.source.sources import Source
 
 _EVERY_S = 0.1
 _WAITING_LINES = 10_000  # while the terminal takes none; then the oldest are lost

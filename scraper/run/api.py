@@ -12,7 +12,7 @@ from scraper.model.errors import UsageError
 from scraper.model.records import Result
 from scraper.model.settings import Settings
 from scraper.run.loop import Run
-from scraper.source import lists
+from scraper.source.sources import from_iterable
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     if isinstance(urls, str | bytes):  # it could be iterated: over its characters
         raise UsageError("urls is one string: give a list of URLs, [url]")
     settings = Settings.of(to=to, max_concurrency=max_concurrency, **options)
-    return _results(Run(settings, [lists.from_iterable(urls)]))
+    return _results(Run(settings, [from_iterable(urls)]))
 
 
 def _results(run_: Run) -> Generator[Result, None, None]:

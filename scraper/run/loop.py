@@ -42,9 +42,9 @@ from scraper.run.stopping import GRACE_S, Note, Stop
 from scraper.run.unfinished import interrupted, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
-from scraper.source import lists
 from scraper.source.keys import make_rule
 from scraper.source.reader import BUFFER, ListReader
+from scraper.source.sources import Source
 from scraper.transfer import Quota, Transfer
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Run:
     def __init__(
         self,
         settings: Settings,
-        sources: Sequence[lists.Source],
+        sources: Sequence[Source],
         receivers: Sequence[Receiver] = (),
         note: Note = lambda _level, _name, _record: None,
     ) -> None:

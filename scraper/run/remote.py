@@ -18,7 +18,7 @@ from scraper.model.settings import Settings
 from scraper.run.build import choose_engine, make_plan
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.source import lists
+from scraper.source.sources import OpenRemote
 from scraper.transfer import Completion, Transfer
 
 _TICK_S = 0.5  # as in the loop: Ctrl-C just before a sleep is heard after it
@@ -59,7 +59,7 @@ class _FileSink:
         self.file.close()
 
 
-def opener(settings: Settings) -> lists.OpenRemote:
+def opener(settings: Settings) -> OpenRemote:
     """A function that fetches the list at an http(s) or s3 URL; it raises ListError."""
 
     def open_remote(url: str) -> BinaryIO:

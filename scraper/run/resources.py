@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from scraper.manifest import FileManifestStore, History, SinkManifestStore, open_store, remember
+from scraper.manifest import History, ManifestStore, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.run.stopping import Note
@@ -24,7 +24,7 @@ class RunResources:
     Raises UsageError when no sink serves `destination`.
     """
 
-    store: FileManifestStore | SinkManifestStore
+    store: ManifestStore
     history: History
 
     def __init__(self, settings: Settings, destination: str) -> None:

@@ -1,11 +1,14 @@
-"""Seen: which targets the run has had, in bounded memory at any list size.
+"""DuplicateFilter: which targets the run has seen, in bounded memory at any list size.
 
-Owns: telling a repeat (same URL, same key) from a clash (another URL, same key,
-or one that the destination takes for the same), by 64-bit hashes. Those of a
-long list's first targets are at hand, in a dict, which takes a third of the time
-(and 140 bytes each: rejected for all of them); the rest are in SQLite's private
-temporary database, which lives in a cache of 32 MB and spills to a file that the
-system removes by itself. Refuses to know: lists and sinks.
+It tells a repeat (same URL, same key) from a clash (another URL with the same key, or with a
+key that the destination takes for the same). It compares 64-bit hashes.
+
+The hashes of a long list's first targets are in a dict, which takes a third of the time and 140
+bytes a target. The rest are in a private temporary SQLite database. It lives in a cache of 32
+MB and spills to a file that the system removes by itself.
+
+Owns: those hashes and the two verdicts. Does not know: lists, sinks, earlier runs. Rejected: a
+dict for all targets, which is 1.4 GB for ten million.
 """
 
 import sqlite3
@@ -16,23 +19,23 @@ from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Duplicate, Failed, Failure, Result, Target
 from scraper.source.keys import folded
 
-_AT_HAND = 250_000  # targets: 35 MB
-_CACHE_KIB = 32 * 1024  # a target beyond a million costs 3 us; with 8 MB it is 5
-_AT_ONCE = 200  # targets put in by one statement
+_IN_MEMORY = 250_000  # targets: 35 MB
+_CACHE_KIB = 32 * 1024  # beyond a million targets each costs 3 us; with 8 MB it costs 5
+_BATCH = 200  # targets inserted by one statement
 _SCHEMA = "CREATE TABLE seen (key INTEGER PRIMARY KEY, url INTEGER, line INTEGER, number INTEGER)"
 _PUT = "INSERT OR IGNORE INTO seen VALUES "
 
 
 class DuplicateFilter:
-    """One run's memory of its targets; used by one thread.
+    """The targets of one run. Used by one thread.
 
-    `ignores_case`: keys that differ in case or normal form only are one (`keys.folded`).
+    `ignores_case`: keys are the same if `keys.folded` is (case and normal form do not count).
     """
 
     def __init__(self, *, ignores_case: bool = False) -> None:
-        self._named: Callable[[str], str] = folded if ignores_case else str
+        self._fold: Callable[[str], str] = folded if ignores_case else str
         self._db = sqlite3.connect(
-            "", isolation_level=None, check_same_thread=False, cached_statements=_AT_ONCE + 2
+            "", isolation_level=None, check_same_thread=False, cached_statements=_BATCH + 2
         )
         for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
             self._db.execute(f"PRAGMA {pragma}")
@@ -43,15 +46,15 @@ class DuplicateFilter:
         self._urls, self._lines = array("q"), array("q")  # by that number
 
     def judge(self, target: Target) -> Result | None:
-        """The Result of a target that must not be fetched: a repeat, or a key that is taken."""
+        """The Result of a repeat or a clash; None for a target that may be fetched."""
         return self.judge_all([target])[0]
 
     def judge_all(self, targets: Sequence[Target]) -> list[Result | None]:
-        """The same for each of several, in their order; it is quicker. Raises DestinationError."""
+        """The same for several targets, in their order, in less time. Raises DestinationError."""
         verdicts: list[Result | None] = []
         try:
-            for start in range(0, len(targets), _AT_ONCE):
-                verdicts += self._judge(targets[start : start + _AT_ONCE])
+            for start in range(0, len(targets), _BATCH):
+                verdicts += self._judge(targets[start : start + _BATCH])
         except sqlite3.Error as error:
             message = f"can't remember the targets of this run in a temporary file: {error}"
             raise DestinationError(message) from None
@@ -63,13 +66,13 @@ class DuplicateFilter:
 
     def _judge(self, targets: Sequence[Target]) -> list[Result | None]:
         first, self._count = self._count, self._count + len(targets)
-        put = self._put if self._count > _AT_HAND else self._put_at_hand
+        put = self._put if self._count > _IN_MEMORY else self._put_in_memory
         if put(targets, first):
             return [None] * len(targets)
         return [self._compare(target, number) for number, target in enumerate(targets, first)]
 
-    def _put_at_hand(self, targets: Sequence[Target], first: int) -> bool:
-        """Keep them, unless their keys are taken. Whether none was."""
+    def _put_in_memory(self, targets: Sequence[Target], first: int) -> bool:
+        """Insert the targets whose keys are free. Whether all were."""
         before, put = len(self._first), self._first.setdefault
         for number, key in enumerate(self._hashes(targets), first):
             put(key, number)
@@ -78,7 +81,7 @@ class DuplicateFilter:
         return len(self._first) - before == len(targets)
 
     def _put(self, targets: Sequence[Target], first: int) -> bool:
-        """The same in the database."""
+        """The same as `_put_in_memory`, in the database."""
         keys = self._hashes(targets)
         rows: list[int] = []
         for number, (key, target) in enumerate(zip(keys, targets, strict=True), first):
@@ -87,12 +90,12 @@ class DuplicateFilter:
         return put.rowcount == len(targets) and self._first.keys().isdisjoint(keys)
 
     def _hashes(self, targets: Sequence[Target]) -> list[int]:
-        """Of their keys: siphash with this process's own secret."""
-        named = self._named
-        return [hash(named(target.key)) for target in targets]
+        """Hashes of the keys: SipHash with a secret of this process."""
+        fold = self._fold
+        return [hash(fold(target.key)) for target in targets]
 
     def _find(self, key: int) -> tuple[int, int, int]:
-        """The hash of its URL, the line and the number of the first target with this key."""
+        """URL hash, line and number of the first target with this key."""
         number = self._first.get(key)
         if number is not None:
             return self._urls[number], self._lines[number], number
@@ -107,6 +110,6 @@ class DuplicateFilter:
         if url == hash(target.url):
             return Result(target, Duplicate(of_line=line))
         message = f"key {target.key!r} is taken by another URL in line {line}"
-        if self._named is folded:
+        if self._fold is folded:
             message += " (case does not count in this destination)"
         return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))

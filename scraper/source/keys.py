@@ -1,25 +1,26 @@
-"""Keys: where a body goes, a pure function of its target.
+"""Keys: where a body is stored, worked out from its target alone.
 
-The `url` rule keeps a site looking like a site: `https://example.com/docs/a.html`
-becomes `example.com/docs/a.html`. A name is kept *plain* only if nothing else
-could be kept under it, whatever file system it lands on; any other name gets a
-*mark*: `--` and 13 characters, a 64-bit hash of the URL (for a directory, of
-the URL so far). Plain are lower-case names without reserved or unsafe
-characters; a file's plain name has an extension and a directory's has none, so
-that no file is also a directory; `index.html` stands for a path that ends with
-a slash. No rule looks at other targets, so neither order nor resuming changes
-a key.
+The rule `url` keeps the shape of a site: `https://example.com/docs/a.html` becomes
+`example.com/docs/a.html`. Each name of the path is kept as it is (*plain*) or gets a *mark*:
+`--` and 13 characters, which are a 64-bit hash of the URL (for a directory, of the URL up to
+there).
 
-Promised: different URLs have different keys by the rules `url` and `hash`, on file
-systems too where case or normal form do not count. Templates and given keys may
-clash; `duplicates.py` finds that.
+A name is plain only if no other URL could have the same name, on any file system. Plain names
+are lower case, without reserved or unsafe characters. A plain file name has an extension and a
+plain directory name has none, so a file can never also be a directory. `index.html` stands for
+a path that ends with a slash. No rule looks at other targets, so neither the order of a list nor
+resuming changes a key.
 
-Owns: the rules and their safety: 255 bytes a segment, 1,024 a key (S3; 896 if it
-is made, so that a prefix fits), no character that NTFS forbids or S3 advises
-against (but for `~` and `#` in keys that were given), no name that NTFS reserves,
-no traversal, nothing under `.scraper/`. Refuses to know: sinks and responses.
-Rejected: numbering clashes (depends on order); pathvalidate (returns `..` for
-`..`); an extension from Content-Type (needs a request).
+Promised: by the rules `url` and `hash`, different URLs have different keys, also where case or
+normal form do not count. Templates and keys from the list may clash; `duplicates.py` finds that.
+
+Owns: the rules, and what makes a key safe. A segment has at most 255 bytes and a key 1,024 (the
+limit of S3; 896 if a rule makes it, which leaves room for a prefix). No key has a character that
+NTFS forbids or that S3 advises against (`~` and `#` may stand in keys from the list), a name that
+NTFS reserves, a way out of the destination, or a first segment `.scraper`.
+
+Does not know: sinks and responses. Rejected: numbering clashes (depends on the order);
+pathvalidate (it returns `..` for `..`); an extension from Content-Type (needs a request).
 """
 
 import base64
@@ -35,7 +36,7 @@ from scraper.model.errors import BadTarget, UsageError
 from scraper.model.urls import Origin, Url
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-_MADE_BYTES = 896  # of a key that a rule makes: room for the prefix of a bucket, 128 bytes
+_MADE_BYTES = 896  # the most that a rule makes; 128 bytes are left for a prefix in a bucket
 MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
 OWN_DIRECTORY = ".scraper"
 KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
@@ -46,14 +47,14 @@ _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
-# A whole path of plain names (see `_plain`), as most are: known in one look, if it is not too
-# long and has no `--`. A query is none.
+# A path of plain names only (see `_plain`), as most paths are. It matches in one step if it is not
+# too long and has no `--`. A path with a query does not match.
 _NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
 _ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
 PLAIN_PATH = rf"/(?:{_NAME}/)*+(?:{_NAME}{_ENDING})?"
 _PLAIN_PATH = re.compile(PLAIN_PATH)
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
-_NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # and nothing that only looks like one of them
+_NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # nor any character that NFKC turns into one of them
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
 _DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
@@ -96,7 +97,7 @@ def url_key(url: Url, line: int = 0) -> str:
         return f"{host}/{_file_name(name, url)}"
     if len(directories) < _MADE_BYTES // 2:
         prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
-        cached = len(url.path) <= 512  # longer ones would make the cache a hoard
+        cached = len(url.path) <= 512  # long paths would make the cache large
         parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
         key = f"{host}/{parts}/{_file_name(name, url)}"
         if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
@@ -136,7 +137,10 @@ def _safe(key: str) -> str:
 
 
 def folded(key: str) -> str:
-    """What is the same for keys that some file system takes for one: case, normal form."""
+    """The form of `key` in which case and normal form do not count.
+
+    Two keys with the same form may be one file on some file systems.
+    """
     if key.isascii():
         return key.lower()
     return normalize("NFC", normalize("NFC", key).upper().casefold())
@@ -153,7 +157,7 @@ def extension(path: str) -> str:
 def host_segment(origin: Origin) -> str:
     """One directory for each origin: plain for https on 443, else `host_http`, `host_8080`...
 
-    An underscore of the host itself is doubled, so that suffixes can't be imitated.
+    An underscore of the host itself is doubled, so no host name looks like another with a suffix.
     """
     _, scheme, hostname, port, _ = origin
     if hostname.startswith("["):
@@ -174,7 +178,7 @@ def host_segment(origin: Origin) -> str:
 
 @lru_cache(maxsize=16384)
 def _directories(prefix: str, names: tuple[str, ...]) -> str:
-    """Names of directories below `prefix` (an origin) as key segments."""
+    """The names of directories below the origin `prefix`, as segments of a key."""
     parts = []
     for name in names:
         prefix += "/" + name
@@ -200,7 +204,7 @@ def _file_name(name: str, url: Url) -> str:
 
 
 def _plain(name: str) -> str:
-    """The name as it may stand unmarked, or "" if it may not."""
+    """The plain form of `name`, "" if it has none."""
     if _PLAIN_ASCII.fullmatch(name):
         text = name
     elif "%" in name and not name.isascii():
@@ -209,10 +213,10 @@ def _plain(name: str) -> str:
         text = _decoded(name)
         if not text or len(text) > MAX_SEGMENT_BYTES or _UNSAFE.search(text) or text[0] in ".-":
             return ""
-        # In upper case too, as NTFS compares: the dotless i becomes an I there.
+        # NTFS compares names in upper case, where the dotless i becomes an I.
         if not text == text.casefold() == text.upper().casefold() == normalize("NFC", text):
             return ""
-        if quote(text, safe="!()',=+@.-_") != name:  # not the only spelling of this name
+        if quote(text, safe="!()',=+@.-_") != name:  # another spelling would give the same text
             return ""
     if text[-1] == "." or ("--" in text and _MARKED.search(text)) or _RESERVED.match(text):
         return ""
@@ -227,19 +231,22 @@ def _decoded(name: str) -> str:
 
 
 def _composed(text: str) -> str:
-    """Its normal form, but of what is too long for a name: 26,000 accents take half a second."""
+    """The normal form of `text`, or `text` if it is too long for a key.
+
+    Normalising 26,000 accents takes half a second.
+    """
     return normalize("NFC", text) if len(text) <= MAX_KEY_BYTES else text
 
 
 def _readable(name: str) -> str:
-    """Something of the name that is safe anywhere, for a marked name: may be ""."""
+    """The part of `name` that is safe anywhere, for a marked name. It may be ""."""
     text = _UNSAFE.sub("_", _composed(_decoded(name) or name))
     text = text.lstrip(".-").rstrip(". ")
     return f"_{text}" if _RESERVED.match(text) else text
 
 
 def _sanitised(part: str) -> str:
-    """A segment of a given key with what is unsafe replaced; dots, case and all scripts stay."""
+    """A segment of a given key, unsafe characters replaced. Dots, case and all scripts stay."""
     if _PLAIN_ASCII.fullmatch(part) and part[-1] != "." and len(part) <= MAX_SEGMENT_BYTES:
         return f"_{part}" if _RESERVED.match(part) else part
     text = _composed(part)
@@ -253,7 +260,7 @@ def _sanitised(part: str) -> str:
 
 
 def _may_be_given(char: str) -> bool:
-    """Whether a key of a list may have it: no control, nothing that a system reads otherwise."""
+    """Whether a key of a list may have `char`: no control, nothing with a meaning in a path."""
     if char.isascii():
         return char.isprintable() and char not in _NOT_GIVEN
     looks = set(normalize("NFKC", char))
@@ -297,7 +304,7 @@ def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
 
 
 class _Day:
-    """`{date}` is ISO; `{date:%Y/%m}` is strftime's."""
+    """The value of `{date}`: ISO 8601 by default, `{date:%Y/%m}` by strftime."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now

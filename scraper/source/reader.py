@@ -1,9 +1,10 @@
-"""ListReader: the thread that reads lists, and the bounded buffer in front of the loop.
+"""ListReader: the thread that reads lists, and the bounded buffer between it and the loop.
 
-A pipe may block for hours, so reading has a thread of its own; the loop takes
-what is there and never waits here. Owns: that thread and its buffer. Refuses to
-know: what a line means (`lists.py`). Rejected: `queue.Queue`, whose lock costs
-more than parsing a line; deque's ends are atomic.
+A pipe may block for hours, so reading has a thread of its own. The loop takes the targets that
+are there and never waits here.
+
+Owns: that thread and its buffer. Does not know: what a line means (`lists.py`). Rejected:
+`queue.Queue`, whose lock costs more than parsing a line. The ends of a deque are atomic.
 """
 
 import threading
@@ -13,20 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from scraper.model.records import Target
 from scraper.source import lists
 from scraper.source.keys import KeyRule
+from scraper.source.sources import Source
 
-BUFFER = 1_000  # targets read ahead of the frontier, if they are not very long
+BUFFER = 1_000  # targets read ahead of the frontier; a very long one counts as several
 
 
 class ListReader:
     """Targets of several sources, in order, read ahead by one thread.
 
-    `on_arrival` is called from that thread once for each time the loop said it is
-    hungry, and when the last line was read. Who says so looks at `empty` once more
-    afterwards: a target may have come just before.
+    The loop sets `hungry` when it wants to be told of the next target. The thread then calls
+    `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
+    look at `empty` again, since a target may have arrived just before.
     """
 
     def __init__(
-        self, sources: Sequence[lists.Source], rule: KeyRule, on_arrival: Callable[[], None]
+        self, sources: Sequence[Source], rule: KeyRule, on_arrival: Callable[[], None]
     ) -> None:
         self.hungry = False
         self._taken = 0
@@ -34,7 +36,7 @@ class ListReader:
         self._rule = rule
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
-        self._more_put = self._more_taken = 0  # places beyond one each; one thread writes each
+        self._more_put = self._more_taken = 0  # places beyond one a target; each has one writer
         self._space = threading.Event()
         self._done = False
         self._closed = False
@@ -46,11 +48,11 @@ class ListReader:
         self._thread.start()
 
     def take(self, most: int) -> list[lists.Read]:
-        """The next targets, as many as are there now, `most` of them."""
+        """The targets that are there now, at most `most` of them."""
         buffer = self._buffer
         taken = [buffer.popleft() for _ in range(min(most, len(buffer)))]
         self._taken += len(taken)
-        if self._more_put != self._more_taken:  # some are very long, which is rare
+        if self._more_put != self._more_taken:  # rare: some targets are very long
             self._more_taken += sum(item.places - 1 for item in taken if isinstance(item, Target))
         if self._read_ahead < BUFFER // 2 and not self._space.is_set():
             self._space.set()
@@ -58,7 +60,7 @@ class ListReader:
 
     @property
     def lines(self) -> int:
-        """Targets read so far, bad lines included: after `close()`, those that were taken."""
+        """Targets read so far, with bad lines. After `close()`: targets that were taken."""
         return self._taken if self._closed else self._taken + len(self._buffer)
 
     @property
@@ -67,28 +69,28 @@ class ListReader:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is there to take now."""
+        """Whether there is no target to take now."""
         return not self._buffer
 
     @property
     def exhausted(self) -> bool:
-        """Whether everything was read and taken."""
+        """Whether every target was read and taken."""
         return self._done and not self._buffer
 
     @property
     def complete(self) -> bool:
-        """Whether the last line was read: then `lines` is how many there are."""
+        """Whether the last line was read. Then `lines` is the length of the lists."""
         return self._done
 
     def reraise(self) -> None:
-        """Raise what ended the reading, if an error did."""
+        """Raise the error that ended the reading, if one did."""
         if self._error is not None:
             raise self._error
 
     def close(self) -> None:
-        """Read no more. What is there can still be taken, and only that was ever read.
+        """Read no more. Targets in the buffer can still be taken.
 
-        A thread that waits for a pipe is left to it (it is a daemon).
+        A thread that waits for a pipe keeps waiting; it is a daemon and ends with the process.
         """
         self._closed = True
         self._space.set()
@@ -100,7 +102,7 @@ class ListReader:
                 if self._closed:
                     return
                 if isinstance(item, Target) and item.places > 1:
-                    self._more_put += item.places - 1  # before it can be taken: see `take`
+                    self._more_put += item.places - 1  # first: `take` subtracts them
                 buffer.append(item)
                 if self.hungry:
                     self.hungry = False

@@ -142,7 +142,7 @@ MEASURED = """
 import sys
 from scraper.source import duplicates
 from scraper.cli import main
-duplicates._AT_HAND, duplicates._CACHE_KIB = 10_000, 8 * 1024
+duplicates._IN_MEMORY, duplicates._CACHE_KIB = 10_000, 8 * 1024
 try:
     main(["--dry-run", sys.argv[1]])
 finally:

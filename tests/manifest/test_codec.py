@@ -14,7 +14,7 @@ from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Outcome, Result, Target
 from scraper.model.settings import Settings
 from scraper.run.loop import Run
-from scraper.source.lists import from_iterable
+from scraper.source.sources import from_iterable
 from tests.results import (
     BAD_LINE,
     BROKEN_OFF,

@@ -8,8 +8,9 @@ import pytest
 
 from scraper.manifest import history
 from scraper.manifest.codec import encode
+from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.history import History, decide, remember
-from scraper.manifest.store import FileManifestStore, SinkManifestStore
+from scraper.manifest.sink_store import SinkManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.records import PreviousRecord, Result, Skipped, Stored, Target
 from scraper.model.settings import Earlier

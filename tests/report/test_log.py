@@ -17,7 +17,7 @@ from scraper.report.log import Event, Log
 from scraper.report.streams import ResultStream
 from scraper.report.summary import Places, Summary, Tally
 from scraper.run.loop import Run
-from scraper.source.lists import from_iterable
+from scraper.source.sources import from_iterable
 from tests.results import (
     BAD_LINE,
     BROKEN_OFF,

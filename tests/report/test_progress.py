@@ -18,7 +18,7 @@ from scraper.model.errors import ListError
 from scraper.model.settings import Settings
 from scraper.report.progress import Display
 from scraper.run.loop import Run
-from scraper.source import lists
+from scraper.source.sources import Source, from_iterable, open_sources
 from tests.servers import WAIT_S, Reply, Request, Serve
 
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -108,7 +108,7 @@ class Pages:
                      delay=None if number < self.free else self.go)  # fmt: skip
 
 
-def run_of(sources: Iterable[lists.Source], to: Path, **options: int) -> Run:
+def run_of(sources: Iterable[Source], to: Path, **options: int) -> Run:
     return Run(Settings.of(to=to, **options), list(sources))
 
 
@@ -116,12 +116,12 @@ def no_remote(url: str) -> BinaryIO:
     raise AssertionError(url)
 
 
-def file_of(path: Path, lines: Iterable[str]) -> list[lists.Source]:
+def file_of(path: Path, lines: Iterable[str]) -> list[Source]:
     path.write_text("".join(f"{line}\n" for line in lines))
-    return lists.open_sources([str(path)], no_remote)
+    return open_sources([str(path)], no_remote)
 
 
-def finish(run: Run, act: Callable[[Display], None], sources: Iterable[lists.Source] = ()) -> None:
+def finish(run: Run, act: Callable[[Display], None], sources: Iterable[Source] = ()) -> None:
     """Carry `run` out with a display, while another thread does `act`, which lets it end."""
 
     def watched(display: Display) -> None:
@@ -196,7 +196,7 @@ def test_without_a_known_length_there_is_no_total_and_no_time_left(
         go_on.set()
         terminal.wait_for(r"5 of 5  0 failed")
 
-    sources = [lists.from_iterable(lines())]
+    sources = [from_iterable(lines())]
     finish(run_of(sources, tmp_path / "out"), act, sources)
 
 
@@ -271,7 +271,7 @@ def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
 ) -> None:
     terminal = on_terminal(80)
     lines = [f"line {number} {'x' * 60}" for number in range(5_000)]
-    with run_of([lists.from_iterable([])], tmp_path / "out") as run, Display(run, []) as display:
+    with run_of([from_iterable([])], tmp_path / "out") as run, Display(run, []) as display:
         with terminal.stopped():
             display.print(*lines[:2_000])
             for line in lines[2_000:]:

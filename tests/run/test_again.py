@@ -17,7 +17,7 @@ from scraper.model.errors import DestinationError, Kind, UsageError
 from scraper.model.records import Result, Skipped
 from scraper.run.build import make_plan
 from scraper.run.loop import Run
-from tests.manifest.test_store import Flaky
+from tests.manifest.test_sink_store import Flaky
 from tests.run.test_loop import QUICK, body, echo, fetch, kinds, make_run, results_of, statuses
 from tests.servers import WAIT_S, Reply, Request, Serve
 

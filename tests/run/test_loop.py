@@ -22,7 +22,7 @@ from scraper.run.loop import Run
 from scraper.run.stopping import GRACE_S, Note
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
-from scraper.source import lists
+from scraper.source.sources import from_iterable
 from tests.servers import (
     WAIT_S,
     Farm,
@@ -49,9 +49,7 @@ def make_run(
     receivers: Iterable[Receiver] = (),
     **options: Any,
 ) -> Run:
-    return Run(
-        Settings.of(to=to, **{**QUICK, **options}), [lists.from_iterable(urls)], [*receivers]
-    )
+    return Run(Settings.of(to=to, **{**QUICK, **options}), [from_iterable(urls)], [*receivers])
 
 
 def hear(run: Run, note: Note) -> None:

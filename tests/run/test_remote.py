@@ -15,6 +15,7 @@ from scraper.model.records import Target
 from scraper.model.settings import Settings
 from scraper.run.remote import opener
 from scraper.source import keys, lists
+from scraper.source.sources import open_sources
 from tests.s3servers import S3Server
 from tests.servers import (
     Farm,
@@ -50,7 +51,7 @@ def test_a_list_at_a_url_is_a_list_like_any_other(serve: Serve) -> None:
     server = serve({"/urls.txt": LIST})
     url = f"{server.url}/urls.txt"
     with opener(Settings())(url) as file:
-        (source,) = lists.open_sources([url], lambda _: file)
+        (source,) = open_sources([url], lambda _: file)
         items = list(lists.read(source, keys.url_key))
     assert [(item.url, item.line, item.source) for item in items if isinstance(item, Target)] == [
         ("http://a/1", 1, url),

@@ -103,8 +103,8 @@ def test_it_answers_as_a_dictionary_of_everything_would(
             targets.append(target(url, key, 1 + line % 3))  # lines of several lists are alike
             expected.append(None if had[1] == line else had)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("scraper.source.duplicates._AT_ONCE", at_once)
-            patch.setattr("scraper.source.duplicates._AT_HAND", at_hand)
+            patch.setattr("scraper.source.duplicates._BATCH", at_once)
+            patch.setattr("scraper.source.duplicates._IN_MEMORY", at_hand)
             verdicts = memory.judge_all(targets)
         for verdict, had_before, (url, _) in zip(verdicts, expected, batch, strict=True):
             if had_before is None:
@@ -124,7 +124,7 @@ def test_it_answers_as_a_dictionary_of_everything_would(
 def test_a_whole_list_may_be_judged_at_once(
     seen: DuplicateFilter, monkeypatch: pytest.MonkeyPatch, at_hand: int
 ) -> None:
-    monkeypatch.setattr("scraper.source.duplicates._AT_HAND", at_hand)
+    monkeypatch.setattr("scraper.source.duplicates._IN_MEMORY", at_hand)
     urls = [f"http://a/{number % 700}" for number in range(1_000)]
     verdicts = seen.judge_all([target(url, url, n) for n, url in enumerate(urls, 1)])
     assert verdicts[:700] == [None] * 700
@@ -138,7 +138,7 @@ from scraper.source import duplicates as module
 from scraper.model.records import Target
 from scraper.source.duplicates import DuplicateFilter
 
-module._AT_HAND, module._CACHE_KIB = 10_000, 8 * 1024
+module._IN_MEMORY, module._CACHE_KIB = 10_000, 8 * 1024
 
 def peak():
     with open("/proc/self/status") as status:
@@ -169,7 +169,7 @@ from scraper.source import duplicates as module
 from scraper.model.errors import DestinationError
 from scraper.model.records import Target
 
-module._AT_HAND, module._CACHE_KIB = 1_000, 100
+module._IN_MEMORY, module._CACHE_KIB = 1_000, 100
 seen = module.DuplicateFilter()
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 urls = [f"http://host.example/{line}" for line in range(1, 50_001)]

@@ -19,27 +19,29 @@ from hypothesis import strategies as st
 from scraper.model.errors import Kind, ListError
 from scraper.model.records import Failed, Result, Target
 from scraper.source import keys, lists
+from scraper.source.lines import MAX_LINE_BYTES
+from scraper.source.sources import Source, from_iterable, open_sources
 
-LIMIT = lists.MAX_LINE_BYTES
+LIMIT = MAX_LINE_BYTES
 
 
 def never(url: str) -> BinaryIO:
     raise AssertionError(f"nobody asked for {url}")
 
 
-def read(source: lists.Source) -> list[lists.Read]:
+def read(source: Source) -> list[lists.Read]:
     return list(lists.read(source, keys.url_key))
 
 
 def read_lines(*lines: str | bytes) -> list[lists.Read]:
-    return read(lists.from_iterable(lines))
+    return read(from_iterable(lines))
 
 
 def read_file(
     path: Path, content: bytes, opener: Callable[[str], BinaryIO] = never
 ) -> list[lists.Read]:
     path.write_bytes(content)
-    (source,) = lists.open_sources([str(path)], opener)
+    (source,) = open_sources([str(path)], opener)
     return read(source)
 
 
@@ -240,7 +242,7 @@ def test_a_line_of_ten_megabytes_is_never_in_memory_as_a_whole(
     del content
     tracemalloc.start()
     try:
-        (source,) = lists.open_sources([str(path)], never)
+        (source,) = open_sources([str(path)], never)
         items = read(source)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -254,7 +256,7 @@ def test_the_numbers_of_lines_count_every_line_of_their_own_source(tmp_path: Pat
     one, two = tmp_path / "one.txt", tmp_path / "two.txt"
     one.write_bytes(b"# one\n\nhttp://a/3\nbad\n")
     two.write_bytes(b"http://b/1\n")
-    sources = lists.open_sources([str(one), str(two)], never)
+    sources = open_sources([str(one), str(two)], never)
     items = [item for source in sources for item in read(source)]
     targets = [item.target if isinstance(item, Result) else item for item in items]
     assert [(t.line, t.source) for t in targets] == [(3, str(one)), (4, str(one)), (1, str(two))]
@@ -503,7 +505,7 @@ def test_a_table_without_a_url_column_is_known_before_anything_starts(
     path = tmp_path / "l.csv"
     path.write_bytes(content)
     with pytest.raises(ListError, match=r"l\.csv"):
-        lists.open_sources([str(path)], never)
+        open_sources([str(path)], never)
 
 
 # ---------------------------------------------------------------- opening
@@ -511,9 +513,9 @@ def test_a_table_without_a_url_column_is_known_before_anything_starts(
 
 def test_a_list_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(ListError, match=r"missing\.txt.*No such file"):
-        lists.open_sources([str(tmp_path / "missing.txt")], never)
+        open_sources([str(tmp_path / "missing.txt")], never)
     with pytest.raises(ListError, match="directory"):
-        lists.open_sources([str(tmp_path)], never)
+        open_sources([str(tmp_path)], never)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -522,20 +524,20 @@ def test_a_list_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"http://a/\n")
     path.chmod(0)
     with pytest.raises(ListError, match=r"locked\.txt.*Permission"):
-        lists.open_sources([str(path)], never)
+        open_sources([str(path)], never)
 
 
 def test_every_list_is_opened_before_the_first_is_read(tmp_path: Path) -> None:
     path = tmp_path / "there.txt"
     path.write_bytes(b"http://a/\n")
     with pytest.raises(ListError, match="missing"):
-        lists.open_sources([str(path), str(tmp_path / "missing.txt")], never)
+        open_sources([str(path), str(tmp_path / "missing.txt")], never)
 
 
 def test_a_list_that_vanishes_between_check_and_run_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone.txt"
     path.write_bytes(b"http://a/\n")
-    (source,) = lists.open_sources([str(path)], never)
+    (source,) = open_sources([str(path)], never)
     path.unlink()
     with pytest.raises(ListError, match=r"gone\.txt"):
         read(source)
@@ -545,7 +547,7 @@ def test_the_size_of_a_plain_file_is_known_and_of_others_not(tmp_path: Path) -> 
     plain, zipped = tmp_path / "plain", tmp_path / "zipped"
     plain.write_bytes(b"http://a/\n")
     zipped.write_bytes(gzip.compress(b"http://a/\n"))
-    sources = lists.open_sources([str(plain), str(zipped)], never)
+    sources = open_sources([str(plain), str(zipped)], never)
     assert [source.size for source in sources] == [10, None]
 
 
@@ -556,7 +558,7 @@ def many_lines(count: int) -> bytes:
 def test_a_torn_gzip_list_gives_what_it_had_and_then_says_so(tmp_path: Path) -> None:
     path = tmp_path / "torn.gz"
     path.write_bytes(gzip.compress(many_lines(50_000))[:-2000])
-    (source,) = lists.open_sources([str(path)], never)
+    (source,) = open_sources([str(path)], never)
     items: list[lists.Read] = []
     with pytest.raises(ListError, match=r"torn\.gz.*broke off"):
         items.extend(lists.read(source, keys.url_key))
@@ -568,7 +570,7 @@ def test_a_spoiled_gzip_list_says_so(tmp_path: Path) -> None:
     raw[len(raw) // 2 : len(raw) // 2 + 100] = b"\xff" * 100
     path = tmp_path / "spoiled.gz"
     path.write_bytes(raw)
-    (source,) = lists.open_sources([str(path)], never)
+    (source,) = open_sources([str(path)], never)
     with pytest.raises(ListError, match=r"spoiled\.gz.*broke off"):
         read(source)
 
@@ -585,7 +587,7 @@ def test_gzip_that_is_spoiled_from_its_start_is_known_before_anything_starts(
     ):
         path.write_bytes(raw)
         with pytest.raises(ListError, match=r"spoiled\.gz"):
-            lists.open_sources([str(path)], never)
+            open_sources([str(path)], never)
 
 
 def test_gzip_members_one_after_the_other_are_one_list(tmp_path: Path) -> None:
@@ -603,7 +605,7 @@ def test_a_list_may_be_at_a_url(url: str) -> None:
         asked.append(name)
         return io.BytesIO(b"url\nhttp://a/2\n" if ".csv" in name else b"\nhttp://a/2\n")
 
-    (source,) = lists.open_sources([url], opener)
+    (source,) = open_sources([url], opener)
     assert asked == [url]
     assert seen(read(source)) == [(2, "http://a/2")]
     assert only(read(source)).source == url
@@ -611,7 +613,7 @@ def test_a_list_may_be_at_a_url(url: str) -> None:
 
 def test_a_list_at_a_url_is_named_without_its_secrets() -> None:
     zipped = io.BytesIO(gzip.compress(b"http://a/\n"))
-    (source,) = lists.open_sources(["https://u:hunter2@h/l.gz?sig=hunter2"], lambda _: zipped)
+    (source,) = open_sources(["https://u:hunter2@h/l.gz?sig=hunter2"], lambda _: zipped)
     assert "hunter2" not in only(read(source)).source
 
 
@@ -620,7 +622,7 @@ def test_what_a_callers_iterable_raises_comes_as_it_is() -> None:
         yield "http://a/1"
         raise ConnectionResetError("theirs")
 
-    items = lists.read(lists.from_iterable(broken()), keys.url_key)
+    items = lists.read(from_iterable(broken()), keys.url_key)
     assert target(next(items)).line == 1
     with pytest.raises(ConnectionResetError, match="theirs"):
         next(items)
@@ -634,7 +636,7 @@ def test_a_callers_iterable_is_taken_lazily() -> None:
             taken.append(1)
             yield f"http://a/{len(taken)}"
 
-    items = lists.read(lists.from_iterable(endless()), keys.url_key)
+    items = lists.read(from_iterable(endless()), keys.url_key)
     assert target(next(items)).line == 1
     assert len(taken) == 1
 
@@ -664,13 +666,13 @@ def pipe() -> Iterator[Pipe]:
     made.close()
 
 
-def first_of(source: lists.Source) -> Target:
+def first_of(source: Source) -> Target:
     return target(next(iter(lists.read(source, keys.url_key))))
 
 
 @pytest.mark.timeout(30)
 def test_the_first_target_of_a_pipe_comes_while_its_writer_holds_it_open(pipe: Pipe) -> None:
-    (source,) = lists.open_sources([pipe.path], never)
+    (source,) = open_sources([pipe.path], never)
     pipe.write(b"http://a/1\n")
     assert first_of(source).listed == "http://a/1"
 
@@ -679,7 +681,7 @@ def test_the_first_target_of_a_pipe_comes_while_its_writer_holds_it_open(pipe: P
 def test_the_first_target_of_a_gzip_pipe_comes_while_its_writer_holds_it_open(
     pipe: Pipe,
 ) -> None:
-    (source,) = lists.open_sources([pipe.path], never)
+    (source,) = open_sources([pipe.path], never)
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb") as zipped:
         zipped.write(b"http://a/1\n")
@@ -690,7 +692,7 @@ def test_the_first_target_of_a_gzip_pipe_comes_while_its_writer_holds_it_open(
 
 @pytest.mark.timeout(30)
 def test_a_gzip_pipe_that_begins_with_one_byte_is_still_gzip(pipe: Pipe) -> None:
-    (source,) = lists.open_sources([pipe.path], never)
+    (source,) = open_sources([pipe.path], never)
     found: list[Target] = []
     pipe.write(b"\x1f")
     reader = threading.Thread(target=lambda: found.append(first_of(source)))
@@ -704,7 +706,7 @@ def test_a_gzip_pipe_that_begins_with_one_byte_is_still_gzip(pipe: Pipe) -> None
 def test_looking_at_a_pipe_that_says_nothing_yet_does_not_wait(pipe: Pipe, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo.csv"
     os.mkfifo(fifo)
-    assert len(lists.open_sources([pipe.path, str(fifo)], never)) == 2
+    assert len(open_sources([pipe.path, str(fifo)], never)) == 2
 
 
 @pytest.mark.timeout(30)
@@ -712,7 +714,7 @@ def test_looking_at_a_pipe_that_says_nothing_yet_does_not_wait(pipe: Pipe, tmp_p
 def test_no_line_of_a_named_pipe_is_lost_by_looking_at_it(tmp_path: Path, name: str) -> None:
     fifo = tmp_path / name
     os.mkfifo(fifo)
-    (source,) = lists.open_sources([str(fifo)], never)
+    (source,) = open_sources([str(fifo)], never)
     writer = threading.Thread(target=fifo.write_bytes, args=(b"url\nhttp://a/2\nhttp://a/3\n",))
     writer.start()
     numbers = [line for line, _ in seen(read(source))]
@@ -725,7 +727,7 @@ def test_a_named_pipe_of_a_table_without_urls_breaks_the_run_with_its_name(
 ) -> None:
     fifo = tmp_path / "fifo.csv"
     os.mkfifo(fifo)
-    (source,) = lists.open_sources([str(fifo)], never)
+    (source,) = open_sources([str(fifo)], never)
     writer = threading.Thread(target=fifo.write_bytes, args=(b"link\nhttp://a/2\n",))
     writer.start()
     with pytest.raises(ListError, match=r"fifo\.csv"):
@@ -735,7 +737,8 @@ def test_a_named_pipe_of_a_table_without_urls_breaks_the_run_with_its_name(
 
 STDIN = """
 from scraper.source import keys, lists
-(source,) = lists.open_sources(["-"], None)
+from scraper.source.sources import open_sources
+(source,) = open_sources(["-"], None)
 for item in lists.read(source, keys.url_key):
     print(item.source, item.line, item.listed, flush=True)
 """

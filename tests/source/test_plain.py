@@ -10,6 +10,7 @@ from scraper.model.records import NO_HEADERS, Target
 from scraper.model.urls import Url
 from scraper.source import keys, lists
 from scraper.source.plain import plain_target
+from scraper.source.sources import from_iterable
 
 PLAIN = [
     "https://host/",
@@ -78,10 +79,10 @@ def both_ways(text: str) -> tuple[list[lists.Read], list[lists.Read]]:
 
     Nor plain paths, which are a shortcut of the keys' too.
     """
-    quick = list(lists.read(lists.from_iterable([text]), keys.url_key))
+    quick = list(lists.read(from_iterable([text]), keys.url_key))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "_PLAIN_PATH", re.compile("(?!)"))
-        return quick, list(lists.read(lists.from_iterable([text]), long_way))
+        return quick, list(lists.read(from_iterable([text]), long_way))
 
 
 @pytest.mark.parametrize("text", PLAIN)

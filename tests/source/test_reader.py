@@ -11,6 +11,7 @@ from scraper.model.errors import ListError
 from scraper.model.records import Result, Target
 from scraper.source import keys, lists
 from scraper.source.reader import BUFFER, ListReader
+from scraper.source.sources import Source, from_iterable, open_sources
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,12 +38,12 @@ def bell() -> Bell:
     return Bell()
 
 
-def reader_of(bell: Callable[[], None], *sources: lists.Source) -> ListReader:
+def reader_of(bell: Callable[[], None], *sources: Source) -> ListReader:
     return ListReader(sources, keys.url_key, bell)
 
 
-def numbered(count: int) -> lists.Source:
-    return lists.from_iterable(f"http://a/{number}" for number in range(1, count + 1))
+def numbered(count: int) -> Source:
+    return from_iterable(f"http://a/{number}" for number in range(1, count + 1))
 
 
 def drain(reader: ListReader) -> list[lists.Read]:
@@ -68,7 +69,7 @@ def test_of_very_long_targets_fewer_are_read_ahead_and_none_is_lost(bell: Bell) 
                 beyond.set()
             yield f"http://a/{number}?" + "x" * 60_000
 
-    reader = reader_of(bell, lists.from_iterable(long()))
+    reader = reader_of(bell, from_iterable(long()))
     reader.start()
     assert full.wait(30)
     assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
@@ -76,8 +77,8 @@ def test_of_very_long_targets_fewer_are_read_ahead_and_none_is_lost(bell: Bell) 
 
 
 def test_every_target_of_every_source_comes_in_order(bell: Bell) -> None:
-    one = lists.from_iterable(["http://a/1", "bad", "# no", "http://a/2"], "one")
-    two = lists.from_iterable(["http://b/1"], "two")
+    one = from_iterable(["http://a/1", "bad", "# no", "http://a/2"], "one")
+    two = from_iterable(["http://b/1"], "two")
     reader = reader_of(bell, one, two)
     reader.start()
     found = [item.target if isinstance(item, Result) else item for item in drain(reader)]
@@ -112,7 +113,7 @@ def test_it_reads_ahead_no_further_than_its_buffer(bell: Bell) -> None:
                 beyond.set()
             yield f"http://a/{read}"
 
-    reader = reader_of(bell, lists.from_iterable(endless()))
+    reader = reader_of(bell, from_iterable(endless()))
     reader.start()
     assert full.wait(30)
     assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
@@ -129,7 +130,7 @@ def test_taking_never_waits(bell: Bell) -> None:
         go.wait(30)
         yield "http://a/1"
 
-    reader = reader_of(bell, lists.from_iterable(slow()))
+    reader = reader_of(bell, from_iterable(slow()))
     reader.start()
     assert not reader.take(1)
     assert reader.empty
@@ -151,7 +152,7 @@ def test_the_bell_rings_once_for_each_hunger_and_once_at_the_end(bell: Bell) -> 
             robots_queue.wait(30)
             yield f"http://a/{number}"
 
-    reader = reader_of(bell, lists.from_iterable(gated()))
+    reader = reader_of(bell, from_iterable(gated()))
     reader.start()
     reader.hungry = True
     gates[0].set()
@@ -169,7 +170,7 @@ def test_the_bell_rings_once_for_each_hunger_and_once_at_the_end(bell: Bell) -> 
 
 
 def test_the_bell_rings_at_the_end_of_an_empty_list(bell: Bell) -> None:
-    reader = reader_of(bell, lists.from_iterable([]))
+    reader = reader_of(bell, from_iterable([]))
     reader.start()
     bell.wait(1)
     assert reader.exhausted
@@ -185,7 +186,7 @@ def test_what_ends_the_reading_is_raised_again_after_what_was_read(
         yield "http://a/1"
         raise error
 
-    reader = reader_of(bell, lists.from_iterable(broken()), numbered(3))
+    reader = reader_of(bell, from_iterable(broken()), numbered(3))
     reader.start()
     bell.wait(1)
     assert reader.complete
@@ -198,7 +199,7 @@ def test_what_ends_the_reading_is_raised_again_after_what_was_read(
 def test_a_pipe_that_hangs_does_not_stop_closing() -> None:
     end, writer = os.pipe()
     arrived = Bell()
-    (source,) = lists.open_sources([f"/dev/fd/{end}"], lambda _: pytest.fail("no"))
+    (source,) = open_sources([f"/dev/fd/{end}"], lambda _: pytest.fail("no"))
     reader = reader_of(arrived, source)
     reader.start()
     reader.hungry = True
@@ -226,7 +227,7 @@ def test_closing_while_the_buffer_is_full_ends_the_thread(bell: Bell) -> None:
                 full.set()
             yield f"http://a/{number}"
 
-    reader = reader_of(bell, lists.from_iterable(endless()))
+    reader = reader_of(bell, from_iterable(endless()))
     reader.start()
     assert full.wait(30)
     reader.close()
@@ -246,7 +247,7 @@ def test_after_closing_what_is_counted_is_what_was_taken() -> None:
                 if number == 10:
                     some.set()
 
-        reader = reader_of(lambda: None, lists.from_iterable(endless()))
+        reader = reader_of(lambda: None, from_iterable(endless()))
         reader.start()
         assert some.wait(30)
         reader.close()

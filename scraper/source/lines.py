@@ -1,0 +1,86 @@
+"""Lines: the bytes of a list, cut into lines.
+
+gzip is recognised by its first two bytes, and a byte order mark of UTF-8 is dropped. A line
+that is too long is cut, so memory stays bounded whatever the list holds.
+
+Owns: reading a list's bytes, the longest line, and the clear error for UTF-16. Does not know:
+what a line means (`lists.py`), where the bytes come from (`sources.py`). Rejected: text mode,
+which splits at more characters than the grammar has line ends.
+"""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Generator
+from functools import partial
+
+from scraper.model.errors import BadTarget, ListError
+
+MAX_LINE_BYTES = 65_536  # without the line end
+GZIP = b"\x1f\x8b"
+LINE_BREAK = "line break within a line: lines end with LF or CR LF"
+
+_TAKEN_BYTES = MAX_LINE_BYTES + 2  # the most that is read of one line, with its end
+_BOM = b"\xef\xbb\xbf"
+# The first bytes of UTF-16 and UTF-32, with and without a byte order mark, in both byte orders.
+_WIDE = re.compile(
+    rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|\0\0\xfe\xff|[^\0]\0{3}|\0{3}[^\0]"
+)
+
+
+class Unbuffered(io.RawIOBase):
+    """A stream that returns what one call of `read` returns, and does not wait for more.
+
+    Closing it closes nothing.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+
+    def readable(self) -> bool:
+        """True: this is a stream to read from."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` from the start; the number of bytes, 0 at the end."""
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
+    """Every line of `file` with its end, gunzipped; `file` is closed afterwards.
+
+    A line longer than MAX_LINE_BYTES is yielded up to its first `MAX_LINE_BYTES + 2` bytes, and
+    the rest of it is dropped. Raises ListError if the list breaks off, or begins as UTF-16 or
+    UTF-32.
+    """
+    try:
+        with file:
+            reader: io.BufferedReader | gzip.GzipFile = file
+            head = file.peek(2)[:2]
+            if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
+                reader = gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
+            taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
+            if _WIDE.match(taken):
+                raise ListError(f"the list {name!r} is UTF-16 or UTF-32: save it as UTF-8")
+            line = taken.removeprefix(_BOM)
+            while taken:
+                yield line
+                while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
+                    taken = reader.readline(_TAKEN_BYTES)
+                line = taken = reader.readline(_TAKEN_BYTES)
+    except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
+        raise ListError(f"the list {name!r} broke off: {error}") from None
+
+
+def _read_available(file: io.BufferedReader, size: int) -> bytes:
+    """Bytes for gzip. It asks for headers and trailers in a few bytes and needs all of them."""
+    return file.read(size) if size < 16 else file.read1(size)
+
+
+def check_length(line: bytes) -> None:
+    """Raise BadTarget if `line` is longer than MAX_LINE_BYTES."""
+    if len(line.removesuffix(b"\n").removesuffix(b"\r")) > MAX_LINE_BYTES:
+        raise BadTarget(f"line is longer than {MAX_LINE_BYTES:,} bytes")

@@ -1,0 +1,119 @@
+"""Sources: where the lines of a list come from.
+
+A list is a file, a pipe, stdin, a list at a URL, or an iterable of lines.
+
+Owns: opening lists, and finding a missing or broken one before a run writes anything. Does not
+know: threads (`reader.py`), what a line means (`lists.py`), how a list at a URL is fetched (the
+run passes a function for that). Rejected: reading a list ahead to learn more about it, since a
+pipe may never end.
+"""
+
+import contextlib
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Generator, Iterable
+from typing import BinaryIO, NamedTuple
+
+from scraper.model import urls
+from scraper.model.errors import ListError
+from scraper.source.lines import GZIP, Unbuffered, read_lines
+from scraper.source.tables import Dialect, Table, dialect_of
+
+OpenRemote = Callable[[str], BinaryIO]
+
+
+class Source(NamedTuple):
+    """One list. `open` gives its lines; `size` is its length in bytes where that is known.
+
+    `dialect` is set for CSV and TSV.
+    """
+
+    name: str
+    open: Callable[[], Generator[bytes, None, None]]
+    size: int | None = None
+    dialect: Dialect | None = None
+
+
+def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
+    """The sources that `names` mean: paths, `-` for stdin, or http(s) and s3 URLs.
+
+    Files and remote lists are checked here: a missing or broken one is found before anything
+    is written. Nothing is read from a pipe yet. Raises ListError, which names the list.
+    """
+    sources = []
+    for name in names:
+        if name == "-":
+            sources.append(_stdin())
+        elif name.lower().startswith(("http://", "https://", "s3://")):
+            sources.append(_checked(_remote(name, open_remote(name))))
+        else:
+            sources.append(_file(name))
+    return sources
+
+
+def from_iterable(lines: Iterable[str | bytes], name: str = "urls") -> Source:
+    """A source of lines that are in memory already, or come from a generator."""
+
+    def opened() -> Generator[bytes, None, None]:
+        for line in lines:
+            yield line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+
+    return Source(name, opened)
+
+
+def _file(path: str) -> Source:
+    def opened() -> Generator[bytes, None, None]:
+        try:
+            file = open(path, "rb")  # noqa: SIM115 - closed by read_lines
+        except OSError as error:
+            raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
+        return read_lines(file, path)
+
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a form that JSON can hold
+    dialect = dialect_of(path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            # A pipe (`<(command)`). What is read from it now would be lost to the run.
+            if not os.access(path, os.R_OK):
+                raise ListError(f"can't open the list {path!r}: Permission denied")
+            return Source(name, opened, None, dialect)
+        with open(path, "rb") as file:
+            zipped = file.read(2) == GZIP
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
+    return _checked(Source(name, opened, None if zipped else size, dialect))
+
+
+def _stdin() -> Source:
+    # A daemon thread that waits in sys.stdin.buffer would hold its lock at exit.
+    try:
+        if sys.stdin is None:
+            raise ListError("can't read the list '-': stdin is closed")
+        file = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - closed by read_lines
+    except OSError as error:
+        raise ListError(f"can't read the list '-': {error}") from None
+    return Source("-", lambda: read_lines(file, "-"))
+
+
+def _remote(name: str, stream: BinaryIO) -> Source:
+    shown = urls.redact(name)
+
+    def opened() -> Generator[bytes, None, None]:
+        stream.seek(0)
+        return read_lines(io.BufferedReader(Unbuffered(stream.read)), shown)
+
+    return Source(shown, opened, None, dialect_of(name.partition("?")[0]))
+
+
+def _checked(source: Source) -> Source:
+    """The source, if its header (CSV, TSV) has a URL column and its gzip begins well."""
+    lines = source.open()
+    with contextlib.closing(lines):
+        if source.dialect:
+            Table(lines, source.dialect).columns(source.name)
+        else:
+            next(lines, b"")
+    return source
