@@ -12,7 +12,7 @@ recorded. It costs a system call for each, and comes before the manifest has it.
 from collections.abc import Sequence
 from typing import Protocol
 
-from scraper.manifest import FileManifestStore, SinkManifestStore
+from scraper.manifest import ManifestStore
 from scraper.model.errors import DestinationError
 from scraper.model.records import Result
 from scraper.model.settings import Settings
@@ -32,7 +32,7 @@ class Receiver(Protocol):
 class Account:
     """The account of one run. `store` is set when the destination is open."""
 
-    store: FileManifestStore | SinkManifestStore
+    store: ManifestStore
 
     def __init__(self, settings: Settings, receivers: Sequence[Receiver], stop: Stop) -> None:
         self.tally = Tally()
