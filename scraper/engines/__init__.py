@@ -4,9 +4,9 @@ Owns: connections, and mapping foreign errors to ours. Does not know: what a res
 which target is next. Others import `engines.base` (the seam), `engines.descriptors`,
 `engines.proxies`, and one of `engines.threads` and `engines.curl`: each brings its own library.
 
-All engines mean the same. One suite of cases runs against each of them (tests/conformance):
-raw bytes of a server in, Result and stored bytes out. Where they differ, the library reads
-differently, or the difference is what the engine is there for:
+All engines mean the same. One suite of cases runs against each of them (`tests/conformance`):
+raw bytes of a server in, Result and stored bytes out. The differences that are left come from
+the libraries' own reading, or are the reason for an engine:
 
     of                          threads                  curl
     a length that is none       records `http_code`      none: it fails as the line comes

@@ -1,8 +1,8 @@
-"""The seam between the loop and whatever moves bytes.
+"""The seam between the loop and an engine.
 
-An engine carries transfers, any number at once: how many is the loop's
-semaphore, not the engine's business. It pushes what it receives into each
-Transfer and maps foreign exceptions to ours. Refuses to know: frontier, retries.
+An engine carries out transfers, any number at once: the loop's semaphore limits them, not the
+engine. It pushes the bytes that it receives into each Transfer, and maps foreign exceptions to
+ours. It does not know the frontier, nor retries.
 """
 
 from collections.abc import Sequence
@@ -18,28 +18,28 @@ class Engine(Protocol):
     name: str
 
     def start(self, transfer: Transfer) -> None:
-        """Begin to carry `transfer`; returns at once."""
+        """Begin to carry out `transfer`. Returns at once."""
 
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
-        """Transfers that have ended, each with its `completion`; waits for one, or a `wake`.
+        """Transfers that have ended, each with its `completion`. Waits for one, or for a `wake`.
 
-        At most `timeout_s` seconds; None: as long as it takes.
+        It waits for at most `timeout_s` seconds; None: for as long as it takes.
         """
 
     def wake(self) -> None:
-        """Make `poll` return now. From any thread, and from a signal handler."""
+        """Make `poll` return now. May be called from any thread, and from a signal handler."""
 
     def give_up(self) -> None:
-        """Break off every transfer in flight; each still ends through `poll`, soon."""
+        """Break off every transfer in flight. Each still ends through `poll`, soon."""
 
     def close(self) -> None:
-        """Let go of connections and threads, without waiting for any."""
+        """Close connections and end threads, without waiting for any."""
 
 
 def conclude(transfer: Transfer, error: Exception | None) -> None:
-    """Finish `transfer`, or end it for `error`. Never raises: a bug must not eat a slot.
+    """Finish `transfer`, or end it because of `error`. Never raises: a bug must not cost a slot.
 
-    If there is no `completion` then, its `request` is to be carried out once more.
+    If the transfer has no `completion` afterwards, its `request` is to be carried out again.
     """
     if error is None:
         try:

@@ -1,7 +1,7 @@
-"""File descriptors: whether the system lets as many transfers run as were asked for.
+"""File descriptors: whether the system allows as many transfers at once as were asked for.
 
-Owns: counting what is needed, and raising the process's soft limit when it is too
-low. Refuses to know: who opens what. Rejected: finding out while transfers fail.
+Owns: how many are needed, and raising the soft limit of the process when it is too low. Does not
+know: who opens what. Rejected: finding out while transfers fail.
 """
 
 import contextlib

@@ -1,12 +1,12 @@
-"""The guard: hops that may lead to public addresses only, for every engine alike.
+"""The guard: some hops may connect to public addresses only, in every engine alike.
 
-An engine checks each address where it connects, so that no look-up in between can answer
-otherwise, and again where it uses a connection that was kept. Owns: what is refused,
-and the words for it. Refuses to know: which hop is guarded (`transfer.py`), connections.
-Rejected: checking names before the request; whoever owns a name changes what it means.
+An engine checks each address where it connects, so that no second look-up can answer otherwise.
+It checks again where it uses a connection that was kept. A proxy looks names up and connects by
+itself. So only what the URL shows is refused then: addresses, and `localhost`.
 
-Through a proxy it is the proxy that looks names up and connects. What can be known is
-refused: addresses in URLs, and `localhost`.
+Owns: what is refused, and the messages. Does not know: which hop is guarded (`transfer.py`),
+connections. Rejected: checking names before the request. The owner of a name can change its
+address at any time.
 """
 
 from scraper.model.addresses import is_public, may_be_public
@@ -21,12 +21,12 @@ def check_address(address: str, why: str) -> None:
 
 
 def check_proxied(url: str, why: str) -> None:
-    """Raise TransferError if the canonical `url` by itself leads to what is not public."""
+    """Raise TransferError if the canonical `url` itself names a host that is not public."""
     host = canonical(url).origin.hostname
     if not may_be_public(host):
         raise blocked(host.strip("[]"), why)
 
 
 def blocked(address: str, why: str) -> TransferError:
-    """What it is when a guarded hop leads to `address`."""
+    """The failure when a guarded hop leads to `address`."""
     return TransferError(Kind.BLOCKED_ADDRESS, f"{why}: {address} is not public", transient=False)

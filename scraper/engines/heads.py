@@ -1,9 +1,10 @@
-"""Heads of responses: what is taken for one, by every engine alike.
+"""Heads of responses: which bytes every engine accepts as one.
 
-The HTTP libraries differ in what they let pass; this is the narrower of them at
-each point, so that the same bytes mean the same everywhere. Owns: the bounds, the
-status line, the names of headers (RFC 9112 4 and 5). Refuses to know: sockets, and
-what a head means. Rejected: RFC 9110's token for names; servers send `X@A()`.
+The HTTP libraries differ in what they accept. The rules here are the narrower ones at each point,
+so that the same bytes mean the same in every engine.
+
+Owns: the limits, the status line, the names of headers (RFC 9112 4 and 5). Does not know:
+sockets, and what a head means. Rejected: the token of RFC 9110 for names; servers send `X@A()`.
 """
 
 import re
@@ -26,11 +27,11 @@ _OFTEN_OTHER = frozenset(
 )
 
 _names: dict[bytes, str] = {}  # in lower case
-_known: dict[bytes, tuple[str, str]] = {}  # lines read before: most of a server's are the same
+_known: dict[bytes, tuple[str, str]] = {}  # by line: most lines of a server are the same
 
 
 class NotHttp(Exception):
-    """What came is no head of a response; the message says why."""
+    """The bytes are no head of a response. The message says why."""
 
 
 def status_of(line: bytes) -> int:
@@ -49,13 +50,13 @@ def is_interim(status: int) -> bool:
 
 
 def check_interim(number: int) -> None:
-    """Raise NotHttp for the `number`-th interim response, if that goes too far."""
+    """Raise NotHttp if the `number`-th interim response is one too many."""
     if number > MOST_INTERIM:
         raise NotHttp(f"it has more than {MOST_INTERIM} interim responses")
 
 
 def check_line(line: bytes, size: int) -> None:
-    """Raise NotHttp for a line, the last of `size` bytes, that goes too far."""
+    """Raise NotHttp for a line that is not allowed. `size`: bytes of the head up to its end."""
     if len(line) > MOST_LINE:
         raise NotHttp(f"a line of its head is longer than {MOST_LINE:,} bytes")
     if size > MOST_BYTES:
@@ -67,16 +68,13 @@ def check_line(line: bytes, size: int) -> None:
 
 
 def check_name(line: bytes) -> None:
-    """Raise NotHttp for a line that neither begins a header nor goes on with one."""
+    """Raise NotHttp for a line that neither begins nor continues a header."""
     if not _BEGINNING.match(line):
         raise NotHttp("a line among the headers is none")
 
 
 def headers_of(lines: Sequence[bytes]) -> list[tuple[str, str]]:
-    """Names in lower case and values, of header lines that are whole and unfolded.
-
-    Raises NotHttp.
-    """
+    """Names in lower case, and values, of complete and unfolded header lines. Raises NotHttp."""
     if len(lines) > MOST_HEADERS:
         raise NotHttp(f"it has more than {MOST_HEADERS} headers")
     if sum(map(len, lines)) > MOST_LINE:

@@ -1,10 +1,11 @@
-"""Pace: whether a body comes quickly enough (--speed-limit over --speed-time).
+"""Minimum speed: whether a body comes quickly enough (--speed-limit over --speed-time).
 
-Owns: that decision, the same for every engine. A body is measured over one window of
---speed-time after another, and only when a window ends, so that a chunk costs no look
-at the clock; a stall is noticed within two windows. The wait for the response is not
-measured (--read-timeout is for that), nor is a sink that is slow. Refuses to know:
-sockets, transfers. Rejected: curl's average over five seconds, which needs samples.
+A body is measured over one window of --speed-time after another, and only at the end of a window,
+so that a chunk costs no look at the clock. A stall is noticed within two windows. The wait for
+the response is not measured (--read-timeout is for that), nor is a slow sink.
+
+Owns: that decision, the same for every engine. Does not know: sockets, transfers. Rejected:
+curl's average over five seconds, which needs samples.
 """
 
 import math
@@ -14,7 +15,7 @@ from scraper.model.settings import Limits
 
 
 class MinimumSpeed:
-    """Of one body at a time. `ends` is when the window does, monotonic; inf without a body."""
+    """Of one body at a time. `ends`: of the window, in monotonic seconds; inf without a body."""
 
     __slots__ = ("_before", "_limits", "_window_s", "ends")
 
@@ -26,20 +27,20 @@ class MinimumSpeed:
 
     @property
     def soonest_s(self) -> float:
-        """How soon after its request a body may be found too slow, inf for never."""
+        """Seconds from its request before which no body is too slow; inf: none ever is."""
         return self._window_s
 
     def begin(self, now: float, came: int) -> None:
-        """Measure from `now` on, when `came` bytes have come."""
+        """Measure from `now` on. `came`: bytes of the body so far."""
         self.ends = now + self._window_s
         self._before = came
 
     def pause(self) -> None:
-        """Measure nothing, until it begins again."""
+        """Measure nothing until `begin`."""
         self.ends = math.inf
 
     def why_slow(self, now: float, came: int) -> TransferError | None:
-        """The failure it is that no more than `came` bytes have come; None: not now."""
+        """The failure if only `came` bytes have come by `now`; None: not too slow."""
         if now < self.ends:
             return None
         least, window_s = self._limits.speed_limit, self._limits.speed_time

@@ -1,9 +1,8 @@
-"""Proxies: which one a URL goes through, for every engine alike.
+"""Proxies: which one a URL goes through, in every engine alike.
 
-Owns: `--proxy`, and without it the environment's variables with their
-exceptions (`no_proxy`), as requests reads them. Refuses to know: connections.
-Rejected: letting each library read the environment its own way; they disagree
-about suffixes, ports and address ranges in `no_proxy`.
+Owns: `--proxy`; without it, the environment's variables and their exceptions (`no_proxy`), as
+requests reads them. Does not know: connections. Rejected: letting each library read the
+environment. They disagree about suffixes, ports and address ranges in `no_proxy`.
 """
 
 import os
@@ -19,10 +18,10 @@ _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"}
 
 
 class Proxies:
-    """`of(url)` is the proxy for it, with scheme and port; None: straight to the host.
+    """`of(url)` is the proxy for it, with scheme and port; None: a direct connection.
 
-    `any`: whether there is a proxy for some URL. Raises UsageError for a variable that names
-    no proxy: libraries fail on it in the middle of a run, each with another part of a password.
+    `any`: whether any URL has a proxy. Raises UsageError for a variable that names no proxy.
+    Libraries fail on it in the middle of a run, and show parts of a password then.
     """
 
     def __init__(self, given: str | None) -> None:
@@ -35,14 +34,14 @@ class Proxies:
                     raise UsageError(f"{kind}_proxy is not [scheme://][user:password@]host[:port]")
 
     def of(self, url: str) -> str | None:
-        """The proxy's URL, its userinfo included."""
+        """The proxy's URL with its userinfo."""
         if not self.any:
             return None
         return self._given or _from_environment("/".join(url.split("/", 3)[:3]))
 
 
 def _named() -> Mapping[str, str]:
-    """The environment's variables for proxies, by kind of URL."""
+    """The proxies that environment variables name, by kind of URL."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return {}  # as nearly always: what reads them takes a while to import
     from urllib.request import getproxies_environment
@@ -59,7 +58,7 @@ def _from_environment(origin: str) -> str | None:
 
 
 def _whole(proxy: str) -> str:
-    """With the scheme and the port that curl takes when there is none."""
+    """`proxy` with scheme and port; those that curl takes where they are missing."""
     url = proxy if "://" in proxy else f"http://{proxy}"
     scheme, _, rest = url.partition("://")
     netloc = rest.partition("/")[0]

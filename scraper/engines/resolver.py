@@ -1,10 +1,11 @@
-"""Look-ups of names for the curl engine: the system's, on threads of their own.
+"""The resolver of the curl engine: it asks the system for addresses, on threads of its own.
 
-Owns: asking once for all transfers that want the same name, how long an answer
-holds, and what a look-up means that fails. Refuses to know: transfers,
-and which address is then taken. Rejected: libcurl's resolver. It does not say whether
-a failure may pass, gives a failed name's retries the same answer for half a minute
-without asking, and may hold up all transfers while it waits for one that was given up.
+Owns: one look-up for all transfers that want the same name, how long an answer holds, and what
+a failed look-up means. Does not know: transfers, and which of the addresses is taken.
+
+Rejected: libcurl's resolver. It does not say whether a failure may pass. It answers the retries
+of a failed name for half a minute without asking. It may hold up all transfers while it waits
+for a look-up that was given up.
 """
 
 import functools
@@ -19,84 +20,85 @@ from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 
 HOLDS_S = 50.0  # less than the 60 s that libcurl keeps what it is given
-_MOST = 10_000  # names remembered
+_MOST = 10_000  # origins remembered
 _WORKERS = 32
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True)
-class Found:
-    """What is known of an origin. `entry` is `+host:port:address,...`, "" for an address itself.
+class Resolved:
+    """The addresses of an origin, good until `expires` (monotonic seconds), or why it has none.
 
-    `error` says why there is none. Noted by who uses it: `given`, that libcurl has the entry;
-    `scouted`, that a first connection is being made; `met`, that there is no need for that.
+    `entry` is `+host:port:address,...` as libcurl's RESOLVE wants it, "" where the host is an
+    address. `in_libcurl`, `connecting` and `connected` are for the user of the resolver: libcurl
+    has the entry, a first connection is being made, other connections need not wait for it.
     """
 
     origin: str
     entry: str
-    until: float
+    expires: float
     error: TransferError | None = None
-    given: bool = False
-    scouted: bool = False
-    met: bool = False
+    in_libcurl: bool = False
+    connecting: bool = False
+    connected: bool = False
 
 
 class Resolver:
-    """Used by one thread; `tell` is called from others when `answers` has something."""
+    """Used by one thread. `tell` is called from others when `answers` has something."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
-        self._known: dict[str, Found] = {}
+        self._known: dict[str, Resolved] = {}
         self._asked: set[str] = set()
-        self._answered: deque[Found] = deque()
+        self._answered: deque[Resolved] = deque()
         self._pool = WorkerPool("look-up", _WORKERS, daemon=True)
 
-    def find(self, origin: str, now: float) -> Found | None:
-        """What is known of `scheme://host:port`; None: it is being asked for."""
-        found = self._known.get(origin)
-        if found is not None and now < found.until:
-            return found
+    def find(self, origin: str, now: float) -> Resolved | None:
+        """What is known of `scheme://host:port`; None: it is being looked up."""
+        resolved = self._known.get(origin)
+        if resolved is not None and now < resolved.expires:
+            return resolved
         if origin not in self._asked:
             host, _ = _host_and_port(origin)
             if host.startswith("[") or host.rpartition(".")[2].isdigit():
-                return self._keep(Found(origin, "", float("inf")))
+                return self._keep(Resolved(origin, "", float("inf")))
             self._asked.add(origin)
             self._pool.do(functools.partial(self._look_up, origin))
         return None
 
-    def answers(self) -> Iterator[Found]:
-        """What was asked for and is known now, errors too."""
+    def answers(self) -> Iterator[Resolved]:
+        """Look-ups that have ended, failed ones too."""
         while self._answered:
-            found = self._answered.popleft()
-            self._asked.discard(found.origin)
-            yield found if found.error else self._keep(found)
+            resolved = self._answered.popleft()
+            self._asked.discard(resolved.origin)
+            yield resolved if resolved.error else self._keep(resolved)
 
     def close(self) -> None:
-        """Wait for nobody."""
+        """Begin no more look-ups. Wait for none."""
         self._pool.close()
 
-    def _keep(self, found: Found) -> Found:
+    def _keep(self, resolved: Resolved) -> Resolved:
         if len(self._known) >= _MOST:
             self._known.clear()
-        found.met = not found.origin.startswith("https:")
-        self._known[found.origin] = found
-        return found
+        resolved.connected = not resolved.origin.startswith("https:")
+        self._known[resolved.origin] = resolved
+        return resolved
 
     def _look_up(self, origin: str) -> None:
         self._answered.append(_looked_up(origin))
         self._tell()
 
 
-def _looked_up(origin: str) -> Found:
+def _looked_up(origin: str) -> Resolved:
     host, port = _host_and_port(origin)
-    until = time.monotonic() + HOLDS_S
+    expires = time.monotonic() + HOLDS_S
     try:
         answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return Found(origin, "", until, failure(error))
+        return Resolved(origin, "", expires, failure(error))
     addresses = dict.fromkeys(str(entry[4][0]) for entry in answer)
     shown = (f"[{one}]" if ":" in one else one for one in addresses)
-    return Found(origin, f"+{host}:{port}:{','.join(shown)}", until)
+    return Resolved(origin, f"+{host}:{port}:{','.join(shown)}", expires)
 
 
 def failure(error: OSError | UnicodeError) -> TransferError:

@@ -1,9 +1,10 @@
-"""A crew: a few threads for what the curl engine's one thread must not wait for.
+"""A pool of worker threads, for work that one thread must not wait for.
 
-Owns: its threads, made when there is more to do than they have hands. Refuses to know:
-what they do. Rejected: ThreadPoolExecutor. The interpreter waits for its threads at its end,
-however long a name server takes, and its future, locks and semaphore are a third of what
-it costs to have a put to S3 done by another thread.
+Owns: its threads, which are made when there is more work than threads. Does not know: the work.
+
+Rejected: ThreadPoolExecutor. The interpreter waits for its threads at its end, however long a
+name server takes. Its futures, locks and semaphore are a third of the cost of a put to S3 on
+another thread.
 """
 
 import queue
@@ -15,9 +16,9 @@ Work = Callable[[], None]
 
 
 class WorkerPool:
-    """At most `most` threads, called `name`. Used by one thread; work must not raise.
+    """At most `most` threads, called `name`. Used by one thread. Work must not raise.
 
-    `daemon`: whether a process may end in the middle of what they do.
+    `daemon`: whether the process may end while they work.
     """
 
     def __init__(self, name: str, most: int, *, daemon: bool) -> None:
@@ -31,7 +32,7 @@ class WorkerPool:
         self._closed = False
 
     def do(self, work: Work) -> None:
-        """Have `work` done, after what was given before it if all hands are full."""
+        """Have `work` done by a thread, in the order of these calls."""
         while self._done:
             self._done.popleft()
             self._open -= 1
@@ -42,7 +43,7 @@ class WorkerPool:
             threading.Thread(target=self._run, name=self._name, daemon=self._daemon).start()
 
     def close(self) -> None:
-        """Begin nothing more; wait for nobody."""
+        """Begin no more work. Wait for none."""
         self._closed = True
         for _ in range(self._threads):
             self._waiting.put(None)

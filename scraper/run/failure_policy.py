@@ -74,16 +74,16 @@ class FailurePolicy:
     ) -> tuple[Verdict, Attempt]:
         """The verdict, and the attempt it is about: an outage of the destination costs none."""
         if failure.kind is Kind.SINK and is_transient(failure):
-            was_on, patience = self.breaker.on, f"{self.breaker.patience_s:g} s"
+            was_on, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
             if not self.breaker.failed(started, now):
                 message = f"the destination took no object for {patience}: {failure.message}"
                 self._stop.because_of(DestinationError(message))
-            if self.breaker.on and not was_on:
+            if self.breaker.is_open and not was_on:
                 message = f"the destination takes nothing, one at a time tries for {patience}"
                 self._note(
                     "warning", "circuit_breaker", {"message": f"{message}: {failure.message}"}
                 )
-            if self.breaker.on:
+            if self.breaker.is_open:
                 return Again(0.0), attempt._replace(first_started=None)
         following = attempt._replace(number=attempt.number + 1)
         return self._policy.decide(failure, attempt, now), following

@@ -279,7 +279,7 @@ class Run:
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
                 breaker = self._failure_policy.breaker
-                if not breaker.on:
+                if not breaker.is_open:
                     waits.append(due - now)
                 elif not self.in_flight:
                     waits.append(max(due, breaker.until) - now)
@@ -306,7 +306,7 @@ class Run:
                 return
             end = follows
         elif isinstance(end, Stored) and not is_robots_txt:
-            self._failure_policy.breaker.stored()
+            self._failure_policy.breaker.succeeded()
         if completion.partial is not None:
             completion.partial.discard()
         if not is_robots_txt:

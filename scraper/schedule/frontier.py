@@ -1,19 +1,17 @@
 """The frontier: targets that wait, and the answer to "which may start now?".
 
-Everything known about one host is in its Host, and only here. The frontier
-decides and never waits; the loop asks `may_start`, takes with `start`, and
-sleeps until `wake_at`. Hosts that may start take turns (`least_loaded.py`), one target
-each, so a long run of one host's lines starves nobody within the window, nor does
-a host that is slow.
+Everything known about one host is in its Host, and only here. The frontier decides and never
+waits. The loop asks `may_start`, takes a target with `start`, and sleeps until `wake_at`. The
+host with the fewest transfers in flight comes first (`least_loaded.py`), one target at a time. So
+neither many lines of one host nor a slow host keep the others waiting.
 
-The window (WINDOW targets waiting, retries included; fewer of very long ones) is
-what of a list is in memory: 10,000 targets are about 10 MB, and 60 MB at the most;
-a list that has one host for more lines than that makes the others wait until they
-come into sight.
+The window is the part of a list that is in memory: WINDOW targets that wait, retries included,
+fewer of very long ones. 10,000 targets are about 10 MB, and 60 MB at the most. If a list has more
+lines than that of one host in a row, other hosts wait until they come into the window.
 
-Owns: turns, caps, pauses, rates, who is down. Refuses to know: threads, slots,
-how a target is fetched. Rejected: a queue a host with workers of its own (idle
-threads), and a token bucket that sleeps (it would hold a slot).
+Owns: the order of hosts, caps, pauses, rates, which host is down. Does not know: threads, slots,
+how a target is fetched. Rejected: a queue for each host with workers of its own (idle threads),
+and a token bucket that sleeps (it would hold a slot).
 """
 
 import heapq
@@ -26,11 +24,10 @@ from typing import NamedTuple
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome
 from scraper.model.settings import Politeness
+from scraper.schedule.circuit_breaker import HostCircuitBreaker
 from scraper.schedule.least_loaded import LeastLoaded
 
 WINDOW = 10_000  # targets waiting in memory
-FAILURES_UNTIL_DOWN = 10  # connections that failed in a row
-PROBE_EVERY_S = 30.0  # one target of a host that is down is let through so often
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
 _LATE_S = 0.05  # what a busy machine needs to wake up
 _PUSHBACK = frozenset({429, 503})
@@ -52,13 +49,13 @@ class HostStatistics(NamedTuple):
 
 
 class Host:
-    """One host: its waiting targets, its limits, its moods, its statistics."""
+    """One host: its waiting targets, its limits, its pauses, its breaker, its statistics."""
 
     __slots__ = (
         "attempts",
+        "breaker",
         "deferred_until",
         "delay",
-        "down",
         "due",
         "failures",
         "in_flight",
@@ -67,11 +64,9 @@ class Host:
         "name",
         "next_start",
         "paused_until",
-        "probe_at",
         "reason",
         "retries",
         "total_s",
-        "unreachable",
         "waiting",
     )
 
@@ -86,9 +81,7 @@ class Host:
         self.paused_until = -_NEVER
         self.deferred_until = -_NEVER
         self.next_start = -_NEVER
-        self.unreachable = 0  # connections that failed in a row
-        self.down = False
-        self.probe_at = -_NEVER
+        self.breaker = HostCircuitBreaker()
         self.reason: Failure | None = None  # why down, or deferred
         self.due = _NEVER  # its place among the sleepers
         self.attempts = self.failures = 0
@@ -96,10 +89,8 @@ class Host:
 
     def ready_at(self) -> float:
         """The earliest moment at which a target of this host may start; inf if none may."""
-        if self.in_flight >= int(self.limit):
+        if self.in_flight >= int(self.limit) or not self.breaker.may_start(self.in_flight):
             return _NEVER
-        if self.in_flight and self.unreachable >= FAILURES_UNTIL_DOWN:
-            return _NEVER  # what is in flight tells whether it is down
         if self.waiting:
             due = -_NEVER
         elif self.retries:
@@ -117,9 +108,9 @@ class Host:
     def is_idle(self, now: float) -> bool:
         """Whether it has no work and nothing that must be remembered.
 
-        Connections that failed need not be: a list may have a million dead hosts of one line.
+        Failed connections need not be remembered: a list may name a million dead hosts once.
         """
-        until = max(self.paused_until, self.deferred_until, self.next_start, self.probe_at)
+        until = max(self.paused_until, self.deferred_until, self.next_start, self.breaker.probe_at)
         return not (self.waiting or self.retries or self.in_flight) and now >= until
 
 
@@ -187,7 +178,7 @@ class Frontier:
         self.in_flight += 1
         host.next_start = now + host.delay if host.delay else -_NEVER
         if self._interval:
-            # From the last turn, not from now, when only the wake-up was late: it costs no rate.
+            # A late wake-up alone must not lower the rate: count from the last turn then.
             late = now - self._next_start <= min(self._interval, _LATE_S)
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
@@ -198,7 +189,7 @@ class Frontier:
     def ended(
         self, attempt: Attempt, failure: Failure | None, started: float, took_s: float, now: float
     ) -> None:
-        """Learn from an attempt's end: the host's cap, its pause, whether it is there at all."""
+        """Note the end of an attempt: it may change the host's cap, its pause, and its breaker."""
         host = self._hosts[attempt.target.host]
         host.in_flight -= 1
         self.in_flight -= 1
@@ -216,7 +207,7 @@ class Frontier:
         self._place(host, now)
 
     def slow_down(self, name: str, delay_s: float, last_start: float, now: float) -> None:
-        """Let `delay_s` at least lie between starts to the host, from `last_start` on."""
+        """Keep at least `delay_s` between starts to the host, from `last_start` on."""
         host = self._host(name, now)
         if delay_s > host.delay:
             host.delay = delay_s
@@ -229,17 +220,17 @@ class Frontier:
         return self._sleepers[0][0] if self._sleepers else None
 
     def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:
-        """Targets that end without being asked for, because of what their host did."""
+        """Targets that end without a request, because of what their host did."""
         while self._ended_early:
             yield self._ended_early.popleft()
 
     def drain(self) -> Iterator[Attempt]:
-        """Every target that waits, taken out: the run stops."""
+        """Take out every target that waits: the run stops."""
         for host in self._hosts.values():
             yield from self._emptied(host)
 
     def statistics(self) -> Iterator[HostStatistics]:
-        """What each host that is still remembered did."""
+        """What each host did that is still remembered."""
         for host in self._hosts.values():
             if host.attempts:
                 yield HostStatistics(host.name, host.attempts, host.failures, host.total_s)
@@ -253,7 +244,7 @@ class Frontier:
         return host
 
     def _forget_idle(self, now: float) -> None:
-        """Drop the oldest hosts that have nothing to say, a few at a time."""
+        """Forget the oldest hosts that have nothing to remember, a few at a time."""
         for name in list(islice(self._hosts, 8)):
             host = self._hosts[name]
             if host.is_idle(now):
@@ -262,8 +253,8 @@ class Frontier:
                 self._hosts.move_to_end(name)
 
     def _place(self, host: Host, now: float) -> None:
-        """Put `host` where its next start is: the turns, the sleepers, or nowhere."""
-        if host in self._ready:  # may_start looks again when its turn comes
+        """Put `host` where its next start is: among the ready, the sleepers, or nowhere."""
+        if host in self._ready:  # `may_start` looks again when its turn comes
             self._ready.put(host, host.in_flight)
             return
         due = host.ready_at()
@@ -285,20 +276,15 @@ class Frontier:
 
     def _halve(self, host: Host, started: float, now: float) -> None:
         if started < host.limit_changed:
-            return  # of the same burst: it was sent before the host was spared
+            return  # of the same burst: it was sent before the limit fell
         host.limit = max(1.0, min(host.limit, host.in_flight + 1) // 2)
         host.limit_changed = now
 
     def _note_reachability(self, host: Host, failure: Failure | None, now: float) -> None:
         if failure is None or not failure.unreachable:
             if failure is None or failure.http_code is not None:
-                host.unreachable = 0
-                host.down = False
-            return
-        host.unreachable += 1
-        if host.unreachable >= FAILURES_UNTIL_DOWN and not host.in_flight:
-            host.down = True
-            host.probe_at = now + PROBE_EVERY_S
+                host.breaker.succeeded()
+        elif host.breaker.failed(host.in_flight, now):
             host.reason = failure
             self._end_all(host, now)
 
@@ -311,9 +297,10 @@ class Frontier:
             left = host.deferred_until - now
             message = f"{host.name} asked for patience: {left:.0f} s more than this run gives"
             return Deferred(Failure(reason.kind, message, http_code=reason.http_code))
-        if not host.down or (now >= host.probe_at and not host.in_flight and not host.waiting):
+        if host.breaker.may_wait(host.in_flight + len(host.waiting), now):
             return None
-        message = f"{host.name} is down: {host.unreachable} connections failed ({reason.message})"
+        failed = host.breaker.failures
+        message = f"{host.name} is down: {failed} connections failed ({reason.message})"
         return Failed(Failure(Kind.HOST_DOWN, message, transient=False))
 
     def _end_all(self, host: Host, now: float) -> None:

@@ -1,12 +1,12 @@
-"""Turns: whose turn it is, of the hosts that may start a target.
+"""Least loaded first: which of the hosts that may start a target comes next.
 
-Those with the fewest transfers in flight come first, in turn among equals. So a
-host that is slow to answer holds its share of the slots and no more while
-others have work, and all of them when nobody else has.
+Hosts with the fewest transfers in flight come first, and equals by round robin. So a host that
+answers slowly has its share of the slots and no more while others have work, and all of them
+when no other host has work.
 
-Owns: that order. Refuses to know: whether a host may start (`frontier.py`).
-Rejected: turns alone; a host that takes a second for each answer gets as many
-of them as the others, keeps what it gets, and soon has every slot.
+Owns: that order. Does not know: whether a host may start (`frontier.py`). Rejected: round robin
+alone. A host that takes a second for each answer gets as many turns as the others, keeps each
+slot longer, and soon has them all.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ Host = TypeVar("Host")
 
 
 class LeastLoaded(Generic[Host]):
-    """Hosts that stand here, each once, by what they have in flight."""
+    """Hosts in the order of their turns, each once."""
 
     def __init__(self) -> None:
         self._levels: list[OrderedDict[Host, None]] = []  # by transfers in flight
@@ -24,15 +24,15 @@ class LeastLoaded(Generic[Host]):
         self._least = 0  # no level below has a host
 
     def __bool__(self) -> bool:
-        """Whether any host stands here."""
+        """Whether there is any host."""
         return bool(self._at)
 
     def __contains__(self, host: Host) -> bool:
-        """Whether `host` does."""
+        """Whether `host` is here."""
         return host in self._at
 
     def put(self, host: Host, in_flight: int) -> None:
-        """Let `host` stand behind those that have `in_flight` too, unless it does."""
+        """Put `host` behind the others that have as many `in_flight`, unless it is there."""
         before = self._at.get(host)
         if before == in_flight:
             return
@@ -51,5 +51,5 @@ class LeastLoaded(Generic[Host]):
         return next(iter(self._levels[self._least]))
 
     def drop(self, host: Host) -> None:
-        """It does not stand here any more."""
+        """Take `host` out."""
         del self._levels[self._at.pop(host)][host]

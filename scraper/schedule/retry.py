@@ -1,10 +1,11 @@
 """Retries: whether a failed attempt gets another, and when.
 
-tenacity's strategies decide, as plain callables on a RetryCallState of ours;
-its sleeping loop and its decorator are not for us, because a target that waits
-holds no slot: the frontier does the waiting. Owns: the table of what is
-retried, and reading Retry-After. Refuses to know: hosts. Rejected: urllib3's
-Retry, which sleeps in the worker and caps Retry-After on its own.
+tenacity's strategies decide. They are called on a RetryCallState of ours. tenacity's sleeping
+loop and its decorator are not used, because a target that waits holds no slot: the frontier does
+the waiting.
+
+Owns: the table of what is retried, and reading Retry-After. Does not know: hosts. Rejected:
+urllib3's Retry, which sleeps in the worker and caps Retry-After by itself.
 """
 
 import time
@@ -53,7 +54,7 @@ class _Failed(Exception):
 
 
 def is_transient(failure: Failure) -> bool:
-    """Whether the contract's table has this failure as one that may pass."""
+    """Whether this failure may pass, by the table of the command line's contract."""
     if failure.kind is Kind.HTTP_STATUS:
         return failure.http_code in RETRIED_CODES
     if failure.transient is not None:

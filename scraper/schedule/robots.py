@@ -1,13 +1,12 @@
 """robots.txt (RFC 9309): what it says to us, and what it means that there is none.
 
-Protego reads rules and matches URLs. Which group of the file is ours is found
-here: Protego keeps a copy of each rule for each agent of its group, and 500 KiB
-can name 20,000 agents before 20,000 rules.
+Protego reads rules and matches URLs. The group of the file that is ours is found here: Protego
+keeps a copy of each rule for each agent of its group, and 500 KiB can name 20,000 agents before
+20,000 rules.
 
-Owns: those decisions, and their words. Refuses to know: how a robots.txt is
-fetched, who waits for it (`robots_queue.py`). Rejected: the stdlib's robotparser, which
-knows neither wildcards nor that the longest rule wins; asking Protego for our
-group, see above.
+Owns: those decisions, and their messages. Does not know: how a robots.txt is fetched, which
+targets wait for it (`robots_queue.py`). Rejected: the stdlib's robotparser, which knows neither
+wildcards nor that the longest rule wins; asking Protego for our group, see above.
 """
 
 import re
@@ -56,9 +55,9 @@ def product_token(user_agent: str) -> str:
 def parse(body: bytes, token: str) -> Rules:
     """What `body`, of which `READ_BYTES` are read, says to the product `token`.
 
-    It may be anything: what is no rule is passed over (RFC 9309 2.2.4), so that a page of
-    HTML allows everything. Far more wildcards than anybody needs allow nothing: 500 KiB of
-    them take a second a URL, and to leave some out could be against what the site wants.
+    `body` may be anything. Lines that are no rule are ignored (RFC 9309 2.2.4), so that a page
+    of HTML allows everything. Far more wildcards than any site needs allow nothing: 500 KiB of
+    them take a second a URL, and to ignore some could be against the wish of the site.
     """
     if len(body) > READ_BYTES:
         body = body[:READ_BYTES]

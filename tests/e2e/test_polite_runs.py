@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any
 
-from scraper.schedule.frontier import FAILURES_UNTIL_DOWN
+from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN
 from tests.e2e.command import Command
 from tests.e2e.places import kinds
 from tests.e2e.watch import end
@@ -164,7 +164,7 @@ def test_a_host_that_refuses_is_down_at_once_and_the_others_are_not(
     assert counts["host_down"] >= 180
     assert counts["connect"] + counts["host_down"] == 200
     lost = [record for record in cli.records() if record["status"] == "failed"]
-    assert FAILURES_UNTIL_DOWN <= attempts(lost) < 40
+    assert FAILURES_UNTIL_OPEN <= attempts(lost) < 40
     assert servers.total == 200
     assert f"{counts['host_down']} host_down" in ran.err
 
@@ -186,7 +186,7 @@ def test_a_host_that_does_not_answer_costs_a_few_timeouts_and_not_one_for_each_l
     assert ran.status == 1
     counts = kinds(cli.records())
     assert set(counts) == {"timeout", "host_down"}
-    assert FAILURES_UNTIL_DOWN <= counts["timeout"] < 20
+    assert FAILURES_UNTIL_OPEN <= counts["timeout"] < 20
     assert counts.total() == 100
 
 

@@ -1,4 +1,4 @@
-"""The crew: never more hands than it may have, no work lost, nothing begun after its end."""
+"""The pool: never more threads than it may have, no work lost, no work begun after its end."""
 
 import threading
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ MOST = 3
 
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
-    pool = WorkerPool("test-crew", MOST, daemon=False)
+    pool = WorkerPool("test-pool", MOST, daemon=False)
     yield pool
     pool.close()
 
 
-def hands() -> int:
-    return sum(thread.name == "test-crew" for thread in threading.enumerate())
+def threads() -> int:
+    return sum(thread.name == "test-pool" for thread in threading.enumerate())
 
 
-def test_all_hands_work_at_once_and_no_more_than_that(pool: WorkerPool) -> None:
+def test_all_threads_work_at_once_and_no_more_than_that(pool: WorkerPool) -> None:
     together, released = threading.Barrier(MOST + 1), threading.Semaphore(0)
     begun: list[int] = []
 
@@ -34,15 +34,15 @@ def test_all_hands_work_at_once_and_no_more_than_that(pool: WorkerPool) -> None:
 
     for number in range(10):
         pool.do(lambda number=number: work(number))  # type: ignore[misc]
-    assert set(begun) <= set(range(MOST))  # the others wait for a hand
+    assert set(begun) <= set(range(MOST))  # the others wait for a thread
     together.wait(WAIT_S)
     for _ in range(10):
         assert released.acquire(timeout=WAIT_S)
     assert sorted(begun) == list(range(10))
-    assert hands() == MOST
+    assert threads() == MOST
 
 
-def test_a_hand_that_is_free_is_used_again(pool: WorkerPool) -> None:
+def test_a_thread_that_is_free_is_used_again(pool: WorkerPool) -> None:
     threads: set[int | None] = set()
     for _ in range(50):
         ended = threading.Event()
@@ -53,7 +53,7 @@ def test_a_hand_that_is_free_is_used_again(pool: WorkerPool) -> None:
 
         pool.do(work)
         assert ended.wait(WAIT_S)
-    assert len(threads) <= 2  # one may have told us before it told its crew
+    assert len(threads) <= 2  # one may have told us before it told its pool
 
 
 def test_after_close_nothing_is_begun_and_all_threads_end(pool: WorkerPool) -> None:
@@ -69,9 +69,9 @@ def test_after_close_nothing_is_begun_and_all_threads_end(pool: WorkerPool) -> N
     pool.do(lambda: after.append("begun"))
     assert begun.wait(WAIT_S)
     pool.close()
-    mine = [thread for thread in threading.enumerate() if thread.name == "test-crew"]
+    mine = [thread for thread in threading.enumerate() if thread.name == "test-pool"]
     go_on.set()
     for thread in mine:
         thread.join(WAIT_S)
-    assert not hands()
+    assert not threads()
     assert after == []

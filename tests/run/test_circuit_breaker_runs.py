@@ -76,13 +76,13 @@ class Watched:
         start, poll = engine.start, engine.poll
 
         def starting(transfer: Transfer) -> None:
-            if self._run._failure_policy.breaker.on:
+            if self._run._failure_policy.breaker.is_open:
                 self.probes += 1
                 self.most = max(self.most, self._run.in_flight)
             start(transfer)
 
         def polling(timeout_s: float | None) -> Sequence[Transfer]:
-            self.polls += self._run._failure_policy.breaker.on
+            self.polls += self._run._failure_policy.breaker.is_open
             return poll(timeout_s)
 
         engine.start, engine.poll = starting, polling  # type: ignore[method-assign]

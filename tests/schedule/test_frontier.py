@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target, places_of
 from scraper.model.settings import Politeness
+from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN, PROBE_EVERY_S
 from scraper.schedule.frontier import (
-    FAILURES_UNTIL_DOWN,
     IDLE_HOSTS,
-    PROBE_EVERY_S,
     WINDOW,
     Frontier,
 )
@@ -78,7 +77,7 @@ def ended_early(frontier: Frontier) -> list[Outcome]:
 
 
 def take_down(frontier: Frontier, host: str, now: float = 0.0) -> None:
-    fill(frontier, host, FAILURES_UNTIL_DOWN, now)
+    fill(frontier, host, FAILURES_UNTIL_OPEN, now)
     for one in start_some(frontier, now):
         end(frontier, one, now, REFUSED)
     list(frontier.take_ended_early())
@@ -417,7 +416,7 @@ def test_ten_failed_connections_in_a_row_end_the_rest_of_the_host() -> None:
         one = frontier.start(0.0)
         tried += one.target.host == "a"
         end(frontier, one, 0.0, REFUSED if one.target.host == "a" else None)
-    assert tried == FAILURES_UNTIL_DOWN
+    assert tried == FAILURES_UNTIL_OPEN
     outcomes = ended_early(frontier)
     assert len(outcomes) == 40
     for outcome in outcomes:

@@ -1,7 +1,7 @@
 """libcurl's error codes as kinds of ours, the same that the threads engine gives.
 
-Owns: that table. Refuses to know: handles. `Moment` says how far the hop had
-come, which decides as much as the code does.
+Owns: that table. `Moment` says how far the hop had come, which decides as much as the code does.
+Does not know: handles.
 """
 
 import errno
@@ -57,7 +57,7 @@ class Moment(Enum):
 
 
 def timed_out(moment: Moment) -> TransferError:
-    """What it is when `moment` takes too long."""
+    """The failure when `moment` takes too long."""
     match moment:
         case Moment.CONNECTING:
             return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
@@ -92,5 +92,5 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
 
 
 def not_http(why: str) -> TransferError:
-    """What came is no response."""
+    """The failure when the bytes that came are no HTTP response."""
     return TransferError(Kind.PROTOCOL, f"not HTTP: {why}", transient=False)

@@ -1,13 +1,13 @@
-"""A carrier: one easy handle of libcurl, and the transfer it carries now.
+"""One easy handle of libcurl, its callbacks, and the hop that it carries now.
 
-Owns: what libcurl's callbacks tell (the address, the head, the body) and
-passing it on to the Transfer. Refuses to know: when a hop begins, and what is
-done about its end (`engines/curl/engine.py`). A callback may neither raise nor ask its handle
-anything, so it keeps an error here and makes libcurl stop.
+Owns: what libcurl's callbacks report (the address, the head, the body), which is passed on to
+the Transfer; and when the hop has taken too long. Does not know: when a hop begins, and what
+follows its end (`engine.py`). A callback may neither raise nor ask its handle anything. So it
+keeps an error here, and makes libcurl stop.
 
-The head comes one line a call, a quarter of a microsecond each: less than it would
-cost to find out in another way that it is complete before the body's first byte
-is there. Rejected: `use_memoryview`, which costs more than the copy it saves.
+The head comes one line a call, which takes a quarter of a microsecond. Any other way to find out
+that the head is complete before the first byte of the body costs more. Rejected:
+`use_memoryview`, which costs more than the copy that it saves.
 """
 
 import math
@@ -36,21 +36,21 @@ from scraper.transfer import Next, Reply, Request
 
 if TYPE_CHECKING:
     from scraper.engines.curl.offload import Offload
-    from scraper.engines.resolver import Found
+    from scraper.engines.resolver import Resolved
     from scraper.transfer import Transfer
 
 DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
-DRAIN_S = 0.5  # and the time that is worth
-LARGE = 1 << 20  # bytes from which on a body's digest is worth a thread
+DRAIN_S = 0.5  # seconds that may take
+LARGE = 1 << 20  # bytes of a body; above, its digest is worth a thread
 _STOP = -1  # what a callback returns to make libcurl stop
 _SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
 
 
 class Clock:
-    """What engine and carriers agree on: monotonic seconds.
+    """The time that the engine and its handles share, in monotonic seconds.
 
-    `now` is the moment at which the engine last woke up, as good as now to a callback;
-    `alarm` the earliest at which any carrier may be overdue.
+    `now` is the moment at which the engine last woke up, and exact enough for a callback.
+    `alarm` is the earliest moment at which any hop may be overdue.
     """
 
     def __init__(self) -> None:
@@ -63,15 +63,19 @@ class Clock:
 
 
 class Callbacks(NamedTuple):
-    """Of its engine: who hears of a scout's connection, and of a new socket; who makes relays."""
+    """What a handle calls in its engine.
 
-    arrived: "Callable[[CurlHandle], None]"
+    `connected`: the first connection to an origin stands. `opened`: a socket is new.
+    `make_offload`: gives what follows of a body to another thread.
+    """
+
+    connected: "Callable[[CurlHandle], None]"
     opened: Callable[[int], None]
     make_offload: "Callable[[Transfer], Offload]"
 
 
 class CurlHandle:
-    """See above; `easy.carrier` leads back to it. Idle when `transfer` is None."""
+    """See the module. `easy.handle` leads back to it. It is idle while `transfer` is None."""
 
     def __init__(
         self,
@@ -85,14 +89,14 @@ class CurlHandle:
         self.transfer: Transfer | None = None
         self.offload: Offload | None = None  # where the body goes when not straight to the transfer
         self.added = False  # to the multi handle
-        self.scouts: Found | None = None  # where others wait for this one's connection
+        self.first_to: Resolved | None = None  # other hops wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
         self.following: Next | None = None  # None: no response yet
         self._options = HopOptions(easy, http)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._speed = MinimumSpeed(limits)
-        self._shortest = min(limits.connect_timeout, limits.read_timeout)  # of what may be due
+        self._shortest = min(limits.connect_timeout, limits.read_timeout)
         self._clock = clock
         self._callbacks = callbacks
         self._proxied = False
@@ -100,11 +104,11 @@ class CurlHandle:
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
         self._fresh = False  # whether it has to
-        self._socket_errno = 0  # or why it could not
-        self._slow: TransferError | None = None
+        self._socket_errno = 0  # why it could not
+        self._slow: TransferError | None = None  # the body comes too slowly
         self._begun = 0.0
-        self._moved = 0.0
-        self._asked = False
+        self._moved = 0.0  # when something last came
+        self._asked = False  # whether the request was sent
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
@@ -117,9 +121,10 @@ class CurlHandle:
         easy.setopt(pycurl.WRITEFUNCTION, self._take_body)
 
     def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
-        """Forget the hop before, prepare this one.
+        """Forget the last hop and prepare this one. `deadline`: of the transfer.
 
-        Raises pycurl.error for a URL it can't take, TransferError if it may not be asked for.
+        Raises pycurl.error for a URL that libcurl refuses, TransferError for one that the guard
+        refuses.
         """
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
@@ -140,7 +145,7 @@ class CurlHandle:
             self._clock.ring_at(min(soonest, deadline))
 
     def due(self, now: float) -> float:
-        """When the hop will have taken too long, unless something moves before."""
+        """When the hop will have taken too long, unless something comes before."""
         assert self.transfer is not None
         deadline = self.transfer.deadline
         if self._dropping:
@@ -155,11 +160,11 @@ class CurlHandle:
         return min(deadline, self._moved + self._read_timeout, self._speed.ends)
 
     def why_overdue(self) -> Exception | None:
-        """What it is when `due` has passed; None: nothing was waited for that matters."""
+        """What it means that `due` has passed; None: only an unwanted body is missing."""
         return None if self._dropping else self._slow or timed_out(self._moment)
 
     def why_ended(self, code: int, message: str) -> Exception | None:
-        """What libcurl's end of the hop means; None: all is well. `code` 0 is its success."""
+        """What the end of the hop means; None: all is well. `code` is libcurl's, 0 for success."""
         if self.error is not None or self._dropping:
             return self.error
         if self.following is None and (why := self._why_no_head()):
@@ -177,7 +182,7 @@ class CurlHandle:
         """What is wrong with the lines of a head that broke off."""
         try:
             if self._lines and not self._lines[-1].endswith(b"\n"):
-                self._lines.pop()  # torn: nobody knows what it would have been
+                self._lines.pop()  # it broke off, and proves nothing
             if self._lines:
                 heads.status_of(self._lines[0])
                 heads.headers_of(self._lines[1:])
@@ -186,15 +191,16 @@ class CurlHandle:
         return None
 
     def may_be_stale(self, code: int) -> bool:
-        """Whether a kept connection, closed by its server meanwhile, may be all that is wrong.
+        """Whether the failure may only mean that the server had closed a kept connection.
 
-        libcurl takes another one by itself, but no more than five times, and all may be kept.
+        libcurl takes another connection by itself then, but at most five times, and all of them
+        may be kept ones.
         """
         closed = code in UNANSWERED and self.error is None
         return closed and self._asked and not (self._opened or self._lines or self.following)
 
     def begin_again(self) -> None:
-        """Prepare the same hop once more, over a connection of its own."""
+        """Prepare the same hop once more, over a new connection."""
         self.easy.setopt(pycurl.FRESH_CONNECT, 1)
         self._fresh = True
         self._asked = False
@@ -213,7 +219,7 @@ class CurlHandle:
     # ------------------------------------------------------------ called by libcurl
 
     def _open_socket(self, _purpose: int, wanted: Any) -> int:
-        """A socket for the address that it is about to connect to."""
+        """Open a socket for the address that libcurl is about to connect to."""
         if self._guarded and not is_public(wanted.addr[0]):
             self._refused = wanted.addr[0]
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
@@ -227,7 +233,7 @@ class CurlHandle:
         return made.detach()
 
     def _ask(self, peer: str, *_: object) -> int:
-        """A connection stands, fresh or kept, and the request is about to be sent."""
+        """A connection stands, new or kept, and the request is about to be sent."""
         if self._guarded and not is_public(peer):  # kept from an unguarded hop
             self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
@@ -235,13 +241,13 @@ class CurlHandle:
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer
         self._asked = True
-        if self.scouts is not None:
-            self._callbacks.arrived(self)
+        if self.first_to is not None:
+            self._callbacks.connected(self)
         self._lines.clear()  # a proxy's answer to CONNECT
         return _SEND  # type: ignore[no-any-return]
 
     def _take_line(self, line: bytes) -> int | None:
-        """A line of the head with its end, or one of the trailers."""
+        """Take a line of the head, with its line break, or a line of the trailers."""
         if len(line) > 2 or line not in heads.BLANK:
             self._lines.append(line)
             self._moved = self._clock.now
@@ -250,7 +256,7 @@ class CurlHandle:
         return None
 
     def _take_body(self, chunk: bytes) -> int | None:
-        """Bytes of the body, without the framing of chunks."""
+        """Take bytes of the body, without the framing of chunks."""
         if self.following is not Next.READ:
             self._size += len(chunk)
             return None if self._size <= DRAINED else _STOP
@@ -264,7 +270,7 @@ class CurlHandle:
         self._size += len(chunk)
         try:
             done = self.transfer.data(chunk, quickly=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+        except Exception as error:  # noqa: BLE001 - a callback must not raise
             self.error = error
             return _STOP
         if not done or self._size > LARGE:
@@ -287,7 +293,7 @@ class CurlHandle:
         except heads.NotHttp as error:
             self.error = not_http(str(error))
             return _STOP
-        except Exception as error:  # noqa: BLE001 - whatever it is, libcurl must not see it
+        except Exception as error:  # noqa: BLE001 - a callback must not raise
             self.error = error
             return _STOP
         if self._dropping:

@@ -1,10 +1,11 @@
-"""A relay: what takes its time, on another thread than the one that moves bytes.
+"""What takes long is done on another thread than the one that moves bytes.
 
-Owns: handing one transfer's chunks and its end to a crew of threads, in order,
-and how many bytes may wait for that. Refuses to know: sockets. An engine with
-one thread for all transfers uses it where a sink says that it may block, and for
-large bodies, whose digest can be computed beside the transport; the slot stays
-taken until the end came back through `tell`.
+An engine with one thread for all transfers uses it where a sink says that it may block, and for
+large bodies, whose digest is computed beside the transport. The slot stays taken until the end
+was reported (`tell`).
+
+Owns: the chunks and the end of one transfer on their way to a pool of threads, in order, and how
+many bytes may wait for that. Does not know: sockets.
 """
 
 import threading
@@ -18,10 +19,10 @@ _BATCH = 1 << 19  # bytes worth waking a thread for
 
 
 class Offload:
-    """For one transfer. `submit` runs a function on some thread; `tell` is called from there.
+    """For one transfer. `submit` runs a function on some thread, and `tell` is called there.
 
-    It is told when there is room again after a chunk was not taken, when `error`
-    is set (nothing more will be written), and when the transfer has `ended`.
+    It is called when there is room again after a chunk was refused, when `error` is set
+    (nothing more will be written), and when the transfer has `ended`.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Offload:
         tell: Callable[["Offload"], None],
     ) -> None:
         self.transfer = transfer
-        self.stalled = False  # a chunk was not taken
+        self.stalled = False  # a chunk was refused
         self.ended = False
         self.error: Exception | None = None
         self._submit = submit
@@ -44,7 +45,7 @@ class Offload:
         self._reason: Exception | None = None
 
     def offer(self, chunk: bytes) -> bool:
-        """Take `chunk`, or say that there is no room for it now."""
+        """Take `chunk`; False: there is no room for it now."""
         with self._lock:
             if self._size >= _FULL:
                 self.stalled = True
@@ -56,7 +57,7 @@ class Offload:
         return True
 
     def end(self, error: Exception | None) -> None:
-        """All has been offered; `error` if it is not the whole body."""
+        """All was offered. `error`: why it is not the whole body."""
         with self._lock:
             self._reason = error
             self._complete = True
@@ -83,7 +84,7 @@ class Offload:
             self._tell(self)
 
     def _next(self) -> bytes | None:
-        """What waits; None: nothing to do now."""
+        """The chunks that wait, as one; None: there is nothing to do now."""
         with self._lock:
             if not self._chunks or (self._size < _BATCH and not self._complete):
                 self._working = self._complete

@@ -1,9 +1,9 @@
-"""Options of libcurl: what a request of ours is, and is not, to libcurl.
+"""Options of libcurl, for all transfers of a run and for each hop.
 
-Owns: the options that all transfers of a run share, and those that a hop
-changes. Refuses to know: callbacks, and when a hop is carried out. libcurl does
-as little as it can be told to: no redirects, decoding, cookies, passwords,
-proxies or headers of its own; those are Transfer's, the same for every engine.
+libcurl does as little as it can be told to: no redirects, decoding, cookies, passwords, proxies
+or headers of its own. Those are Transfer's, the same for every engine.
+
+Owns: which options are set. Does not know: callbacks, and when a hop is carried out.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _MOST_MS = 2**31 - 1
 
 
 def make_easy(limits: Limits) -> Any:
-    """An easy handle with all that never changes, but for what TLS needs."""
+    """An easy handle with the options that never change, except those of TLS (`HopOptions`)."""
     easy = pycurl.Curl()
     for option, value in (
         (pycurl.NOSIGNAL, 1),
@@ -59,14 +59,14 @@ def _set_trust(easy: Any, http: Http) -> None:
 
 
 def authorities(http: Http) -> str:
-    """The file of trusted certificates: --cacert, else the same that requests trusts."""
+    """The file of trusted certificates: that of --cacert, else the one that requests uses."""
     import certifi
 
     return http.cacert or certifi.where()
 
 
 def header_lines(headers: Mapping[str, str]) -> list[bytes]:
-    """`name: value` as libcurl wants it; `name;` means an empty value there."""
+    """Headers as libcurl's HTTPHEADER wants them: `name: value`, and `name;` for an empty value."""
     return [
         (f"{name}: {value}" if value.strip() else f"{name};").encode("latin-1")
         for name, value in headers.items()
@@ -74,9 +74,9 @@ def header_lines(headers: Mapping[str, str]) -> list[bytes]:
 
 
 class HopOptions:
-    """What differs from hop to hop on one easy handle; only what really differs is set.
+    """The options that differ from hop to hop on one easy handle. Only those that differ are set.
 
-    Whom to trust is set for the first hop that needs it: to find the file takes 3 ms at first.
+    Trusted certificates are set for the first hop that needs them: to find their file takes 3 ms.
     """
 
     def __init__(self, easy: Any, http: Http) -> None:
@@ -89,7 +89,7 @@ class HopOptions:
         self._targeted = False
 
     def set(self, request: Request, proxy: str | None) -> None:
-        """Make the handle ask for `request`. Raises pycurl.error for a URL it can't take."""
+        """Make the handle ask for `request`. Raises pycurl.error for a URL that libcurl refuses."""
         easy = self._easy
         easy.setopt(pycurl.URL, request.url)
         headers = request.headers
@@ -110,8 +110,8 @@ class HopOptions:
         self._set_target(request.url, absolute=proxy is not None and not secure)
 
     def _set_target(self, url: str, *, absolute: bool) -> None:
-        """Make the URL travel as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""
-        if "%" in url or url[-1] == "?" or self._targeted:  # what was set once can't be unset
+        """Send the URL as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""
+        if "%" in url or url[-1] == "?" or self._targeted:  # it can't be unset once it was set
             self._targeted = True
             target = url if absolute else url[url.index("/", 8) :]
             self._easy.setopt(pycurl.REQUEST_TARGET, target)

@@ -1,192 +1,100 @@
-"""Connections of the threads engine: urllib3's, with their address known and refusable.
+"""Connections of the threads engine: urllib3's, with addresses that the guard may refuse.
 
-Owns: where a connection leads (checked between look-up and connect, so that no
-second look-up can answer otherwise) and remembering its socket, so that the
-engine can break it off. Refuses to know: transfers. Rejected: a socket-level
-monkeypatch, and checking the name before the request (a look-up later may differ).
+An address is checked between the look-up and the connect, so that no second look-up can answer
+otherwise. The socket is remembered, so that the engine can break it off.
+
+Owns: what a worker thread uses now, connection and pool classes. Does not know: transfers.
+Rejected: a monkeypatch of sockets; checking the name before the request, since a later look-up
+may differ.
 """
 
 import contextlib
-import re
 import socket
 import threading
 import time
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.client import HTTPResponse
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HeaderParsingError, NewConnectionError
-from urllib3.util.response import assert_header_parsing
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from scraper.engines import guard, heads
+from scraper.engines import guard
 from scraper.engines.minimum_speed import MinimumSpeed
+from scraper.engines.threads.response import StrictResponse
 from scraper.model.addresses import is_public
 from scraper.model.errors import TransferError
-from scraper.transfer import OWS
-
-_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
-class Carriage:
-    """What one worker is using now; the loop's thread may break it off.
+class InUse:
+    """What one worker thread uses now. The loop's thread may break it off.
 
-    `came` counts the bytes of its body, `storing` is while the sink has one of them.
+    `came`: bytes of the body so far. `storing`: the sink has the last of them now.
     """
 
     def __init__(self, speed: MinimumSpeed) -> None:
         self.speed = speed
         self.came = 0
         self.storing = False
-        self.url = ""  # of the hop, as it is to be asked for
-        self.guarded = ""  # see `Request`; not of a hop through a proxy
+        self.url = ""  # of the hop, as it is to be sent
+        self.guarded = ""  # see `Request`; "" for a hop through a proxy
         self.connection: Any = None
         self.reused = False
         self._broken = False
 
     def use(self, connection: Any) -> None:
-        """Note the connection that the pool gave. Raises TransferError if it may not be used."""
+        """Note the connection that the pool gave. Raises TransferError if the guard refuses it."""
         self.connection = connection
-        connection.carriage = self
+        connection.in_use = self
         self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
-        if self.guarded and self.reused:  # it may be kept from an unguarded hop
+        if self.guarded and self.reused:  # it may have been kept by an unguarded hop
             guard.check_address(connection.peer, self.guarded)
         self.check()
 
     def check(self) -> None:
-        """Raise ConnectionAbortedError if it was broken off before there was anything to break."""
+        """Raise ConnectionAbortedError if it was broken off before it had a connection."""
         if self._broken:
             raise ConnectionAbortedError("broken off")
 
     def why_slow(self, now: float) -> TransferError | None:
-        """What is wrong with how the body comes. From any thread."""
+        """The failure if the body comes too slowly; None: it does not. From any thread."""
         if self.storing and now >= self.speed.ends:
-            self.speed.begin(now, self.came)  # nothing is: it is the sink that is slow
+            self.speed.begin(now, self.came)  # the sink is slow, not the server
         return self.speed.why_slow(now, self.came)
 
     def break_off(self) -> None:
-        """Make a worker that waits for bytes stop waiting. From any thread.
+        """Make the worker stop waiting for bytes. From any thread.
 
-        One that has all of them may be busy with the sink for long, and its connection another's.
+        A worker that has all bytes may be busy with the sink, and its connection may be another
+        worker's by now.
         """
         self._broken = True
         connection = self.connection
         wire = getattr(connection, "wire", None)
-        if wire is not None and connection.carriage is self:
+        if wire is not None and connection.in_use is self:
             with contextlib.suppress(OSError):  # it is closed already
-                socket.socket.shutdown(wire, socket.SHUT_RDWR)  # of TLS too: no good-bye
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)  # of TLS too: no closing message
 
 
 class _Current(threading.local):
-    carriage: Carriage | None = None
+    in_use: InUse | None = None
 
 
-CURRENT = _Current()  # which carriage this worker thread is on; set by the engine
+CURRENT = _Current()  # what this worker thread uses; set by the engine
 
 
 def _check_current() -> None:
-    if CURRENT.carriage is not None:
-        CURRENT.carriage.check()
+    if CURRENT.in_use is not None:
+        CURRENT.in_use.check()
 
 
-class _Head:
-    """The lines of a response's head; their end is an empty line, not the connection's."""
+class _NotedConnection:
+    """Mixed into a connection class: notes its worker, socket, peer, and how long it took."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._size = 0
-        self._interim = 0
-
-    def readline(self, limit: int) -> bytes:
-        line: bytes = self._stream.readline(limit)
-        torn = len(line) < limit and not line.endswith(b"\n")
-        if torn and (self._size or line[:5] == b"HTTP/"[: len(line)]):
-            raise ConnectionResetError("closed within the headers")
-        if line and not self._size:
-            self._interim += heads.is_interim(heads.status_of(line))
-            heads.check_interim(self._interim)
-        elif line and line not in heads.BLANK:
-            heads.check_name(line)
-        self._size = 0 if line in heads.BLANK else self._size + len(line)
-        heads.check_line(line, self._size)
-        return line
-
-
-class _Response(HTTPResponse):
-    """The standard library's, gaps closed.
-
-    It takes a head that ends with the connection for a whole one, `103 Early Hints`
-    for the response itself, `From me` for no header but no error either; and after a
-    header line that it can't read it drops all others, the length of the body among them.
-    """
-
-    def begin(self) -> None:
-        stream, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
-        try:
-            super().begin()
-            while heads.is_interim(self.status):
-                self.headers = self.msg = None  # type: ignore[assignment]
-                super().begin()
-            assert_header_parsing(self.msg)
-        except heads.NotHttp as error:
-            raise HTTPException(str(error)) from None
-        except HeaderParsingError:
-            raise HTTPException("a line among the headers is none") from None
-        finally:
-            self.fp = stream
-        self._frame()
-        if self.msg.get_unixfrom():
-            raise HTTPException("a line among the headers is none")
-        if len(set(filter(None, self.msg.get_all("location", [])))) > 1:
-            raise HTTPException("several Location headers that differ")
-
-    def _frame(self) -> None:
-        """Where the body ends, if that is said in a form that the library does not know.
-
-        Folded, with a tab after it, or `5, 5`; what makes no sense, the transfer refuses.
-        """
-        if self.chunked or self.status in {204, 304}:
-            return
-        codings = {value.strip(OWS).lower() for value in self.msg.get_all("transfer-encoding", [])}
-        lengths = {part.strip(OWS) for part in self.msg.get("content-length", "").split(",")}
-        if codings == {"chunked"}:
-            self.chunked, self.chunk_left, self.length = True, None, None
-        elif self.length is None and len(lengths) == 1 and (said := lengths.pop()).isdecimal():
-            self.length = int(said[:18])
-
-    def _get_chunk_left(self) -> int | None:
-        """With a look at what ends a chunk: it would toss any two bytes (RFC 9112 7.1)."""
-        if self.chunk_left == 0:
-            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]
-                raise IncompleteRead(b"")
-            self.chunk_left = None
-        return super()._get_chunk_left()  # type: ignore[misc,no-any-return]
-
-    def _read_next_chunk_size(self) -> int:
-        """Not what Python takes for a number: `+5`, ` 5`, `0_5` (RFC 9112 7.1)."""
-        line = self.fp.readline(heads.MOST_LINE)
-        found = _CHUNK.match(line)
-        if found is None or not line.endswith(b"\r\n"):
-            self._close_conn()  # type: ignore[attr-defined]
-            raise ValueError("no size of a chunk")
-        return int(found[0], 16)
-
-    def _read_and_discard_trailer(self) -> None:
-        """Lines of headers up to an empty one, without which the body is not complete."""
-        size = 0
-        while (line := self.fp.readline(heads.MOST_LINE)) != b"\r\n":
-            size += len(line)
-            if b":" not in line or not line.endswith(b"\r\n") or size > heads.MOST_BYTES:
-                raise IncompleteRead(b"")
-
-
-class _Noted:
-    """Mixed into a connection class: notes user, socket, peer and the time it took."""
-
-    response_class: type[HTTPResponse] = _Response
+    response_class: type[HTTPResponse] = StrictResponse
     wire: socket.socket | None = None
-    carriage: Carriage | None = None  # the last one that uses it
+    in_use: InUse | None = None  # of the last worker that used it
     peer: str | None = None
     connect_s = 0.0
     _dns_host: str
@@ -204,21 +112,21 @@ class _Noted:
         sock = self.sock  # type: ignore[attr-defined]
         self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
         if hasattr(sock, "suppress_ragged_eofs"):
-            # TLS that ends without a good-bye was cut off (RFC 9112 9.8).
+            # TLS that ends without its closing message was cut off (RFC 9112 9.8).
             sock.suppress_ragged_eofs = False
         _check_current()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        """With the hop's own URL: urllib3 quotes it anew, `/50%?a=%20` as `/50%25?a=%2520`."""
-        if CURRENT.carriage is not None:
-            url = _target(CURRENT.carriage.url, absolute=not url.startswith("/"))
+        """Send the hop's own URL: urllib3 quotes it again, `/50%?a=%20` as `/50%25?a=%2520`."""
+        if CURRENT.in_use is not None:
+            url = _target(CURRENT.in_use.url, absolute=not url.startswith("/"))
         super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        guarded = CURRENT.carriage.guarded if CURRENT.carriage is not None else ""
+        guarded = CURRENT.in_use.guarded if CURRENT.in_use is not None else ""
         sock = self._guarded_conn(guarded) if guarded else super()._new_conn()  # type: ignore[misc]
         self.peer = None
-        with contextlib.suppress(OSError):  # it was reset at once: the request will say so
+        with contextlib.suppress(OSError):  # it was reset at once: the request will fail
             self.peer = sock.getpeername()[0]
         try:
             self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock`
@@ -229,7 +137,7 @@ class _Noted:
         return sock
 
     def _guarded_conn(self, why: str) -> socket.socket:
-        """To the first of the host's public addresses that takes it."""
+        """Connect to the first of the host's public addresses that accepts."""
         name = self._dns_host
         *others, last = _public_addresses(name, self.port, why)
         try:
@@ -256,22 +164,22 @@ def _public_addresses(host: str, port: int, why: str) -> list[str]:
     return public
 
 
-class _Http(_Noted, HTTPConnection):
+class _Http(_NotedConnection, HTTPConnection):
     pass
 
 
-class _Https(_Noted, HTTPSConnection):
+class _Https(_NotedConnection, HTTPSConnection):
     pass
 
 
 class _NotedPool:
-    """Mixed into a pool class: tells the current carriage which connection it got."""
+    """Mixed into a pool class: notes which connection the worker got."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]
-        if CURRENT.carriage is not None:
+        if CURRENT.in_use is not None:
             try:
-                CURRENT.carriage.use(connection)
+                CURRENT.in_use.use(connection)
             except Exception:
                 connection.close()
                 raise

@@ -1,55 +1,43 @@
-"""The threads engine: requests in a ThreadPoolExecutor.
+"""The threads engine: requests, on a pool of worker threads.
 
-Each transfer has a worker thread from its first hop to its commit; the loop's
-semaphore caps how many there are. One adapter keeps the connections of all
-workers. A deadline of our own bounds each attempt: requests' timeouts bound one
-wait for bytes, not a body that drips, so `poll` breaks the socket of a transfer
-whose time is over.
+Each transfer has a worker from its first hop to its commit. One adapter keeps the connections of
+all workers. requests' timeouts limit one wait for bytes, not a body that drips. So `poll` looks
+after each attempt's deadline, and breaks the socket of a transfer whose time is over.
 
-Owns: workers, connections, mapping foreign exceptions to kinds. Refuses to
-know: what a response means (`transfer.py`). Rejected: a requests.Session, whose
-`send` reads the bodies of redirects and keeps cookies of strangers together;
-its adapter is the part that moves bytes.
+Owns: workers, and the way of a transfer from its first hop to its end. Does not know: what a
+response means (`transfer/`). Rejected: a requests.Session, whose `send` reads the bodies of
+redirects and mixes the cookies of all targets. Its adapter is the part that moves bytes.
 """
 
 import contextlib
-import errno
 import math
 import queue
-import socket
-import ssl
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException, RemoteDisconnected
+from functools import partial
+from http.client import HTTPException
 from typing import Any
 
 import requests
 import urllib3
-from urllib3.exceptions import LocationParseError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import ReadTimeoutError
 
-from scraper.engines import guard, resolver
+from scraper.engines import guard
 from scraper.engines.base import conclude
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import Proxies
-from scraper.engines.threads.connections import CURRENT, Adapter, Carriage
+from scraper.engines.threads.connections import CURRENT, Adapter, InUse
+from scraper.engines.threads.errors import GONE, cause, mapped
+from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
 from scraper.transfer import Next, Reply, Request, Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
-_DRAIN_S = 0.5  # and the time that is worth
-_GONE = (
-    RemoteDisconnected,
-    ConnectionResetError,
-    BrokenPipeError,
-    ConnectionAbortedError,
-    ssl.SSLEOFError,
-)
-_OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
+_DRAIN_S = 0.5  # seconds that may take
 
 
 class ThreadsEngine:
@@ -67,31 +55,30 @@ class ThreadsEngine:
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
-        self._workers = ThreadPoolExecutor(max_concurrency, thread_name_prefix="transfer")
-        hosts = max(64, 2 * max_concurrency)
-        self._adapter = Adapter(hosts, max_concurrency)
-        self._live: dict[Transfer, Carriage] = {}  # in order of start, so of deadline
-        self._look_at = math.inf  # when a body may be found too slow
+        self._pool = WorkerPool("transfer", max_concurrency, daemon=False)
+        self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency)
+        self._live: dict[Transfer, InUse] = {}
+        self._alarm = math.inf  # the earliest moment at which any transfer may be overdue
         self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
+
+    # ------------------------------------------------------------ the seam
 
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
-        carriage = self._live[transfer] = Carriage(MinimumSpeed(self._limits))
-        self._look_at = min(self._look_at, transfer.started + carriage.speed.soonest_s)
-        self._workers.submit(self._carry, transfer, carriage)
+        in_use = self._live[transfer] = InUse(MinimumSpeed(self._limits))
+        soonest = transfer.started + in_use.speed.soonest_s
+        self._alarm = min(self._alarm, transfer.deadline, soonest)
+        self._pool.do(partial(self._carry, transfer, in_use))
 
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
-        """What has ended. Also breaks off what has outlived its deadline."""
+        """Transfers that have ended. Also breaks off those that are overdue."""
         now = time.monotonic()
-        if now >= self._look_at:
-            self._find_slow(now)
-        self._break_overdue(now)
-        due = next((t.deadline - now for t in self._live if t.deadline > now), None)
-        look = None if self._look_at == math.inf else self._look_at - now
-        waits = [max(0.0, wait) for wait in (timeout_s, due, look) if wait is not None]
+        if now >= self._alarm:
+            self._break_overdue(now)
+        wait_s = min(math.inf if timeout_s is None else timeout_s, self._alarm - now)
         ended: list[Transfer] = []
         with contextlib.suppress(queue.Empty):
-            item = self._done.get(timeout=min(waits) if waits else None)
+            item = self._done.get(timeout=None if wait_s == math.inf else max(0.0, wait_s))
             while True:
                 if item is not None:
                     del self._live[item]
@@ -100,84 +87,82 @@ class ThreadsEngine:
         return ended
 
     def wake(self) -> None:
-        """Put nothing into the queue of ends."""
+        """Make `poll` return."""
         self._done.put(None)
 
     def give_up(self) -> None:
         """Abandon and break off all that is in flight."""
-        for transfer, carriage in self._live.items():
+        for transfer, in_use in self._live.items():
             transfer.abandon()
-            carriage.break_off()
+            in_use.break_off()
 
     def close(self) -> None:
-        """Close idle connections; workers end when their transfer does."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        """Close idle connections. Workers end when their transfer does."""
+        self._pool.close()
         self._adapter.close()
 
-    def _find_slow(self, now: float) -> None:
-        """Let the time of bodies that come too slowly be over, and say when to look again."""
-        self._look_at = math.inf
-        for transfer, carriage in self._live.items():
-            if (reason := carriage.why_slow(now)) is not None:
-                carriage.speed.pause()
-                transfer.expire(reason)
-                carriage.break_off()
-            soonest = min(carriage.speed.ends, now + carriage.speed.soonest_s)
-            self._look_at = min(self._look_at, soonest)
-
     def _break_overdue(self, now: float) -> None:
-        for transfer, carriage in self._live.items():
-            if transfer.deadline > now:
-                return
-            carriage.break_off()
+        """Break off transfers whose time is over, or whose body comes too slowly."""
+        self._alarm = math.inf
+        for transfer, in_use in self._live.items():
+            if (reason := in_use.why_slow(now)) is not None:
+                in_use.speed.pause()
+                transfer.expire(reason)
+            if transfer.deadline <= now:
+                in_use.break_off()
+            else:
+                soonest = min(in_use.speed.ends, now + in_use.speed.soonest_s)
+                self._alarm = min(self._alarm, transfer.deadline, soonest)
 
-    def _carry(self, transfer: Transfer, carriage: Carriage) -> None:
-        CURRENT.carriage = carriage
+    # ------------------------------------------------------------ on a worker's thread
+
+    def _carry(self, transfer: Transfer, in_use: InUse) -> None:
+        CURRENT.in_use = in_use
         try:
             while transfer.completion is None:
-                self._hop(transfer, carriage)
+                self._hop(transfer, in_use)
         finally:
-            CURRENT.carriage = None
-            carriage.connection = None
+            CURRENT.in_use = None
+            in_use.connection = None
             self._done.put(transfer)
 
-    def _hop(self, transfer: Transfer, carriage: Carriage) -> None:
+    def _hop(self, transfer: Transfer, in_use: InUse) -> None:
         try:
-            following = self._exchange(transfer, carriage)
+            following = self._exchange(transfer, in_use)
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             conclude(transfer, error)
         else:
             if following is Next.READ:
                 conclude(transfer, None)
 
-    def _exchange(self, transfer: Transfer, carriage: Carriage) -> Next:
-        """One request and its answer, body included."""
+    def _exchange(self, transfer: Transfer, in_use: InUse) -> Next:
+        """One request and its response, body included."""
         transfer.check()
-        raw = self._send(transfer, carriage)
+        raw = self._send(transfer, in_use)
         try:
-            connection: Any = carriage.connection
+            connection: Any = in_use.connection
             reply = Reply(
                 status=raw.status,
                 headers=[(name.lower(), value) for name, value in raw.headers.iteritems()],
                 remote_ip=None if self._proxies.of(transfer.request.url) else connection.peer,
-                time_connect=0.0 if carriage.reused else connection.connect_s,
+                time_connect=0.0 if in_use.reused else connection.connect_s,
             )
             following = transfer.response(reply)
             if following is Next.READ:
-                _read(raw, transfer, carriage)
+                _read(raw, transfer, in_use)
             else:
                 _drain(raw, connection)
         finally:
             raw.close() if not raw.closed else raw.release_conn()
         return following
 
-    def _send(self, transfer: Transfer, carriage: Carriage) -> Any:
-        """Carry one request and return urllib3's response, its body unread."""
+    def _send(self, transfer: Transfer, in_use: InUse) -> Any:
+        """Send one request and return urllib3's response, its body unread."""
         request = transfer.request
         prepared = _prepared(request)
-        carriage.url = request.url
+        in_use.url = request.url
         proxy = self._proxies.of(request.url)
-        carriage.guarded = request.guarded if proxy is None else ""
+        in_use.guarded = request.guarded if proxy is None else ""
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
         left = max(0.001, transfer.deadline - time.monotonic())
@@ -193,18 +178,18 @@ class ThreadsEngine:
                     proxies={} if proxy is None else {"http": proxy, "https": proxy},
                 )
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                # A kept connection that its server closed meanwhile says nothing about the
-                # target: send again, at the latest over a fresh one (RFC 9112 9.3.1).
-                if carriage.reused and _cause(error, *_GONE) and not transfer.abandoned:
+                # The server may have closed a kept connection meanwhile, which is no fault of
+                # the target: send again, over a new connection at the latest (RFC 9112 9.3.1).
+                if in_use.reused and cause(error, *GONE) and not transfer.abandoned:
                     continue
-                raise _mapped(error) from None
+                raise mapped(error) from None
             except OSError as error:
-                raise _mapped(error) from None
+                raise mapped(error) from None
             return response.raw
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:
-    """The request as it is: requests' own preparation would parse the URL once more, its way."""
+    """The request as it is: requests' own preparation would parse the URL again, in its way."""
     prepared = requests.PreparedRequest()
     prepared.method = "GET"
     prepared.url = request.url
@@ -212,26 +197,26 @@ def _prepared(request: Request) -> requests.PreparedRequest:
     return prepared
 
 
-def _read(raw: Any, transfer: Transfer, carriage: Carriage) -> None:
+def _read(raw: Any, transfer: Transfer, in_use: InUse) -> None:
     """Push the body into `transfer`."""
-    carriage.speed.begin(time.monotonic(), carriage.came)
+    in_use.speed.begin(time.monotonic(), in_use.came)
     for chunk in _chunks(raw):
-        carriage.came += len(chunk)
-        carriage.storing = True
+        in_use.came += len(chunk)
+        in_use.storing = True
         transfer.data(chunk)
-        carriage.storing = False
-    carriage.speed.pause()
+        in_use.storing = False
+    in_use.speed.pause()
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:
-    """The body as it comes, what one read of the socket gives at a time."""
+    """The body as it comes, each read of the socket by itself."""
     if raw.chunked and raw.status in {204, 304}:
-        return  # there is no body (RFC 9112 6.3), but urllib3 would have chunks there
+        return  # there is no body (RFC 9112 6.3), but urllib3 would look for chunks
     try:
         while chunk := raw.read1(_CHUNK, decode_content=False):
             yield chunk
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-        if _cause(error, ReadTimeoutError, TimeoutError):
+        if cause(error, ReadTimeoutError, TimeoutError):
             raise TransferError(Kind.TIMEOUT, "no bytes came for too long") from None
         raise TransferError(Kind.TRUNCATED, f"connection broke in the body: {error}") from None
 
@@ -243,65 +228,8 @@ def _drain(raw: Any, connection: Any) -> None:
         return
     until = time.monotonic() + _DRAIN_S
     if connection.sock is not None:
-        connection.sock.settimeout(_DRAIN_S)  # the next request sets it anew
+        connection.sock.settimeout(_DRAIN_S)  # the next request sets it again
     with contextlib.suppress(TransferError):
         for _ in _chunks(raw):
             if time.monotonic() > until:
                 return
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it was made of, outermost first."""
-    pending: list[object] = [error]
-    met: set[int] = set()
-    while pending:
-        one = pending.pop(0)
-        if not isinstance(one, BaseException) or id(one) in met:
-            continue
-        met.add(id(one))
-        yield one
-        pending += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
-
-
-def _cause(error: BaseException, *types: type[BaseException]) -> BaseException | None:
-    return next((one for one in _causes(error) if isinstance(one, types)), None)
-
-
-def _mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read downwards
-    """What requests or urllib3 raised before there was a response, as one of our kinds."""
-    if found := _cause(error, TransferError):
-        assert isinstance(found, TransferError)
-        return found
-    if found := next((one for one in _causes(error) if _is_ours(one)), None):
-        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}")
-    if found := _cause(error, socket.gaierror, UnicodeError):
-        assert isinstance(found, OSError | UnicodeError)
-        return resolver.failure(found)
-    if found := _cause(error, LocationParseError):
-        message = f"no name to look up: {_short(found)}"
-        return TransferError(Kind.DNS, message, transient=False, unreachable=True)
-    if isinstance(error, requests.ConnectTimeout):
-        return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
-    if isinstance(error, requests.ReadTimeout):
-        return TransferError(Kind.TIMEOUT, "no response within the time")
-    if found := _cause(error, *_GONE):
-        return TransferError(Kind.CONNECT, "connection was closed before a response")
-    if found := _cause(error, ssl.SSLError, requests.exceptions.SSLError):
-        return TransferError(Kind.TLS, f"TLS: {_short(found)}", transient=False, unreachable=True)
-    if _cause(error, NewConnectionError, requests.exceptions.ProxyError) or (
-        isinstance(error, OSError) and not isinstance(error, requests.RequestException)
-    ):
-        found = next((one for one in _causes(error) if getattr(one, "errno", None)), error)
-        return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}", unreachable=True)
-    return TransferError(Kind.PROTOCOL, f"not HTTP: {_short(error)}", transient=False)
-
-
-def _is_ours(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _OUR_FAULT
-
-
-def _short(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    deepest = list(_causes(error))[-1]
-    return str(deepest) or type(deepest).__name__
