@@ -13,12 +13,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from scraper.model.version import __version__
+
 if TYPE_CHECKING:
     from scraper.model.errors import DestinationError, Kind, ListError, ScraperError, UsageError
     from scraper.model.records import Result, Target
     from scraper.run.api import run
 
-__version__ = "0.1.0"
 __all__ = [
     "DestinationError",
     "Kind",

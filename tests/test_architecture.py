@@ -99,6 +99,9 @@ def up(package: Path) -> Iterator[str]:
         own = room(path, package)
         if own in TOP:
             continue
+        for one in imports(path):
+            if one.module == package.name and not set(one.names) & (set(FLOORS) | TOP):
+                yield f"{path}:{one.line} imports {one.module}: {own}/ lies below the public names"
         for one, other in crossings(path, package):
             if other not in FLOORS or own not in FLOORS:
                 yield f"{path}:{one.line} imports {one.module}: a room that no floor names"
@@ -213,7 +216,7 @@ FAULTY = {
     "__init__.py": "",
     "helpers.py": "",
     "model/__init__.py": '"""Others import `errors`."""',
-    "model/errors.py": "import faulty.schedule",
+    "model/errors.py": "import faulty.schedule\nfrom faulty import __version__",
     "model/secrets.py": "",
     "schedule/__init__.py": "from faulty.schedule.frontier import A, B\n__all__ = ['A', 'B']",
     "schedule/frontier.py": "from .x import y\nfrom faulty.model import errors, secrets\n"
@@ -223,7 +226,10 @@ FAULTY = {
     "def f():\n" + "    x = 1\n" * 41,
 }
 FAULTS = {
-    "up": ["model/errors.py:1 imports faulty.schedule: model/ lies below schedule/"],
+    "up": [
+        "model/errors.py:1 imports faulty.schedule: model/ lies below schedule/",
+        "model/errors.py:2 imports faulty: model/ lies below the public names",
+    ],
     "circles": [
         "model/: it needs itself through schedule",
         "schedule/: it needs itself through model",

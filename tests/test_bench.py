@@ -234,7 +234,7 @@ def test_each_engine_that_help_offers_takes_part(text: str, choices: list[str]) 
 @without_git
 def test_the_code_of_a_commit_is_what_runs(tmp_path: Path) -> None:
     tree = against.extract("HEAD", tmp_path / "tree")
-    module = tree / "scraper" / "__init__.py"
+    module = tree / "scraper" / "model" / "version.py"
     module.write_text(module.read_text().replace(f'"{scraper.__version__}"', '"0.0.99"'))
     tool = opponents.ours(tree)[0][-1]
     said = subprocess.run(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-import scraper
+from scraper.model.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -253,7 +253,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             default="when it is a terminal", help="Live display on stderr."),
     _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
-    click.version_option(scraper.__version__, message="%(prog)s %(version)s"),
+    click.version_option(__version__, message="%(prog)s %(version)s"),
 )  # fmt: skip
 
 

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-import scraper
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http, Settings
+from scraper.model.version import __version__
 from scraper.sinks.base import ReadableSink, Sink
 from scraper.transfer import Plan, Quota
 
@@ -45,7 +45,7 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
     """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
     _check_certificates(http)
-    agent = http.user_agent or f"scraper/{scraper.__version__}"
+    agent = http.user_agent or f"scraper/{__version__}"
     if http.contact is not None:
         agent += f" (+{http.contact})"
         if "://" not in http.contact:  # RFC 9110 10.1.2; a From of the user's wins

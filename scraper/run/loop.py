@@ -26,12 +26,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import scraper
 from scraper.engines.base import Engine
 from scraper.model.errors import Held, Kind
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
+from scraper.model.version import __version__
 from scraper.report.summary import Places, Summary, slowest
 from scraper.run.account import Account, Receiver
 from scraper.run.build import choose_engine, make_plan
@@ -187,7 +187,7 @@ class Run:
     @property
     def version(self) -> str:
         """Of the package."""
-        return scraper.__version__
+        return __version__
 
     def describe(self) -> str:
         """What runs, in one line: engine, client, destination."""
