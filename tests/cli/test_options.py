@@ -364,7 +364,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
         and (found := re.search(r"\[default: ([^]]*)\]", param.help or ""))
     }
     flat = {**dataclasses.asdict(Settings())}
-    for branch in ("politeness", "retries", "limits", "whole", "http", "earlier"):
+    for branch in ("politeness", "retries", "limits", "run_limits", "http", "earlier"):
         flat |= flat.pop(branch)
     flat |= {f"s3_{name}": value for name, value in flat.pop("s3").items()}
     flat["max_failures"] = Budget().count
