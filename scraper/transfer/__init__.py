@@ -4,9 +4,10 @@ Owns: everything of an attempt that a user could tell apart. Does not know: thre
 retries, how bytes arrive. Others import the names below.
 """
 
+from scraper.transfer.conditions import CONDITIONS
 from scraper.transfer.exchange import OWS, Next, Reply, Request
 from scraper.transfer.partial import Partial
-from scraper.transfer.plan import CONDITIONS, Plan
+from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
 from scraper.transfer.transfer import Completion, Transfer
 

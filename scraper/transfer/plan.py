@@ -1,34 +1,32 @@
-"""The plan: what all transfers of a run have in common, and what each of their requests says.
+"""The plan: what all transfers of a run have in common, and the headers of their requests.
 
-Owns: limits, options of HTTP, passwords, and which header goes to whom: credentials
-to the origin alone that they were given for (RFC 9110 15.4). Refuses to know: what
-happens in one transfer (`transfer.py`), where any of it came from (`build.py`).
+Owns: limits, options of HTTP, passwords, and which header goes to whom. Credentials go only to
+the origin that they were given for (RFC 9110 15.4). It does not know what happens in one transfer
+(`transfer.py`), or where settings come from (`run/`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from scraper.model import urls
-from scraper.model.records import Target
+from scraper.model.records import Attempt, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import ReadableSink
+from scraper.transfer.conditions import CONDITIONS, Conditions, RangeRequest
 from scraper.transfer.decode import ACCEPT_ENCODING
 from scraper.transfer.quota import Quota
-
-CONDITIONS = frozenset(
-    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What all transfers of a run have in common.
 
-    `passwords`: host to `user:password`; `readable`: the sink, if it can tell what it holds;
-    `forbids`: why a URL is not to be fetched, None if it may be (asked of redirects);
-    `quota`: who is to be asked before bytes are written, None if nobody.
-    Worked out from these: the headers that each request has, in lower case, `at_home` (where
-    the target is) and `abroad` (where a redirect led), and the `conditions` among them.
+    `passwords`: from host to `user:password`. `readable`: the sink, if it can tell what it holds.
+    `forbids`: says why a redirect must not lead to a URL, None if it may. `quota`: is asked
+    before bytes are written; None: the run has no quota of bytes.
+
+    Worked out from these once, with names in lower case: the headers of every request `at_home`
+    (at the target's own origin) and `abroad` (where a redirect led).
     """
 
     limits: Limits
@@ -40,7 +38,7 @@ class Plan:
     quota: Quota | None = None
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
-    conditions: frozenset[str] = field(init=False)
+    _conditions: Conditions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         common = {"user-agent": self.user_agent, "accept": "*/*"}
@@ -50,23 +48,21 @@ class Plan:
         public = {name: value for name, value in own.items() if not _is_for_home(name)}
         object.__setattr__(self, "at_home", common | own)
         object.__setattr__(self, "abroad", common | public)
-        object.__setattr__(self, "conditions", CONDITIONS & own.keys())
+        object.__setattr__(self, "_conditions", Conditions(CONDITIONS & own.keys()))
 
-    def headers(
-        self, target: Target, url: urls.Url, conditions: Mapping[str, str], *, at_home: bool
-    ) -> Mapping[str, str]:
-        """What a request for `url`, a hop of `target`, says: names in lower case.
+    def headers(self, target: Target, url: urls.Url, *, at_home: bool) -> Mapping[str, str]:
+        """The headers of a request for `url`, a hop of `target`; names in lower case.
 
-        The more particular wins: defaults, -H, the line's own. `at_home`: it is the target's
-        own origin; `conditions` are ours, and there are none where the user gives some.
+        The more particular one wins: first the defaults, then -H, then those of the target's own
+        line. `at_home`: `url` is of the target's own origin.
         """
         common = self.at_home if at_home else self.abroad
         userinfo = url.userinfo
         if at_home and not userinfo:
             userinfo = target.userinfo or self.passwords.get(url.origin.hostname, "")
-        if not (userinfo or conditions or target.headers):
+        if not (userinfo or target.headers):
             return common
-        headers = {**common, **conditions}
+        headers = dict(common)
         if userinfo:
             headers.setdefault("authorization", urls.basic_authorization(userinfo))
         for name, value in target.headers.items():
@@ -74,7 +70,16 @@ class Plan:
                 headers[name.lower()] = value
         return headers
 
+    def conditions_of(self, attempt: Attempt, rest: RangeRequest | None) -> Conditions:
+        """What `attempt` may ask with; `rest` asks for the rest of a body that broke off."""
+        headers, previous, own = attempt.target.headers, attempt.previous, self._conditions.own
+        if headers:
+            own |= CONDITIONS.intersection(map(str.lower, headers))
+        elif previous is None and rest is None:
+            return self._conditions
+        return Conditions(own, previous, rest)
+
 
 def _is_for_home(name: str) -> bool:
-    """Whether a header is for the origin alone that it was given for."""
+    """Whether a header is only for the origin that it was given for."""
     return name == "host" or urls.is_secret_header(name)

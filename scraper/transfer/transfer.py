@@ -1,42 +1,45 @@
-"""A transfer: one attempt at one target, from the first hop to the commit.
+"""A transfer: one attempt at one target, from its first request to the commit.
 
-Push-fed: an engine asks for `request`, reports `response`, pushes `data`, says
-`finish` or `fail`. Everything a user could tell apart is decided here, so two
-engines can't differ in meaning: hops, conditions, which status is a failure, which
-body is stored and when, what a further attempt may go on from.
+An engine drives it: it carries out `request`, reports the head of a `response`, pushes `data`,
+and says `finish` or `fail`. Everything that a user could tell apart is decided on this side, so
+two engines can't differ in meaning.
 
-Owns: that meaning, and the attempt's time. Refuses to know: threads, sockets, retries,
-how a body is decoded, counted and written (`body.py`). Rejected: letting the HTTP
-client follow redirects (it reads their bodies) or decode (it hides a truncated end).
+Owns: the order of these steps, which body is stored, how the attempt ends, and its time. It does
+not know threads, sockets or retries. The decisions lie in modules of their own: where a redirect
+leads (`redirects.py`), what a condition asks and a 304, 206 or 416 answers (`conditions.py`); so
+does the body on its way into the sink (`body.py`). Rejected: bodies decoded by the HTTP client.
+It hides that a coded body was cut off.
 """
 
 import math
 import time
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from scraper.model import urls
-from scraper.model.addresses import is_public, may_be_public
-from scraper.model.errors import BadTarget, DestinationError, Kind, TransferError
+from scraper.model.errors import DestinationError, Kind, TransferError
 from scraper.model.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
 from scraper.schedule import parse_retry_after
 from scraper.sinks.base import Blocking, Sink, blocking_of
 from scraper.transfer.body import Incoming
-from scraper.transfer.exchange import Next, Reply, Request, as_sent
+from scraper.transfer.conditions import Answer, Rest
+from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.partial import Partial, put_aside
-from scraper.transfer.plan import CONDITIONS, Plan
+from scraper.transfer.plan import Plan
+from scraper.transfer.redirects import Hop, follow, is_redirect
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
-_NOTHING: Mapping[str, str] = {}
+_UNASKED = {
+    206: "206 Partial Content, though no part was asked for",
+    304: "304 Not Modified, though nothing was asked about",
+}
 
 
 class Completion(NamedTuple):
-    """The end of an attempt. `error` is set when the destination as a whole is to blame.
+    """The end of an attempt.
 
-    `partial` is what a further attempt may go on from; who takes it aborts its upload
-    if there is none.
+    `error` is set when the destination as a whole is to blame. `partial` is what a further
+    attempt may continue; whoever takes the completion discards it if there is none.
     """
 
     attempt: Attempt
@@ -47,9 +50,10 @@ class Completion(NamedTuple):
 
 
 class Transfer:
-    """One attempt. Used by one thread at a time; only `abandon` may come from another.
+    """One attempt, begun at `now` (monotonic seconds). One thread at a time uses it.
 
-    `partial` is what an earlier attempt received; it is this one's now.
+    Only `abandon` and `expire` may come from another thread. `partial` is the body of an earlier
+    attempt that broke off; the transfer owns it from now on.
     """
 
     def __init__(
@@ -67,14 +71,10 @@ class Transfer:
         self._plan = plan
         self._sink = sink
         self._started_at = time.time()
-        self._url = urls.canonical(attempt.target.url)
-        self._origin = self._url.origin
-        self._redirects = 0
-        self._guarded = "--public-only" if plan.http.public_only else ""  # see `Request`
-        self._own = plan.conditions  # asked by the user
-        if attempt.target.headers:
-            self._own |= CONDITIONS.intersection(map(str.lower, attempt.target.headers))
-        self._previous = attempt.previous
+        url = urls.canonical(attempt.target.url)
+        self._origin = url.origin
+        self._hop = Hop(url, 0, "--public-only" if plan.http.public_only else "")
+        self._conditions = plan.conditions_of(attempt, partial.range if partial else None)
         self._partial = partial
         self._response: Response | None = None
         self._body: Incoming | None = None
@@ -85,29 +85,37 @@ class Transfer:
 
     @property
     def blocking(self) -> Blocking:
-        """What of the sink may wait, and so of `data`, `finish`, `fail`; `response` never does."""
+        """What of the sink may wait: `data`, `finish` and `fail` wait for it, `response` never."""
         return blocking_of(self._sink)
 
     @property
     def request(self) -> Request:
         """The hop to carry out now."""
-        target, at_home = self.attempt.target, self._url.origin == self._origin
-        headers = self._plan.headers(target, self._url, self._conditions(), at_home=at_home)
-        return Request(self._url.href, headers, self._guarded)
+        hop = self._hop
+        at_home = hop.url.origin == self._origin
+        headers = self._plan.headers(self.attempt.target, hop.url, at_home=at_home)
+        conditions = self._conditions.headers(hop)
+        if conditions:
+            headers = {**headers, **conditions}
+        return Request(hop.url.href, headers, hop.guarded)
 
     def response(self, reply: Reply) -> Next:
-        """Take a response's head and say what follows. Raises TransferError, DestinationError."""
+        """Take the head of a response and say what follows.
+
+        Raises TransferError and DestinationError; the engine gives them to `fail`.
+        """
         self._time_starttransfer = time.monotonic() - self.started
         if self._time_connect is None:
             self._time_connect = reply.time_connect
         self._response = self._facts(reply)
-        if reply.status in _REDIRECTS and reply.get("location") is not None:
-            self._follow(reply)
+        if is_redirect(reply):
+            limit = self._plan.limits.max_redirects
+            self._hop = follow(self._hop, reply, limit, self._plan.forbids)
+            self.check()
             return Next.HOP
-        if reply.status == 304:
-            return self._believe()
-        if reply.status in {206, 416} and "range" in self._conditions():
-            return self._go_on(reply)
+        answer = self._conditions.answer(reply, self._hop)
+        if answer is not None:
+            return self._take_answer(answer)
         if not 200 <= reply.status < 300:
             self._refuse(reply)
             return Next.STOP
@@ -115,18 +123,19 @@ class Transfer:
         return Next.READ
 
     def data(self, chunk: bytes, *, quickly: bool = False) -> bool:
-        """Take bytes as they came over the wire. Raises TransferError, DestinationError.
+        """Take bytes as they came over the wire. Raises TransferError and DestinationError.
 
-        False, which it is only `quickly`: they are a bomb perhaps, and there is more in them;
-        the next call, of `finish` too, goes on with that.
+        True: all of `chunk` is written. False, only if `quickly`: a lot is still to be decoded,
+        and the next call continues with that, also a call of `finish`.
         """
         assert self._body is not None
         return self._body.take(chunk, self.check, quickly=quickly)
 
     def finish(self) -> Next:
-        """The body is complete: check it and commit. Raises TransferError, DestinationError.
+        """The body is complete: check and commit it. Raises TransferError and DestinationError.
 
-        HOP: what was said to be unchanged is not there; `request` now asks for all of it.
+        HOP: the server says that the object is unchanged, but it is not there. `request` asks for
+        the whole body now.
         """
         body = self._body
         if body is None:  # a 304 has none
@@ -141,8 +150,8 @@ class Transfer:
     def fail(self, error: TransferError | DestinationError) -> None:
         """End without an object, whatever was written so far. Never raises.
 
-        A host that answered, if only with a redirect, is not unreachable. What broke because
-        it was given up, or because its time was over, has that for its reason.
+        An attempt that was abandoned, or whose time is over, has that for its reason: what broke
+        is only a consequence. A host that sent any response, also a redirect, is not unreachable.
         """
         if self.completion is not None:
             return
@@ -170,7 +179,7 @@ class Transfer:
             self._end(Failed(failure, self._response), error)
 
     def abandon(self) -> None:
-        """From another thread: commit nothing any more."""
+        """Commit nothing any more. May be called from another thread."""
         self._abandoned = True
 
     @property
@@ -179,12 +188,12 @@ class Transfer:
         return self._abandoned
 
     def expire(self, reason: TransferError) -> None:
-        """From another thread: its time is over, for `reason`."""
+        """Its time is over, for `reason`. May be called from another thread."""
         self._reason = reason
         self.deadline = -math.inf
 
     def check(self) -> None:
-        """Raise TransferError when the attempt was given up, or its time is over."""
+        """Raise TransferError if the attempt was abandoned, or its time is over."""
         if self._abandoned:
             raise TransferError(Kind.INTERRUPTED, "given up when the run was stopped")
         if time.monotonic() >= self.deadline:
@@ -193,133 +202,44 @@ class Transfer:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
 
-    def _believe(self) -> Next:
-        """What follows a 304, which is a failure if it answers no condition."""
-        assert self._response is not None
-        asked = self._conditions()
-        if asked and "range" not in asked:
-            return Next.READ
-        if self._own & {"if-none-match", "if-modified-since"}:
-            self._end(NotModified(self._response))
-        else:
-            message = "304 Not Modified, though nothing was asked about"
-            failure = Failure(Kind.PROTOCOL, message, transient=False, http_code=304)
-            self._end(Failed(failure, self._response))
-        return Next.STOP
-
-    def _not_modified(self) -> Next:
-        """End, if the sink has what the server need not send again; else ask for all of it."""
-        assert self._response is not None
-        assert self._previous is not None
-        readable = self._plan.readable
-        if readable is not None and readable.size(self.attempt.target.key) != self._previous.size:
-            self._previous = None
-            return Next.HOP
-        self._end(NotModified(self._response))
-        return Next.STOP
-
-    def _conditions(self) -> Mapping[str, str]:
-        """What asks for the rest of a body, or for one that has changed (RFC 9110 13.1).
-
-        Nothing where the user asks: who could tell which condition was answered?
-        """
-        if self._own:
-            return _NOTHING
-        if self._partial is not None:
-            same = self._partial.url == self._url.href
-            return self._partial.headers() if same else _NOTHING
-        previous = self._previous
-        if previous is None:
-            return _NOTHING
-        if previous.effective:  # validators are of the URL that answered
-            same = urls.fingerprint(urls.redact(self._url.href)) == previous.effective
-        else:
-            same = not self._redirects
-        if not same:
-            return _NOTHING
-        given = {"if-none-match": previous.etag, "if-modified-since": previous.last_modified}
-        return {name: value for name, value in given.items() if value}
-
-    def _go_on(self, reply: Reply) -> Next:
-        """Take up what there is of the body if the rest of it comes, else ask for all of it."""
-        partial = self._partial
-        assert partial is not None
-        total = partial.total(reply)
-        if total is None:
-            self._start_over()
-            return Next.HOP
-        assert self._response is not None
-        body, self._partial = partial.body, None
-        # With what came before it is one complete 200 (RFC 9110 15.3.7.3).
-        self._response = body.response._replace(
-            remote_ip=self._response.remote_ip,
-            redirects=self._response.redirects,
-        )
-        body.go_on(total, self._response)
-        self._body = body
-        return Next.READ
-
-    def _start_over(self) -> None:
-        """Let go of whatever was written. Never raises."""
-        body, partial = self._body, self._partial
-        self._body = self._partial = None
-        if partial is not None:
-            partial.discard()
-        if body is not None:
-            body.abort()
-
-    def _left_by(self, error: TransferError | DestinationError) -> Partial | None:
-        """What another attempt could go on from where `error` ends this one."""
-        if self._abandoned or not isinstance(error, TransferError) or error.transient is False:
-            return None
-        if error.kind not in _BROKE_OFF:
-            return None
-        if self._body is None:
-            return self._partial
-        return put_aside(self._body, self._url.href, self._plan.limits.continue_above)
-
     def _facts(self, reply: Reply) -> Response:
+        hop, get = self._hop, reply.get
         return Response(
-            http_code=reply.status,
-            url_effective=urls.redact(self._url.href),
-            content_type=reply.get("content-type"),
-            content_encoding=reply.get("content-encoding") if self._plan.http.raw else None,
-            etag=reply.get("etag"),
-            last_modified=reply.get("last-modified"),
-            remote_ip=reply.remote_ip,
-            redirects=self._redirects,
-            x_robots_tag=reply.get("x-robots-tag"),
+            reply.status,
+            urls.redact(hop.url.href),
+            get("content-type"),
+            get("content-encoding") if self._plan.http.raw else None,
+            get("etag"),
+            get("last-modified"),
+            reply.remote_ip,
+            hop.redirects,
+            get("x-robots-tag"),
         )
 
-    def _follow(self, reply: Reply) -> None:
-        """Make the next hop the request (RFC 9110 15.4). Raises TransferError."""
-        location = as_sent(reply.all("location")[0])
-        if self._redirects >= self._plan.limits.max_redirects:
-            message = f"more than {self._redirects} redirects"
-            raise TransferError(Kind.TOO_MANY_REDIRECTS, message, transient=False)
-        try:
-            following = urls.join(self._url, location)
-        except BadTarget as error:
-            shown = urls.redact_wreck(location)[:200]
-            message = f"redirect to {shown!r}: {error.message}"
-            raise TransferError(Kind.PROTOCOL, message, transient=False) from None
-        self._guarded = self._guarded or self._guard_after(reply)
-        if self._plan.forbids is not None and (reason := self._plan.forbids(following.href)):
-            shown = urls.redact(following.href)[:200]
-            message = f"{reason}: redirect to {shown}"
-            raise TransferError(Kind.ROBOTS, message, transient=False)
-        self._redirects += 1
-        self._url = following
-        self.check()
-
-    def _guard_after(self, reply: Reply) -> str:
-        """Why what follows this redirect is guarded, if it is. See `Request`."""
-        if reply.remote_ip is not None:
-            return "redirected from a public address" if is_public(reply.remote_ip) else ""
-        # What a proxy is asked for is elsewhere; what need not go through it may be very near.
-        return "redirected through a proxy" if may_be_public(self._url.origin.hostname) else ""
+    def _take_answer(self, answer: Answer | Rest) -> Next:
+        """What follows the answer to a condition."""
+        assert self._response is not None
+        match answer:
+            case Answer.UNCHANGED:
+                return Next.READ  # `finish` looks whether the object is there
+            case Rest(complete_length):
+                self._continue(complete_length)
+                return Next.READ
+            case Answer.UNCHANGED_FOR_USER:
+                self._end(NotModified(self._response))
+                return Next.STOP
+            case Answer.NOT_THE_REST:
+                self._start_over()
+                return Next.HOP
+            case Answer.UNASKED:
+                self._start_over()
+                code = self._response.http_code
+                failure = Failure(Kind.PROTOCOL, _UNASKED[code], transient=False, http_code=code)
+                self._end(Failed(failure, self._response))
+                return Next.STOP
 
     def _refuse(self, reply: Reply) -> None:
+        """End with the failure that the status of `reply` says."""
         failure = Failure(
             kind=Kind.HTTP_STATUS,
             message=f"HTTP {reply.status}",
@@ -329,30 +249,75 @@ class Transfer:
         self._end(Failed(failure, self._response))
 
     def _accept(self, reply: Reply) -> None:
+        """Begin to store the body of `reply`. Raises TransferError if it is not the one wanted."""
         assert self._response is not None
         expected = self._plan.http.expect_type
         if expected is not None:
-            media_type = (self._response.content_type or "").partition(";")[0].strip().lower()
-            if not fnmatchcase(media_type, expected.lower()):
-                message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
-                raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)
-        if reply.status == 206 and "range" not in self._own:
-            message = "206 Partial Content, though no part was asked for"
-            raise TransferError(Kind.PROTOCOL, message, transient=False)
+            _check_type(self._response.content_type, expected)
         if self._partial is not None:
             self._start_over()
-        target, response = self.attempt.target, self._response
-        self._body = Incoming(self._plan, self._sink, target.key, reply=reply, response=response)
+        key, response = self.attempt.target.key, self._response
+        self._body = Incoming(self._plan, self._sink, key, reply=reply, response=response)
+
+    def _continue(self, complete_length: int) -> None:
+        """Take up the body that broke off: its rest comes now."""
+        assert self._response is not None
+        assert self._partial is not None
+        body, self._partial = self._partial.body, None
+        # With what came before it is one complete 200 (RFC 9110 15.3.7.3).
+        response = body.response._replace(
+            remote_ip=self._response.remote_ip,
+            redirects=self._response.redirects,
+        )
+        body.go_on(complete_length, response)
+        self._response, self._body = response, body
+        self._conditions = self._conditions._replace(range=None)
+
+    def _start_over(self) -> None:
+        """Drop whatever was written. Never raises."""
+        body, partial = self._body, self._partial
+        self._body = self._partial = None
+        if partial is not None:
+            partial.discard()
+            self._conditions = self._conditions._replace(range=None)
+        if body is not None:
+            body.abort()
+
+    def _left_by(self, error: TransferError | DestinationError) -> Partial | None:
+        """What another attempt could continue, if `error` ends this one."""
+        if self._abandoned or not isinstance(error, TransferError) or error.transient is False:
+            return None
+        if error.kind not in _BROKE_OFF:
+            return None
+        if self._body is None:
+            return self._partial
+        return put_aside(self._body, self._hop.url.href, self._plan.limits.continue_above)
+
+    def _not_modified(self) -> Next:
+        """End if the sink has the object, else ask for the whole body."""
+        previous, readable = self._conditions.previous, self._plan.readable
+        assert self._response is not None
+        assert previous is not None
+        if readable is not None and readable.size(self.attempt.target.key) != previous.size:
+            self._conditions = self._conditions._replace(previous=None)
+            return Next.HOP
+        self._end(NotModified(self._response))
+        return Next.STOP
 
     def _end(
         self, outcome: Stored | NotModified | Failed, error: DestinationError | None = None
     ) -> None:
-        times = Times(
-            started=self._started_at,
-            connect=self._time_connect,
-            starttransfer=self._time_starttransfer,
-            total=time.monotonic() - self.started,
-            queue=self.started - self.attempt.queued_at,
-        )
+        total = time.monotonic() - self.started
+        queue = self.started - self.attempt.queued_at
+        connect, starttransfer = self._time_connect, self._time_starttransfer
+        times = Times(self._started_at, connect, starttransfer, total, queue)
         partial, self._partial = self._partial, None
         self.completion = Completion(self.attempt, outcome, times, error, partial)
+
+
+def _check_type(content_type: str | None, expected: str) -> None:
+    """Raise TransferError unless the media type matches `expected`, a pattern like `image/*`."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if not fnmatchcase(media_type, expected.lower()):
+        message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
+        raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)

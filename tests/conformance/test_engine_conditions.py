@@ -60,10 +60,17 @@ def conditions(request: Request) -> dict[str, str]:
     return {name: request.headers[name] for name in NAMES if name in request.headers}
 
 
+def moved(partial: Partial, url: str) -> Partial:
+    """As if `url` had sent it."""
+    return partial._replace(range=partial.range._replace(url=url))
+
+
 def go_on(made: Bench, url: str, partial: Partial) -> Transfer:
     """Go on with it, wherever it came from, under the key that it has."""
     made.started -= 1
-    transfer = made.start(f"{url}/page", partial=partial._replace(url=f"{url}/page"))
+    transfer = made.start(
+        f"{url}/page", partial=partial._replace(range=partial.range._replace(url=f"{url}/page"))
+    )
     made.wait(transfer)
     return transfer
 
@@ -217,7 +224,8 @@ def test_giving_up_while_the_rest_comes_keeps_nothing(bench: MakeBench) -> None:
     begun = head(*lines, status="HTTP/1.1 206 Part") + PAGE[HALF : HALF + 100]
     with RawServer(kept_alive(begun)) as server:
         transfer = made.start(
-            f"{server.url}/page", partial=partial._replace(url=f"{server.url}/page")
+            f"{server.url}/page",
+            partial=partial._replace(range=partial.range._replace(url=f"{server.url}/page")),
         )
         made.poll_until(lambda: server.connections == 1)
         made.engine.give_up()
