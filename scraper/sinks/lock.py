@@ -22,11 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from filelock import FileLock, Timeout
-
 from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.file_lock import FileHold
 
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
@@ -54,25 +53,6 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Let the next run have it. Never raises."""
-
-
-class FileHold:
-    """A kernel file lock on `.scraper/lock` of a directory."""
-
-    remark = ""
-
-    def __init__(self, root: Path, wait_s: float = 0.0) -> None:
-        self._lock = FileLock(root / OWN / "lock")
-        try:
-            self._lock.acquire(timeout=-1 if wait_s == math.inf else wait_s, poll_interval=0.2)
-        except Timeout:
-            raise Held(f"another run holds {os.fspath(root)!r}") from None
-        except OSError as error:
-            raise DestinationError(f"can't lock {os.fspath(root)!r}: {error.strerror}") from None
-
-    def release(self) -> None:
-        """Unlock; the file stays, or two runs could hold two files of one name."""
-        self._lock.release()
 
 
 class Lease:

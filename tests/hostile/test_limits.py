@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from scraper.sinks.lock import FileHold, Lease
+from scraper.sinks.file_lock import FileHold
+from scraper.sinks.lock import Lease
 from scraper.sinks.s3.sink import S3Sink
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place, kinds

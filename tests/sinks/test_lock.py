@@ -1,34 +1,22 @@
 """The lock: one run at a time holds a destination, whatever becomes of that run."""
 
 import json
-import math
 import subprocess
 import sys
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-import scraper
 from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory.sink import DirectorySink
-from scraper.sinks.lock import LEASE_KEY, FileHold, Lease, hold
+from scraper.sinks.lock import LEASE_KEY, Lease, hold
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from tests.s3servers import S3Server
-from tests.servers import WAIT_S, Reply, Serve
+from tests.servers import WAIT_S
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-HOLDS = """
-import sys
-from pathlib import Path
-from scraper.sinks.lock import FileHold
-held = FileHold(Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
-"""
 
 
 def nobody(reason: str) -> None:
@@ -44,61 +32,6 @@ def another(server: S3Server, bucket: str) -> S3Sink:
     sink = open_sink(f"s3://{bucket}/p", server.options())
     sink.check()
     return sink
-
-
-# ---------------------------------------------------------------- a directory
-
-
-def test_a_directory_is_held_by_one_and_free_again_after(tmp_path: Path) -> None:
-    first = FileHold(tmp_path)
-    with pytest.raises(Held, match="another run holds"):
-        FileHold(tmp_path)
-    first.release()
-    FileHold(tmp_path).release()
-
-
-def test_a_directory_is_free_when_its_run_was_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        with pytest.raises(Held):
-            FileHold(tmp_path)
-        process.kill()
-        process.wait()
-    FileHold(tmp_path).release()
-
-
-def test_who_waits_for_a_directory_gets_it(tmp_path: Path) -> None:
-    first = FileHold(tmp_path)
-    got = threading.Event()
-
-    def wait() -> None:
-        FileHold(tmp_path, wait_s=math.inf).release()
-        got.set()
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    assert not got.is_set()
-    first.release()
-    assert got.wait(WAIT_S)
-    waiting.join()
-
-
-def test_of_two_runs_on_a_directory_the_second_is_refused(serve: Serve, tmp_path: Path) -> None:
-    release = threading.Event()
-    server = serve(lambda _: Reply(body=b"page", delay=release))
-    first = scraper.run([f"{server.url}/a"], to=str(tmp_path))
-    ended: list[str] = []
-    running = threading.Thread(target=lambda: ended.extend(one.status for one in first))
-    running.start()
-    server.wait_until(lambda: server.in_flight == 1)
-    with pytest.raises(Held):
-        list(scraper.run([f"{server.url}/b"], to=str(tmp_path)))
-    release.set()
-    running.join()
-    assert ended == ["stored"]
-    assert server.total == 1
 
 
 # ---------------------------------------------------------------- a lease

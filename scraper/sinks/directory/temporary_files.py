@@ -12,30 +12,46 @@ destination.
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from scraper.model.errors import DestinationError
+from scraper.sinks.directory.own_files import lock_own
 
 _LOCK = "lock"
 _PREFIX = "run-"
 
 
 class TemporaryFiles:
-    """The directory `path`, which is `parent/run-xxxx/`; locked until `close`. Raises OSError."""
+    """The directory `path`, which is `parent/run-xxxx/`; locked until `close`.
+
+    Raises OSError; DestinationError if something else has the name of a lock.
+    """
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(parent / _LOCK):  # no other run sees a directory whose lock is not held yet
+        with _locked(parent):  # no other run sees a directory whose lock is not held yet
             self.path = parent / f"{_PREFIX}{os.urandom(8).hex()}"
             self.path.mkdir(mode=0o700)
-            self._lock = FileLock(self.path / _LOCK)
-            self._lock.acquire(blocking=False)
+            self._lock = lock_own(self.path / _LOCK)
             _remove_leftovers(parent, self.path)
 
     def close(self) -> None:
         """Remove the directory and every file in it."""
         _remove(self.path)
-        self._lock.release()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+
+@contextlib.contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    lock = lock_own(parent / _LOCK, wait=True)
+    assert lock is not None, "it was waited for"
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _remove(directory: Path) -> None:
@@ -53,10 +69,10 @@ def _remove(directory: Path) -> None:
 def _remove_leftovers(parent: Path, own: Path) -> None:
     """Remove the directories in `parent` whose runs have ended."""
     for left in parent.glob(_PREFIX + "*"):
-        if left == own or left.is_symlink():  # a planted link: the lock would be made elsewhere
+        if left == own:
             continue
-        lock = FileLock(left / _LOCK)
-        with contextlib.suppress(Timeout, OSError):
-            lock.acquire(blocking=False)
-            _remove(left)
-            lock.release()
+        with contextlib.suppress(DestinationError, OSError):  # planted, or of another user
+            lock = lock_own(left / _LOCK)
+            if lock is not None:
+                _remove(left)
+                os.close(lock)

@@ -1,0 +1,53 @@
+"""The lock of a directory: a kernel lock on the file `.scraper/lock`.
+
+The kernel lets go of it when the process ends, however that happens. Nothing is ever written
+to the file. Versions before 0.2 lock the same file in the same way.
+
+This module owns that file. It does not know how it is opened and locked (`own_files.py`), and it
+does not know leases (`lease.py`).
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from scraper.model.errors import DestinationError, Held
+from scraper.sinks.directory import OWN
+from scraper.sinks.directory.own_files import lock_own
+
+_LOOK_AGAIN_S = 0.2  # while waiting
+
+
+class FileHold:
+    """A destination that is a directory, held by this process. See `lock.Lock`."""
+
+    remark = ""
+
+    def __init__(self, root: Path, wait_s: float = 0.0) -> None:
+        """Wait for it for `wait_s` seconds. Raises Held, DestinationError."""
+        path = root / OWN / "lock"
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fd = lock_own(path)
+            except OSError as error:
+                shown = os.fspath(root)
+                raise DestinationError(f"can't lock {shown!r}: {error.strerror}") from None
+            if fd is not None:
+                break
+            if time.monotonic() >= until:
+                raise Held(f"another run holds {os.fspath(root)!r}")
+            time.sleep(min(_LOOK_AGAIN_S, max(0.0, until - time.monotonic())))
+        self._fd = fd
+
+    def holds(self) -> bool:
+        """True: the kernel takes the lock from nobody."""
+        return True
+
+    def release(self) -> None:
+        """Unlock. The file stays: if it were removed, two runs could each lock one."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
