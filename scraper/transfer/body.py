@@ -1,9 +1,9 @@
 """A body on its way: from the wire, through its decoder, into an upload, until it is committed.
 
-Owns: that state, in one object, `Incoming`: what came and what was expected, what was
-written, its digest, where the decoder is. An attempt makes one of a response whose
-body it wants, and puts it aside, as it is, when it breaks off (`partial.py`).
-Refuses to know: which responses have a body worth storing, time (`transfer.py`).
+Owns: that state, in one object. It has what came and what was expected, what was written, its
+digest, and the decoder. A transfer makes one for a response whose body it wants, and puts it
+aside as it is when it breaks off (`partial.py`). Does not know: which responses have a body
+that is stored, or how much time is left (`transfer.py`).
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
 from scraper.transfer.plan import Plan
 
-_QUICK = 8  # pieces of a decoded body, of up to 1 MiB each
+_QUICK = 8  # pieces of a decoded body, of up to 1 MiB each, that a quick call writes
 
 Check = Callable[[], None]
 
 
 class Incoming:
-    """The body of `reply`, on its way into `sink` under `key`; `response` is what is told of it.
+    """The body of `reply`, on its way into `sink` under `key`; `response` is recorded with it.
 
-    `received` are its bytes on the wire, `expected` how many those will be, None if unsaid;
-    `size` are the bytes written; `coding` is its Content-Encoding, `dated` its Date.
-    A `check` raises TransferError when the time is over: it is asked after each piece.
+    `received` is its bytes on the wire so far, `expected` how many they will be, None if unknown;
+    `size` is the bytes written; `coding` is its Content-Encoding, `dated` its Date. A `check` is
+    called after each piece, and raises TransferError when the time is over.
 
-    Raises TransferError when it can't be read, or will be too long.
+    Raises TransferError if its length or coding can't be read, or if it will be too long.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Incoming:
         self._key = key
         self._upload: Upload | None = None  # until there is something to write
         self._digest = hashlib.sha256()
-        self._left: Iterator[bytes] | None = None  # pieces of what was received
+        self._left: Iterator[bytes] | None = None  # received, and not yet decoded
         self._most = plan.limits.max_size
         self._quota = plan.quota
         self._decoder: Decoder | None = None
@@ -75,9 +75,10 @@ class Incoming:
                 self._quota.expect(self.expected)
 
     def take(self, chunk: bytes, check: Check, *, quickly: bool = False) -> bool:
-        """Take bytes as they came over the wire. Raises TransferError, DestinationError.
+        """Take bytes as they came over the wire. Raises TransferError and DestinationError.
 
-        False, which it is only `quickly`: there is more in them, and the next call goes on.
+        True: all of them is written. False, only if `quickly`: a lot is still to be decoded, and
+        the next call continues with that.
         """
         self.received += len(chunk)
         if self._decoder is None:
@@ -96,9 +97,9 @@ class Incoming:
         return True
 
     def commit(self, source_url: str, fetched_at: float, check: Check) -> Stored:
-        """Make it an object, if it is whole. Raises TransferError, DestinationError."""
+        """Make it an object, if it is complete. Raises TransferError and DestinationError."""
         if self._left is None:
-            check()  # what was broken off for that looks like an end
+            check()  # a connection that was closed because the time is over looks like an end
         else:
             self.take(b"", check)
         if self.expected is not None and self.received != self.expected:
@@ -111,20 +112,20 @@ class Incoming:
         return upload.commit(facts)
 
     def abort(self) -> None:
-        """Let go of what was written. Never raises."""
+        """Drop what was written. Never raises."""
         if self._upload is not None:
-            with contextlib.suppress(Exception):  # of a sink that breaks its promise
+            with contextlib.suppress(Exception):  # a plug-in's sink may break its promise
                 self._upload.abort()
 
     @property
     def short(self) -> bool:
-        """Whether it is known to have stopped somewhere between its first byte and its last."""
-        if self._upload is None or self._left is not None:  # the decoder is not where `received` is
+        """Whether it surely stopped between its first byte and its last."""
+        if self._upload is None or self._left is not None:  # the decoder is behind `received`
             return False
         return self.expected is None or self.received < self.expected
 
     def go_on(self, total: int, response: Response) -> None:
-        """Its rest follows, to be `total` bytes with what came; `response` is of both."""
+        """Continue: the rest follows, `total` bytes with what came; `response` is of both."""
         self.expected = total
         self.response = response
 

@@ -1,7 +1,7 @@
 """Conditional requests: what is asked instead of a whole body, and what the response means then.
 
 Owns: the decision, for each hop, which validators or which range are sent (RFC 9110 13 and 14),
-and what a 304, a 206 or a 416 says. All of it is frozen data and pure functions. It does not know
+and what a 304, a 206 or a 416 says. All of it is frozen data and pure functions. Does not know:
 whether the object is really there, or what a body is made of (`transfer.py`, `body.py`).
 
 At most one question is asked at a time: the user's own, else for the rest of a body that broke

@@ -1,11 +1,10 @@
 """Content codings, undone chunk by chunk in bounded memory.
 
-Owns: gzip, deflate and br (RFC 9110 8.4.1), and noticing that a coded body
-ended early, which HTTP clients let pass. Refuses to know: limits on the whole
-body (`body.py`); it only promises that each step is a short one and yields
-its piece, never longer than PIECE and perhaps empty, so that a bomb can be counted
-and stopped while it goes off. Rejected: urllib3's decoding, which does not say
-whether the end was reached.
+Owns: gzip, deflate and br (RFC 9110 8.4.1), and the check that a coded body reached its end,
+which HTTP clients leave out. Does not know: limits on the whole body (`body.py`). It promises
+that each step is short and yields one piece, which has at most PIECE bytes and may be empty. So a
+decompression bomb can be counted, and stopped in between. Rejected: urllib3's decoding. It does
+not say whether the end was reached.
 """
 
 import zlib
@@ -17,8 +16,8 @@ import brotli
 from scraper.model.errors import Kind, TransferError
 
 ACCEPT_ENCODING = "gzip, deflate, br"
-PIECE = 1 << 20  # bytes, the most that one step yields
-_BITE = 1 << 14  # bytes that zlib gets at once: after each member it copies what is left of them
+PIECE = 1 << 20  # bytes that one step yields, at most
+_BITE = 1 << 14  # bytes that zlib gets at once: after each member it copies the rest of them
 _MAX_CODINGS = 5
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -34,11 +33,11 @@ class Decoder(Protocol):
 
 
 class _Gzip:
-    """gzip, several members allowed (RFC 1952 2.2); zeros or noise after the last are dropped."""
+    """gzip with one member or several (RFC 1952 2.2); what follows the last one is dropped."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._after = b""  # what follows a member, until it is known whether it begins another
+        self._after = b""  # bytes behind a member that may or may not begin another
         self._fed = False
         self._ended = False
 
@@ -67,7 +66,7 @@ class _Gzip:
 
 
 class _Deflate:
-    """zlib as the RFC says, or bare deflate as some servers send it."""
+    """deflate: zlib's format (RFC 1950), or the bare one (RFC 1951) that some servers send."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj()
@@ -101,7 +100,7 @@ class _Brotli:
         if not piece:
             yield piece
         while piece:
-            # It rounds the limit up, and may call itself ready for more while output is left.
+            # brotli exceeds its limit, and asks for more input while it still has output.
             for start in range(0, len(piece), PIECE):
                 yield piece[start : start + PIECE]
             piece = b"" if self._brotli.is_finished() else self._process(b"")
@@ -143,9 +142,9 @@ _CODINGS: dict[str, Callable[[], Decoder]] = {
 
 
 def make_decoder(content_encoding: str | None) -> Decoder | None:
-    """The decoder for a Content-Encoding value, None if nothing is to be undone.
+    """The decoder for a Content-Encoding value, None if there is no coding to undo.
 
-    Raises TransferError of kind `protocol` for a coding we did not ask for.
+    Raises TransferError of kind `protocol` for a coding that we did not ask for.
     """
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     names = [name for name in names if name and name != "identity"]
@@ -161,7 +160,7 @@ def make_decoder(content_encoding: str | None) -> Decoder | None:
 
 
 def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """All that `data` gives, in pieces; zlib holds output back when a piece is full."""
+    """All that `data` decodes to, in pieces. zlib keeps output back when a piece is full."""
     piece = b""
     while (data or len(piece) == PIECE) and not inflate.eof:
         try:

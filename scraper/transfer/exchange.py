@@ -1,7 +1,7 @@
-"""What an engine and a transfer say to each other: requests, heads of responses, what follows.
+"""What an engine and a transfer exchange: requests, heads of responses, what follows.
 
-Owns: those words, and reading what a head says of its body. Refuses to know:
-who says them.
+Owns: these types, and how the length of a body is read from its head. Does not know: engines
+or transfers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,22 @@ from typing import NamedTuple
 
 from scraper.model.errors import Kind, TransferError
 
-OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3), line breaks where it was folded
+OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3); line breaks if it was folded
 
 
 class Next(Enum):
     """What an engine does after it reported a response."""
 
-    READ = auto()  # push the body, then `finish`, which says what follows
-    HOP = auto()  # drop the body, carry out `request` again
-    STOP = auto()  # drop the body; the transfer has ended
+    READ = auto()  # push the body, then call `finish`, which says what follows
+    HOP = auto()  # drop the body and carry out `request` again
+    STOP = auto()  # drop the body: the transfer has ended
 
 
 class Request(NamedTuple):
-    """One hop. `guarded` says why it may connect to public addresses only, if that is so."""
+    """One hop; `headers` have names in lower case.
+
+    `guarded` says why it may connect to public addresses only, "" if it may connect to any.
+    """
 
     url: str
     headers: Mapping[str, str]
@@ -30,9 +33,10 @@ class Request(NamedTuple):
 
 
 class Reply:
-    """A response's head: `headers` with names in lower case, in the order in which they came.
+    """The head of a response; `headers` have names in lower case, in the order of arrival.
 
-    `time_connect` is 0.0 on a reused connection.
+    `remote_ip` is the server's address, None behind a proxy. `time_connect` is seconds, 0.0 on a
+    reused connection, None if unknown.
     """
 
     __slots__ = ("_headers", "_values", "remote_ip", "status", "time_connect")
@@ -58,14 +62,14 @@ class Reply:
         return [value for one, value in self._headers if one == name]
 
     def get(self, name: str) -> str | None:
-        """The values of the header `name` (lower case) as one (RFC 9110 5.3), None without."""
+        """The values of the header `name` (lower case) joined (RFC 9110 5.3), None if absent."""
         return self._values.get(name)
 
 
 def content_length(reply: Reply) -> int | None:
-    """The body's length on the wire; None if chunked or unsaid (RFC 9112 6.3).
+    """The bytes of the body on the wire; None if it is chunked or does not say (RFC 9112 6.3).
 
-    Raises TransferError of kind `protocol` for a value that is no length, or for two,
+    Raises TransferError of kind `protocol` for a value that is no length, for two that differ,
     and for a transfer coding that we did not ask for.
     """
     if reply.status == 204:
@@ -92,7 +96,7 @@ def content_length(reply: Reply) -> int | None:
 
 
 def as_sent(value: str) -> str:
-    """A header's value as its sender meant it: UTF-8, though HTTP says Latin-1."""
+    """A header's value as its sender meant it: HTTP clients read Latin-1, servers send UTF-8."""
     try:
         return value.encode("latin-1").decode()
     except UnicodeError:

@@ -1,6 +1,6 @@
 """Partial bodies: what an attempt that broke off leaves, for the next one to continue.
 
-Owns: which bodies are worth that, and can be known again. It does not know how the rest is asked
+Owns: which bodies are worth that, and can be known again. Does not know: how the rest is asked
 for (`conditions.py`), or who keeps partial bodies and how many of them (`run/`).
 """
 

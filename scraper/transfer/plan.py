@@ -1,7 +1,7 @@
 """The plan: what all transfers of a run have in common, and the headers of their requests.
 
 Owns: limits, options of HTTP, passwords, and which header goes to whom. Credentials go only to
-the origin that they were given for (RFC 9110 15.4). It does not know what happens in one transfer
+the origin that they were given for (RFC 9110 15.4). Does not know: what happens in one transfer
 (`transfer.py`), or where settings come from (`run/`).
 """
 

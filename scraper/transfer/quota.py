@@ -1,16 +1,15 @@
-"""The allowance of a run: bytes, seconds, and the disk down to what is to stay free.
+"""The quota of a run: bytes, seconds, and the disk space that must stay free.
 
-A transfer asks before it writes (`take`), so not one byte goes over
-`--max-total-size`, however large a single body is; the loop asks once a turn
-(`reached`) and stops the run. What counts is what bodies bring, as decoded,
-stored in the end or not: a server that cuts every body short must not get round
-the limit. The disk is looked at again after so many bytes or so long, whichever
-is first: a look is a system call, and others write to that disk too. When the
-time is over nothing starts any more; what is in flight may still write.
+A transfer asks before it writes (`take`), so no byte is written beyond `--max-total-size`,
+however large a single body is. The loop asks once a turn (`reached`), and stops the run. All
+decoded bytes of bodies count, stored in the end or not. Otherwise a server that cuts every body
+short could get round the limit. The disk is looked at after so many bytes or seconds, whichever
+comes first: each look is a system call, and other programs write to that disk too. When the time
+is over, no transfer starts any more, but those in flight may still write.
 
-Owns: the three limits, and the words for each. Refuses to know: how a run stops,
-which disk it is (the sink's attribute `disk`). Rejected: adding up stored
-objects in the loop; a body in flight would not be seen until it ended.
+Owns: the three limits, and the message of each. Does not know: how a run stops, or which disk
+it is (the sink says it, by its attribute `disk`). Rejected: adding up stored objects in the loop.
+A body in flight would not be seen until it ended.
 """
 
 import os
@@ -25,18 +24,19 @@ _LOOK_AFTER_S = 0.5
 
 
 class Quota:
-    """What is left of `limits`, of a run that began at `begun` (monotonic seconds).
+    """What is left of `limits`, for a run that began at `begun` (monotonic seconds).
 
-    `disk` is a path on the file system that bodies take room on; None: nobody knows of any.
-    `take` and `expect` are called from any thread, the rest on the loop's.
+    `disk` is a path on the file system that bodies are written to, None if unknown. `take` and
+    `expect` may be called from any thread, the rest only from the loop's. Raises UsageError if
+    space must stay free on a disk that is unknown.
     """
 
     def __init__(self, limits: RunLimits, begun: float, disk: Path | None) -> None:
         if limits.min_free_space is not None and disk is None:
             message = "--min-free-space: this destination does not say which disk it takes room on"
             raise UsageError(message)
-        self.spent = ""  # why no byte more may be written
-        self.full: DestinationError | None = None  # the same, if it is the disk's
+        self.spent = ""  # why no more bytes may be written; "" while they may
+        self.full: DestinationError | None = None  # the same, if the disk is the reason
         self._limits = limits
         self._unlimited = limits == RunLimits()
         self._ends = begun + limits.max_run_time if limits.max_run_time is not None else None
@@ -52,22 +52,22 @@ class Quota:
         return self._limits.max_total_size is not None or self._limits.min_free_space is not None
 
     def left_s(self, now: float) -> float | None:
-        """Seconds of the run that are left; None: it may take as long as it takes."""
+        """Seconds that are left for the run, None if it has no limit."""
         return None if self._ends is None else max(0.0, self._ends - now)
 
     def check_disk(self) -> None:
-        """Raise DestinationError if less is free already than is to stay free."""
+        """Raise DestinationError if less space is free already than must stay free."""
         self._look()
         if self.full is not None:
             raise self.full
 
     def expect(self, size: int) -> None:
-        """Raise TransferError if so many bytes more are more than there may be."""
+        """Raise TransferError if `size` bytes more would exceed the quota."""
         with self._lock:
             self._ask(size)
 
     def take(self, size: int) -> None:
-        """Count bytes that are to be written. Raises TransferError: they must not be."""
+        """Count `size` bytes before they are written. Raises TransferError: they must not be."""
         with self._lock:
             self._ask(size)
             self._taken += size
@@ -76,7 +76,7 @@ class Quota:
                 self._look()
 
     def reached(self, now: float) -> str:
-        """Which limit is reached, in words; "" if none is."""
+        """The message of the limit that is reached, "" if none is. `now`: monotonic seconds."""
         if self._unlimited:
             return ""
         with self._lock:
@@ -101,7 +101,7 @@ class Quota:
         try:
             found = os.statvfs(disk)
         except OSError:
-            return  # who writes there will say what is wrong
+            return  # the next write to it will say what is wrong
         free = found.f_bavail * found.f_frsize
         if free < least:
             self.spent = f"--min-free-space {least:,} bytes: {str(disk)!r} has {free:,} left"

@@ -1,7 +1,7 @@
 """Redirects: the hop that an attempt is at, and the one that a response leads to.
 
 Owns: which responses are redirects (RFC 9110 15.4), how many are followed, where they lead, and
-whether the next hop may connect to public addresses only. It does not know requests, bodies or
+whether the next hop may connect to public addresses only. Does not know: requests, bodies or
 connections. Rejected: redirects followed by the HTTP client. requests reads the body of each one,
 and nobody would look at the address or at robots.txt in between.
 """
