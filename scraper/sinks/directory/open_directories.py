@@ -3,8 +3,12 @@
 An object's directory is opened step by step from the destination, and no step follows a
 link. So nothing is written outside the destination, whatever somebody planted in it. An open
 directory also makes a rename cheap: the system looks up one short name, however deep the
-directory lies. A descriptor stays with its directory wherever that is moved, so
-`OpenDirectory.is_at` tells whether it is still at its path.
+directory lies.
+
+A descriptor stays with its directory wherever that is moved. So before each use the path is
+looked at again: if a directory on it was moved, removed, replaced by a link or covered by a mount,
+the directory is opened anew. A directory that is moved after this look takes the new object with
+it, as if the object had been stored a moment earlier.
 
 Owns: these descriptors. Does not know: what is put into the directories.
 Rejected: checking a path for links before it is used, since it may change in between.
@@ -14,12 +18,18 @@ Rejected: openat2 of Linux, which Python does not offer.
 import contextlib
 import errno
 import os
+import stat
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 _MOST_OPEN = 32  # `engines/descriptors.py` leaves room for them
 _MOST_STEPS = 32  # a path with more steps is opened without keeping each step open
 _LOOK = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+
+
+class RootMovedError(OSError):
+    """The destination itself is no longer at its path: moved, removed, unmounted or covered."""
 
 
 class OpenDirectory:
@@ -31,12 +41,9 @@ class OpenDirectory:
         self.fd = fd
         self._found = os.fstat(fd)
 
-    def is_at(self, path: str) -> bool:
-        """Whether `path` still leads to it. False if it was removed or moved."""
-        try:
-            return os.path.samestat(self._found, os.stat(path))
-        except OSError:
-            return False
+    def is_what_was(self, found: os.stat_result) -> bool:
+        """Whether `found` was found of this directory."""
+        return os.path.samestat(self._found, found)
 
     def __del__(self) -> None:
         """Close it."""
@@ -44,41 +51,69 @@ class OpenDirectory:
 
 
 class OpenDirectories:
-    """Directories below `root`. Links may lead to `root` itself. Many threads may use it.
+    """Directories below `root`, an absolute path. Links may lead to `root` itself.
 
-    Raises OSError.
+    Paths are '/'-separated and relative to `root`, which is "". Many threads may call all
+    methods. They raise OSError.
     """
 
     def __init__(self, root: Path) -> None:
+        self._path = str(root)
         self._root: OpenDirectory | None = OpenDirectory(os.open(root, _LOOK))
-        self.at = lru_cache(maxsize=_MOST_OPEN)(self._descend)  # of a '/'-separated path
+        self._cached = lru_cache(maxsize=_MOST_OPEN)(self._descend)
 
-    def again(self, path: str) -> OpenDirectory:
-        """The directory that is at `path` now. For use when the one that was open is not."""
-        self.at.cache_clear()
-        return self.at(path)
+    def at(self, path: str) -> OpenDirectory:
+        """The directory that is at `path` now. Missing ones are made. Raises RootMovedError."""
+        directory = self._cached(path)
+        if self.is_at(directory, path):
+            return directory
+        self._cached.cache_clear()
+        directory = self._cached(path)
+        if self.is_at(directory, path):
+            return directory
+        if self._root is not None and not self.is_at(self._root, ""):
+            raise RootMovedError(errno.ENOENT, "it was moved, removed or unmounted")
+        raise OSError(errno.ESTALE, "a directory on the way is moved again and again")
+
+    def existing(self, path: str) -> OpenDirectory:
+        """The directory that is at `path` now. Raises FileNotFoundError if there is none."""
+        return self._from_root(path, _open)
+
+    def is_at(self, directory: OpenDirectory, path: str) -> bool:
+        """Whether `path` leads to `directory`, and does so without a link below the root."""
+        whole = f"{self._path}/{path}" if path else self._path
+        end = len(self._path)
+        try:
+            while (end := whole.find("/", end + 1)) > 0:
+                if not stat.S_ISDIR(os.lstat(whole[:end]).st_mode):
+                    return False
+            return directory.is_what_was(os.lstat(whole) if path else os.stat(whole))
+        except OSError:
+            return False
 
     def close(self) -> None:
-        """Close all directories. After that, `at` raises OSError."""
+        """Close all directories. After that, the other methods raise OSError."""
         self._root = None
-        self.at.cache_clear()
+        self._cached.cache_clear()
 
     def _descend(self, path: str) -> OpenDirectory:
-        if self._root is None:
-            raise OSError(errno.EBADF, "the run is over")
-        if not path:
-            return self._root
         above, _, name = path.rpartition("/")
-        if path.count("/") < _MOST_STEPS:
-            return _below(self.at(above), name)
+        if path and path.count("/") < _MOST_STEPS:
+            return _open_or_make(self._cached(above), name)
+        return self._from_root(path, _open_or_make)
+
+    def _from_root(
+        self, path: str, step: Callable[[OpenDirectory, str], OpenDirectory]
+    ) -> OpenDirectory:
         directory = self._root
-        for step in path.split("/"):
-            directory = _below(directory, step)
+        if directory is None:
+            raise OSError(errno.EBADF, "the run is over")
+        for name in path.split("/") if path else ():
+            directory = step(directory, name)
         return directory
 
 
-def _below(parent: OpenDirectory, name: str) -> OpenDirectory:
-    """The directory `name` in `parent`. It is made if there is none."""
+def _open_or_make(parent: OpenDirectory, name: str) -> OpenDirectory:
     try:
         return _open(parent, name)
     except FileNotFoundError:
@@ -88,4 +123,6 @@ def _below(parent: OpenDirectory, name: str) -> OpenDirectory:
 
 
 def _open(parent: OpenDirectory, name: str) -> OpenDirectory:
+    if name in {"", ".", ".."}:  # no key has it; a file that was planted may
+        raise OSError(errno.EINVAL, "a path leads out of the destination")
     return OpenDirectory(os.open(name, _LOOK | os.O_NOFOLLOW, dir_fd=parent.fd))

@@ -2,7 +2,11 @@
 
 A body is written to a temporary file in `DEST/.scraper/tmp/`. Then the file gets its
 modification time, is flushed to the disk, and is renamed. A reader sees the old file or the new
-one, never a part.
+one, never a part. If something else is mounted below the destination, the file is copied there
+first (`mounts.py`).
+
+A directory that is moved or replaced during the run is looked for anew. If the destination
+itself is moved, no more objects are stored: its path would not lead to them.
 
 Owns: the order of these calls, and what their errors mean. Does not know: HTTP.
 Rejected: O_TMPFILE with linkat, which can't replace a file that exists.
@@ -14,6 +18,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +26,12 @@ from scraper.model.dates import parse_http_date
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.sinks.directory.open_directories import OpenDirectories, OpenDirectory
+from scraper.sinks.directory.mounts import CopyOnMount, is_copy, mount_point, remove_copies
+from scraper.sinks.directory.open_directories import (
+    OpenDirectories,
+    OpenDirectory,
+    RootMovedError,
+)
 from scraper.sinks.directory.temporary_files import TemporaryFiles
 
 OWN = ".scraper"
@@ -37,7 +47,8 @@ _FATAL = {  # errors that every other object would meet too
 _IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP}
 _QUICK_S = 0.001  # an fsync that takes longer gets a thread
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_TRANSIENT = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
+_LOOK_AGAIN_S = 0.1  # between two looks at where the temporary files are
+_TRANSIENT = {errno.ESTALE, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
 
 def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
@@ -57,28 +68,34 @@ class DirectorySink:
     near = True
 
     def __init__(self, root: Path) -> None:
-        self.root = self.disk = root
-        self._below = f"{root}/"
+        self.root = root
+        self.disk = _absolute(root)
+        self._below = f"{self.disk}/"
         self.blocking = Blocking.COMMIT
         self.ignores_case = False
         self._files: TemporaryFiles | None = None
         self._names = count()
         self._directories: OpenDirectories | None = None
         self._temporary: OpenDirectory | None = None
+        self._temporary_path = ""
+        self._look_at = 0.0  # when this path is looked at again, in monotonic seconds
+        self._read_only: set[str] = set()  # mount points that refused an object
 
     def check(self) -> None:
         """Make the directory, and one for temporary files. Raises DestinationError."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.disk.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             exists = isinstance(error, FileExistsError)
             raise self._unusable("it is a file" if exists else error.strerror) from None
         try:
-            directories = self._directories = OpenDirectories(self.root)
+            directories = self._directories = OpenDirectories(self.disk)
             directories.at(_TEMPORARY)  # refuses a link on the way
-            self._files = TemporaryFiles(self.root / _TEMPORARY)
-            self._temporary = directories.at(f"{_TEMPORARY}/{self._files.path.name}")
+            removing = partial(remove_copies, directories=directories)
+            self._files = TemporaryFiles(self.disk / _TEMPORARY, removing)
             own = self._files.path
+            self._temporary_path = f"{_TEMPORARY}/{own.name}"
+            self._temporary = directories.at(self._temporary_path)
             self.ignores_case = own.with_name(own.name.upper()).exists()
             if _flush_s(self._files.path / "probe") < _QUICK_S:
                 self.blocking = Blocking.NEVER
@@ -87,22 +104,45 @@ class DirectorySink:
 
     def open(self, key: str) -> "FileUpload":
         """A new temporary file for `key`. Raises SinkError; DestinationError for a full disk."""
-        assert self._temporary is not None, "check() comes first"
+        assert self._temporary is not None, "between check() and close()"
+        assert self._directories is not None
+        if (now := time.monotonic()) >= self._look_at:
+            self._look_at = now + _LOOK_AGAIN_S
+            if not self._directories.is_at(self._temporary, self._temporary_path):
+                gone = OSError(errno.ENOENT, f"No such file or directory: {self._temporary_path!r}")
+                raise _refused_all(gone)
+        if self._read_only:
+            self._refuse_read_only(key)
         return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
 
     def place(self, temporary: OpenDirectory, name: str, key: str) -> None:
-        """Rename a temporary file to `key`. Missing directories are made. Raises OSError."""
-        assert self._directories is not None, "check() comes first"
+        """Make the temporary file `name` the object `key`. Missing directories are made.
+
+        Raises OSError; SinkError if only the file system that is mounted there refuses it.
+        """
+        if self._directories is None:
+            raise OSError(errno.EBADF, "the run is over")
         parent, _, final = key.rpartition("/")
-        source = temporary.fd
-        directory = self._directories.at(parent)
-        if not directory.is_at(self._below + parent):
-            directory = self._directories.again(parent)
-        os.rename(name, final, src_dir_fd=source, dst_dir_fd=directory.fd)
+        try:
+            directory = self._directories.at(parent)
+            try:
+                os.rename(name, final, src_dir_fd=temporary.fd, dst_dir_fd=directory.fd)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self.blocking = Blocking.COMMIT  # a copy takes longer than a rename
+                run = self._temporary_path.rpartition("/")[2]
+                CopyOnMount(temporary, run).place(name, directory, parent, final)
+        except OSError as error:
+            if error.errno in _FATAL and (place := self._mount_point(parent)) is not None:
+                if error.errno == errno.EROFS:
+                    self._read_only.add(place)
+                raise _refused_there(error, key, place) from None
+            raise
 
     def reach(self) -> None:
         """Raise DestinationError unless the destination is a directory."""
-        if not self.root.is_dir():
+        if not self.disk.is_dir():
             raise DestinationError(f"there is no directory {str(self.root)!r}")
 
     def size(self, key: str) -> int | None:
@@ -118,7 +158,7 @@ class DirectorySink:
     def read(self, key: str) -> Iterator[bytes]:
         """The file, a piece at a time."""
         try:
-            with open(self.root / key, "rb") as file:
+            with open(self._below + key, "rb") as file:
                 while piece := file.read(_PIECE):
                     yield piece
         except OSError as error:
@@ -129,27 +169,31 @@ class DirectorySink:
 
         def failed(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never there
-                raise _unreadable(error, os.path.relpath(error.filename, self.root))
+                raise _unreadable(error, os.path.relpath(error.filename, self.disk))
 
-        top = f"{self.root}/{prefix.rpartition('/')[0]}"
+        top = f"{self.disk}/{prefix.rpartition('/')[0]}"
         for parent, directories, files in os.walk(top, onerror=failed):
-            below = os.path.relpath(parent, self.root)
+            below = os.path.relpath(parent, self.disk)
             if below == OWN and "tmp" in directories:
                 directories.remove("tmp")
             for name in files:
                 key = name if below == "." else f"{below}/{name}"
-                if key.startswith(prefix):
+                if key.startswith(prefix) and not is_copy(name):
                     yield key
 
     def remove(self, key: str) -> None:
-        """Delete the file if there is one."""
+        """Delete the file if there is one. A link on the way to it is not followed."""
+        parent, _, final = key.rpartition("/")
         try:
-            os.unlink(self._below + key)
-        except (FileNotFoundError, NotADirectoryError):
+            directories = self._directories or OpenDirectories(self.disk)
+            directory = directories.existing(parent)
+            os.unlink(final, dir_fd=directory.fd)
+        except FileNotFoundError:
             pass
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise SinkError(f"can't delete {key!r}: {reason}", transient=False) from None
+            if self.size(key) is None and error.errno in _IN_THE_WAY:
+                return  # it is below a file
+            raise SinkError(f"can't delete {key!r}: {_why_not(error)}", transient=False) from None
 
     def close(self) -> None:
         """Remove every file that was not committed, and close the directories."""
@@ -159,6 +203,21 @@ class DirectorySink:
         self._temporary = None
         if self._directories is not None:
             self._directories.close()
+            self._directories = None
+
+    def _mount_point(self, path: str) -> str | None:
+        with contextlib.suppress(OSError):
+            if self._directories is not None:
+                return mount_point(path, self._directories)
+        return None
+
+    def _refuse_read_only(self, key: str) -> None:
+        """Raise SinkError, before a body comes, where a mount has refused one and still would."""
+        for place in [place for place in self._read_only if key.startswith(f"{place}/")]:
+            with contextlib.suppress(OSError):
+                if os.statvfs(self._below + place).f_flag & os.ST_RDONLY:
+                    raise _refused_there(OSError(errno.EROFS, os.strerror(errno.EROFS)), key, place)
+            self._read_only.discard(place)
 
     def _unusable(self, reason: str | None) -> DestinationError:
         return DestinationError(f"can't write to directory {str(self.root)!r}: {reason}")
@@ -239,7 +298,7 @@ def _why_not(error: OSError) -> str:
 
 
 def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
-    if error.errno in _FATAL:
+    if error.errno in _FATAL or isinstance(error, RootMovedError):
         return _refused_all(error)
     reason = _why_not(error)
     return SinkError(f"can't write {key!r}: {reason}", transient=error.errno in _TRANSIENT)
@@ -247,3 +306,17 @@ def _mapped(error: OSError, key: str) -> SinkError | DestinationError:
 
 def _refused_all(error: OSError) -> DestinationError:
     return DestinationError(f"the directory takes no more: {error.strerror or error}")
+
+
+def _refused_there(error: OSError, key: str, place: str) -> SinkError:
+    """The error of a file system that is mounted at `place`. Other objects may do."""
+    reason = f"{error.strerror} (on the file system mounted at {place!r})"
+    return SinkError(f"can't write {key!r}: {reason}", transient=False)
+
+
+def _absolute(root: Path) -> Path:
+    """`root`, also after the process has changed its directory."""
+    try:
+        return root.absolute()
+    except OSError:  # the process's directory was removed: `check` will say so
+        return root

@@ -12,7 +12,7 @@ destination.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scraper.model.errors import DestinationError
@@ -25,23 +25,41 @@ _PREFIX = "run-"
 class TemporaryFiles:
     """The directory `path`, which is `parent/run-xxxx/`; locked until `close`.
 
+    `removing` is called with a run's directory before it is removed, this one's or a dead one's.
     Raises OSError; DestinationError if something else has the name of a lock.
     """
 
-    def __init__(self, parent: Path) -> None:
+    def __init__(self, parent: Path, removing: Callable[[Path], None] = lambda _run: None) -> None:
+        self._removing = removing
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent):  # no other run sees a directory whose lock is not held yet
             self.path = parent / f"{_PREFIX}{os.urandom(8).hex()}"
             self.path.mkdir(mode=0o700)
             self._lock = lock_own(self.path / _LOCK)
-            _remove_leftovers(parent, self.path)
+            self._remove_leftovers(parent)
 
     def close(self) -> None:
         """Remove the directory and every file in it."""
+        self._removing(self.path)
         _remove(self.path)
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
+
+    def _remove_leftovers(self, parent: Path) -> None:
+        """Remove the directories in `parent` whose runs have ended."""
+        for left in parent.glob(_PREFIX + "*"):
+            if left == self.path:
+                continue
+            with contextlib.suppress(DestinationError, OSError):  # planted, or of another user
+                lock = lock_own(left / _LOCK)
+                if lock is None:
+                    continue
+                try:
+                    self._removing(left)
+                    _remove(left)
+                finally:
+                    os.close(lock)
 
 
 @contextlib.contextmanager
@@ -64,15 +82,3 @@ def _remove(directory: Path) -> None:
         finally:
             os.close(fd)
         directory.rmdir()
-
-
-def _remove_leftovers(parent: Path, own: Path) -> None:
-    """Remove the directories in `parent` whose runs have ended."""
-    for left in parent.glob(_PREFIX + "*"):
-        if left == own:
-            continue
-        with contextlib.suppress(DestinationError, OSError):  # planted, or of another user
-            lock = lock_own(left / _LOCK)
-            if lock is not None:
-                _remove(left)
-                os.close(lock)

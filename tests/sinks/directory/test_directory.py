@@ -354,3 +354,122 @@ def test_no_more_directories_are_kept_open_than_there_is_room_for(
         store(sink, f"{number}/a/k", b"x")
     assert len(os.listdir("/proc/self/fd")) <= before + 40
     assert len(list(tmp_path.glob("*/a/k"))) == 200
+
+
+# ---------------------------------------------------------------- what is moved meanwhile
+
+MOVED = "it was moved, removed or unmounted"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[DirectorySink]:
+    """A checked sink on tmp_path/out."""
+    made = DirectorySink(tmp_path / "out")
+    made.check()
+    yield made
+    made.close()
+
+
+def opened_until_refused(sink: DirectorySink) -> None:
+    """The sink looks at the place of its temporary files now and then."""
+
+    def open_again_and_again() -> None:
+        while True:
+            sink.open("k").abort()
+
+    with pytest.raises(DestinationError, match=r"^the directory takes no more: No such"):
+        open_again_and_again()
+
+
+@pytest.mark.parametrize("key", ["a/two", "a/b/two", "a/b/c/two"])
+@pytest.mark.parametrize("moved", ["elsewhere", "out/elsewhere"])
+def test_a_directory_replaced_by_a_link_to_where_it_went_takes_no_more_objects(
+    moved: str, key: str, out: DirectorySink, tmp_path: Path
+) -> None:
+    store(out, key.replace("two", "one"), b"1")
+    (tmp_path / "out/a").rename(tmp_path / moved)
+    (tmp_path / "out/a").symlink_to(tmp_path / moved)
+    with pytest.raises(SinkError, match="a file or a link is where a directory should be"):
+        store(out, key, b"2")
+    store(out, "other/k", b"3")
+    names = {path.name for path in (tmp_path / moved).rglob("*") if path.is_file()}
+    assert names == {"one"}, "nothing is written to where the link leads"
+
+
+def test_a_directory_moved_away_with_another_one_in_its_place(
+    out: DirectorySink, tmp_path: Path
+) -> None:
+    store(out, "a/b/one", b"1")
+    (tmp_path / "out/a").rename(tmp_path / "away")
+    (tmp_path / "out/a/b").mkdir(parents=True)
+    store(out, "a/b/two", b"2")
+    assert [path.name for path in (tmp_path / "out/a/b").iterdir()] == ["two"]
+    assert [path.name for path in (tmp_path / "away/b").iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("key", ["two", "a/two", "a/b/two"])
+@pytest.mark.parametrize("instead", ["nothing", "directory", "link", "link to it"])
+def test_a_destination_that_is_moved_takes_no_more_objects(
+    instead: str, key: str, out: DirectorySink, tmp_path: Path
+) -> None:
+    store(out, "a/b/one", b"1")
+    begun = out.open(key)
+    begun.write(b"2")
+    (tmp_path / "out").rename(tmp_path / "away")
+    if instead == "directory":
+        (tmp_path / "out").mkdir()
+    elif instead == "link":
+        (tmp_path / "other").mkdir()
+        (tmp_path / "out").symlink_to(tmp_path / "other")
+    elif instead == "link to it":
+        (tmp_path / "out").symlink_to(tmp_path / "away")
+        begun.commit(body_of(b"2"))  # the destination itself may be a link
+        assert (tmp_path / "out" / key).read_bytes() == b"2"
+        return
+    with pytest.raises(DestinationError, match=f"^the directory takes no more: {MOVED}"):
+        begun.commit(body_of(b"2"))
+    begun.abort()
+    opened_until_refused(out)
+    files = [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"]
+    assert files == ["one"]
+
+
+@pytest.mark.parametrize("moved", [".scraper", ".scraper/tmp"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_temporary_files_are_written_nowhere_else(
+    linked: bool, moved: str, out: DirectorySink, tmp_path: Path
+) -> None:
+    store(out, "one", b"1")
+    (tmp_path / "out" / moved).rename(tmp_path / "away")
+    if linked:
+        (tmp_path / "out" / moved).symlink_to(tmp_path / "away")
+    opened_until_refused(out)
+    assert {path.name for path in (tmp_path / "away").rglob("*") if path.is_file()} == {"lock"}
+
+
+def test_the_process_may_change_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sink = DirectorySink(Path("out"))
+    sink.check()
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    store(sink, "a/k", b"x")
+    assert sink.size("a/k") == 1
+    assert b"".join(sink.read("a/k")) == b"x"
+    assert list(sink.keys()) == ["a/k"]
+    sink.remove("a/k")
+    store(sink, "a/l", b"x")
+    sink.close()
+    assert not os.listdir(tmp_path / "else")
+    assert [path.name for path in (tmp_path / "out/a").iterdir()] == ["l"]
+
+
+def test_an_object_behind_a_link_is_not_deleted(out: DirectorySink, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/k").write_bytes(b"theirs")
+    (tmp_path / "out/a").symlink_to(tmp_path / "outside")
+    with pytest.raises(SinkError, match="can't delete 'a/k': a file or a link is where"):
+        out.remove("a/k")
+    assert (tmp_path / "outside/k").exists()
