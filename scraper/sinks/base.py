@@ -137,6 +137,37 @@ class ReadableSink(Protocol):
 Shelf = ReadableSink  # its name before 0.2, for sinks of other packages
 
 
+class SmallObject(NamedTuple):
+    """A small object that was read. `age_s`: seconds since it was put, by the store's own clock.
+
+    None if the store does not tell.
+    """
+
+    data: bytes
+    etag: str
+    age_s: float | None = None
+
+
+@runtime_checkable
+class ConditionalSink(Protocol):
+    """The methods of a sink that can put a small object on a condition. A lease needs them.
+
+    All methods raise SinkError and DestinationError.
+    """
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Put an object only if its etag is still `etag`. None: only if there is no object.
+
+        Returns its new etag, or None if the condition did not hold.
+        """
+
+    def get_small(self, key: str) -> SmallObject | None:
+        """The object, None if there is none."""
+
+    def remove(self, key: str) -> None:
+        """Delete the object. Nothing happens if there is none."""
+
+
 def blocking_of(sink: Sink) -> Blocking:
     """Which methods of `sink` may block: all of them, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)

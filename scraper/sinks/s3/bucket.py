@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from scraper.model.dates import parse_http_date
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.s3 import errors as s3errors
@@ -92,12 +93,17 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object. `size` is in bytes, `etag` has its quotes, `modified` is seconds since 1970."""
+    """One object. `size` is in bytes, `etag` has its quotes, `modified` is seconds since 1970.
+
+    `age_s`: seconds since it was put, by the endpoint's own clock (`Date` of the answer). None if
+    the endpoint does not tell.
+    """
 
     key: str
     size: int
     etag: str
     modified: float
+    age_s: float | None = None
 
 
 class Puts(Protocol):
@@ -194,7 +200,9 @@ class Bucket:
                 return None
             raise
         modified = found["LastModified"].timestamp()
-        entry = Entry(key, found["ContentLength"], found["ETag"], modified)
+        answered = parse_http_date(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
+        age_s = None if answered is None else answered - modified
+        entry = Entry(key, found["ContentLength"], found["ETag"], modified, age_s)
         return entry, self._read(found["Body"])
 
     def size(self, key: str) -> int | None:

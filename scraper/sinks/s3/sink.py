@@ -28,7 +28,7 @@ from scraper.model.dates import rfc3339
 from scraper.model.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.model.records import Stored
 from scraper.model.urls import redact
-from scraper.sinks.base import Blocking, Body, SinkOptions
+from scraper.sinks.base import Blocking, Body, SinkOptions, SmallObject
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
 from scraper.sinks.s3.bucket import PROBE, USUAL, Bucket, Entry, Facts, Puts, Sizes, Way, parse_sse
@@ -191,10 +191,13 @@ class S3Sink:
             raise SinkError(f"can't read {key!r}: there is no such object", transient=False)
         yield from found[1]
 
-    def get_small(self, key: str) -> tuple[bytes, str] | None:
-        """The object's bytes and its etag, None if there is none."""
+    def get_small(self, key: str) -> SmallObject | None:
+        """The object, None if there is none. Raises SinkError, DestinationError."""
         found = self.get(key)
-        return None if found is None else (b"".join(found[1]), found[0].etag)
+        if found is None:
+            return None
+        entry, chunks = found
+        return SmallObject(b"".join(chunks), entry.etag, entry.age_s)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with `prefix`, in order. Raises SinkError, DestinationError."""

@@ -1,0 +1,190 @@
+"""The lease: how a run holds a destination that is no directory.
+
+It is an object in the destination, `.scraper/lock.json`. A run makes it with a condition (S3:
+If-None-Match, If-Match), so that of several runs one succeeds. A thread rewrites it every quarter
+of its length. The run deletes it at its end. If the run is killed, the next run takes it over:
+at once if it can see that the process has ended (`process_identity.py`), else when the lease has
+not changed for its length (`lease_watch.py`).
+
+The holder keeps a fence too. `holds()` is true until one lease's length after the last successful
+write was sent. So it becomes false before another run may take the lease. Its clock counts the
+time that the machine sleeps, and it is no wall clock. A lease that ran out is never renewed.
+
+This module owns the lease object: taking, renewing and deleting it. It does not know what a run
+does when it is refused, or when it loses the lease.
+
+Rejected: the end that the lease gives, compared with our clock. A clock that is 90 s fast would
+take a live lease. The end is written for versions before 0.2, which compare it.
+"""
+
+import contextlib
+import json
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from scraper.model.errors import Held, ScraperError
+from scraper.sinks.base import ConditionalSink, SmallObject
+from scraper.sinks.directory import OWN
+from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
+from scraper.sinks.process_identity import has_ended, own_process
+
+LEASE_KEY = f"{OWN}/lock.json"
+LEASE_S = 60.0
+_LOOK_AGAIN_S = 1.0  # while waiting
+_RELEASE_S = 5.0  # for the store to delete it, when the run is over
+# Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Patience(NamedTuple):
+    """Seconds: how long another run is waited for; how long a lease is watched that may be dead."""
+
+    wait_s: float = 0.0
+    watch_s: float = math.inf
+
+
+NO_WAIT = Patience()
+
+
+class Lease:
+    """A destination that is held by a lease, while this object is used. See `lock.Lock`.
+
+    `on_lost` is called once, from another thread, with the reason when the lease is lost.
+    `lease_s` is the length of the lease. Raises Held, SinkError, DestinationError.
+    """
+
+    def __init__(
+        self,
+        sink: ConditionalSink,
+        place: str,
+        on_lost: Callable[[str], None],
+        *,
+        patience: Patience = NO_WAIT,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self.remark = ""
+        self.good_until = -math.inf  # by `now_s`
+        self._sink = sink
+        self._place = place
+        self._on_lost = on_lost
+        self._lease_s = lease_s
+        self._run = os.urandom(8).hex()
+        self._holder = {"run": self._run, "host": socket.gethostname(), **own_process()}
+        self._writes = 0
+        self._over = threading.Event()
+        self._acquire(patience)
+        self._settle()
+        self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._keeper.start()
+
+    def holds(self) -> bool:
+        """Whether no other run can have the lease yet. Once false, it stays false."""
+        return now_s() < self.good_until
+
+    def release(self) -> None:
+        """Delete the lease, if it is ours. A store that does not answer is not waited for."""
+        self._over.set()
+        self._keeper.join(_RELEASE_S)
+
+    def _acquire(self, patience: Patience) -> None:
+        """Make the lease. Raises Held if another run has it all the time."""
+        watch, begun = LeaseWatch(self._lease_s), time.monotonic()
+        while True:
+            found = self._sink.get_small(LEASE_KEY)
+            life = self._judge(watch, found)
+            if life is Life.DEAD and self._write(found and found.etag):
+                return
+            most_s = max(patience) if life is Life.DOUBTFUL else patience.wait_s
+            left_s = begun + most_s - time.monotonic()
+            if left_s <= 0:
+                raise Held(f"another run holds {self._place} ({_shown(found)})")
+            time.sleep(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
+
+    def _judge(self, watch: LeaseWatch, found: SmallObject | None) -> Life:
+        """Whether the lease that was found is another run's. No lease is a dead one."""
+        said = _said(found)
+        if found is None or not said or has_ended(said):
+            return Life.DEAD
+        expired = said["until"] <= time.time()
+        state = (found.etag, found.data)
+        return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
+
+    def _settle(self) -> None:
+        """Find out whether conditions are honoured here: making it once more must fail."""
+        if self._write(None):
+            self.remark = f"{self._place} ignores If-None-Match: runs that start at once may meet"
+
+    def _keep(self) -> None:
+        """Renew it until the run is over, then delete it. Runs in a thread."""
+        interval_s = self._lease_s / RENEWALS
+        trouble, wait_s = "", interval_s
+        while not self._over.wait(min(wait_s, max(0.0, self.good_until - now_s()))):
+            try:
+                renewed = self._renew(trouble)
+            except Held as lost:
+                self._on_lost(str(lost))
+                return
+            except ScraperError as error:
+                trouble, wait_s = f": {error}", interval_s / 3
+            else:
+                trouble, wait_s = "", interval_s if renewed else interval_s / 3
+        with contextlib.suppress(ScraperError):  # then it ends by itself
+            if self.holds() and self._is_ours(self._sink.get_small(LEASE_KEY)):
+                self._sink.remove(LEASE_KEY)
+
+    def _renew(self, trouble: str) -> bool:
+        """Write it again. False: it has to be looked at again.
+
+        Raises Held if it is lost, and ScraperError.
+        """
+        if self.holds():
+            found = self._sink.get_small(LEASE_KEY)
+            if found is None or not self._is_ours(found):
+                raise Held(f"another run has taken {self._place} over")
+            if self.holds():
+                return self._write(found.etag)
+        why = f"could not be renewed{trouble}" if trouble else "ran out before it was renewed"
+        raise Held(f"the lease of {self._place} {why}")
+
+    def _write(self, etag: str | None) -> bool:
+        """Write it on the condition that its etag is `etag` (None: there is none)."""
+        self._writes += 1  # so that the content always changes
+        said = {**self._holder, "until": time.time() + self._lease_s, "writes": self._writes}
+        sent = now_s()
+        written = self._sink.put_if(LEASE_KEY, json.dumps(said).encode(), etag) is not None
+        if written:
+            self.good_until = sent + self._lease_s
+        return written
+
+    def _is_ours(self, found: SmallObject | None) -> bool:
+        """A write that seemed to fail may have succeeded, so the etag does not tell."""
+        return _said(found).get("run") == self._run
+
+
+def now_s() -> float:
+    """The clock of `Lease.good_until`, in seconds. It counts the time that the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+def _said(found: SmallObject | None) -> dict[str, Any]:
+    """The content of a lease. Empty if there is none, or if it is no lease of a run."""
+    if found is None:
+        return {}
+    try:
+        said = json.loads(found.data)
+    except ValueError:
+        return {}
+    if not isinstance(said, dict) or not {"run", "host", "pid"} <= said.keys():
+        return {}
+    until = said.get("until")
+    return said if isinstance(until, int | float) else {}
+
+
+def _shown(found: SmallObject | None) -> str:
+    said = _said(found)
+    return f"process {said.get('pid', '?')} on {said.get('host', '?')}"

@@ -1,0 +1,346 @@
+"""The lease: one run at a time holds a bucket, whatever becomes of that run."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from scraper.model.errors import Held
+from scraper.sinks.lease import LEASE_KEY, Lease, Patience, now_s
+from scraper.sinks.process_identity import own_process
+from scraper.sinks.s3.sink import S3Sink, open_sink
+from tests.s3servers import Asked, Front, S3Server
+from tests.servers import WAIT_S
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def nobody(reason: str) -> None:
+    raise AssertionError(reason)
+
+
+def bucket_sink(server: S3Server) -> S3Sink:
+    """A sink on a bucket of its own."""
+    return another(server, server.make_bucket())
+
+
+def another(server: S3Server | Front, bucket: str) -> S3Sink:
+    sink = open_sink(f"s3://{bucket}/p", server.options())
+    sink.check()
+    return sink
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_bucket_is_held_by_one_and_free_again_after(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as one, closing(another(moto_server, one.bucket)) as two:
+        first = Lease(one, "s3://b/p", nobody)
+        assert first.remark == ""
+        with pytest.raises(Held, match=r"process .* on "):
+            Lease(two, "s3://b/p", nobody)
+        first.release()
+        assert moto_server.read(one.bucket, f"p/{LEASE_KEY}") is None
+        Lease(two, "s3://b/p", nobody).release()
+
+
+@pytest.mark.parametrize("left", [b'{"run": "dead", "until": 1.0}', b"garbage", b"[]", b"{}"])
+def test_what_is_no_lease_of_a_run_is_taken(left: bytes, moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(LEASE_KEY, left, None)
+        lease = Lease(sink, "s3://b/p", nobody)
+        said = json.loads(moto_server.read(sink.bucket, f"p/{LEASE_KEY}") or b"")
+        assert said["until"] > time.time()
+        lease.release()
+
+
+def age_of(sink: S3Sink) -> float:
+    """The age of the lease by the store's clock, in seconds."""
+    found = sink.get_small(LEASE_KEY)
+    assert found is not None
+    assert found.age_s is not None
+    return found.age_s
+
+
+def foreign(until: float, number: int = 0) -> bytes:
+    """A lease of another machine, that ends `until` seconds from now by a clock."""
+    holder = {**own_process(), "processes": "another machine", "host": "there", "run": "theirs"}
+    return json.dumps({**holder, "until": time.time() + until, "writes": number}).encode()
+
+
+@pytest.mark.parametrize("until", [5.0, 3600.0])
+def test_a_lease_without_a_sign_of_death_is_not_watched(
+    until: float, moto_server: S3Server
+) -> None:
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(LEASE_KEY, foreign(until), None)
+        with pytest.raises(Held, match=r"process .* on there"):
+            Lease(sink, "s3://b/p", nobody)
+
+
+@pytest.mark.parametrize("patience", [Patience(), Patience(wait_s=WAIT_S)], ids=["fail", "wait"])
+def test_a_clock_that_is_slow_does_not_lose_a_live_lease(
+    patience: Patience, moto_server: S3Server
+) -> None:
+    """Its end has passed, by our clock, in all that its holder writes."""
+    with (
+        closing(bucket_sink(moto_server)) as sink,
+        closing(another(moto_server, sink.bucket)) as ours,
+    ):
+        sink.put_if(LEASE_KEY, foreign(-3600), None)
+        over = threading.Event()
+
+        def renew() -> None:
+            number = 0
+            while not over.wait(0.1):
+                number += 1
+                found = sink.get_small(LEASE_KEY)
+                assert found is not None
+                assert json.loads(found.data)["run"] == "theirs"
+                sink.put_if(LEASE_KEY, foreign(-3600, number), found.etag)
+
+        renewing = threading.Thread(target=renew)
+        renewing.start()
+        try:
+            most = patience if patience.wait_s == 0 else Patience(wait_s=3.0)
+            with pytest.raises(Held):
+                Lease(ours, "s3://b/p", nobody, patience=most, lease_s=2.5)
+        finally:
+            over.set()
+            renewing.join()
+
+
+@pytest.mark.parametrize("until", [-3600.0, 3600.0])
+def test_a_dead_lease_is_taken_when_it_has_not_changed_for_its_length(
+    until: float, moto_server: S3Server
+) -> None:
+    """Whatever its end says: not before, and no hour later."""
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(LEASE_KEY, foreign(until), None)
+        begun = time.monotonic()
+        lease = Lease(sink, "s3://b/p", nobody, patience=Patience(wait_s=WAIT_S), lease_s=1.5)
+        assert time.monotonic() - begun >= 1.5
+        lease.release()
+
+
+def test_who_does_not_wait_takes_a_lease_that_looks_dead_when_it_is(moto_server: S3Server) -> None:
+    """A sign of death is watched until it is proved, by the clock of the store or by ours."""
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(LEASE_KEY, foreign(-3600), None)
+        Lease(sink, "s3://b/p", nobody, lease_s=1.5).release()
+        sink.put_if(LEASE_KEY, foreign(3600), None)
+        wait_until(lambda: age_of(sink) >= 4)
+        Lease(sink, "s3://b/p", nobody, lease_s=1.5).release()
+
+
+def test_a_watch_ends_when_the_run_has_no_more_time(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(LEASE_KEY, foreign(-3600), None)
+        with pytest.raises(Held):
+            Lease(sink, "s3://b/p", nobody, patience=Patience(watch_s=0.2))
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone", "swift"])
+def test_every_store_tells_the_age_of_a_lease_by_its_own_clock(
+    server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3: S3Server = request.getfixturevalue(f"{server}_server")
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    with closing(bucket_sink(s3)) as sink:
+        sink.put_if(LEASE_KEY, b"{}", None)
+        first = age_of(sink)
+        assert -2 <= first < WAIT_S
+        wait_until(lambda: age_of(sink) >= first + 2)
+
+
+def test_the_lease_of_a_process_that_is_dead_is_taken_at_once(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink, closing(bucket_sink(moto_server)) as other:
+        lease = Lease(sink, "s3://b/p", nobody)
+        found = sink.get_small(LEASE_KEY)
+        assert found is not None
+        with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+            pass
+        said = {**json.loads(found[0]), "pid": ended.pid}
+        for dead, where in ((True, said), (False, {**said, "processes": "another machine"})):
+            other.remove(LEASE_KEY)
+            other.put_if(LEASE_KEY, json.dumps(where).encode(), None)
+            if dead:
+                Lease(other, "s3://b/p", nobody).release()
+            else:
+                with pytest.raises(Held):
+                    Lease(other, "s3://b/p", nobody)
+        lease.release()
+
+
+def test_a_lease_is_renewed(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink:
+        lease = Lease(sink, "s3://b/p", nobody, lease_s=0.4)
+        first = moto_server.read(sink.bucket, f"p/{LEASE_KEY}")
+        until = time.monotonic() + WAIT_S
+        while moto_server.read(sink.bucket, f"p/{LEASE_KEY}") == first:
+            assert time.monotonic() < until
+        lease.release()
+
+
+def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> None:
+    with closing(bucket_sink(moto_server)) as sink:
+        lost = threading.Event()
+        lease = Lease(sink, "s3://b/p", lambda _: lost.set(), lease_s=0.2)
+        sink.remove(LEASE_KEY)
+        theirs = b'{"run": "another", "until": 99999999999}'
+        sink.put_if(LEASE_KEY, theirs, None)
+        assert lost.wait(WAIT_S)
+        lease.release()
+        assert moto_server.read(sink.bucket, f"p/{LEASE_KEY}") == theirs
+
+
+def test_an_endpoint_that_ignores_conditions_is_told_of(rclone_server: S3Server) -> None:
+    with closing(bucket_sink(rclone_server)) as sink:
+        lease = Lease(sink, "s3://b/p", nobody)
+        assert "ignores If-None-Match" in lease.remark
+        with pytest.raises(Held):
+            Lease(sink, "s3://b/p", nobody)
+        lease.release()
+
+
+# ---------------------------------------------------------------- the fence
+
+
+def of_the_lease(asked: Asked, operation: str = "PUT") -> bool:
+    return asked.operation == operation and asked.path.endswith(LEASE_KEY)
+
+
+def test_the_fence_counts_from_before_the_put_was_sent(moto_server: S3Server) -> None:
+    arrived: list[float] = []
+
+    def alter(asked: Asked, body: bytes) -> bytes:
+        if of_the_lease(asked):
+            arrived.append(now_s())
+        return body
+
+    with Front(moto_server.url, lambda _: None, alter=alter) as front:
+        sink = another(front, moto_server.make_bucket())
+        lease = Lease(sink, "s3://b/p", nobody)
+        assert lease.good_until < arrived[0] + 60.0
+        assert lease.holds()
+        lease.release()
+        sink.close()
+
+
+def test_a_lease_that_can_not_be_renewed_runs_out_and_is_not_deleted(moto_server: S3Server) -> None:
+    down = threading.Event()
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return (503, "SlowDown") if down.is_set() and of_the_lease(asked) else None
+
+    reasons: list[str] = []
+    with Front(moto_server.url, fault) as front:
+        sink = another(front, moto_server.make_bucket())
+        lease = Lease(sink, "s3://b/p", reasons.append, lease_s=1.0)
+        down.set()
+        wait_until(lambda: bool(reasons))
+        assert not lease.holds()
+        assert now_s() >= lease.good_until
+        assert "could not be renewed" in reasons[0]
+        assert "SlowDown" in reasons[0]
+        down.clear()
+        lease.release()
+        assert not lease.holds()
+        assert moto_server.read(sink.bucket, f"p/{LEASE_KEY}") is not None
+        sink.close()
+
+
+@pytest.mark.parametrize("answer", [(-1, ""), (500, "InternalError"), (412, "PreconditionFailed")])
+def test_a_renewal_with_a_wrong_answer_is_looked_at_and_made_again(
+    answer: tuple[int, str], moto_server: S3Server
+) -> None:
+    """Carried out without an answer; refused; refused because of a condition that holds."""
+    wrong = threading.Event()
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        if wrong.is_set() and of_the_lease(asked):
+            wrong.clear()
+            return answer
+        return None
+
+    with Front(moto_server.url, fault) as front:
+        sink = another(front, moto_server.make_bucket())
+        lease = Lease(sink, "s3://b/p", nobody, lease_s=4.0)
+        wrong.set()
+        wait_until(lambda: not wrong.is_set())
+        first = lease.good_until
+        wait_until(lambda: lease.good_until > first)
+        assert lease.holds()
+        lease.release()
+        assert moto_server.read(sink.bucket, f"p/{LEASE_KEY}") is None
+        sink.close()
+
+
+def test_a_release_does_not_wait_for_a_store_that_is_silent(moto_server: S3Server) -> None:
+    silent, released = threading.Event(), threading.Event()
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        if silent.is_set() and of_the_lease(asked, "GET"):
+            released.wait(WAIT_S)
+        return None
+
+    with Front(moto_server.url, fault) as front:
+        sink = another(front, moto_server.make_bucket())
+        lease = Lease(sink, "s3://b/p", nobody)
+        silent.set()
+        lease.release()
+        released.set()
+        sink.close()
+
+
+def test_a_run_that_was_stopped_while_its_lease_ran_out_knows_it_when_it_wakes(
+    moto_server: S3Server,
+) -> None:
+    script = """
+import sys
+from scraper.sinks.lease import Lease
+from scraper.sinks.s3.sink import open_sink
+from scraper.sinks.base import SinkOptions
+from scraper.model.settings import S3
+sink = open_sink(sys.argv[2], SinkOptions(s3=S3(endpoint=sys.argv[1], client="boto3")))
+sink.check()
+lease = Lease(sink, sys.argv[2], lambda reason: print("lost:", reason, flush=True), lease_s=2.0)
+print("has it", flush=True)
+sys.stdin.readline()
+print(lease.holds(), flush=True)
+sys.stdin.readline()
+lease.release()
+"""
+    place = f"s3://{moto_server.make_bucket()}/p"
+    command = [sys.executable, "-c", script, moto_server.url, place]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has it\n"
+        process.send_signal(signal.SIGSTOP)
+        sink = another(moto_server, place.split("/")[2])
+        lease = Lease(sink, place, nobody, patience=Patience(wait_s=WAIT_S), lease_s=2.0)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.send_signal(signal.SIGCONT)
+        said = {process.stdout.readline().split(":")[0].strip() for _ in range(2)}
+        assert said == {"False", "lost"}
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.wait() == 0
+        assert lease.holds()
+        lease.release()
+        sink.close()
