@@ -1,6 +1,6 @@
-"""What a run is built of: the engine that carries, the plan that all transfers share.
+"""What a run is built of: the engine, and the plan that all transfers share.
 
-Owns: choosing them from Settings, and what has to be said of that choice. Refuses to know: the run.
+Owns: how Settings choose them, and the warnings about that choice. Does not know: the run.
 """
 
 import os
@@ -17,10 +17,10 @@ from scraper.transfer import Plan, Quota
 
 
 def choose_engine(settings: Settings) -> Callable[[], Engine]:
-    """What makes the engine that carries transfers.
+    """A function that makes the engine.
 
-    Raises UsageError when --engine asks for one that is not there, --max-concurrency for
-    more than the system allows, or a variable names a proxy that is none.
+    Raises UsageError when --engine names an engine that is not installed, when
+    --max-concurrency is more than the system allows, or when a proxy's URL is wrong.
     """
     from scraper.engines.descriptors import connections_to_keep
 
@@ -42,7 +42,7 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
 
 
 def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Plan:
-    """What all transfers share; raises UsageError when --netrc or --cacert can't be read."""
+    """What all transfers share. Raises UsageError when --netrc or --cacert can't be read."""
     http = settings.http
     _check_certificates(http)
     agent = http.user_agent or f"scraper/{__version__}"
@@ -56,7 +56,7 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
 
 
 def caveats(http: Http) -> Iterator[tuple[str, str]]:
-    """What a run is to be warned of, as the name of an event and its text."""
+    """Warnings to show at the start, each as the name of its event and its text."""
     if http.insecure:
         text = "--insecure: certificates are not checked; who is in between can read it all"
         yield "insecure", text
@@ -78,7 +78,7 @@ def _check_certificates(http: Http) -> None:
 
 
 def _netrc(http: Http) -> Mapping[str, str]:
-    """Passwords by host. A `default` entry is left out: it would send its password to anyone."""
+    """Passwords by host. A `default` entry is left out: any host would get its password."""
     if not http.netrc:
         return {}
     import netrc

@@ -1,9 +1,11 @@
-"""What follows a failed attempt: another one, later, from where it broke off; or the end.
+"""What follows a failed attempt: another attempt later, or the end of the target.
 
-Owns: that verdict and the state it needs, in one place: the retry policy, the
-outage of the destination, and the partial bodies of targets that wait for a
-retry (each is an open file, so no more are kept than transfers are allowed).
-Refuses to know: where targets wait (`frontier.py`), how they are recorded.
+Another attempt continues the body where the last one broke off.
+
+Owns: that decision and the state it needs. This is the retry policy, the circuit breaker of
+the destination, and the partial bodies of targets that wait for a retry. A partial body is an
+open file, so no more are kept than transfers are allowed. Does not know: where targets wait
+(`schedule/frontier.py`), how they are recorded (`account.py`).
 """
 
 from typing import NamedTuple
@@ -25,9 +27,9 @@ class Following(NamedTuple):
 
 
 class FailurePolicy:
-    """See the module. `stop`: of the run, which a destination that is away too long ends.
+    """See the module. `stop`: the run's; it stops when the destination fails for too long.
 
-    `breaker` is public: the loop asks it what may start, and tells it what was stored.
+    `breaker` is public: the loop asks it what may start, and reports what was stored.
     """
 
     def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
@@ -41,9 +43,9 @@ class FailurePolicy:
     def of(
         self, completion: Completion, failed: Failed, started: float, now: float
     ) -> Following | Failed | Deferred:
-        """What follows `completion`, which `failed`: an attempt, or how the target ends.
+        """What follows `completion`, which `failed`: another attempt, or how the target ends.
 
-        A partial body belongs to the attempt that follows, or stays the completion's.
+        The next attempt takes the partial body. If none follows, the completion keeps it.
         """
         attempt, failure = completion.attempt, failed.failure
         verdict, following = self._after(attempt, failure, started, now)
@@ -56,23 +58,23 @@ class FailurePolicy:
         return failed
 
     def take(self, key: str) -> Partial | None:
-        """What the last attempt at `key` left; it is the next one's now."""
+        """Hand the partial body of `key` to the next attempt."""
         return self._partials.pop(key, None)
 
     def drop(self, key: str) -> None:
-        """Give up what there is of `key`: no attempt follows."""
+        """Remove the partial body of `key`: no attempt follows."""
         if key in self._partials:
             self._partials.pop(key).discard()
 
     def close(self) -> None:
-        """Give up all there is."""
+        """Remove all partial bodies."""
         for key in list(self._partials):
             self.drop(key)
 
     def _after(
         self, attempt: Attempt, failure: Failure, started: float, now: float
     ) -> tuple[Verdict, Attempt]:
-        """The verdict, and the attempt it is about: an outage of the destination costs none."""
+        """The verdict, and the next attempt. While the breaker is on, no attempt is used up."""
         if failure.kind is Kind.SINK and is_transient(failure):
             was_on, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
             if not self.breaker.failed(started, now):
@@ -99,7 +101,7 @@ class FailurePolicy:
         self._note("debug", "retry", record)
 
     def _keep(self, partial: Partial | None, following: Attempt) -> None:
-        """Put a partial body aside, if it is not one too many."""
+        """Keep a partial body for the next attempt, if there are not too many."""
         if partial is None:
             return
         if len(self._partials) < self._most:

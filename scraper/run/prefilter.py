@@ -1,9 +1,11 @@
-"""The sieve: which lines of the list need a request.
+"""The prefilter: which lines of a list need a request.
 
-Owns: the order in which that is asked (is it a target, has the run had it, has an earlier
-run done it), of many lines at once, and what the run had. Refuses to know: what is done
-about the answers (`loop.py`). Where it can't be told any more, since the disk with the
-answers fails, everything needs one: the run stops then, and records what it did not do.
+It asks three questions, of many lines at once. Is the line a target? Is it a repeat of an
+earlier line? Did an earlier run do it?
+
+Owns: that order, and the filter of repeats. Does not know: what follows from the answers
+(`loop.py`). When the disk with the answers fails, every line needs a request. The run then
+stops, and records what it did not do.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,11 @@ from scraper.source.lists import Read
 
 
 class Sifted(NamedTuple):
-    """What becomes of lines: ends, ends because it was done before, or is left to be asked for.
+    """Lines, sorted.
 
-    `left` has what is known of each. `error`: why nothing more can be told of them.
+    `ended`: lines that need no request, each with its Result. `skipped`: those of them that an
+    earlier run did. `left`: targets that need a request, each with what the manifest knows of
+    it. `error`: why the questions could not be answered.
     """
 
     ended: list[Result]
@@ -29,14 +33,14 @@ class Sifted(NamedTuple):
 
 
 class Prefilter:
-    """Of one run, with its `memory` of earlier ones; `ignores_case` as `DuplicateFilter` has it."""
+    """The prefilter of one run. `history`: of earlier runs. `ignores_case`: of the destination."""
 
     def __init__(self, history: History, *, ignores_case: bool) -> None:
         self._history = history
         self._duplicates = DuplicateFilter(ignores_case=ignores_case)
 
     def sift(self, items: Sequence[Read]) -> Sifted:
-        """What needs no request, as it ends, and the rest."""
+        """Sort `items`."""
         ended = [item for item in items if isinstance(item, Result)]
         targets = [item for item in items if not isinstance(item, Result)]
         try:
@@ -53,5 +57,5 @@ class Prefilter:
         return Sifted(ended, skipped, left)
 
     def close(self) -> None:
-        """Forget what the run had."""
+        """Remove the filter's file."""
         self._duplicates.close()

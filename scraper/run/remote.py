@@ -1,8 +1,8 @@
-"""Lists at URLs, fetched before the run into a temporary file.
+"""Lists at URLs, fetched into a temporary file before the run.
 
-Owns: opening http(s) and s3 lists with the run's own settings: its limits,
-redirects, headers and retries. Refuses to know: the grammar. Rejected:
-streaming them; a list that breaks off after a million targets can't be retried.
+Owns: how http(s) and s3 lists are opened: with the settings of the run, its limits,
+redirects, headers and retries. Does not know: the grammar of lists. Rejected: reading a list
+while it arrives. One that breaks off after a million targets can't be fetched again.
 """
 
 import os
@@ -21,7 +21,7 @@ from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.source.sources import OpenRemote
 from scraper.transfer import Completion, Transfer
 
-_TICK_S = 0.5  # as in the loop: Ctrl-C just before a sleep is heard after it
+_TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
 
 
 class _FileSink:
@@ -82,8 +82,8 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
     target = Target(
         url, parsed.href, parsed.origin.host, "list", 0, "arguments", userinfo=parsed.userinfo
     )
-    # Where the list is, is the user's word: --public-only is for what stands in it. A redirect
-    # from a public address leads to public ones all the same.
+    # The user names the list, so --public-only does not apply to it, only to its URLs. A
+    # redirect from a public address still leads to public addresses only.
     http = replace(settings.http, expect_type=None, public_only=False)
     plain = replace(settings, http=http)
     policy, sink = RetryPolicy(settings.retries), _FileSink()
@@ -101,7 +101,7 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
             assert isinstance(completion, Completion)
             if isinstance(completion.outcome, Stored):
                 return _kept(sink.file)
-            reason, verdict = "HTTP 304", None  # not asked for, and no list
+            reason, verdict = "HTTP 304", None  # an answer to a condition that was not set
             if isinstance(completion.outcome, Failed):
                 reason = completion.outcome.failure.message
                 verdict = policy.decide(completion.outcome.failure, attempt, time.monotonic())
@@ -116,5 +116,5 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
 
 
 def _kept(file: BinaryIO) -> BinaryIO:
-    """The same file by a descriptor that lives as long as the process: nobody has to close it."""
+    """The same file, by a descriptor that stays open as long as the process."""
     return open(os.dup(file.fileno()), "rb", closefd=False)

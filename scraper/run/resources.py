@@ -1,8 +1,8 @@
-"""What a run holds while it runs: its destination, with the lock, the manifest and its memory.
+"""What a run holds while it runs: the destination, its lock, its manifest and its history.
 
-Owns: in which order they are opened, and let go of, also if one of them can't be.
-Refuses to know: what is fetched and recorded meanwhile (`loop.py`). Rejected: one
-ExitStack for all of it; only a manifest that could be closed may be compacted.
+Owns: the order in which they are opened and closed, also when one of them fails. Does not
+know: what is fetched and recorded meanwhile (`loop.py`). Rejected: one ExitStack for all of
+them. Only a manifest that could be closed may be compacted.
 """
 
 import time
@@ -19,7 +19,7 @@ from scraper.transfer import Quota
 
 
 class RunResources:
-    """See the module. `store` and `memory` are there from `open` on.
+    """See the module. `store` and `history` exist after `open`.
 
     Raises UsageError when no sink serves `destination`.
     """
@@ -35,10 +35,10 @@ class RunResources:
         self._kept = ExitStack()
 
     def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
-        """Check the destination, lock it, recall what its manifest knows.
+        """Check the destination, lock it, read its manifest.
 
-        `on_lost` is told, from another thread, when another run has taken it over. Raises
-        DestinationError and UsageError; nothing is held then.
+        `on_lost` is called, from another thread, when another run has taken the lock. Raises
+        DestinationError, Held and UsageError; nothing stays open then.
         """
         with ExitStack() as stack:
             stack.callback(self.sink.close)
@@ -50,11 +50,11 @@ class RunResources:
                 stack.callback(lock.release)
                 if lock.remark:
                     note("info", "lock", {"message": lock.remark})
-            self._recall()
+            self._open_manifest()
             self._kept = stack.pop_all()
 
     def close(self, *, whole: bool) -> None:
-        """Let go of everything. `whole`: the run came to its end. Raises DestinationError."""
+        """Close everything. `whole`: the run came to its end. Raises DestinationError."""
         try:
             self.store.close()
         except DestinationError:
@@ -64,7 +64,7 @@ class RunResources:
             self.history.close(self.store, whole=whole)
             self._kept.close()
 
-    def _recall(self) -> None:
+    def _open_manifest(self) -> None:
         manifest, patience_s = self._settings.manifest, self._settings.retries.retry_max_time
         self.store = open_store(manifest, self.destination, self.sink, patience_s)
         with ExitStack() as undone:

@@ -1,19 +1,19 @@
-"""The gate: with --robots, targets wait here until the robots.txt of their origin is read.
+"""The robots queue: with --robots, targets wait here until their robots.txt is read.
 
-It stands before the frontier and looks like it to whoever brings targets (`add`,
-`room`) and takes them away (`take_ended_early`, `drain`). A robots.txt goes the
-way of a target: through the frontier, with a slot, the host's caps and delays, its
-retries, in a Transfer of its own limits; but it is none of the list and has no
-Result. It is asked for without the headers and the password of any one line.
+The queue stands before the frontier and has the same methods for new targets (`add`,
+`room`, `take_ended_early`, `drain`). A robots.txt is fetched as a target is: through the
+frontier, with a slot, the host's caps and delays, and retries. It has limits of its own. It
+is no line of the list and has no Result. Its request has neither the headers nor the password
+of any line.
 
-What waits here counts against the frontier's window, so that memory does not
-grow with the list. What an origin said is known for 24 hours (RFC 9309 2.4), or
-until the memory is needed for others, and then asked for again; who is in the
-frontier by then is not judged anew.
+Targets that wait here count against the frontier's window, so that memory does not grow with
+the list. The rules of an origin are kept for 24 hours (RFC 9309 2.4), or until the space is
+needed for others. Then they are asked for again. Targets that are in the frontier by then are
+not judged again.
 
-Owns: who waits for which robots.txt, and what is known. Refuses to know: what a
-robots.txt means (`robots.py`), slots. Rejected: looking at the rules when a
-target starts; its host's turn, its delay and its slot would be spent by then.
+Owns: which target waits for which robots.txt, and the rules that are known. Does not know:
+what a robots.txt means (`schedule/robots.py`), slots. Rejected: looking at the rules when a
+target starts. Its host's turn, its delay and its slot are spent by then.
 """
 
 from collections import OrderedDict, deque
@@ -40,13 +40,13 @@ _NEVER = float("-inf")
 
 
 class RobotsTxt(Target):
-    """The robots.txt of an origin, which is its `key`."""
+    """The robots.txt of an origin. The origin is its `key`."""
 
     __slots__ = ()
 
 
 class RobotsQueue:
-    """See the module. `plan` is that of the run's transfers; `note` hears of each robots.txt."""
+    """See the module. `plan`: of the run's transfers. `note` hears of each robots.txt."""
 
     def __init__(self, settings: Settings, plan: Plan, frontier: Frontier, note: Note) -> None:
         self._frontier = frontier
@@ -55,20 +55,20 @@ class RobotsQueue:
         self._plan = _plan(plan)
         self._token = product_token(_user_agent(plan))
         self._known = _Known(_KNOWN_BYTES)
-        self._waiting: dict[str, list[Attempt]] = {}  # by origin, whose robots.txt is on its way
+        self._waiting: dict[str, list[Attempt]] = {}  # by origin whose robots.txt is being fetched
         self._count = 0
         self._readings: dict[str, _Reading] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
 
-    # ------------------------------------------------------------ as the frontier
+    # ------------------------------------------------------------ the methods of a frontier
 
     @property
     def room(self) -> int:
-        """How many lines of the list may be taken in."""
+        """How many more targets may be added."""
         return max(0, self._frontier.room - self._count)
 
     def add(self, attempt: Attempt, now: float) -> None:
-        """Let `attempt` into the frontier, when its robots.txt is known and lets it."""
+        """Put `attempt` into the frontier once its robots.txt is known and allows it."""
         url = attempt.target.url
         origin = origin_of(url)
         known = self._known.find(origin)
@@ -86,7 +86,7 @@ class RobotsQueue:
             self._frontier.add(Attempt(asked, queued_at=now), now)
 
     def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:
-        """Targets that end without being asked for: because of their host, or of its rules."""
+        """Targets that end without a request: because of their host, or of its rules."""
         for attempt, outcome in self._frontier.take_ended_early():
             if self.owns(attempt):
                 self._end_all(attempt.target.key, outcome)
@@ -96,51 +96,51 @@ class RobotsQueue:
             yield self._ended.popleft()
 
     def drain(self) -> Iterator[Attempt]:
-        """Every target that waits, taken out: the run stops."""
+        """Take out every target that waits, since the run stops."""
         yield from (attempt for attempt in self._frontier.drain() if not self.owns(attempt))
         for origin in list(self._waiting):
-            yield from self._let_go(origin)
+            yield from self._release(origin)
 
-    # ------------------------------------------------------------ robots.txt on its way
+    # ------------------------------------------------------------ fetching a robots.txt
 
     def owns(self, attempt: Attempt) -> bool:
-        """Whether this is an attempt at a robots.txt of ours."""
+        """Whether `attempt` is for a robots.txt that this queue asked for."""
         return isinstance(attempt.target, RobotsTxt)
 
     def transfer(self, attempt: Attempt, now: float) -> Transfer:
-        """What carries out `attempt`, which is one of ours."""
+        """The transfer for `attempt`, which this queue owns."""
         reading = self._readings[attempt.target.key] = _Reading(self._token)
         return Transfer(attempt, self._plan, reading, now)
 
     def answered(self, attempt: Attempt, outcome: Outcome, started: float, now: float) -> None:
-        """The last attempt at a robots.txt ended: judge who waits for it.
+        """The last attempt at a robots.txt ended: judge the targets that wait for it.
 
-        While it can't be had, what was known before is good for longer (RFC 9309 2.4).
+        While it can't be fetched, the rules known before stay in force (RFC 9309 2.4).
         """
         origin = attempt.target.key
         if isinstance(outcome, Deferred):
             self._end_all(origin, outcome)
             return
         rules = self._readings.pop(origin).rules
-        if rules is None:  # neither all of it came nor enough
+        if rules is None:  # it did not come
             assert isinstance(outcome, Failed)
             rules, known = without(outcome.failure), self._known.find(origin)
             if rules.reason is not None and known is not None:
                 rules = known.rules
         self._known.keep(origin, rules, now)
-        if isinstance(outcome, Stored):  # http:// that leads to https:// is another's answer too
+        if isinstance(outcome, Stored):  # a redirect from http:// to https:// answers for both
             there = outcome.response.url_effective
             if there == origin_of(there) + PATH and origin_of(there) not in self._waiting:
                 self._known.keep(origin_of(there), rules, now)
         self._tell(origin, outcome, rules)
-        for waiting in self._let_go(origin):
+        for waiting in self._release(origin):
             self._judge(waiting, origin, rules, started, now)
 
     def forbids(self, url: str) -> str | None:
-        """Why a redirect to `url` is not to be followed, as far as its origin's rules are known.
+        """Why a redirect to `url` must not be followed, as far as its origin's rules are known.
 
-        They are for the target's own origin, and for one that this leads to with its robots.txt
-        (https:// instead of http://); no other is asked. From any thread.
+        They are known for the target's own origin, and for one to which its robots.txt redirects
+        (https:// instead of http://). No other origin is asked. From any thread.
         """
         origin = origin_of(url)
         known = self._known.peek(origin)
@@ -169,14 +169,14 @@ class RobotsQueue:
             self._frontier.add(attempt, now)
 
     def _end_all(self, origin: str, outcome: Outcome) -> None:
-        """End who waits as robots.txt did: its host is down, or asked for much patience."""
+        """End the targets that wait as their robots.txt did: the host is down, or asks to wait."""
         assert isinstance(outcome, Failed | Deferred)
         failure = outcome.failure
         failure = failure._replace(message=f"robots.txt of {origin}: {failure.message}")
         self._readings.pop(origin, None)
-        self._ended.extend((one, type(outcome)(failure)) for one in self._let_go(origin))
+        self._ended.extend((one, type(outcome)(failure)) for one in self._release(origin))
 
-    def _let_go(self, origin: str) -> list[Attempt]:
+    def _release(self, origin: str) -> list[Attempt]:
         waiting = self._waiting.pop(origin)
         self._count -= len(waiting)
         return waiting
@@ -193,9 +193,9 @@ class RobotsQueue:
 
 
 class _Reading:
-    """A sink of one robots.txt, and its upload: the rules, once enough was read."""
+    """A sink of one robots.txt, and its upload. `rules` are set once enough was read."""
 
-    blocking = Blocking.WRITE  # half a second, for the largest
+    blocking = Blocking.WRITE  # parsing the largest takes half a second
 
     def __init__(self, token: str) -> None:
         self.rules: Rules | None = None
@@ -212,7 +212,7 @@ class _Reading:
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Take it; what is beyond the limit is not waited for. Raises SinkError then."""
+        """Take it. Raises SinkError at the size limit, so that the rest is not waited for."""
         self._body += chunk
         if len(self._body) > READ_BYTES:
             self.rules = parse(bytes(self._body), self._token)
@@ -224,10 +224,10 @@ class _Reading:
         return body.stored()
 
     def abort(self) -> None:
-        """Nothing to take back."""
+        """Nothing to undo."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class _Knowledge(NamedTuple):
@@ -238,7 +238,7 @@ class _Knowledge(NamedTuple):
 
 
 class _Known:
-    """What origins said, as many of those asked for last as fit into `most` bytes."""
+    """Rules by origin: those used last, as many as fit into `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -252,7 +252,7 @@ class _Known:
         return self._of[origin]
 
     def peek(self, origin: str) -> _Knowledge | None:
-        """The same, without a mark that it was used: from any thread."""
+        """The same, without a mark that it was used. From any thread."""
         return self._of.get(origin)
 
     def keep(self, origin: str, rules: Rules, now: float) -> None:
@@ -266,10 +266,10 @@ class _Known:
 
 
 def _plan(plan: Plan) -> Plan:
-    """The plan of a robots.txt's transfer: its own limits, no conditions."""
+    """The plan for fetching a robots.txt: limits of its own, no conditions."""
     limits = replace(
         plan.limits,
-        max_size=None,  # what is too much is not read
+        max_size=None,  # the sink ends it at its own limit
         max_time=min(plan.limits.max_time, _MAX_TIME_S),
         max_redirects=_REDIRECTS,
         continue_above=_NEVER_CONTINUED,
@@ -285,5 +285,5 @@ def _user_agent(plan: Plan) -> str:
 
 
 def _is_robots_txt(url: str, origin: str) -> bool:
-    """Whether it is a robots.txt itself, which is always allowed (RFC 9309 2.2.2)."""
+    """Whether `url` is a robots.txt itself, which is always allowed (RFC 9309 2.2.2)."""
     return url.startswith(PATH, len(origin)) and url[len(origin + PATH) :][:1] in {"", "?"}

@@ -1,11 +1,11 @@
-"""Stopping: a run that is told to start nothing more, and how long it waits for the rest.
+"""Stopping: a run that must start nothing more, and how long it waits for the rest.
 
-    stop.ask("SIGTERM")        from any thread, or a signal handler: the first reason counts
-    stop.wait_on(engine, ...)  whether what is in flight may go on: until the grace is over,
-                               then a short while to end by itself after it was broken off
+    stop.ask("SIGTERM")        from any thread or signal handler; the first reason counts
+    stop.wait_on(engine, ...)  whether transfers in flight may go on. They may until the grace
+                               is over. Then they are broken off, and have a short while to end
 
-Owns: why the run stops, the error that it ends with, and its grace. Refuses to
-know: what is in flight, what becomes of targets that were not finished (`loop.py`).
+Owns: why the run stops, the error that it ends with, and the grace. Does not know: what is
+in flight, what becomes of targets that were not finished (`unfinished.py`).
 """
 
 import time
@@ -24,12 +24,12 @@ Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
 class Stop:
-    """Whether a run stops: `reason` is None until it is to. Times are monotonic seconds.
+    """Whether a run stops, and why. Times are monotonic seconds.
 
-    `give_up_at`: when what is in flight is broken off, then when that is waited for no longer.
-    `abandoned`: whether it was broken off, and may still be busy. `error`: what the run raises
-    at its end; `cut_short`: whether a limit of the whole run is why. `wake` is called when the
-    run is told to stop.
+    `reason`: None until the run must stop. `give_up_at`: when transfers in flight are broken
+    off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
+    and may still be busy. `error`: what the run raises at its end. `cut_short`: whether a limit
+    of the whole run is the reason. `wake` is called when the run must stop.
     """
 
     def __init__(self, wake: Callable[[], None], note: Note) -> None:
@@ -56,7 +56,7 @@ class Stop:
             self.ask(str(error), GRACE_S)
 
     def keep_within(self, quota: Quota, now: float) -> None:
-        """Stop if a limit of the whole run is reached: a disk's is the destination's error."""
+        """Stop when a limit of the whole run is reached. A full disk is an error."""
         if self.reason is None and (reached := quota.reached(now)):
             if quota.full is not None:
                 self.because_of(quota.full)
@@ -66,7 +66,7 @@ class Stop:
                 self.ask(reached, GRACE_S)
 
     def wait_on(self, engine: Engine, in_flight: int) -> bool:
-        """While stopping: whether what is in flight may go on. After the grace it may not."""
+        """While the run stops: whether transfers in flight may go on."""
         assert self.give_up_at is not None
         if not self._told:
             self._told = True

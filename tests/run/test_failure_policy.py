@@ -23,7 +23,7 @@ REFUSED = Failure(Kind.SINK, "503 SlowDown", transient=True)
 
 @dataclass
 class Scene:
-    """An aftermath, and what it told."""
+    """A failure policy, and what it told."""
 
     options: dict[str, Any] = field(default_factory=dict)
     told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)

@@ -28,7 +28,7 @@ def attempt(url: str) -> Attempt:
 
 
 class Scene:
-    """A gate before a frontier, and what was told."""
+    """A robots queue before a frontier, and what was told."""
 
     def __init__(self, **options: Any) -> None:
         settings = Settings.of(robots=True, **options)
@@ -73,7 +73,7 @@ class Scene:
         now: float = 0.0,
         fail: TransferError | None = None,
     ) -> None:
-        """Carry it to its end, and tell the gate."""
+        """Carry it to its end, and tell the queue."""
         following = Next.STOP
         try:
             for reply in replies:
