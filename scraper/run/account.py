@@ -18,6 +18,7 @@ from scraper.model.records import Result
 from scraper.model.settings import Settings
 from scraper.report.summary import Tally
 from scraper.run.stopping import GRACE_S, Stop
+from scraper.run.timeout import call_until
 
 _JUDGED_FROM = 100  # targets; of fewer, a share of failures means nothing
 
@@ -34,19 +35,16 @@ class Account:
 
     store: ManifestStore
 
-    def __init__(self, settings: Settings, receivers: Sequence[Receiver], stop: Stop) -> None:
-        self.tally = Tally()
+    def __init__(
+        self, settings: Settings, receivers: Sequence[Receiver], stop: Stop, begun: float
+    ) -> None:
+        self.tally = Tally(begun=begun)
         self._fails_fast = settings.fail_fast
         self._budget = settings.max_failures
         self._receivers = receivers
         self._stop = stop
         self._untold: list[Result] = []
         self._can_record = True
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there are Results that nobody was told of yet."""
-        return bool(self._untold)
 
     def record(self, result: Result) -> None:
         """Put a Result into the manifest, and count it."""
@@ -67,7 +65,7 @@ class Account:
     def settle(self) -> list[Result]:
         """Hand the manifest over, tell the receivers, and return what they were told.
 
-        The run stops when the manifest can't be written. It is written once more at the end.
+        The run stops when the manifest can't be written. `finish` tries once more.
         """
         if self._can_record:
             try:
@@ -75,6 +73,21 @@ class Account:
             except DestinationError as error:
                 self._can_record = False
                 self._stop.because_of(error)
+        return self._tell()
+
+    def finish(self) -> list[Result]:
+        """Close the manifest, and settle for the last time. A manifest that hangs is given up."""
+        try:
+            call_until(self.store.close, self._stop.last_moment())
+        except TimeoutError:
+            self._stop.abandoned = True
+            message = f"the last records are not in the manifest: {self.store.place!r} is silent"
+            self._stop.because_of(DestinationError(message))
+        except DestinationError as error:
+            self._stop.because_of(error)
+        return self._tell()
+
+    def _tell(self) -> list[Result]:
         told, self._untold = self._untold, []
         if told:
             for receiver in self._receivers:

@@ -17,6 +17,7 @@ Result is recorded (`account.py`), HTTP, S3, Click, signals. Rejected: workers t
 targets from a queue. One that waits for a host or for a retry would hold its slot.
 """
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from scraper.engines.base import Engine
-from scraper.model.errors import Held, Kind
+from scraper.model.errors import DestinationError, Held, Kind, UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
@@ -38,7 +39,7 @@ from scraper.run.build import choose_engine, make_plan
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
-from scraper.run.stopping import GRACE_S, Note, Stop
+from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
 from scraper.run.unfinished import interrupted, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
@@ -59,7 +60,8 @@ class Run:
 
     Entering checks the destination and raises DestinationError; nothing is written before.
     `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
-    of retries, and that transfers in flight may end.
+    of retries, and that transfers in flight may end. `begun`: since when the run lasts, in
+    monotonic seconds.
     """
 
     def __init__(
@@ -68,14 +70,17 @@ class Run:
         sources: Sequence[Source],
         receivers: Sequence[Receiver] = (),
         note: Note = lambda _level, _name, _record: None,
+        begun: float | None = None,
     ) -> None:
         now = datetime.now().astimezone()
+        self._process = os.getpid()
         self.settings = settings
         self.destination = expand_date(settings.to, now)
         self.places = Places(redact(self.destination), "")
         self._note = note
         self._stop = Stop(self._wake, note)
-        self._account = Account(settings, receivers, self._stop)
+        begun = time.monotonic() if begun is None else begun
+        self._account = Account(settings, receivers, self._stop, begun)
         self.tally = self._account.tally
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
@@ -83,7 +88,7 @@ class Run:
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination)
         sink = self._resources.sink
-        self._quota = Quota(settings.run_limits, self.tally.begun, disk_of(sink))
+        self._quota = Quota(settings.run_limits, begun, disk_of(sink))
         self._plan = make_plan(settings, sink, self._quota)
         self._robots_queue: RobotsQueue | None = None
         if settings.politeness.robots:
@@ -102,11 +107,11 @@ class Run:
     def __enter__(self) -> Self:
         """Check the destination, lock it, read what its manifest knows, begin to read lists."""
         resources = self._resources
-        resources.open(self._quota, self._lost, self._note)
+        self._open_resources()
         self._account.store = resources.store
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
-            undone.callback(resources.close, whole=False)
+            undone.callback(resources.close, self._stop.last_moment(), whole=False)
             self._engine = self._make_engine()
             self._prefilter = Prefilter(
                 resources.history, ignores_case=ignores_case(resources.sink)
@@ -121,15 +126,26 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close everything; what is still in flight is broken off."""
-        assert self._engine is not None
+        """Close everything; what is still in flight is broken off.
+
+        After a fork this does nothing in the child: files, locks and sockets are the parent's.
+        """
+        if os.getpid() != self._process:
+            return
+        engine = self._engine
+        assert engine is not None
+        whole = kind is None and self._stop.reason is None and self._finished()
+        if not whole:
+            self._stop.ask("the iteration was left", 0.0)
         self._reader.close()
-        self._engine.give_up()
-        self._engine.close()
+        self._break_off(engine)
+        engine.close()
         self._failure_policy.close()
         self._prefilter.close()
-        whole = kind is None and self._stop.reason is None and self._finished()
-        self._resources.close(whole=whole)
+        try:
+            self._resources.close(self._stop.last_moment(), whole=whole)
+        except TimeoutError:
+            self._stop.abandoned = True
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, when it is final. Raises DestinationError, Held, ListError at the end."""
@@ -139,16 +155,16 @@ class Run:
             now = time.monotonic()
             self._admit(now)
             self._start(engine, now)
+            yield from self._yield(self._account.settle())
             ended = engine.poll(self._timeout(now))
             self._stop.keep_within(self._quota, time.monotonic())
             for transfer in ended:
                 self._take(transfer)
             self._record_ended_early()
-            yield from self._account.settle()
             if self._stop.give_up_at is not None and not self._stop.wait_on(engine, self.in_flight):
                 break
         self._record_unfinished()
-        yield from self._account.settle()
+        yield from self._yield(self._account.finish())
         if self._stop.error is not None:
             raise self._stop.error
         self._reader.reraise()
@@ -210,6 +226,40 @@ class Run:
 
     # ------------------------------------------------------------ one turn of the loop
 
+    def _open_resources(self) -> None:
+        """Open the destination, within `--max-run-time`."""
+        try:
+            self._resources.open(self._quota, self._lost, self._note)
+        except TimeoutError:
+            self._stop.abandoned = True
+            message = f"{self.places.destination} did not answer within --max-run-time"
+            raise DestinationError(message) from None
+
+    def _yield(self, told: Sequence[Result]) -> Iterator[Result]:
+        """Yield each of `told`. Raises UsageError in a process that was forked meanwhile."""
+        for result in told:
+            yield result
+            if os.getpid() != self._process:
+                raise UsageError("this run belongs to the process that began it")
+
+    def _break_off(self, engine: Engine) -> None:
+        """Break off what is in flight, and wait a moment for it to remove its files.
+
+        What is stored after all is recorded: the next run need not ask for it again.
+        """
+        engine.give_up()
+        until = time.monotonic() + LAST_GRACE_S
+        while self._in_flight and not self._stop.abandoned and time.monotonic() < until:
+            for transfer in engine.poll(until - time.monotonic()):
+                self._in_flight.discard(transfer)
+                if (ended := transfer.completion) is None:
+                    continue
+                if ended.partial is not None:
+                    ended.partial.discard()
+                if isinstance(ended.outcome, Stored) and not self._is_robots_txt(ended.attempt):
+                    number, times = ended.attempt.number, ended.times
+                    self._account.record(Result(ended.attempt.target, ended.outcome, number, times))
+
     def _lost(self, reason: str) -> None:
         """Another run has the destination now. From the thread of the lock."""
         self._stop.because_of(Held(reason))
@@ -268,8 +318,6 @@ class Run:
         if self._stop.give_up_at is not None:
             waits.append(self._stop.give_up_at - now)
         else:
-            if self._account.has_news:
-                return 0.0
             if not self._reader.exhausted and self._wants_lines(now):
                 self._reader.hungry = True
                 if not self._reader.empty:
@@ -285,6 +333,9 @@ class Run:
                     waits.append(max(due, breaker.until) - now)
         return max(0.0, min(waits))
 
+    def _is_robots_txt(self, attempt: Attempt) -> bool:
+        return self._robots_queue is not None and self._robots_queue.owns(attempt)
+
     def _take(self, transfer: Transfer) -> None:
         """One completion: the slot is free again; retry the target later, or record it."""
         self._slots.release()
@@ -293,7 +344,7 @@ class Run:
         assert completion is not None
         attempt = completion.attempt
         end: Outcome = completion.outcome
-        is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
+        is_robots_txt = self._is_robots_txt(attempt)
         failure = end.failure if isinstance(end, Failed) else None
         now = time.monotonic()
         self._frontier.ended(attempt, failure, transfer.started, completion.times.total or 0.0, now)
@@ -327,8 +378,7 @@ class Run:
         not_all_read = not self._reader.exhausted
         self._reader.close()
         self._stop.abandoned = bool(self._in_flight)
-        owns = self._robots_queue.owns if self._robots_queue is not None else lambda _: False
-        in_flight = [one for one in self._in_flight if not owns(one.attempt)]
+        in_flight = [one for one in self._in_flight if not self._is_robots_txt(one.attempt)]
         read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
         self._account.skip(read_ahead.skipped)
         outcome = interrupted(self._stop.reason)

@@ -5,10 +5,12 @@ redirects, headers and retries. Does not know: the grammar of lists. Rejected: r
 while it arrives. One that breaks off after a million targets can't be fetched again.
 """
 
+import math
 import os
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
 from scraper.model import urls
@@ -16,6 +18,7 @@ from scraper.model.errors import BadTarget, ListError
 from scraper.model.records import Attempt, Failed, Stored, Target
 from scraper.model.settings import Settings
 from scraper.run.build import choose_engine, make_plan
+from scraper.run.timeout import call_until
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.source.sources import OpenRemote
@@ -59,21 +62,35 @@ class _FileSink:
         self.file.close()
 
 
-def opener(settings: Settings) -> OpenRemote:
-    """A function that fetches the list at an http(s) or s3 URL; it raises ListError."""
+def opener(settings: Settings, begun: float | None = None) -> OpenRemote:
+    """A function that fetches the list at an http(s) or s3 URL. It raises ListError.
+
+    `begun`: when the run began, in monotonic seconds, for `--max-run-time`. None: now.
+    """
+    longest = settings.run_limits.max_run_time
+    since = time.monotonic() if begun is None else begun
+    until = math.inf if longest is None else since + longest
 
     def open_remote(url: str) -> BinaryIO:
-        if url.lower().startswith("s3://"):
-            from scraper.sinks.s3 import open_object
-
-            with open_object(url, SinkOptions(1, settings.s3)) as file:
-                return _kept(file)
-        return _fetch(url, settings)
+        try:
+            if url.lower().startswith("s3://"):
+                return call_until(partial(_read_object, url, settings), lambda: until)
+            return _fetch(url, settings, until)
+        except TimeoutError:
+            reason = f"--max-run-time {longest:g} s is over"
+            raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}") from None
 
     return open_remote
 
 
-def _fetch(url: str, settings: Settings) -> BinaryIO:
+def _read_object(url: str, settings: Settings) -> BinaryIO:
+    from scraper.sinks.s3 import open_object
+
+    with open_object(url, SinkOptions(1, settings.s3)) as file:
+        return _kept(file)
+
+
+def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
@@ -95,7 +112,7 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
         while True:
             transfer = Transfer(attempt, plan, sink, time.monotonic())
             engine.start(transfer)
-            while not engine.poll(_TICK_S):
+            while not engine.poll(_pause_s(_TICK_S, until)):
                 pass
             completion = transfer.completion
             assert isinstance(completion, Completion)
@@ -107,12 +124,20 @@ def _fetch(url: str, settings: Settings) -> BinaryIO:
                 verdict = policy.decide(completion.outcome.failure, attempt, time.monotonic())
             if not isinstance(verdict, Again):
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}")
-            time.sleep(verdict.delay_s)
+            time.sleep(_pause_s(verdict.delay_s, until))
             attempt = attempt._replace(number=attempt.number + 1)
     finally:
         engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()
         sink.close()
+
+
+def _pause_s(longest_s: float, until: float) -> float:
+    """How long to wait for something. Raises TimeoutError when the time is over."""
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return min(longest_s, left_s)
 
 
 def _kept(file: BinaryIO) -> BinaryIO:

@@ -5,17 +5,22 @@ know: what is fetched and recorded meanwhile (`loop.py`). Rejected: one ExitStac
 them. Only a manifest that could be closed may be compacted.
 """
 
+import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 
 from scraper.manifest import History, ManifestStore, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.run.stopping import Note
+from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.lock import hold
 from scraper.transfer import Quota
+
+_LAST_S = 0.5  # for a lock that was waited for to say who holds it
 
 
 class RunResources:
@@ -38,8 +43,38 @@ class RunResources:
         """Check the destination, lock it, read its manifest.
 
         `on_lost` is called, from another thread, when another run has taken the lock. Raises
-        DestinationError, Held and UsageError; nothing stays open then.
+        DestinationError, Held and UsageError, and TimeoutError when `quota` has no time left.
+        Nothing stays open then.
         """
+        left_s = quota.left_s(time.monotonic())
+        until = math.inf if left_s is None else time.monotonic() + left_s + _LAST_S
+        self._wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
+
+    def close(self, until: Callable[[], float], *, whole: bool) -> None:
+        """Close everything. `whole`: the run came to its end.
+
+        Raises DestinationError, and TimeoutError when that lasts longer than `until`.
+        """
+        self._wait_for(partial(self._close, whole=whole), until)
+
+    def _wait_for(
+        self,
+        work: Callable[[], None],
+        until: Callable[[], float],
+        undo: Callable[[None], None] = lambda _: None,
+    ) -> None:
+        """Do `work`, on a thread that can be given up where the destination is far away."""
+        if getattr(self.sink, "near", False):
+            work()
+        else:
+            call_until(work, until, undo)
+
+    def _undo(self, _: None) -> None:
+        """The destination has answered after all, and the run is over."""
+        with suppress(DestinationError):
+            self._close(whole=False)
+
+    def _open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
         with ExitStack() as stack:
             stack.callback(self.sink.close)
             self.sink.check()
@@ -53,8 +88,7 @@ class RunResources:
             self._open_manifest()
             self._kept = stack.pop_all()
 
-    def close(self, *, whole: bool) -> None:
-        """Close everything. `whole`: the run came to its end. Raises DestinationError."""
+    def _close(self, *, whole: bool) -> None:
         try:
             self.store.close()
         except DestinationError:

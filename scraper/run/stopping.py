@@ -8,6 +8,7 @@ Owns: why the run stops, the error that it ends with, and the grace. Does not kn
 in flight, what becomes of targets that were not finished (`unfinished.py`).
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,8 +18,10 @@ from scraper.model.errors import DestinationError, Held
 from scraper.model.urls import redact_text
 from scraper.transfer import Quota
 
-GRACE_S = 10.0  # for transfers in flight when the run is stopped
-LAST_GRACE_S = 2.0  # to end by themselves after they were broken off
+# `docker stop` kills after 10 s. All of this together takes less.
+GRACE_S = 8.0  # for transfers in flight when the run is stopped
+LAST_GRACE_S = 1.0  # for them to end after they were broken off
+RECORDS_S = 0.7  # at least, for the last records; they may use the grace as well
 
 Note = Callable[[str, str, Mapping[str, Any]], None]
 
@@ -29,7 +32,8 @@ class Stop:
     `reason`: None until the run must stop. `give_up_at`: when transfers in flight are broken
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
     and may still be busy. `error`: what the run raises at its end. `cut_short`: whether a limit
-    of the whole run is the reason. `wake` is called when the run must stop.
+    of the whole run is the reason. `over_at`: when the destination is waited for no longer.
+    `wake` is called when the run must stop.
     """
 
     def __init__(self, wake: Callable[[], None], note: Note) -> None:
@@ -37,6 +41,7 @@ class Stop:
         self.error: DestinationError | Held | None = None
         self.give_up_at: float | None = None
         self.abandoned = False
+        self.over_at = math.inf
         self.cut_short = False
         self._wake = wake
         self._note = note
@@ -46,8 +51,15 @@ class Stop:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         if self.give_up_at is None:
             self.reason = redact_text(reason)
-            self.give_up_at = time.monotonic() + grace_s
+            now = time.monotonic()
+            self.give_up_at = now + grace_s
+            self.over_at = now + GRACE_S + LAST_GRACE_S
             self._wake()
+
+    def last_moment(self) -> Callable[[], float]:
+        """When the destination is waited for no longer, for a call that begins now."""
+        least = time.monotonic() + RECORDS_S
+        return lambda: max(self.over_at, least)
 
     def because_of(self, error: DestinationError | Held) -> None:
         """Stop, and end with `error` if it is the first. From any thread."""

@@ -1,5 +1,6 @@
 """What a run holds: opened in order, and let go of whatever happens."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def is_free(to: Path) -> bool:
         return False
     one = resources(to)
     open_(one)
-    one.close(whole=False)
+    one.close(lambda: math.inf, whole=False)
     return True
 
 
@@ -41,7 +42,7 @@ def test_it_is_held_until_it_is_let_go(tmp_path: Path) -> None:
     open_(one)
     with pytest.raises(Held):
         open_(resources(tmp_path))
-    one.close(whole=True)
+    one.close(lambda: math.inf, whole=True)
     assert is_free(tmp_path)
 
 
@@ -50,7 +51,7 @@ def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path:
     open_(one)
     with pytest.raises(DestinationError, match="--min-free-space"):
         open_(resources(tmp_path), full)
-    one.close(whole=False)
+    one.close(lambda: math.inf, whole=False)
     assert is_free(tmp_path)
 
 
@@ -75,7 +76,7 @@ def test_a_manifest_that_can_not_be_closed_lets_go_of_the_rest(tmp_path: Path) -
     target = Target("http://a/", "http://a/", "a", "a", 1, "list")
     one.store(Result(target, Failed(Failure(Kind.CONNECT, "refused"))))
     with pytest.raises(DestinationError):
-        one.close(whole=True)
+        one.close(lambda: math.inf, whole=True)
     assert is_free(tmp_path)
 
 
