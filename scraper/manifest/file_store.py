@@ -34,6 +34,7 @@ class FileManifestStore:
         self.place = str(path)
         self._path = path
         self._lines = bytearray()  # what the file has not taken yet
+        self._given = self.recorded = 0  # records of this run
         self._torn = 0  # bytes that it has of the first of them
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,11 @@ class FileManifestStore:
     def __call__(self, result: Result) -> None:
         """Append, with the next `flush`. Never raises."""
         self._lines += encode(result)
+        self._given += 1
 
-    def flush(self) -> None:
+    def flush(self, *, idle: bool = False) -> None:
         """Hand the lines to the system."""
+        del idle  # it costs little
         try:
             while self._lines:
                 taken = os.write(self._fd, self._lines)
@@ -65,6 +68,7 @@ class FileManifestStore:
                 end = self._lines.rfind(b"\n", 0, taken) + 1
                 self._torn = taken - end if end else self._torn + taken
                 del self._lines[:taken]
+            self.recorded = self._given
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
 

@@ -7,30 +7,29 @@ Compacting puts one packed segment in the place of several. It may be cut off an
 segment is deleted only when its lines are in another, and a line that is read twice changes
 nothing if the lines after it are read twice as well.
 
-Owns: segments, their order, patience with a sink that is away. Does not know: what a line says
-(`codec.py`). Rejected: a new segment for every few seconds; a run of days would leave many
-thousands, and reading each is a request.
+Owns: segments and their order. Does not know: what a line says (`codec.py`), how a sink that is
+away is waited for (`segment_writer.py`). Rejected: a new segment for every few seconds; a run of
+days would leave many thousands, and reading each is a request.
 """
 
 import gzip
 import os
 import re
-import threading
 import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import sha256
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import encode
+from scraper.manifest.segment_writer import Segment, SegmentWriter, put_object
 from scraper.model.errors import DestinationError, ScraperError, SinkError
-from scraper.model.records import Response, Result
+from scraper.model.records import Result
 from scraper.model.urls import redact
-from scraper.sinks.base import Body, ReadableSink, Sink
+from scraper.sinks.base import ReadableSink, Sink
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 4 << 20
 SEGMENT_S = 5.0  # what came later than this is lost if the run is killed
 PACKED_BYTES = 8 << 20  # lines in one compacted segment, before gzip
-_LAST_PATIENCE_S = 10.0  # with a sink that is away, when the run is over
 _READERS = 4  # segments that are read at once
 _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
 
@@ -50,7 +48,6 @@ class SinkManifestStore:
 
     def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
         self._sink = sink
-        self._patience_s = patience_s  # with a sink that takes no segment
         self._readable = sink if isinstance(sink, ReadableSink) else None
         self._run = os.urandom(4).hex()
         self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
@@ -62,9 +59,9 @@ class SinkManifestStore:
         self._bytes = 0
         self._put_lines = 0  # of these, as far as the sink has them or is given them
         self._put_at = time.monotonic()
-        self._closing = threading.Event()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="manifest")
-        self._pending: list[Future[None]] = []
+        self._first = 0  # record of the run that the open segment begins with
+        self._failed = False  # a segment was not taken
+        self._writer = SegmentWriter(sink, patience_s)
 
     def __call__(self, result: Result) -> None:
         """Append to the segment that is open."""
@@ -72,24 +69,29 @@ class SinkManifestStore:
         self._lines.append(line)
         self._bytes += len(line)
 
-    def flush(self) -> None:
+    def flush(self, *, idle: bool = False) -> None:
         """Put the segment when it is full, or has waited; raises what an earlier put met."""
-        while self._pending and self._pending[0].done():
-            self._pending.pop(0).result()
+        try:
+            self._writer.reraise()
+        except DestinationError:
+            self._failed = True
+            raise
         full = self._bytes >= SEGMENT_BYTES
-        due = time.monotonic() - self._put_at > SEGMENT_S and not self._pending
-        if full or (due and len(self._lines) > self._put_lines):
+        waited = idle or time.monotonic() - self._put_at > SEGMENT_S
+        due = waited and not self._writer.is_busy and len(self._lines) > self._put_lines
+        if full or due:
             self._put(full=full)
+
+    @property
+    def recorded(self) -> int:
+        """See `ManifestStore`."""
+        return self._writer.arrived
 
     def close(self) -> None:
         """Write what is left, and wait until it is durable."""
-        if len(self._lines) > self._put_lines:
+        if self._lines and (self._failed or len(self._lines) > self._put_lines):
             self._put(full=True)
-        self._closing.set()
-        self._writer.shutdown(wait=True)
-        pending, self._pending = self._pending, []
-        for segment in pending:
-            segment.result()
+        self._writer.close()
 
     def catch_up(self, index: "Index") -> None:
         """Absorb every segment, in order; there is no knowing which of them were rewritten."""
@@ -131,7 +133,7 @@ class SinkManifestStore:
         assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
-            _put_object(self._sink, key, gzip.compress(lines, 6))
+            put_object(self._sink, key, gzip.compress(lines, 6))
         for each in old:
             if each != key:
                 self._readable.remove(each)
@@ -177,34 +179,10 @@ class SinkManifestStore:
             self._number += 1
         data = b"".join(self._lines)
         self._put_lines, self._put_at = len(self._lines), time.monotonic()
+        last = self._first + self._put_lines
+        self._writer.put(Segment(self._key(self._number), data, self._first, last))
         if full:
-            self._lines, self._bytes, self._put_lines = [], 0, 0
-        self._pending.append(self._writer.submit(self._insist, self._key(self._number), data))
-
-    def _insist(self, key: str, data: bytes) -> None:
-        """Put a segment; a sink that is away for a while is waited for."""
-        begun, delay = time.monotonic(), 0.5
-        while True:
-            try:
-                return _put_object(self._sink, key, data)
-            except ScraperError as error:
-                patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
-                passing = getattr(error, "transient", False)
-                if not passing or time.monotonic() + delay > begun + patience:
-                    raise DestinationError(f"can't write the manifest: {error}") from None
-            self._closing.wait(delay)
-            delay = min(2 * delay, 10.0)
-
-
-def _put_object(sink: Sink, key: str, data: bytes) -> None:
-    response = Response(200, "", content_type="application/x-ndjson")
-    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
-    upload = sink.open(key)
-    try:
-        upload.write(data)
-        upload.commit(body)
-    finally:
-        upload.abort()
+            self._lines, self._bytes, self._put_lines, self._first = [], 0, 0, last
 
 
 def _unpacked(key: str, data: bytes) -> list[bytes]:

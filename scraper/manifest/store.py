@@ -41,8 +41,12 @@ class ManifestStore(Protocol):
     def __call__(self, result: Result) -> None:
         """Append the record of `result`. It is written by a later `flush`. Never raises."""
 
-    def flush(self) -> None:
-        """Write what is due."""
+    @property
+    def recorded(self) -> int:
+        """How many records of this run a killed run would leave: written, in the order given."""
+
+    def flush(self, *, idle: bool = False) -> None:
+        """Write what is due. `idle`: nothing else is going on, so everything is due."""
 
     def close(self) -> None:
         """Write everything and wait until it is durable."""

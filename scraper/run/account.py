@@ -1,14 +1,19 @@
 """The account: what became of each target, recorded first and told afterwards.
 
-A Result goes into the manifest and is counted when it is recorded. The loop settles the
-account once a turn: the manifest's new lines are handed over, and only then do receivers
-hear of the Results. So a run that is killed never told of a Result that it then forgot.
+A Result is counted and given to the manifest when it is recorded. The loop settles the account
+once a turn: new lines are written, and receivers hear of the Results that the manifest has. So
+a run that is killed has told nobody of a Result that the next run does not know.
+
+In a file that is the case within the turn. A manifest in a sink has a Result when its segment
+was put, which is after 5 seconds at most, and at once when the run waits for lines only.
 
 Owns: that order, the counts, and what --fail-fast makes of them. Does not know: why a
 Result is as it is, or who the receivers are. Rejected: telling each Result as it is
-recorded. It costs a system call for each, and comes before the manifest has it.
+recorded. It costs a system call for each, and a consumer that acts on it would act twice when
+the run is killed and started again.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -43,7 +48,9 @@ class Account:
         self._budget = settings.max_failures
         self._receivers = receivers
         self._stop = stop
-        self._untold: list[Result] = []
+        self._untold: deque[Result] = deque()
+        self._told = 0  # of the recorded ones
+        self._skipped: list[Result] = []
         self._can_record = True
 
     def record(self, result: Result) -> None:
@@ -60,23 +67,33 @@ class Account:
         """Count Results that the manifest has from an earlier run."""
         if results:
             self.tally.skip(len(results))
-            self._untold += results
+            self._skipped += results
 
-    def settle(self) -> list[Result]:
-        """Hand the manifest over, tell the receivers, and return what they were told.
+    @property
+    def has_untold(self) -> bool:
+        """Whether recorded Results wait until the manifest has them."""
+        return bool(self._untold)
 
-        The run stops when the manifest can't be written. `finish` tries once more.
+    def settle(self, *, idle: bool) -> list[Result]:
+        """Write what is due, tell receivers what the manifest has, and return that.
+
+        `idle`: the run waits for lines only, so everything is due. The run stops when the
+        manifest can't be written; `finish` tries once more.
         """
         if self._can_record:
             try:
-                self.store.flush()
+                self.store.flush(idle=idle)
             except DestinationError as error:
                 self._can_record = False
                 self._stop.because_of(error)
-        return self._tell()
+        return self._tell(self.store.recorded - self._told)
 
     def finish(self) -> list[Result]:
-        """Close the manifest, and settle for the last time. A manifest that hangs is given up."""
+        """Close the manifest, tell the rest, and return it. A manifest that hangs is given up.
+
+        When the manifest could not be written, the rest is told all the same: the run ends with
+        an error, and nothing else says what became of these targets.
+        """
         try:
             call_until(self.store.close, self._stop.last_moment())
         except TimeoutError:
@@ -85,11 +102,16 @@ class Account:
             self._stop.because_of(DestinationError(message))
         except DestinationError as error:
             self._stop.because_of(error)
-        return self._tell()
+        return self._tell(len(self._untold))
 
-    def _tell(self) -> list[Result]:
-        told, self._untold = self._untold, []
+    def _tell(self, ready: int) -> list[Result]:
+        """Tell the first `ready` of the recorded Results, and the skipped ones."""
+        told = self._skipped
+        if ready:
+            told = [self._untold.popleft() for _ in range(ready)] + told
+            self._told += ready
         if told:
+            self._skipped = []
             for receiver in self._receivers:
                 receiver(*told)
         return told

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from scraper.run.robots_queue import RobotsQueue
 
 _TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
+_SOON_S = 0.02  # for the manifest to have the last Results, while nothing else goes on
 _ADMITTED_AT_ONCE = 200  # lines taken in before the engine is looked after again
 
 
@@ -155,7 +156,7 @@ class Run:
             now = time.monotonic()
             self._admit(now)
             self._start(engine, now)
-            yield from self._yield(self._account.settle())
+            yield from self._yield(self._account.settle(idle=self._is_idle()))
             ended = engine.poll(self._timeout(now))
             self._stop.keep_within(self._quota, time.monotonic())
             for transfer in ended:
@@ -268,6 +269,10 @@ class Run:
         if self._engine is not None:
             self._engine.wake()
 
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do but to wait for lines."""
+        return not self._in_flight and not len(self._frontier)
+
     def _finished(self) -> bool:
         if self._in_flight:
             return False
@@ -318,6 +323,8 @@ class Run:
         if self._stop.give_up_at is not None:
             waits.append(self._stop.give_up_at - now)
         else:
+            if self._account.has_untold and self._is_idle():
+                waits.append(_SOON_S)
             if not self._reader.exhausted and self._wants_lines(now):
                 self._reader.hungry = True
                 if not self._reader.empty:

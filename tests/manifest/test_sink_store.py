@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraper.manifest import segment_writer
 from scraper.manifest import sink_store as store_module
 from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
@@ -23,6 +24,7 @@ from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.testing import store
+from tests.e2e.watch import until
 from tests.histories import (
     NAMES,
     a_history,
@@ -171,8 +173,8 @@ def test_a_segment_that_is_not_full_is_put_again_with_what_has_come(
     for count, name in enumerate(NAMES, 1):
         store(stored(name))
         store.flush()
-        (pending,) = store._pending
-        pending.result(WAIT_S)
+        until(lambda: not store._writer.is_busy)
+        assert store.recorded == count
         assert knows(of(flaky)).keys() == set(EVERY[:count]), "a killed run forgets nothing else"
         store.flush()
     assert len(flaky.segments) == 1
@@ -353,8 +355,8 @@ def test_a_sink_that_refuses_a_segment_is_told_and_what_is_left_is_tried_once_mo
     store = of(flaky)
     store(stored("a"))
     store.flush()
-    with contextlib.suppress(DestinationError):
-        store._pending[0].result(WAIT_S)
+    until(lambda: not store._writer.is_busy)
+    assert store.recorded == 0
     with pytest.raises(DestinationError, match="can't write the manifest: 503 SlowDown"):
         store.flush()
     store(stored("b"))
@@ -370,11 +372,11 @@ def test_patience_with_a_sink_that_is_away_ends(
     store = of(flaky, patience_s=0.0)
     store(stored("a"))
     store.flush()
-    with contextlib.suppress(DestinationError):
-        store._pending[0].result(WAIT_S)
+    until(lambda: not store._writer.is_busy)
+    assert store.recorded == 0
     with pytest.raises(DestinationError, match="can't write the manifest"):
         store.flush()
-    monkeypatch.setattr(store_module, "_LAST_PATIENCE_S", 0.0)
+    monkeypatch.setattr(segment_writer, "_LAST_PATIENCE_S", 0.0)
     with contextlib.suppress(DestinationError):
         store.close()
 
@@ -382,7 +384,7 @@ def test_patience_with_a_sink_that_is_away_ends(
 def test_a_run_that_is_over_does_not_wait_for_long(
     flaky: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_LAST_PATIENCE_S", 0.0)
+    monkeypatch.setattr(segment_writer, "_LAST_PATIENCE_S", 0.0)
     tried = threading.Event()
 
     def fault(what: str, key: str) -> None:

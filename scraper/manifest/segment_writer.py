@@ -1,0 +1,113 @@
+"""SegmentWriter: the thread that puts segments of a manifest into a sink, one after the other.
+
+A sink that is away for a while is waited for. The thread is a daemon, since a sink that is
+silent must not keep the process.
+
+Owns: that thread, its patience, and how many records have arrived. Does not know: what is in a
+segment. Rejected: ThreadPoolExecutor. The interpreter waits for its threads at its end.
+"""
+
+import queue
+import threading
+import time
+from hashlib import sha256
+from typing import NamedTuple
+
+from scraper.model.errors import DestinationError, ScraperError
+from scraper.model.records import Response
+from scraper.sinks.base import Body, Sink
+
+_LAST_PATIENCE_S = 10.0  # with a sink that is away, when the run is over
+
+
+class Segment(NamedTuple):
+    """A segment to be put. Its records are those of the run from `first` to before `last`."""
+
+    key: str
+    data: bytes
+    first: int
+    last: int
+
+
+class SegmentWriter:
+    """See the module. Used by one thread. `patience_s`: with a sink that takes no segment.
+
+    `arrived`: records of the run that the sink has, without a gap. `is_busy`: whether a segment
+    waits to be put.
+    """
+
+    def __init__(self, sink: Sink, patience_s: float) -> None:
+        self.arrived = 0
+        self._sink = sink
+        self._patience_s = patience_s
+        self._segments: queue.SimpleQueue[Segment | None] = queue.SimpleQueue()
+        self._given = self._done = 0  # each is written by one thread
+        self._error: DestinationError | None = None
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a segment waits to be put."""
+        return self._given > self._done
+
+    def put(self, segment: Segment) -> None:
+        """Have `segment` put after those that were given before."""
+        self._given += 1
+        self._segments.put(segment)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="manifest", daemon=True)
+            self._thread.start()
+
+    def reraise(self) -> None:
+        """Raise DestinationError if a segment could not be put."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def close(self) -> None:
+        """Wait until every segment is put. Raises DestinationError."""
+        self._closing.set()
+        self._segments.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        self.reraise()
+
+    def _run(self) -> None:
+        while (segment := self._segments.get()) is not None:
+            try:
+                self._insist(segment)
+                if segment.first <= self.arrived:
+                    self.arrived = max(self.arrived, segment.last)
+            except DestinationError as error:
+                self._error = self._error or error
+            except Exception as error:  # noqa: BLE001 - a sink of a plug-in may raise anything
+                message = f"can't write the manifest: {type(error).__name__}: {error}"
+                self._error = self._error or DestinationError(message)
+            finally:
+                self._done += 1
+
+    def _insist(self, segment: Segment) -> None:
+        begun, delay = time.monotonic(), 0.5
+        while True:
+            try:
+                return put_object(self._sink, segment.key, segment.data)
+            except ScraperError as error:
+                patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
+                passing = getattr(error, "transient", False)
+                if not passing or time.monotonic() + delay > begun + patience:
+                    raise DestinationError(f"can't write the manifest: {error}") from None
+            self._closing.wait(delay)
+            delay = min(2 * delay, 10.0)
+
+
+def put_object(sink: Sink, key: str, data: bytes) -> None:
+    """Put one object of the manifest. Raises what the sink raises."""
+    response = Response(200, "", content_type="application/x-ndjson")
+    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
+    upload = sink.open(key)
+    try:
+        upload.write(data)
+        upload.commit(body)
+    finally:
+        upload.abort()
