@@ -8,6 +8,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import FrameType
@@ -119,8 +120,9 @@ class _Fetch:
         self._signal: int | None = None
         self._closed = False  # by the reader of the results
         self._unusable = False  # the file of the results
-        self._sources = _open(names, settings)
-        run = self._run = Run(settings, self._sources, [self._tell], self._note)
+        begun = time.monotonic()
+        self._sources = _open(names, settings, begun)
+        run = self._run = Run(settings, self._sources, [self._tell], self._note, begun=begun)
         # From here on options are known to be right: files may be written.
         manifest = path_for(settings.manifest, run.destination)
         written = {"--manifest": manifest and str(manifest), "--results": ours["results"]}
@@ -244,12 +246,12 @@ class _Fetch:
         self._run.stop(signal.Signals(number).name)
 
 
-def _open(names: Sequence[str], settings: "Settings") -> "list[Source]":
+def _open(names: Sequence[str], settings: "Settings", begun: float) -> "list[Source]":
     from scraper.source.sources import open_sources
 
     def open_remote(url: str) -> BinaryIO:
         from scraper.run.remote import opener
 
-        return opener(settings)(url)
+        return opener(settings, begun)(url)
 
     return open_sources(names, open_remote)

@@ -55,6 +55,13 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
     return Plan(settings.limits, http, agent, _netrc(http), readable, quota=asked)
 
 
+def describe(engine: Engine, sink: Sink) -> str:
+    """Which engine and which client of the destination run, in words."""
+    client, remark = (getattr(sink, name, "") for name in ("client", "remark"))
+    text = f"{engine.name} engine" + (f", {client} client" if client else "")
+    return f"{text} ({remark})" if remark else text
+
+
 def caveats(http: Http) -> Iterator[tuple[str, str]]:
     """Warnings to show at the start, each as the name of its event and its text."""
     if http.insecure:

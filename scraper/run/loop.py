@@ -28,19 +28,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from scraper.engines.base import Engine
-from scraper.model.errors import DestinationError, Held, Kind, UsageError
+from scraper.model.errors import Held, Kind, UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.model.version import __version__
 from scraper.report.summary import Places, Summary, slowest
 from scraper.run.account import Account, Receiver
-from scraper.run.build import choose_engine, make_plan
+from scraper.run.build import choose_engine, describe, make_plan
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
-from scraper.run.unfinished import interrupted, unfinished
+from scraper.run.unfinished import ends_of, interrupted, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source.keys import make_rule
@@ -108,7 +108,7 @@ class Run:
     def __enter__(self) -> Self:
         """Check the destination, lock it, read what its manifest knows, begin to read lists."""
         resources = self._resources
-        self._open_resources()
+        resources.open(self._quota, self._lost, self._note)
         self._account.store = resources.store
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
@@ -139,14 +139,15 @@ class Run:
         if not whole:
             self._stop.ask("the iteration was left", 0.0)
         self._reader.close()
-        self._break_off(engine)
+        engine.give_up()
+        if not self._stop.abandoned:  # what is stored after all need not be asked for again
+            for attempt, stored, times in ends_of(self._in_flight, engine, LAST_GRACE_S):
+                if not self._is_robots_txt(attempt):
+                    self._account.record(Result(attempt.target, stored, attempt.number, times))
         engine.close()
         self._failure_policy.close()
         self._prefilter.close()
-        try:
-            self._resources.close(self._stop.last_moment(), whole=whole)
-        except TimeoutError:
-            self._stop.abandoned = True
+        self._resources.close(self._stop.last_moment(), whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, when it is final. Raises DestinationError, Held, ListError at the end."""
@@ -188,8 +189,8 @@ class Run:
 
     @property
     def abandoned(self) -> bool:
-        """Whether a worker may still be busy after the end."""
-        return self._stop.abandoned
+        """Whether a thread may still wait for a server or for the destination after the end."""
+        return self._stop.abandoned or self._resources.abandoned
 
     def summary(self) -> Summary:
         """The account so far."""
@@ -209,10 +210,8 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
-        client, remark = (getattr(self._resources.sink, name, "") for name in ("client", "remark"))
-        carried = f"{self._engine.name} engine" + (f", {client} client" if client else "")
-        carried += f" ({remark})" if remark else ""
-        carried += f", at most {self.settings.politeness.max_concurrency} at once"
+        most = self.settings.politeness.max_concurrency
+        carried = f"{describe(self._engine, self._resources.sink)}, at most {most} at once"
         return f"scraper {self.version}: {carried}, to {self.places.destination}"
 
     @property
@@ -227,39 +226,12 @@ class Run:
 
     # ------------------------------------------------------------ one turn of the loop
 
-    def _open_resources(self) -> None:
-        """Open the destination, within `--max-run-time`."""
-        try:
-            self._resources.open(self._quota, self._lost, self._note)
-        except TimeoutError:
-            self._stop.abandoned = True
-            message = f"{self.places.destination} did not answer within --max-run-time"
-            raise DestinationError(message) from None
-
     def _yield(self, told: Sequence[Result]) -> Iterator[Result]:
         """Yield each of `told`. Raises UsageError in a process that was forked meanwhile."""
         for result in told:
             yield result
             if os.getpid() != self._process:
                 raise UsageError("this run belongs to the process that began it")
-
-    def _break_off(self, engine: Engine) -> None:
-        """Break off what is in flight, and wait a moment for it to remove its files.
-
-        What is stored after all is recorded: the next run need not ask for it again.
-        """
-        engine.give_up()
-        until = time.monotonic() + LAST_GRACE_S
-        while self._in_flight and not self._stop.abandoned and time.monotonic() < until:
-            for transfer in engine.poll(until - time.monotonic()):
-                self._in_flight.discard(transfer)
-                if (ended := transfer.completion) is None:
-                    continue
-                if ended.partial is not None:
-                    ended.partial.discard()
-                if isinstance(ended.outcome, Stored) and not self._is_robots_txt(ended.attempt):
-                    number, times = ended.attempt.number, ended.times
-                    self._account.record(Result(ended.attempt.target, ended.outcome, number, times))
 
     def _lost(self, reason: str) -> None:
         """Another run has the destination now. From the thread of the lock."""

@@ -14,6 +14,7 @@ from functools import partial
 from scraper.manifest import History, ManifestStore, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
+from scraper.model.urls import redact
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
@@ -26,6 +27,7 @@ _LAST_S = 0.5  # for a lock that was waited for to say who holds it
 class RunResources:
     """See the module. `store` and `history` exist after `open`.
 
+    `abandoned`: the destination was silent, and a thread may still wait for it.
     Raises UsageError when no sink serves `destination`.
     """
 
@@ -37,25 +39,33 @@ class RunResources:
         self.destination = destination
         self.sink: Sink = find_sink(destination, options)
         self._settings = settings
+        self.abandoned = False
         self._kept = ExitStack()
 
     def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
         """Check the destination, lock it, read its manifest.
 
         `on_lost` is called, from another thread, when another run has taken the lock. Raises
-        DestinationError, Held and UsageError, and TimeoutError when `quota` has no time left.
-        Nothing stays open then.
+        DestinationError, Held and UsageError; nothing stays open then.
         """
         left_s = quota.left_s(time.monotonic())
         until = math.inf if left_s is None else time.monotonic() + left_s + _LAST_S
-        self._wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
+        try:
+            self._wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
+        except TimeoutError:
+            self.abandoned = True
+            message = f"{redact(self.destination)} did not answer within --max-run-time"
+            raise DestinationError(message) from None
 
     def close(self, until: Callable[[], float], *, whole: bool) -> None:
-        """Close everything. `whole`: the run came to its end.
+        """Close everything, or give up at `until`. `whole`: the run came to its end.
 
-        Raises DestinationError, and TimeoutError when that lasts longer than `until`.
+        Raises DestinationError.
         """
-        self._wait_for(partial(self._close, whole=whole), until)
+        try:
+            self._wait_for(partial(self._close, whole=whole), until)
+        except TimeoutError:
+            self.abandoned = True
 
     def _wait_for(
         self,

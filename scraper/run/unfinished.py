@@ -1,6 +1,7 @@
 """Targets that a stopped run did not finish: each gets a Result of kind `interrupted`.
 
-Owns: where such targets are found (in flight, in the frontier, read and not yet looked at).
+Owns: where such targets are found (in flight, in the frontier, read and not yet looked at),
+and how transfers that were broken off are waited for.
 Does not know: why the run stops (`stopping.py`), how a Result is recorded (`account.py`).
 """
 
@@ -9,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
-from scraper.model.records import Attempt, Failed, Failure, Outcome, Result, Times
+from scraper.model.records import Attempt, Failed, Failure, Outcome, Result, Stored, Times
 from scraper.run.prefilter import Sifted
 
 if TYPE_CHECKING:
+    from scraper.engines.base import Engine
     from scraper.run.robots_queue import RobotsQueue
     from scraper.schedule import Frontier
     from scraper.transfer import Transfer
@@ -45,6 +47,25 @@ def unfinished(
     yield from unread.ended
     for target, _ in unread.left:
         yield Result(target, outcome)
+
+
+def ends_of(
+    in_flight: "set[Transfer]", engine: "Engine", most_s: float
+) -> Iterator[tuple[Attempt, Stored, Times]]:
+    """Wait `most_s` for transfers that were broken off, so that they remove their files.
+
+    Yields those whose body was stored all the same.
+    """
+    until = time.monotonic() + most_s
+    while in_flight and time.monotonic() < until:
+        for transfer in engine.poll(until - time.monotonic()):
+            in_flight.discard(transfer)
+            if (end := transfer.completion) is None:
+                continue
+            if end.partial is not None:
+                end.partial.discard()
+            if isinstance(end.outcome, Stored):
+                yield end.attempt, end.outcome, end.times
 
 
 def _not_started(attempt: Attempt, outcome: Outcome) -> Result:
