@@ -8,6 +8,7 @@ Click's own error format, which has three lines; cron mails every one of them.
 import atexit
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _open_missing()
     _unblock()
     if arguments is None:
+        _end_at_signals()
         hide_secrets()
     try:
         status = _status_of(arguments)
@@ -80,6 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if at_once or status == EXIT_INTERRUPTED:
         os._exit(status)
     sys.exit(status)
+
+
+def _end_at_signals() -> None:
+    """Let SIGINT and SIGTERM end the process at once, with the status that shells expect.
+
+    A command that has something to finish takes the signals itself. Those that were ignored
+    when the process was started stay ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: os._exit(128 + number))
 
 
 def _is_awaited() -> bool:

@@ -27,6 +27,7 @@ def demo(port: int, s3_port: int, command: tuple[str, ...], *, site_only: bool) 
 
     with ExitStack() as stack:
         signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         site = stack.enter_context(Site(port))
         environment = {"SCRAPER_DEMO_URL": site.url}
         if not site_only:

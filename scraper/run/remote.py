@@ -14,7 +14,7 @@ from functools import partial
 from typing import BinaryIO
 
 from scraper.model import urls
-from scraper.model.errors import BadTarget, ListError
+from scraper.model.errors import BadTarget, ListError, ScraperError
 from scraper.model.records import Attempt, Failed, Stored, Target
 from scraper.model.settings import Settings
 from scraper.run.build import choose_engine, make_plan
@@ -63,8 +63,10 @@ class _FileSink:
 
 
 def opener(settings: Settings, begun: float | None = None) -> OpenRemote:
-    """A function that fetches the list at an http(s) or s3 URL. It raises ListError.
+    """A function that fetches the list at an http(s) or s3 URL.
 
+    It raises ListError. When the time of the run is over it raises ScraperError, since the user
+    has made no mistake.
     `begun`: when the run began, in monotonic seconds, for `--max-run-time`. None: now.
     """
     longest = settings.run_limits.max_run_time
@@ -78,7 +80,7 @@ def opener(settings: Settings, begun: float | None = None) -> OpenRemote:
             return _fetch(url, settings, until)
         except TimeoutError:
             reason = f"--max-run-time {longest:g} s is over"
-            raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}") from None
+            raise ScraperError(f"can't fetch the list {urls.redact(url)!r}: {reason}") from None
 
     return open_remote
 
