@@ -51,7 +51,7 @@ class CurlEngine:
         self._clock = Clock()
         self._proxies = Proxies(http.proxy)
         self._origins = Origins(self._multi.interrupt)
-        self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=False)
+        self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=True)
         self._all: list[CurlHandle] = []
         self._idle: list[CurlHandle] = []
         self._live: dict[Transfer, CurlHandle] = {}
