@@ -26,7 +26,10 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
 
     connections_to_keep(settings.politeness.max_concurrency)
     Proxies(settings.http.proxy)
-    given = settings.politeness.max_concurrency, settings.limits, settings.http
+    http = settings.http
+    if http.cacert is not None:  # engines read it later, when the directory may be another
+        http = replace(http, cacert=os.path.join(os.getcwd(), http.cacert))
+    given = settings.politeness.max_concurrency, settings.limits, http
     if settings.engine != "threads":
         try:
             from scraper.engines.curl import CurlEngine

@@ -8,6 +8,7 @@ does not know leases (`lease.py`).
 """
 
 import contextlib
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -46,8 +47,12 @@ class FileHold:
         return True
 
     def release(self) -> None:
-        """Unlock. The file stays: if it were removed, two runs could each lock one."""
+        """Unlock. The file stays: if it were removed, two runs could each lock one.
+
+        It is not enough to close it: a process that was forked has the descriptor too.
+        """
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
                 os.close(fd)

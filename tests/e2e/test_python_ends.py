@@ -1,0 +1,310 @@
+"""`scraper.run` in a program that changes its directory, forks, or leaves the iteration.
+
+Nothing is left of a run that was left: no temporary file, lock, thread or socket. What it had
+stored is not asked for again.
+"""
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scraper
+from scraper.model.errors import UsageError
+from scraper.model.records import Result
+from tests.e2e.command import Command, parsed
+from tests.e2e.watch import until
+from tests.s3servers import CREDENTIALS, S3Server
+from tests.servers import HttpServer, Reply, Request, Serve
+
+MANIFEST = Path(".scraper") / "manifest.jsonl"
+
+
+@pytest.fixture(params=["threads", "curl"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def go() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def page(request: Request) -> Reply:
+    return Reply(body=request.path.encode())
+
+
+def urls(server: HttpServer, count: int) -> list[str | bytes]:
+    return [f"{server.url}/{number}\t{number}" for number in range(count)]
+
+
+def stored(to: Path) -> dict[str, bytes]:
+    """Everything but the manifest and locks."""
+    own = {str(MANIFEST), f"{MANIFEST}.index", ".scraper/lock", ".scraper/tmp/lock"}
+    found = {str(path.relative_to(to)): path for path in to.rglob("*") if path.is_file()}
+    return {key: path.read_bytes() for key, path in found.items() if key not in own}
+
+
+def recorded(to: Path) -> list[int]:
+    return [record["line"] for record in parsed((to / MANIFEST).read_bytes())]
+
+
+# ---------------------------------------------------------------- os.chdir
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_program_may_change_its_directory_while_it_iterates(
+    scheme: str, engine: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(page)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for _ in range(2):  # the second run reads and compacts what the first has written
+        results = scraper.run(
+            urls(server, 20), to=f"{scheme}out", manifest="records.jsonl", engine=engine
+        )
+        monkeypatch.chdir(tmp_path / "there")
+        for _ in results:
+            os.chdir(tmp_path / "there")
+        monkeypatch.chdir(tmp_path / "here")
+    assert list((tmp_path / "there").iterdir()) == []
+    assert len(stored(tmp_path / "here" / "out")) == 20
+    records = parsed((tmp_path / "here" / "records.jsonl").read_bytes())
+    assert len(records) >= 20
+    assert server.total <= 40
+
+
+# ---------------------------------------------------------------- os.fork
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Do `work` in a forked process, then end it as Python ends; its status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_leaves_the_iteration_touches_nothing(
+    engine: str, serve: Serve, tmp_path: Path, go: threading.Event
+) -> None:
+    server = serve(lambda one: Reply(body=b"x", delay=go if one.path > "/2" else None))
+    results = scraper.run(urls(server, 6), to=tmp_path, max_concurrency=2, engine=engine)
+    first = next(results)
+    before = (tmp_path / MANIFEST).read_bytes(), sorted(map(str, tmp_path.rglob("*")))
+    assert in_child(results.close) == 0
+    assert ((tmp_path / MANIFEST).read_bytes(), sorted(map(str, tmp_path.rglob("*")))) == before
+    with pytest.raises(scraper.ScraperError, match="another run holds"):  # the lock is ours still
+        next(scraper.run([], to=tmp_path))
+    go.set()
+    lines = {first.target.line, *(result.target.line for result in results)}
+    assert lines == set(range(1, 7))
+    assert server.total == 6
+    assert sorted(recorded(tmp_path)) == list(range(1, 7))
+    assert scraper_is_free(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_can_not_go_on_with_the_iteration(
+    engine: str, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(page)
+    results = scraper.run(urls(server, 50), to=tmp_path, max_concurrency=2, engine=engine)
+    next(results)
+
+    def go_on() -> None:
+        with pytest.raises(UsageError, match="belongs to the process that began it"):
+            list(results)
+
+    assert in_child(go_on) == 0
+    assert len(list(results)) == 49
+    assert server.total == 50
+    assert sorted(recorded(tmp_path)) == list(range(1, 51))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_lives_on_does_not_keep_the_lock(serve: Serve, tmp_path: Path) -> None:
+    server = serve(page)
+    results = scraper.run(urls(server, 5), to=tmp_path)
+    next(results)
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    try:
+        list(results)
+        assert scraper_is_free(tmp_path)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def scraper_is_free(to: Path) -> bool:
+    """Whether another run can have the destination."""
+    return list(scraper.run([], to=to)) == []
+
+
+# ---------------------------------------------------------------- left early
+
+
+def close(results: Generator[Result, None, None]) -> None:
+    results.close()
+
+
+def throw(results: Generator[Result, None, None]) -> None:
+    with pytest.raises(RuntimeError, match="of the caller"):
+        results.throw(RuntimeError("of the caller"))
+
+
+def drop(results: Generator[Result, None, None]) -> None:
+    """The caller's name is gone with this call; see below."""
+
+
+@pytest.mark.parametrize(
+    ("leave", "quick"),
+    [(leave, quick) for leave in (close, throw, drop) for quick in (3, 9)],
+    ids=lambda one: getattr(one, "__name__", f"{one} answered"),
+)
+def test_nothing_is_left_of_an_iteration_that_is_left(
+    leave: Callable[[Any], None], quick: int, engine: str, serve: Serve, tmp_path: Path
+) -> None:
+    """`quick` of nine pages are answered; the others hang in the middle of their body."""
+    go, hangs = threading.Event(), threading.Event()
+
+    def half(request: Request) -> Iterator[bytes]:
+        yield b"half of "
+        go.wait(60)
+        yield request.path.encode()
+
+    def answer(request: Request) -> Reply:
+        if go.is_set() or int(request.path[1:]) < quick:
+            return Reply(body=request.path.encode(), delay=hangs if quick < 4 else None)
+        hangs.set()
+        return Reply(body=half(request))
+
+    server = serve(answer)
+    threads = set(threading.enumerate())
+    results = scraper.run(urls(server, 9), to=tmp_path, max_concurrency=4, engine=engine)
+    next(results)
+    leave(results)
+    del results
+    gc.collect()
+    until(lambda: not any(map(is_ours, set(threading.enumerate()) - threads)))
+    until(lambda: connections_to(server) == 0)
+    found = stored(tmp_path)
+    assert all(body == f"/{key}".encode() for key, body in found.items())
+    assert not list((tmp_path / ".scraper").glob("tmp/run-*"))
+    asked = dict(server.hits)
+    go.set()
+    again = list(scraper.run(urls(server, 9), to=tmp_path, resume=True, engine=engine))
+    assert {result.target.line for result in again} == set(range(1, 10))
+    assert len(stored(tmp_path)) == 9
+    for key in found:
+        assert server.hits[f"/{key}"] == asked[f"/{key}"], "what was stored is not asked for again"
+
+
+OURS = "reader", "transfer", "commit", "look-up", "manifest", "lease", "call"
+
+
+def is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith(OURS)
+
+
+def connections_to(server: HttpServer) -> int:
+    """Sockets of this process that are connected to the server."""
+    port = f":{int(server.url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
+
+
+def test_a_run_into_s3_that_is_left_gives_the_lease_back(
+    engine: str, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server, bucket = serve(page), moto_server.make_bucket()
+    options: dict[str, Any] = {"to": f"s3://{bucket}/p", "s3_endpoint": moto_server.url}
+    results = scraper.run(urls(server, 50), engine=engine, max_concurrency=2, **options)
+    next(results)
+    results.close()
+    assert not [key for key in moto_server.keys(bucket) if key.endswith("lock.json")]
+    asked = server.total
+    kept = len([key for key in moto_server.keys(bucket) if "/.scraper/" not in key])
+    list(scraper.run(urls(server, 50), engine=engine, resume=True, **options))
+    assert server.total <= asked + 50 - kept
+
+
+# ---------------------------------------------------------------- told after it is recorded
+
+
+def test_a_result_is_told_when_the_file_has_it(engine: str, serve: Serve, tmp_path: Path) -> None:
+    server = serve(page)
+    told = set()
+    for result in scraper.run(urls(server, 200), to=tmp_path, engine=engine):
+        told.add(result.target.line)
+        assert told <= set(recorded(tmp_path))
+
+
+def test_a_result_is_told_when_s3_has_it(
+    engine: str, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer sends the next line when it has heard of the last, and need not wait long."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server, bucket = serve(page), moto_server.make_bucket()
+    heard = threading.Semaphore(1)
+
+    def lines() -> Iterator[str]:
+        for number in range(5):
+            heard.acquire()
+            yield f"{server.url}/{number}\t{number}"
+
+    options: dict[str, Any] = {"to": f"s3://{bucket}/p", "s3_endpoint": moto_server.url}
+    told = set()
+    begun = time.monotonic()
+    for result in scraper.run(lines(), engine=engine, **options):
+        told.add(result.target.line)
+        keys = [key for key in moto_server.keys(bucket) if "/manifest-" in key]
+        text = b"".join(moto_server.read(bucket, key) or b"" for key in keys)
+        assert told <= {record["line"] for record in parsed(text)}
+        heard.release()
+    assert told == {1, 2, 3, 4, 5}
+    assert time.monotonic() - begun < 20  # four segments of five seconds each
+
+
+@pytest.mark.parametrize("where", ["directory", "bucket"])
+def test_a_killed_run_has_told_nothing_that_the_next_one_tells_again(
+    where: str, cli: Command, serve: Serve, moto_server: S3Server
+) -> None:
+    """A slow reader of `--results`, and SIGKILL in the middle of a line."""
+    server = serve(page)
+    cli.write("list", *(str(line) for line in urls(server, 3_000)))
+    to = "out" if where == "directory" else f"s3://{moto_server.make_bucket()}/p"
+    words = ["list", "-q", "--to", to, "--results", "-", "--s3-endpoint", moto_server.url]
+    with cli.start(*words, env=CREDENTIALS) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(40_000)  # and then it reads no more
+        process.kill()
+        first += process.stdout.read()
+    told = [record["line"] for record in parsed(first[: first.rfind(b"\n") + 1])]
+    assert told
+    ran = cli(*words, "--resume", env=CREDENTIALS)
+    again = [one["line"] for one in ran.records if one["status"] != "skipped"]
+    assert not set(told) & set(again)
+    assert len(told) == len(set(told))
