@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.proof.combined_list import PASSWORD, Line
 from tests.proof.combined_site import ROBOTS, Page
-from tests.proof.ledger import Ledger, Record, Target
+from tests.proof.ledger import DONE, Ledger, Record, Target
 from tests.proof.places import Bucket, Directory
 
 if TYPE_CHECKING:
     from tests.proof.combined_story import CombinedStory, Plan
 
 STATUS = {"term": 143, "twice": 143, "int": 130}
-_TROUBLE = {"http_status", "truncated", "connect"}  # what would be tried again
+_TROUBLE = {"http_status", "truncated", "connect", "sink"}  # what would be tried again
 _CONDITIONS = {"if-none-match", "if-modified-since"}
 
 
@@ -192,14 +192,33 @@ def _records_speak_of_objects(story: "CombinedStory", made: Round) -> None:
         assert line.key in made.objects, f"{line.key!r} is stored, and not there"
         digest = sha256(made.objects[line.key]).hexdigest()
         if record["sha256"] != digest:
-            assert _may_be_unrecorded(story, line), f"{line.key!r} is not what was recorded"
+            assert _may_be_unrecorded(story, line), _history(story, line)
+
+
+def _history(story: "CombinedStory", line: Line) -> str:
+    """Of an object that is not what was recorded."""
+    assert line.page is not None
+    content = story.rounds[-1].objects[line.key]
+    told = [f"{line.key!r} is not what was recorded: {sha256(content).hexdigest()[:8]}"]
+    for made in story.rounds:
+        records = [record for record in made.recorded if record.get("key") == line.key]
+        served = story.site.served_in[made.run, line.page.number]
+        asked = [
+            f"{request.path} {request.headers.get('if-none-match') or request.headers.get('range')}"
+            for request in story.site.requests_of(made.run)
+            if story.site.page_of(request) is line.page
+        ]
+        shown = [(record["status"], record.get("sha256", "")[:8]) for record in records]
+        told.append(f"{made.number}: {asked}, sent {[one[:8] for one in served]}, {shown}")
+    return "\n".join([*told, str(line)])
 
 
 def _may_be_unrecorded(story: "CombinedStory", line: Line) -> bool:
     """Whether a run that was killed asked for it after all its records."""
     assert line.page is not None
     for made in reversed(story.rounds):
-        if any(record.get("key") == line.key for record in made.recorded):
+        of_it = [record["status"] for record in made.recorded if record.get("key") == line.key]
+        if not DONE.isdisjoint(of_it):
             return False
         asked = map(story.site.page_of, story.site.requests_of(made.run))
         if made.hard and line.page in asked:
