@@ -122,6 +122,7 @@ class CombinedSite(HttpFarm):
         self._now_by_host: Counter[tuple[str, str]] = Counter()
         self._turned: Counter[int] = Counter()
         self._met: Counter[tuple[str, int]] = Counter()
+        self._count = 0  # of responses, since the last `begin_run`
         self._hold: Hold | None = None
         self._let_go = threading.Event()
         super().__init__(self._reply, HOSTS, keep_requests=False)
@@ -129,9 +130,9 @@ class CombinedSite(HttpFarm):
     # ---- for stories
 
     def begin_run(self, run: str, hold: Hold | None) -> None:
-        """The next requests are of `run`."""
+        """The next requests are of `run`; "": of several, one of which is held."""
         with self._changed:
-            self.run, self._hold, self.held = run, hold, False
+            self.run, self._hold, self.held, self._count = run, hold, False, 0
             self._let_go = threading.Event()
 
     def release(self) -> None:
@@ -199,8 +200,10 @@ class CombinedSite(HttpFarm):
     def _reply(self, request: Request) -> Reply | None:
         run = request.headers.get(RUN, "")
         with self._changed:
-            hold = self._hold if run == self.run else None
-            if hold is not None and hold.number != len(self.asked[run]):
+            counted = self.run in {"", run}
+            self._count += counted
+            hold = self._hold if counted else None
+            if hold is not None and hold.number != self._count:
                 hold = None
         if hold is not None and hold.where == "head":
             self._wait()
@@ -224,7 +227,7 @@ class CombinedSite(HttpFarm):
         with self._changed:
             self._met[run, page.number] += 1
             first = self._met[run, page.number] == 1
-            if not first or (int(run or 0) + page.number) % 3:
+            if not first or (_number_of(run) + page.number) % 3:
                 return "none"
             return page.trouble
 
@@ -318,6 +321,10 @@ class Body:
     form: str
     changed: int
     turned: int
+
+
+def _number_of(run: str) -> int:
+    return int(run) if run.isdigit() else len(run)
 
 
 def _robots(request: Request) -> Reply:

@@ -1,0 +1,189 @@
+"""Two and three runs at one destination, whose clocks are apart: one works, the others do nothing.
+
+The site says who asked, and how many were at it at once. PROOF_SEEDS=200 tells as many stories
+for each place, PROOF_SEED=17 that one; without them a few are told.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from tests.e2e.command import WAIT_S, Command
+from tests.proof.clocks import MISSING, clock, clocks_can_be_set
+from tests.proof.combined_site import RUN, CombinedSite
+from tests.proof.ledger import DONE, Ledger
+from tests.proof.places import Place
+from tests.proof.site import Hold
+from tests.proof.test_combined import PLACES, place, seeds
+from tests.proof.watched import Watched, watched
+
+__all__ = ["place"]
+pytestmark = [
+    pytest.mark.skipif(not clocks_can_be_set(), reason=MISSING),
+    pytest.mark.timeout(300),
+]
+
+HELD = 75
+# S3 refuses requests that are more than a quarter of an hour off (moto does not look).
+APART = [
+    (place, offset_s)
+    for place in PLACES
+    for offset_s in (90, -90, 3600, -3600)
+    if abs(offset_s) < 900 or place in {"directory", "moto"}
+]
+AT_ONCE = [place for place in PLACES if place != "rclone"]  # ignores a lease's condition
+each_clock = pytest.mark.parametrize(("place", "offset_s"), APART, indirect=["place"])
+LISTED = 8  # pages, all of them good
+
+
+@pytest.fixture
+def site() -> Iterator[CombinedSite]:
+    with CombinedSite(5, 40) as made:
+        yield made
+
+
+@dataclass
+class Together:
+    """Runs over the good pages of `site` into `place`, each with a clock of its own."""
+
+    site: CombinedSite
+    place: Place
+    cli: Command
+    urls: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        good = [page for page in self.site.pages if page.sort == "good" and page.way != "endless"]
+        pages = [page for page in good if page.size < 100_000][:LISTED]
+        self.keys = [f"page {page.number}" for page in pages]
+        self.urls = [self.site.url_of(page.host) + page.start for page in pages]
+        lines = zip(self.urls, self.keys, strict=True)
+        self.cli.write("list.txt", *(f"{url}\t{key}" for url, key in lines))
+
+    @contextmanager
+    def running(self, run: str, offset_s: int, *options: object) -> Iterator[Watched]:
+        """One of them, told by its clock and its options."""
+        words = [*self.place.words, *options, "-H", f"{RUN}: {run}", "--results", "-", "list.txt"]
+        environment = {**self.place.environment, **clock(offset_s)}
+        with (
+            self.cli.start(*words, env=environment) as process,
+            watched(Watched(process), self.site.tell) as seen,
+        ):
+            yield seen
+
+    def all_is_there(self) -> None:
+        """Each page once, whole, as its record says."""
+        assert self.place.files().keys() == set(self.keys)
+        ledger = Ledger.of(self.place.manifest())
+        assert not ledger.torn
+        last = {key: record["status"] for (key, _), (_, record) in ledger.last().items()}
+        assert last.keys() == set(self.keys)
+        assert set(last.values()) <= DONE, last
+        assert self.place.leftovers() == []
+
+
+@each_clock
+def test_a_live_run_keeps_its_destination_whatever_the_clock_of_another_says(
+    offset_s: int, site: CombinedSite, place: Place, cli: Command
+) -> None:
+    runs = Together(site, place, cli)
+    site.begin_run("", Hold(2, "head"))
+    with runs.running("first", 0, "-c", 2) as first:
+        site.wait_until(lambda: site.held or first.ended, WAIT_S)
+        for how in ("fail", "skip"):
+            with runs.running(how, offset_s, "--lock", how) as other:
+                other.process.wait(2 * WAIT_S)
+            assert other.process.returncode == HELD, other.said
+            assert other.results == []
+        assert not first.ended
+        assert site.requests_of("fail") == site.requests_of("skip") == []
+        site.release()
+        assert first.process.wait(WAIT_S) == 0, first.said
+    assert len(first.results) == LISTED
+    assert site.max_in_flight <= 2
+    runs.all_is_there()
+
+
+@each_clock
+def test_who_waits_for_a_run_of_another_clock_goes_on_when_that_is_done(
+    offset_s: int, site: CombinedSite, place: Place, cli: Command
+) -> None:
+    runs = Together(site, place, cli)
+    site.begin_run("", Hold(2, "head"))
+    with runs.running("first", offset_s, "-c", 2) as first:
+        site.wait_until(lambda: site.held or first.ended, WAIT_S)
+        with runs.running("waits", 0, "--lock", "wait", "--resume", "-c", 2) as waits:
+            site.release()
+            assert first.process.wait(WAIT_S) == 0, first.said
+            assert waits.process.wait(2 * WAIT_S) == 0, waits.said
+    assert site.requests_of("waits") == [], "all was done"
+    assert len(first.results) == LISTED
+    assert site.max_in_flight <= 2
+    runs.all_is_there()
+
+
+@each_clock
+def test_a_run_that_was_killed_leaves_its_destination_to_the_next_at_once(
+    offset_s: int, site: CombinedSite, place: Place, cli: Command
+) -> None:
+    runs = Together(site, place, cli)
+    site.begin_run("", Hold(3, "head"))
+    with runs.running("first", offset_s, "-c", 1) as first:
+        site.wait_until(lambda: site.held or first.ended, WAIT_S)
+        first.process.kill()
+        first.process.wait()
+    site.release()
+    with runs.running("next", 0, "--resume") as following:
+        assert following.process.wait(WAIT_S) == 0, following.said
+    runs.all_is_there()
+
+
+@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize(
+    ("place", "clocks"),
+    [(place, [0, 0, *(offset_s for one, offset_s in APART if one == place)]) for place in AT_ONCE],
+    indirect=["place"],
+    ids=AT_ONCE,
+)
+def test_of_runs_that_start_at_once_one_works(
+    seed: int, clocks: list[int], site: CombinedSite, place: Place, cli: Command
+) -> None:
+    dice = random.Random(f"together {seed}")
+    runs = Together(site, place, cli)
+    for number in range(3):
+        concurrency = dice.choice([1, 2, 4])
+        site.begin_run("", Hold(dice.randint(1, 4), "head"))
+        options = ["-c", concurrency, "--engine", dice.choice(["curl", "threads"]), "--no-refresh"]
+        offsets = dice.sample(clocks, dice.choice([2, 3]))
+        with ExitStack() as stack:
+            seen = {
+                f"{number} {nth}": stack.enter_context(
+                    runs.running(f"{number} {nth}", offset_s, *options)
+                )
+                for nth, offset_s in enumerate(offsets)
+            }
+            site.wait_until(partial(_one_is_left, seen), 3 * WAIT_S)
+            site.wait_until(lambda: site.held, WAIT_S)
+            (worker,) = [run for run, one in seen.items() if not one.ended]
+            others = [one for run, one in seen.items() if run != worker]
+            assert [one.process.returncode for one in others] == [HELD] * len(others)
+            killed = dice.random() < 0.5
+            if killed:
+                seen[worker].process.kill()
+                seen[worker].process.wait()
+            site.release()
+            assert seen[worker].process.wait(WAIT_S) == (-9 if killed else 0), seen[worker].said
+        asked = {run for run in seen if site.requests_of(run)}
+        assert asked == {worker}
+        assert site.most_at_once[worker] <= concurrency
+    with runs.running("last", 0, "--resume") as last:
+        assert last.process.wait(WAIT_S) == 0, last.said
+    runs.all_is_there()
+
+
+def _one_is_left(seen: dict[str, Watched]) -> bool:
+    return sum(not one.ended for one in seen.values()) <= 1
