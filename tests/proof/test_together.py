@@ -4,6 +4,7 @@ The site says who asked, and how many were at it at once. PROOF_SEEDS=200 tells 
 for each place, PROOF_SEED=17 that one; without them a few are told.
 """
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,7 +33,7 @@ HELD = 75
 APART = [
     (place, offset_s)
     for place in PLACES
-    for offset_s in (90, -90, 3600, -3600)
+    for offset_s in ((90, -90, 3600, -3600) if "PROOF_SEEDS" in os.environ else (90,))
     if abs(offset_s) < 900 or place in {"directory", "moto"}
 ]
 AT_ONCE = [place for place in PLACES if place != "rclone"]  # ignores a lease's condition
@@ -94,13 +95,13 @@ def test_a_live_run_keeps_its_destination_whatever_the_clock_of_another_says(
     site.begin_run("", Hold(2, "head"))
     with runs.running("first", 0, "-c", 2) as first:
         site.wait_until(lambda: site.held or first.ended, WAIT_S)
-        for how in ("fail", "skip"):
-            with runs.running(how, offset_s, "--lock", how) as other:
-                other.process.wait(2 * WAIT_S)
-            assert other.process.returncode == HELD, other.said
-            assert other.results == []
+        how = "skip" if offset_s < 0 else "fail"
+        with runs.running("other", offset_s, "--lock", how) as other:
+            other.process.wait(2 * WAIT_S)
+        assert other.process.returncode == HELD, other.said
+        assert other.results == []
         assert not first.ended
-        assert site.requests_of("fail") == site.requests_of("skip") == []
+        assert site.requests_of("other") == []
         site.release()
         assert first.process.wait(WAIT_S) == 0, first.said
     assert len(first.results) == LISTED
@@ -145,7 +146,10 @@ def test_a_run_that_was_killed_leaves_its_destination_to_the_next_at_once(
 @pytest.mark.parametrize("seed", seeds())
 @pytest.mark.parametrize(
     ("place", "clocks"),
-    [(place, [0, 0, *(offset_s for one, offset_s in APART if one == place)]) for place in AT_ONCE],
+    [
+        (place, [0, 0, 0, *(offset_s for one, offset_s in APART if one == place)])
+        for place in AT_ONCE
+    ],
     indirect=["place"],
     ids=AT_ONCE,
 )
