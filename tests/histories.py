@@ -44,6 +44,7 @@ def response(version: int, code: int = 200, redirects: int = 0) -> Response:
         etag=f'"{version}"' if version % 3 else None,
         last_modified=f"version {version}" if version % 2 else None,
         redirects=redirects,
+        variant="decoded" if version % 4 == 0 else None,
     )
 
 
@@ -112,5 +113,6 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             row["etag"] = record.get("etag")
             row["last_modified"] = record.get("last_modified")
             elsewhere = record.get("redirects")
+            row["variant"] = record.get("variant")
             row["effective"] = fingerprint(record["url_effective"]) if elsewhere else 0
     return {one: PreviousRecord(**row) for one, row in rows.items()}

@@ -6,11 +6,12 @@ that with what is there. Does not know: requests, the loop. Others import the na
 """
 
 from scraper.manifest.codec import as_json, encode, to_record
-from scraper.manifest.history import History, remember
+from scraper.manifest.history import History, IsAnother, remember
 from scraper.manifest.store import ManifestStore, open_store, path_for, read_lines
 
 __all__ = [
     "History",
+    "IsAnother",
     "ManifestStore",
     "as_json",
     "encode",

@@ -27,7 +27,7 @@ from scraper.model.records import (
 
 FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its object; from 1 on it is done
 _STATES = {"stored": STORED, "not_modified": NOT_MODIFIED, "failed": FAILED, "deferred": FAILED}
-_TEXT = (str, type(None))
+_TEXT = {str, type(None)}
 
 
 def to_record(result: Result) -> dict[str, Any]:
@@ -46,6 +46,8 @@ def to_record(result: Result) -> dict[str, Any]:
             _add_response(record, response)
             record["size"] = size
             record["sha256"] = digest
+            if response.variant is not None:
+                record["variant"] = response.variant
         case NotModified(response):
             _add_response(record, response)
         case Skipped(reason):
@@ -111,7 +113,8 @@ class Entry(NamedTuple):
     """What one line says of its target's object: only `stored` says more than `state`.
 
     `id` is the target's `identity`, `state` FAILED, NOT_MODIFIED or STORED, `size` bytes;
-    `effective` a digest of the URL that answered, 0 if it was the target's own.
+    `effective` a digest of the URL that answered, 0 if it was the target's own; `variant` which
+    form of the body it is, None for older records.
     """
 
     id: int
@@ -120,6 +123,7 @@ class Entry(NamedTuple):
     etag: str | None = None
     last_modified: str | None = None
     effective: int = 0
+    variant: str | None = None
 
 
 def identity(key: str, url: str) -> int:
@@ -144,7 +148,8 @@ def read_entry(line: bytes) -> Entry | None:
             return Entry(target, state)
         size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
         effective = urls.fingerprint(record["url_effective"]) if record.get("redirects") else 0
+        variant = record.get("variant")
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
-    fit = type(size) is int and size < 2**63 and type(etag) in _TEXT and type(modified) in _TEXT
-    return Entry(target, state, size, etag, modified, effective) if fit else None
+    fit = type(size) is int and size < 2**63 and {*map(type, (etag, modified, variant))} <= _TEXT
+    return Entry(target, state, size, etag, modified, effective, variant) if fit else None

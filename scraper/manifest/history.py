@@ -9,7 +9,7 @@ that, and a 304 is believed only where the object is still there).
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from scraper.manifest.codec import identity
 from scraper.manifest.store import ManifestStore
@@ -26,13 +26,30 @@ _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
 _UNKNOWN = Skipped("not in the manifest")
 
+_NO_OBJECT = (None, None, 0)
+
 Decision = Skipped | PreviousRecord | None  # None: fetched as if it had never been seen
+
+
+class IsAnother(Protocol):
+    """Says whether a request for `target` surely asks for another form than `variant`.
+
+    `redirected`: another URL answered than the target's own.
+    """
+
+    def __call__(self, target: Target, variant: str | None, *, redirected: bool) -> bool:
+        """See the class."""
+
+
+def _never(*_: object, **__: object) -> bool:
+    return False
 
 
 def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) -> Decision:
     """What becomes of a target of which earlier runs left `known`.
 
-    `there`: whether it has an object that was looked for and found, or could not be looked for.
+    `there`: whether it has an object in the form that is asked for, which was looked for and
+    found, or could not be looked for.
     """
     done = previous is not None and previous.done and there
     if earlier.resume and done:
@@ -71,27 +88,41 @@ class History:
         self._readable = sink if isinstance(sink, ReadableSink) and sink.near else None
         self._index = index
 
-    def recall(self, targets: Sequence[Target]) -> list[Decision]:
+    def recall(self, targets: Sequence[Target], is_another: IsAnother = _never) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""
         if self._index is None:
             return [decide(None, self._earlier, there=False)] * len(targets)
         ids = [identity(target.key, redact(target.url)) for target in targets]
         decisions: list[Decision] = [_DONE] * len(targets)
-        left = self._not_done(targets, ids)
+        left = self._not_done(targets, ids, is_another)
         found = self._index.find([ids[n] for n in left])
         for n in left:
             previous = found.get(ids[n])
-            there = previous is not None and self._has(targets[n].key, previous.size)
+            there = (
+                previous is not None
+                and not is_another(targets[n], previous.variant, redirected=previous.effective != 0)
+                and self._has(targets[n].key, previous.size)
+            )
             decisions[n] = decide(previous, self._earlier, there=there)
         return decisions
 
-    def _not_done(self, targets: Sequence[Target], ids: Sequence[int]) -> Sequence[int]:
+    def _not_done(
+        self, targets: Sequence[Target], ids: Sequence[int], is_another: IsAnother
+    ) -> Sequence[int]:
         """Which of `targets` need more than a look: most of a resumed run need no more."""
         if not (self._earlier.resume or self._earlier.retry_failed):
             return range(len(targets))
         assert self._index is not None
-        size_of, has = self._index.done(ids).get, self._has
-        return [n for n, one in enumerate(ids) if not has(targets[n].key, size_of(one))]
+        done, left = self._index.done(ids), []
+        for n, (one, target) in enumerate(zip(ids, targets, strict=True)):
+            size, variant, effective = done.get(one, _NO_OBJECT)
+            if (
+                size is None
+                or is_another(target, variant, redirected=effective != 0)
+                or not self._has(target.key, size)
+            ):
+                left.append(n)
+        return left
 
     def close(self, store: ManifestStore, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines before it were outdated.

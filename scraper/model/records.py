@@ -59,7 +59,8 @@ class PreviousRecord(NamedTuple):
 
     `size` is the object's bytes, None without an object. `etag` and `last_modified` are its
     validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, or 0
-    if that was the target's own URL.
+    if that was the target's own URL. `variant` says which form of the body it is
+    (`transfer/variant.py`), None for records that were written before there was this field.
     """
 
     done: bool
@@ -67,6 +68,7 @@ class PreviousRecord(NamedTuple):
     etag: str | None = None
     last_modified: str | None = None
     effective: int = 0
+    variant: str | None = None
 
 
 class Attempt(NamedTuple):
@@ -85,7 +87,10 @@ class Attempt(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The final response of a transfer. A field that was not seen is None."""
+    """The final response of a transfer. A field that was not seen is None.
+
+    `variant` says which form of its body is stored (`transfer/variant.py`).
+    """
 
     http_code: int
     url_effective: str
@@ -96,6 +101,7 @@ class Response(NamedTuple):
     remote_ip: str | None = None
     redirects: int = 0
     x_robots_tag: str | None = None
+    variant: str | None = None
 
 
 class Failure(NamedTuple):

@@ -254,4 +254,6 @@ def printable(text: str) -> str:
 
 def is_secret_header(name: str) -> bool:
     """Whether a header of this name may carry a credential."""
-    return bool(re.search(_CONFIDENTIAL_HEADER, name, re.IGNORECASE))
+    if re.search(_CONFIDENTIAL_HEADER, name, re.IGNORECASE):
+        return True
+    return _is_secret_name(name[-_NAME_CHARS:])  # `X-Pin`, like the field `pin` of a query

@@ -115,7 +115,9 @@ class Run:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
             self._engine = self._make_engine()
             self._prefilter = Prefilter(
-                resources.history, ignores_case=ignores_case(resources.sink)
+                resources.history,
+                self._plan.asks_for_another,
+                ignores_case=ignores_case(resources.sink),
             )
             undone.pop_all()
         self._reader.start()

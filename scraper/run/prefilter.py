@@ -11,7 +11,7 @@ stops, and records what it did not do.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scraper.manifest import History
+from scraper.manifest import History, IsAnother
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord, Result, Skipped, Target
 from scraper.source.duplicates import DuplicateFilter
@@ -33,10 +33,15 @@ class Sifted(NamedTuple):
 
 
 class Prefilter:
-    """The prefilter of one run. `history`: of earlier runs. `ignores_case`: of the destination."""
+    """The prefilter of one run. `history`: of earlier runs. `ignores_case`: of the destination.
 
-    def __init__(self, history: History, *, ignores_case: bool) -> None:
+
+    `is_another`: whether a request asks for another form of a body than the stored one.
+    """
+
+    def __init__(self, history: History, is_another: IsAnother, *, ignores_case: bool) -> None:
         self._history = history
+        self._is_another = is_another
         self._duplicates = DuplicateFilter(ignores_case=ignores_case)
 
     def sift(self, items: Sequence[Read]) -> Sifted:
@@ -49,7 +54,8 @@ class Prefilter:
                 ended += filter(None, verdicts)
                 pairs = zip(targets, verdicts, strict=True)
                 targets = [target for target, verdict in pairs if verdict is None]
-            decided = list(zip(targets, self._history.recall(targets), strict=True))
+            decisions = self._history.recall(targets, self._is_another)
+            decided = list(zip(targets, decisions, strict=True))
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)
         skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]

@@ -20,6 +20,7 @@ from scraper.model.dates import parse_http_date
 from scraper.model.records import PreviousRecord
 from scraper.transfer.exchange import Reply
 from scraper.transfer.redirects import Hop
+from scraper.transfer.variant import is_same
 
 CONDITIONS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
@@ -87,15 +88,17 @@ class Conditions(NamedTuple):
     """What an attempt may ask with.
 
     `own` are the names of the user's conditional headers, in lower case; `previous` is what is
-    known of the stored body, `range` what asks for the rest of one that broke off.
+    known of the stored body, `range` what asks for the rest of one that broke off. `raw`: bodies
+    keep their coding.
     """
 
     own: frozenset[str] = frozenset()
     previous: PreviousRecord | None = None
     range: RangeRequest | None = None
+    raw: bool = False
 
-    def headers(self, hop: Hop) -> Mapping[str, str]:
-        """The conditional headers of our own that the request of `hop` has."""
+    def headers(self, hop: Hop, sent: Mapping[str, str]) -> Mapping[str, str]:
+        """Our own conditional headers for the request of `hop`, whose others are `sent`."""
         if self.own:
             return _NOTHING
         if self.range is not None:
@@ -103,14 +106,18 @@ class Conditions(NamedTuple):
         previous = self.previous
         if previous is None or not _is_of(previous, hop):
             return _NOTHING
+        if not is_same(previous.variant, sent, raw=self.raw):
+            return _NOTHING  # a 304 would be about another body than the stored one
         given = {"if-none-match": previous.etag, "if-modified-since": previous.last_modified}
         return {name: value for name, value in given.items() if value}
 
-    def answer(self, reply: Reply, hop: Hop) -> Answer | Rest | None:
-        """What `reply` to the request of `hop` means; None: what its status says by itself."""
+    def answer(self, reply: Reply, asked: Mapping[str, str]) -> Answer | Rest | None:
+        """What `reply` to a request with the headers `asked` of ours means.
+
+        None: what its status says by itself.
+        """
         if reply.status not in _ANSWERS:
             return None
-        asked = self.headers(hop)
         if reply.status == 304:
             if asked and "range" not in asked:
                 return Answer.UNCHANGED

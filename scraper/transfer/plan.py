@@ -7,6 +7,7 @@ the origin that they were given for (RFC 9110 15.4). Does not know: what happens
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from scraper.model import urls
 from scraper.model.records import Attempt, Target
@@ -15,6 +16,7 @@ from scraper.sinks.base import ReadableSink
 from scraper.transfer.conditions import CONDITIONS, Conditions, RangeRequest
 from scraper.transfer.decode import ACCEPT_ENCODING
 from scraper.transfer.quota import Quota
+from scraper.transfer.variant import ACCEPT, is_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,19 @@ class Plan:
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     _conditions: Conditions = field(init=False, repr=False)
+    _is_another: Callable[[str | None, bool], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        common = {"user-agent": self.user_agent, "accept": "*/*"}
+        common = {"user-agent": self.user_agent, "accept": ACCEPT}
         if not self.http.raw:
             common["accept-encoding"] = ACCEPT_ENCODING
         own = {name.lower(): value for name, value in self.http.headers}
         public = {name: value for name, value in own.items() if not _is_for_home(name)}
         object.__setattr__(self, "at_home", common | own)
         object.__setattr__(self, "abroad", common | public)
-        object.__setattr__(self, "_conditions", Conditions(CONDITIONS & own.keys()))
+        conditions = Conditions(CONDITIONS & own.keys(), raw=self.http.raw)
+        object.__setattr__(self, "_conditions", conditions)
+        object.__setattr__(self, "_is_another", lru_cache(1024)(self._compare))
 
     def headers(self, target: Target, url: urls.Url, *, at_home: bool) -> Mapping[str, str]:
         """The headers of a request for `url`, a hop of `target`; names in lower case.
@@ -77,7 +82,25 @@ class Plan:
             own |= CONDITIONS.intersection(map(str.lower, headers))
         elif previous is None and rest is None:
             return self._conditions
-        return Conditions(own, previous, rest)
+        return Conditions(own, previous, rest, self.http.raw)
+
+    def asks_for_another(self, target: Target, variant: str | None, *, redirected: bool) -> bool:
+        """Whether a request for `target` surely asks for another variant than the stored one.
+
+        `redirected`: a redirect led to the stored one. Where it led is not known without a
+        request, so the headers are those that a request has `at_home`, or those it has `abroad`.
+        """
+        if not (target.headers or target.userinfo or self.passwords):
+            return self._is_another(variant, redirected)
+        url = urls.canonical(target.url)
+        possible = [self.headers(target, url, at_home=True)]
+        if redirected:
+            possible.append(self.headers(target, url, at_home=False))
+        return all(is_same(variant, sent, raw=self.http.raw) is False for sent in possible)
+
+    def _compare(self, variant: str | None, redirected: bool) -> bool:  # noqa: FBT001 - cached
+        possible = (self.at_home, self.abroad) if redirected else (self.at_home,)
+        return all(is_same(variant, sent, raw=self.http.raw) is False for sent in possible)
 
 
 def _is_for_home(name: str) -> bool:

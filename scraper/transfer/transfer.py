@@ -22,11 +22,12 @@ from scraper.model.records import Attempt, Failed, Failure, NotModified, Respons
 from scraper.schedule import parse_retry_after
 from scraper.sinks.base import Blocking, Sink, blocking_of
 from scraper.transfer.body import Incoming
-from scraper.transfer.conditions import Answer, Rest
+from scraper.transfer.conditions import Answer, Conditions, Rest
 from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, follow, is_redirect
+from scraper.transfer.variant import variant_of
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 _UNASKED = {
@@ -73,8 +74,8 @@ class Transfer:
         self._started_at = time.time()
         url = urls.canonical(attempt.target.url)
         self._origin = url.origin
-        self._hop = Hop(url, 0, "--public-only" if plan.http.public_only else "")
-        self._conditions = plan.conditions_of(attempt, partial.range if partial else None)
+        hop = Hop(url, 0, "--public-only" if plan.http.public_only else "")
+        self._prepare(hop, plan.conditions_of(attempt, partial.range if partial else None))
         self._partial = partial
         self._response: Response | None = None
         self._body: Incoming | None = None
@@ -91,12 +92,9 @@ class Transfer:
     @property
     def request(self) -> Request:
         """The hop to carry out now."""
-        hop = self._hop
-        at_home = hop.url.origin == self._origin
-        headers = self._plan.headers(self.attempt.target, hop.url, at_home=at_home)
-        conditions = self._conditions.headers(hop)
-        if conditions:
-            headers = {**headers, **conditions}
+        hop, headers = self._hop, self._headers
+        if self._asked:
+            headers = {**headers, **self._asked}
         return Request(hop.url.href, headers, hop.guarded)
 
     def response(self, reply: Reply) -> Next:
@@ -110,10 +108,10 @@ class Transfer:
         self._response = self._facts(reply)
         if is_redirect(reply):
             limit = self._plan.limits.max_redirects
-            self._hop = follow(self._hop, reply, limit, self._plan.forbids)
+            self._prepare(follow(self._hop, reply, limit, self._plan.forbids), self._conditions)
             self.check()
             return Next.HOP
-        answer = self._conditions.answer(reply, self._hop)
+        answer = self._conditions.answer(reply, self._asked)
         if answer is not None:
             return self._take_answer(answer)
         if not 200 <= reply.status < 300:
@@ -202,18 +200,29 @@ class Transfer:
             limit = self._plan.limits.max_time
             raise TransferError(Kind.TIMEOUT, f"not done after --max-time {limit:g} s")
 
+    def _prepare(self, hop: Hop, conditions: Conditions) -> None:
+        """Make `hop` the next request: its headers, and what `conditions` add to them."""
+        at_home = hop.url.origin == self._origin
+        self._hop, self._conditions = hop, conditions
+        self._headers = self._plan.headers(self.attempt.target, hop.url, at_home=at_home)
+        self._asked = conditions.headers(hop, self._headers)
+
     def _facts(self, reply: Reply) -> Response:
-        hop, get = self._hop, reply.get
+        hop, get, raw = self._hop, reply.get, self._plan.http.raw
+        coding, variant = get("content-encoding"), None
+        if 200 <= reply.status < 300:
+            variant = variant_of(coding, get("vary"), self._headers, raw=raw)
         return Response(
             reply.status,
             urls.redact(hop.url.href),
             get("content-type"),
-            get("content-encoding") if self._plan.http.raw else None,
+            coding if raw else None,
             get("etag"),
             get("last-modified"),
             reply.remote_ip,
             hop.redirects,
             get("x-robots-tag"),
+            variant,
         )
 
     def _take_answer(self, answer: Answer | Rest) -> Next:
@@ -271,7 +280,6 @@ class Transfer:
         )
         body.go_on(complete_length, response)
         self._response, self._body = response, body
-        self._conditions = self._conditions._replace(range=None)
 
     def _start_over(self) -> None:
         """Drop whatever was written. Never raises."""
@@ -279,7 +287,7 @@ class Transfer:
         self._body = self._partial = None
         if partial is not None:
             partial.discard()
-            self._conditions = self._conditions._replace(range=None)
+            self._prepare(self._hop, self._conditions._replace(range=None))
         if body is not None:
             body.abort()
 
@@ -299,7 +307,7 @@ class Transfer:
         assert self._response is not None
         assert previous is not None
         if readable is not None and readable.size(self.attempt.target.key) != previous.size:
-            self._conditions = self._conditions._replace(previous=None)
+            self._prepare(self._hop, self._conditions._replace(previous=None))
             return Next.HOP
         self._end(NotModified(self._response))
         return Next.STOP

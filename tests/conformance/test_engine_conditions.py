@@ -154,7 +154,7 @@ def test_a_large_part_that_is_not_the_rest_is_not_read(bench: MakeBench) -> None
 
 
 def previous(size: int = len(PAGE)) -> PreviousRecord:
-    return PreviousRecord(True, size, '"v1"', DATE)
+    return PreviousRecord(True, size, '"v1"', DATE, variant="plain")
 
 
 @pytest.mark.parametrize(

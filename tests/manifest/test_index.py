@@ -74,7 +74,11 @@ def test_lines_absorbed_in_any_split_come_to_what_a_replay_of_all_does(
         for start, end in zip([0, *ends], ends, strict=False):
             index.absorb(lines[start:end])
         assert index.find(EVERY) == replay(lines)
-        done = {one: known.size for one, known in replay(lines).items() if known.done}
+        done = {
+            one: (known.size, known.variant, known.effective)
+            for one, known in replay(lines).items()
+            if known.done
+        }
         assert index.done(EVERY) == done
         assert index.mark == Mark("", sum(map(len, lines)), len(lines))
         assert index.empty == (not replay(lines))
@@ -177,7 +181,7 @@ def test_a_size_that_is_none_makes_a_line_that_says_nothing(size: object) -> Non
     largest = json.dumps({**record, "size": 2**63 - 1}).encode()
     with contextlib.closing(Index()) as index:
         index.absorb([largest])
-        assert [*index.done([identity("k", "http://host/a")]).values()] == [2**63 - 1]
+        assert [*index.done([identity("k", "http://host/a")]).values()] == [(2**63 - 1, None, 0)]
 
 
 @pytest.mark.parametrize(

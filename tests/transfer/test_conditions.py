@@ -25,7 +25,8 @@ URL = "http://host/a"
 HOME = Hop(urls.canonical(URL))
 AWAY = Hop(urls.canonical("http://host/b"), 1)
 BACK = Hop(urls.canonical(URL), 2)
-KNOWN = PreviousRecord(True, 300, '"v1"', DATE)
+KNOWN = PreviousRecord(True, 300, '"v1"', DATE, variant="plain x-lang")
+SENT = {"accept": "*/*"}
 ASKED = {"if-none-match": '"v1"', "if-modified-since": DATE}
 
 
@@ -185,34 +186,51 @@ def test_only_a_strong_validator_may_continue_a_body(
 
 
 def test_nothing_is_asked_where_nothing_is_known() -> None:
-    assert Conditions().headers(HOME) == {}
+    assert Conditions().headers(HOME, SENT) == {}
 
 
 def test_a_change_is_asked_about_at_the_url_that_answered_before() -> None:
     conditions = Conditions(previous=KNOWN)
-    assert [conditions.headers(hop) for hop in (HOME, AWAY, BACK)] == [ASKED, {}, {}]
+    assert [conditions.headers(hop, SENT) for hop in (HOME, AWAY, BACK)] == [ASKED, {}, {}]
     elsewhere = KNOWN._replace(effective=urls.fingerprint(AWAY.url.href))
     conditions = Conditions(previous=elsewhere)
-    assert [conditions.headers(hop) for hop in (HOME, AWAY, BACK)] == [{}, ASKED, {}]
+    assert [conditions.headers(hop, SENT) for hop in (HOME, AWAY, BACK)] == [{}, ASKED, {}]
 
 
 def test_the_rest_is_asked_for_wherever_its_url_is_met_and_nothing_else_beside_it() -> None:
     conditions = Conditions(previous=KNOWN, range=REQUEST)
     rest = REQUEST.headers()
-    assert [conditions.headers(hop) for hop in (HOME, AWAY, BACK)] == [rest, {}, rest]
+    assert [conditions.headers(hop, SENT) for hop in (HOME, AWAY, BACK)] == [rest, {}, rest]
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
 def test_the_users_own_condition_is_the_only_one(name: str) -> None:
     conditions = Conditions(frozenset({name}), KNOWN, REQUEST)
-    assert conditions.headers(HOME) == {}
+    assert conditions.headers(HOME, SENT) == {}
+
+
+@pytest.mark.parametrize(
+    ("variant", "sent", "raw"),
+    [
+        (None, SENT, False),
+        ("plain x-lang", SENT | {"x-lang": "de"}, False),
+        ("plain *", SENT, False),
+        ("raw accept-encoding", SENT, False),
+        ("decoded", SENT, True),
+    ],
+)
+def test_a_change_is_not_asked_about_if_another_form_of_the_body_is_stored(
+    variant: str | None, sent: dict[str, str], raw: bool
+) -> None:
+    conditions = Conditions(previous=KNOWN._replace(variant=variant), raw=raw)
+    assert conditions.headers(HOME, sent) == {}
 
 
 # ---------------------------------------------------------------- what is answered
 
 
 def meaning(conditions: Conditions, status: int, hop: Hop = HOME) -> Answer | Rest | None:
-    return conditions.answer(answer(status), hop)
+    return conditions.answer(answer(status), conditions.headers(hop, SENT))
 
 
 UNKNOWING = Conditions()
@@ -254,7 +272,7 @@ def test_an_answer_to_the_users_own_condition_is_the_users(name: str) -> None:
 
 def test_a_206_that_is_another_part_is_not_the_rest() -> None:
     reply = answer(206, Content_Range="bytes 0-299/300")
-    assert CONTINUING.answer(reply, HOME) is Answer.NOT_THE_REST
+    assert CONTINUING.answer(reply, REQUEST.headers()) is Answer.NOT_THE_REST
 
 
 def test_every_other_status_says_everything_by_itself() -> None:

@@ -141,6 +141,8 @@ def test_the_facts_of_the_final_response_are_kept(bench: Bench) -> None:
             ("content-type", "text/html; charset=utf-8"),
             ("etag", '"v1"'),
             ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("vary", "Accept-Encoding"),
+            ("vary", "Origin"),
             ("x-robots-tag", "noarchive"),
             ("x-robots-tag", "otherbot: noindex"),
         ],
@@ -157,6 +159,7 @@ def test_the_facts_of_the_final_response_are_kept(bench: Bench) -> None:
         remote_ip="::1",
         redirects=1,
         x_robots_tag="noarchive, otherbot: noindex",
+        variant="decoded origin",
     )
     assert os.stat(bench.sink.root / KEY).st_mtime == 784_111_777
 
