@@ -35,7 +35,6 @@ class Sifted(NamedTuple):
 class Prefilter:
     """The prefilter of one run. `history`: of earlier runs. `ignores_case`: of the destination.
 
-
     `is_another`: whether a request asks for another form of a body than the stored one.
     """
 
