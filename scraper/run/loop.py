@@ -17,6 +17,7 @@ Result is recorded (`account.py`), HTTP, S3, Click, signals. Rejected: workers t
 targets from a queue. One that waits for a host or for a retry would hold its slot.
 """
 
+import math
 import os
 import threading
 import time
@@ -79,8 +80,9 @@ class Run:
         self.destination = expand_date(settings.to, now)
         self.places = Places(redact(self.destination), "")
         self._note = note
-        self._stop = Stop(self._wake, note)
         begun = time.monotonic() if begun is None else begun
+        longest = settings.run_limits.max_run_time
+        self._stop = Stop(self._wake, note, math.inf if longest is None else begun + longest)
         self._account = Account(settings, receivers, self._stop, begun)
         self.tally = self._account.tally
         self._failure_policy = FailurePolicy(settings, self._stop, note)

@@ -33,15 +33,16 @@ class Stop:
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
     and may still be busy. `error`: what the run raises at its end. `cut_short`: whether a limit
     of the whole run is the reason. `over_at`: when the destination is waited for no longer.
-    `wake` is called when the run must stop.
+    `limit_at`: when `--max-run-time` is over. `wake` is called when the run must stop.
     """
 
-    def __init__(self, wake: Callable[[], None], note: Note) -> None:
+    def __init__(self, wake: Callable[[], None], note: Note, limit_at: float = math.inf) -> None:
         self.reason: str | None = None
         self.error: DestinationError | Held | None = None
         self.give_up_at: float | None = None
         self.abandoned = False
         self.over_at = math.inf
+        self.limit_at = limit_at
         self.cut_short = False
         self._wake = wake
         self._note = note
@@ -59,7 +60,8 @@ class Stop:
     def last_moment(self) -> Callable[[], float]:
         """When the destination is waited for no longer, for a call that begins now."""
         least = time.monotonic() + RECORDS_S
-        return lambda: max(self.over_at, least)
+        limit = self.limit_at + GRACE_S + LAST_GRACE_S
+        return lambda: max(min(self.over_at, limit), least)
 
     def because_of(self, error: DestinationError | Held) -> None:
         """Stop, and end with `error` if it is the first. From any thread."""

@@ -147,6 +147,20 @@ def test_a_last_segment_that_can_not_be_put_is_given_up(
     assert "the last records are not in the manifest" in ran.err
 
 
+def test_max_run_time_gives_up_a_last_segment_that_can_not_be_put(
+    cli: Command, serve: Serve, moto_server: S3Server
+) -> None:
+    server = serve(lambda _: Reply(body=b"x"))
+    with Silence(moto_server, lambda one: is_manifest(one) and one.operation == "PUT") as silence:
+        silence.begun.set()
+        words = [listed(cli, server.url, 5), "-q", "--max-run-time", 2, *silence.place.words]
+        begun = time.monotonic()
+        ran = cli(*words, env=CREDENTIALS)
+        assert time.monotonic() - begun < MOST_S + 2
+    assert ran.status == 3
+    assert "the last records are not in the manifest" in ran.err
+
+
 @pytest.mark.parametrize("how", ["check", "lock"])
 @SIGNALS
 def test_s3_that_is_silent_at_the_start_is_left_at_once(
