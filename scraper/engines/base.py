@@ -23,6 +23,8 @@ class Engine(Protocol):
     def poll(self, timeout_s: float | None) -> Sequence[Transfer]:
         """Transfers that have ended, each with its `completion`. Waits for one, or for a `wake`.
 
+        Also transfers that `must_wait`: they have no `completion`, and `start` goes on with them.
+
         It waits for at most `timeout_s` seconds; None: for as long as it takes.
         """
 

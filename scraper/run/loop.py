@@ -40,6 +40,7 @@ from scraper.run.build import choose_engine, describe, make_plan
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
+from scraper.run.spacing import Spacing
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
 from scraper.run.unfinished import ends_of, interrupted, unfinished
 from scraper.schedule import Frontier
@@ -88,6 +89,7 @@ class Run:
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
+        self._spacing = Spacing(self._frontier, self._wake)
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination)
         sink = self._resources.sink
@@ -150,6 +152,7 @@ class Run:
                     self._account.record(Result(attempt.target, stored, attempt.number, times))
         engine.close()
         self._failure_policy.close()
+        self._spacing.close()
         self._prefilter.close()
         self._resources.close(self._stop.last_moment(), whole=whole)
 
@@ -163,7 +166,9 @@ class Run:
             self._start(engine, now)
             yield from self._yield(self._account.settle(idle=self._is_idle()))
             ended = engine.poll(self._timeout(now))
-            self._stop.keep_within(self._quota, time.monotonic())
+            now = time.monotonic()
+            self._stop.keep_within(self._quota, now)
+            self._spacing.take_sent(now)
             for transfer in ended:
                 self._take(transfer)
             self._record_ended_early()
@@ -283,15 +288,16 @@ class Run:
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
-            if self._robots_queue is not None and self._robots_queue.owns(attempt):
-                transfer = self._robots_queue.transfer(attempt, now)
-            else:
-                partial = (
-                    self._failure_policy.take(attempt.target.key) if attempt.number > 1 else None
-                )
-                transfer = Transfer(attempt, self._plan, self._resources.sink, now, partial)
+            transfer = self._spacing.resume(attempt, now) or self._make_transfer(attempt, now)
+            self._spacing.give_turn(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
             engine.start(transfer)
+
+    def _make_transfer(self, attempt: Attempt, now: float) -> Transfer:
+        if self._robots_queue is not None and self._robots_queue.owns(attempt):
+            return self._robots_queue.transfer(attempt, now)
+        partial = self._failure_policy.take(attempt.target.key) if attempt.number > 1 else None
+        return Transfer(attempt, self._plan, self._resources.sink, now, partial)
 
     def _timeout(self, now: float) -> float:
         """How long the engine may be waited for before something else is due."""
@@ -320,11 +326,13 @@ class Run:
         return self._robots_queue is not None and self._robots_queue.owns(attempt)
 
     def _take(self, transfer: Transfer) -> None:
-        """One completion: the slot is free again; retry the target later, or record it."""
+        """One transfer comes back: its slot is free; go on later, retry it later, or record it."""
         self._slots.release()
         self._in_flight.discard(transfer)
         completion = transfer.completion
-        assert completion is not None
+        if completion is None:
+            self._spacing.put_back(transfer, time.monotonic())
+            return
         attempt = completion.attempt
         end: Outcome = completion.outcome
         is_robots_txt = self._is_robots_txt(attempt)
@@ -352,6 +360,7 @@ class Run:
         """Record targets that end without another request, because of their host."""
         for attempt, outcome in self._entrance.take_ended_early():
             self._failure_policy.drop(attempt.target.key)
+            self._spacing.drop(attempt.target.key)
             self._account.record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record_unfinished(self) -> None:

@@ -22,7 +22,7 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from scraper.model.errors import Kind
-from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome
+from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Politeness
 from scraper.schedule.circuit_breaker import HostCircuitBreaker
 from scraper.schedule.least_loaded import LeastLoaded
@@ -59,6 +59,7 @@ class Host:
         "due",
         "failures",
         "in_flight",
+        "last_sent",
         "limit",
         "limit_changed",
         "name",
@@ -66,13 +67,15 @@ class Host:
         "paused_until",
         "reason",
         "retries",
+        "started",
         "total_s",
+        "unsent",
         "waiting",
     )
 
     def __init__(self, name: str, limit: float, delay: float) -> None:
         self.name = name
-        self.delay = delay  # seconds between starts
+        self.delay = delay  # seconds between requests
         self.waiting: deque[Attempt] = deque()
         self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
         self.in_flight = 0
@@ -81,6 +84,9 @@ class Host:
         self.paused_until = -_NEVER
         self.deferred_until = -_NEVER
         self.next_start = -_NEVER
+        self.started = -_NEVER  # the last start
+        self.unsent: Target | None = None  # with a gap: started last, its request not sent yet
+        self.last_sent = -_NEVER
         self.breaker = HostCircuitBreaker()
         self.reason: Failure | None = None  # why down, or deferred
         self.due = _NEVER  # its place among the sleepers
@@ -89,7 +95,9 @@ class Host:
 
     def ready_at(self) -> float:
         """The earliest moment at which a target of this host may start; inf if none may."""
-        if self.in_flight >= int(self.limit) or not self.breaker.may_start(self.in_flight):
+        if self.unsent is not None or self.in_flight >= int(self.limit):
+            return _NEVER
+        if not self.breaker.may_start(self.in_flight):
             return _NEVER
         if self.waiting:
             due = -_NEVER
@@ -141,13 +149,15 @@ class Frontier:
         """How many lines of the list may be taken in."""
         return max(0, WINDOW - self._places)
 
-    def add(self, attempt: Attempt, now: float, due: float = -_NEVER) -> None:
-        """Let `attempt` wait until `due` at least."""
+    def add(
+        self, attempt: Attempt, now: float, due: float = -_NEVER, *, under_way: bool = False
+    ) -> None:
+        """Let `attempt` wait until `due` at least. `under_way`: it comes before others then."""
         host = self._host(attempt.target.host, now)
         if early := self._early_end(host, now):
             self._ended_early.append((attempt, early))
             return
-        if due > now:
+        if due > now or under_way:
             heapq.heappush(host.retries, (due, next(self._ticket), attempt))
         else:
             host.waiting.append(attempt)
@@ -176,7 +186,9 @@ class Frontier:
         self._places -= attempt.target.places
         host.in_flight += 1
         self.in_flight += 1
-        host.next_start = now + host.delay if host.delay else -_NEVER
+        if host.delay or self._interval:
+            host.unsent, host.started = attempt.target, now
+            host.next_start = now + host.delay
         if self._interval:
             # A late wake-up alone must not lower the rate: count from the last turn then.
             late = now - self._next_start <= min(self._interval, _LATE_S)
@@ -190,9 +202,7 @@ class Frontier:
         self, attempt: Attempt, failure: Failure | None, started: float, took_s: float, now: float
     ) -> None:
         """Note the end of an attempt: it may change the host's cap, its pause, and its breaker."""
-        host = self._hosts[attempt.target.host]
-        host.in_flight -= 1
-        self.in_flight -= 1
+        host = self._leave(attempt)
         host.attempts += 1
         host.total_s += took_s
         if failure is not None:
@@ -206,12 +216,37 @@ class Frontier:
         self._note_reachability(host, failure, now)
         self._place(host, now)
 
+    def has_gap(self, name: str) -> bool:
+        """Whether time has to pass between the requests to this host, which has one in flight."""
+        return bool(self._interval or self._hosts[name].delay)
+
+    def sent(self, target: Target, now: float) -> None:
+        """Note that the request of `target`, in flight, was sent: its host's gap begins here.
+
+        --rate alone is about starts, as long as the request follows its start at once.
+        """
+        host = self._hosts[target.host]
+        host.last_sent = now
+        if host.unsent is not target:
+            return
+        host.unsent = None
+        host.next_start = now + host.delay
+        if self._interval and now - host.started > min(self._interval, _LATE_S):
+            host.next_start = max(host.next_start, now + self._interval)
+        self._place(host, now)
+
+    def put_back(self, attempt: Attempt, now: float) -> None:
+        """Let `attempt`, which is under way, wait for the next turn of its host, before others."""
+        host = self._leave(attempt)
+        self.add(attempt, now, under_way=True)
+        self._place(host, now)
+
     def slow_down(self, name: str, delay_s: float, last_start: float, now: float) -> None:
         """Keep at least `delay_s` between starts to the host, from `last_start` on."""
         host = self._host(name, now)
         if delay_s > host.delay:
             host.delay = delay_s
-            host.next_start = max(host.next_start, last_start + delay_s)
+            host.next_start = max(host.next_start, max(last_start, host.last_sent) + delay_s)
 
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
@@ -234,6 +269,15 @@ class Frontier:
         for host in self._hosts.values():
             if host.attempts:
                 yield HostStatistics(host.name, host.attempts, host.failures, host.total_s)
+
+    def _leave(self, attempt: Attempt) -> Host:
+        """Take `attempt` out of those in flight; its host."""
+        host = self._hosts[attempt.target.host]
+        host.in_flight -= 1
+        self.in_flight -= 1
+        if host.unsent is attempt.target:  # no connection could be made
+            host.unsent = None
+        return host
 
     def _host(self, name: str, now: float) -> Host:
         host = self._hosts.get(name)

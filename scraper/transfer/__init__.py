@@ -14,6 +14,7 @@ from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
 from scraper.transfer.transfer import Completion, Transfer
+from scraper.transfer.turn import Turn
 
 __all__ = [
     "CONDITIONS",
@@ -26,4 +27,5 @@ __all__ = [
     "Reply",
     "Request",
     "Transfer",
+    "Turn",
 ]

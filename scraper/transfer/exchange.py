@@ -25,11 +25,13 @@ class Request(NamedTuple):
     """One hop; `headers` have names in lower case.
 
     `guarded` says why it may connect to public addresses only, "" if it may connect to any.
+    `fresh`: over a new connection, since the request failed over a kept one.
     """
 
     url: str
     headers: Mapping[str, str]
     guarded: str = ""
+    fresh: bool = False
 
 
 class Reply:

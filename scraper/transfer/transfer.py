@@ -14,7 +14,7 @@ It hides that a coded body was cut off.
 import math
 import time
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import DestinationError, Kind, TransferError
@@ -28,6 +28,9 @@ from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, follow, is_redirect
 from scraper.transfer.variant import variant_of
+
+if TYPE_CHECKING:
+    from scraper.transfer.turn import Turn
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 _UNASKED = {
@@ -69,6 +72,7 @@ class Transfer:
         self.started = now
         self.deadline = now + plan.limits.max_time
         self.completion: Completion | None = None
+        self.turn: Turn | None = None  # where the target's host has gaps between its requests
         self._plan = plan
         self._sink = sink
         self._started_at = time.time()
@@ -82,6 +86,8 @@ class Transfer:
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
+        self._fresh = False  # see `Request`
+        self._paused_at = 0.0
         self._reason: TransferError | None = None
 
     @property
@@ -95,7 +101,37 @@ class Transfer:
         hop, headers = self._hop, self._headers
         if self._asked:
             headers = {**headers, **self._asked}
-        return Request(hop.url.href, headers, hop.guarded)
+        return Request(hop.url.href, headers, hop.guarded, self._fresh)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether `request` needs another turn of its host first. The engine gives it back then."""
+        turn = self.turn
+        return turn is not None and turn.used and turn.host == self._hop.url.origin.host
+
+    def may_send(self) -> bool:
+        """Whether the request may be sent. The engine asks just before its first byte."""
+        turn = self.turn
+        return turn is None or turn.host != self._hop.url.origin.host or turn.use()
+
+    def sent(self) -> None:
+        """Note that the request was sent, after `may_send`. From the thread that sends it."""
+        turn = self.turn
+        if turn is not None and turn.host == self._hop.url.origin.host:
+            turn.sent()
+
+    def send_again(self) -> None:
+        """Note that the server had closed the kept connection: carry out `request` once more."""
+        self._fresh = True
+
+    def pause(self, now: float) -> None:
+        """Let no time pass from `now` on, while the next request waits for its turn."""
+        self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        """Go on at `now`. The time since `pause` does not count."""
+        self.started += now - self._paused_at
+        self.deadline += now - self._paused_at
 
     def response(self, reply: Reply) -> Next:
         """Take the head of a response and say what follows.
@@ -106,6 +142,7 @@ class Transfer:
         if self._time_connect is None:
             self._time_connect = reply.time_connect
         self._response = self._facts(reply)
+        self._fresh = False
         if is_redirect(reply):
             limit = self._plan.limits.max_redirects
             self._prepare(follow(self._hop, reply, limit, self._plan.forbids), self._conditions)

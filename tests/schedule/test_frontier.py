@@ -51,10 +51,11 @@ def fill(frontier: Frontier, host: str, targets: int, now: float = 0.0) -> None:
 
 
 def start_some(frontier: Frontier, now: float, most: int = 10**9) -> list[Attempt]:
-    """What starts now, as long as there are slots."""
+    """What starts now, as long as there are slots. Its requests are sent at once."""
     started: list[Attempt] = []
     while len(started) < most and frontier.may_start(now):
         started.append(frontier.start(now))
+        frontier.sent(started[-1].target, now)
     return started
 
 
@@ -189,6 +190,80 @@ def test_starts_to_one_host_keep_the_delay_and_other_hosts_do_not_wait() -> None
     assert hosts(start_some(frontier, 2.0)) == ["a"]
     assert start_some(frontier, 3.0) == []
     assert hosts(start_some(frontier, 4.5)) == ["a"]
+
+
+def test_the_delay_counts_from_the_request_not_from_the_start() -> None:
+    frontier = make(delay=2.0)
+    fill(frontier, "a", 3)
+    one = frontier.start(0.0)
+    for now in (2.0, 4.0, 100.0):  # its handshake takes long
+        assert not frontier.may_start(now)
+        assert frontier.wake_at(now) is None
+    frontier.sent(one.target, 100.0)
+    assert frontier.wake_at(100.0) == 102.0
+    assert not frontier.may_start(101.9)
+    assert frontier.may_start(102.0)
+
+
+def test_a_start_without_a_request_makes_nobody_wait_longer_than_the_delay() -> None:
+    frontier = make(delay=2.0)
+    fill(frontier, "a", 3)
+    end(frontier, frontier.start(0.0), 10.0, REFUSED)
+    assert frontier.may_start(10.0)
+    end(frontier, frontier.start(10.0), 10.5, REFUSED)
+    assert not frontier.may_start(11.9)
+    assert frontier.may_start(12.0)
+
+
+def test_a_second_request_of_one_target_comes_next_and_keeps_the_delay() -> None:
+    frontier = make(delay=2.0)
+    fill(frontier, "a", 3)
+    one = start_some(frontier, 0.0)[0]
+    frontier.put_back(one, 0.5)
+    assert (len(frontier), frontier.in_flight) == (3, 0)
+    assert not frontier.may_start(1.9)
+    assert frontier.may_start(2.0)
+    assert frontier.start(2.0).target is one.target
+    assert frontier.in_flight == 1
+
+
+def test_a_target_that_is_put_back_to_a_host_that_is_down_ends_early() -> None:
+    frontier = make(delay=2.0)
+    fill(frontier, "a", 2)
+    one = start_some(frontier, 0.0)[0]
+    other = start_some(frontier, 2.0)[0]
+    end(frontier, other, 2.5, http(429, 500.0))
+    frontier.put_back(one, 3.0)
+    assert [type(outcome) for outcome in ended_early(frontier)] == [Deferred]
+    assert (len(frontier), frontier.in_flight) == (0, 0)
+
+
+@pytest.mark.parametrize(("late_s", "due"), [(0.01, 0.25), (3.0, 3.25)])
+def test_with_a_rate_the_next_request_to_a_host_waits_for_one_that_is_late(
+    late_s: float, due: float
+) -> None:
+    frontier = make(rate=4)
+    fill(frontier, "a", 3)
+    fill(frontier, "b", 3)
+    one = frontier.start(0.0)
+    assert hosts(start_some(frontier, 0.25, most=1)) == ["b"], "others do not wait for it"
+    frontier = make(rate=4)
+    fill(frontier, "a", 3)
+    one = frontier.start(0.0)
+    frontier.sent(one.target, late_s)
+    assert not frontier.may_start(due - 0.001)
+    assert frontier.may_start(due)
+
+
+def test_the_delay_of_a_robots_txt_counts_from_its_request() -> None:
+    frontier = make()
+    fill(frontier, "a", 3)
+    one = frontier.start(0.0)
+    frontier.sent(one.target, 5.0)
+    end(frontier, one, 5.5)
+    frontier.slow_down("a", 2.0, 0.0, 5.5)
+    assert not frontier.may_start(6.9)
+    assert frontier.may_start(7.0)
 
 
 def test_a_retry_keeps_the_delay_as_well() -> None:
@@ -603,7 +678,9 @@ class Simulation:
     now: float = 0.0
     running: list[tuple[float, int, float, Attempt]] = field(default_factory=list)
     over: Counter[str] = field(default_factory=Counter)
-    last_start: dict[str, float] = field(default_factory=dict)
+    sends: list[tuple[float, int, Attempt]] = field(default_factory=list)
+    connecting: Counter[str] = field(default_factory=Counter)
+    last_sent: dict[str, float] = field(default_factory=dict)
     paused_until: dict[str, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     tickets: int = 0
@@ -632,20 +709,34 @@ class Simulation:
 
     def _start(self) -> None:
         slots = self.politeness.max_concurrency - len(self.running)
-        for one in start_some(self.frontier, self.now, most=slots):
-            self._check_start(one.target.host, self.due.get(one.target.url, 0.0))
+        while slots > 0 and self.frontier.may_start(self.now):
+            slots -= 1
+            one = self.frontier.start(self.now)
+            host = one.target.host
+            self._check_start(host, self.due.get(one.target.url, 0.0))
             self.tickets += 1
-            until = self.now + self.random.choice([0.0, 0.125, 1.0, 5.0])
+            sent = self.now + self.random.choice([0.0, 0.0, 0.25, 3.0])
+            until = sent + self.random.choice([0.0, 0.125, 1.0, 5.0])
+            self.connecting[host] += 1
+            if self.random.random() < 0.9:  # else no connection can be made
+                heapq.heappush(self.sends, (sent, self.tickets, one))
             heapq.heappush(self.running, (until, self.tickets, self.now, one))
+
+    def _send(self, one: Attempt) -> None:
+        host = one.target.host
+        assert self.now - self.last_sent.get(host, -math.inf) >= self.politeness.delay
+        self.last_sent[host] = self.now
+        self.connecting[host] -= 1
+        self.frontier.sent(one.target, self.now)
 
     def _check_start(self, host: str, due: float) -> None:
         cap = self.politeness.per_host or self.politeness.max_concurrency
         in_flight = sum(one.target.host == host for *_, one in self.running)
         assert in_flight < cap
-        assert self.now - self.last_start.get(host, -math.inf) >= self.politeness.delay
+        if self.politeness.delay or self.politeness.rate:
+            assert not self.connecting[host]
         assert self.now >= self.paused_until.get(host, 0.0)
         assert self.now >= due
-        self.last_start[host] = self.now
 
     def _jump(self) -> None:
         """To the next event; before it, nothing else may have been possible."""
@@ -653,13 +744,17 @@ class Simulation:
         free = len(self.running) < self.politeness.max_concurrency
         if free and not self.frontier.may_start(self.now):
             assert wake is None or wake > self.now, "the loop would spin"
-            assert wake is not None or self.running or self.todo, "the loop would sleep for ever"
+            busy = self.running or self.sends or self.todo
+            assert wake is not None or busy, "the loop would sleep for ever"
             later = self.now + 1e6 if wake is None else self.now + (wake - self.now) / 2
             assert not copy.deepcopy(self.frontier).may_start(later), "the loop would oversleep"
         events = [wake] if wake is not None and free else []
         events += [self.running[0][0]] if self.running else []
         events += [self.now + 0.5] if self.todo else []
+        events += [self.sends[0][0]] if self.sends else []
         self.now = max(self.now, min(events))
+        while self.sends and self.sends[0][0] <= self.now:
+            self._send(heapq.heappop(self.sends)[2])
         while self.running and self.running[0][0] <= self.now:
             _, _, started, one = heapq.heappop(self.running)
             self._end(one, started)
@@ -670,6 +765,12 @@ class Simulation:
             + ([http(429, 99.0)] if self.random.random() < 0.05 else [])
         )
         host = one.target.host
+        if self.last_sent.get(host, -math.inf) < started:  # no connection could be made
+            self.connecting[host] = 0
+        elif self.random.random() < 0.2:
+            self.frontier.put_back(one, self.now)
+            self._take_ended_early()
+            return
         self.frontier.ended(one, failure, started, self.now - started, self.now)
         if failure is not None and (failure.retry_after_s or 0) in range(1, 41):
             until = self.now + (failure.retry_after_s or 0)

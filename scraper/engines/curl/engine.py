@@ -123,6 +123,9 @@ class CurlEngine:
         """Carry out the hop that `transfer` asks for, once its origin is known."""
         try:
             transfer.check()
+            if transfer.must_wait:
+                self._give_back(handle, transfer)
+                return
             request = transfer.request
             proxy = self._proxies.of(request.url)
             handle.begin_hop(request, proxy, transfer.deadline)
@@ -180,22 +183,25 @@ class CurlEngine:
         transfer = handle.transfer
         assert transfer is not None
         if code and handle.may_be_stale(code):
-            self._multi.remove(handle.easy)
-            handle.begin_again()
-            self._multi.add(handle.easy)
+            transfer.send_again()
+            self._begin_next(handle, transfer)
             return
         error = handle.why_ended(code, message)
         if error is not None or handle.following is Next.READ:
             self._end(handle, transfer, error)
         elif handle.following is Next.HOP:
-            self._multi.remove(handle.easy)
-            handle.added = False
-            if handle.first_to is not None:
-                self._first_is_over(handle)
-            self._begin(handle, transfer)
+            self._begin_next(handle, transfer)
         else:
             self._let_go(handle, transfer)
             self._ended.append(transfer)
+
+    def _begin_next(self, handle: CurlHandle, transfer: Transfer) -> None:
+        """Carry out another hop with the handle of the last one."""
+        self._multi.remove(handle.easy)
+        handle.added = False
+        if handle.first_to is not None:
+            self._first_is_over(handle)
+        self._begin(handle, transfer)
 
     def _take_reports(self) -> None:
         """Take what other threads have to tell."""
@@ -247,6 +253,12 @@ class CurlEngine:
             self.start(transfer)
         else:
             self._ended.append(transfer)
+
+    def _give_back(self, handle: CurlHandle, transfer: Transfer) -> None:
+        """The next request of `transfer` needs another turn of its host."""
+        self._let_go(handle, transfer)
+        handle.offload = None
+        self._ended.append(transfer)
 
     def _let_go(self, handle: CurlHandle, transfer: Transfer) -> None:
         """The handle is free for another transfer."""

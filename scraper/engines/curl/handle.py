@@ -109,6 +109,7 @@ class CurlHandle:
         self._begun = 0.0
         self._moved = 0.0  # when something last came
         self._asked = False  # whether the request was sent
+        self._must_wait = False  # whether libcurl wanted to send it twice within one turn
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
@@ -130,15 +131,15 @@ class CurlHandle:
             guard.check_proxied(request.url, request.guarded)
         self.error = self.following = self._refused = self._slow = None
         self._speed.pause()
-        self._opened = self._asked = False
+        self._opened = self._asked = self._must_wait = False
         self._socket_errno = self._size = self._interim = 0
         self._proxied = proxy is not None
         self._guarded = request.guarded if proxy is None else ""
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
-        if self._fresh:
-            self._fresh = False
-            self.easy.setopt(pycurl.FRESH_CONNECT, 0)
+        if request.fresh != self._fresh:
+            self._fresh = request.fresh
+            self.easy.setopt(pycurl.FRESH_CONNECT, int(request.fresh))
         self._options.set(request, proxy)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
@@ -196,15 +197,10 @@ class CurlHandle:
         libcurl takes another connection by itself then, but at most five times, and all of them
         may be kept ones.
         """
+        if self._must_wait:
+            return True
         closed = code in UNANSWERED and self.error is None
         return closed and self._asked and not (self._opened or self._lines or self.following)
-
-    def begin_again(self) -> None:
-        """Prepare the same hop once more, over a new connection."""
-        self.easy.setopt(pycurl.FRESH_CONNECT, 1)
-        self._fresh = True
-        self._asked = False
-        self._begun = self._moved = time.monotonic()
 
     @property
     def _dropping(self) -> bool:
@@ -237,6 +233,11 @@ class CurlHandle:
         if self._guarded and not is_public(peer):  # kept from an unguarded hop
             self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
+        assert self.transfer is not None
+        if not self.transfer.may_send():
+            self._must_wait = True
+            return _REFUSE  # type: ignore[no-any-return]
+        self.transfer.sent()  # it is by the time at which the engine's `poll` returns
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer

@@ -25,6 +25,7 @@ from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.threads.response import StrictResponse
 from scraper.model.addresses import is_public
 from scraper.model.errors import TransferError
+from scraper.transfer import Transfer
 
 
 class InUse:
@@ -33,11 +34,13 @@ class InUse:
     `came`: bytes of the body so far. `storing`: the sink has the last of them now.
     """
 
-    def __init__(self, speed: MinimumSpeed) -> None:
+    def __init__(self, transfer: Transfer, speed: MinimumSpeed) -> None:
+        self.transfer = transfer
         self.speed = speed
         self.came = 0
         self.storing = False
         self.url = ""  # of the hop, as it is to be sent
+        self.fresh = False  # see `Request`
         self.guarded = ""  # see `Request`; "" for a hop through a proxy
         self.connection: Any = None
         self.reused = False
@@ -45,6 +48,8 @@ class InUse:
 
     def use(self, connection: Any) -> None:
         """Note the connection that the pool gave. Raises TransferError if the guard refuses it."""
+        if self.fresh:
+            connection.close()
         self.connection = connection
         connection.in_use = self
         self.reused = getattr(connection, "wire", None) is not None and connection.sock is not None
@@ -97,8 +102,9 @@ class _NotedConnection:
     in_use: InUse | None = None  # of the last worker that used it
     peer: str | None = None
     connect_s = 0.0
-    _dns_host: str
+    sock: Any
     port: int
+    _dns_host: str
 
     def connect(self) -> None:
         begun = time.monotonic()
@@ -109,7 +115,7 @@ class _NotedConnection:
                 self.wire.close()  # the second handle that _new_conn made
                 self.wire = None
         self.connect_s = time.monotonic() - begun
-        sock = self.sock  # type: ignore[attr-defined]
+        sock = self.sock
         self.wire = sock if isinstance(sock, socket.socket) else sock.socket  # TLS within TLS
         if hasattr(sock, "suppress_ragged_eofs"):
             # TLS that ends without its closing message was cut off (RFC 9112 9.8).
@@ -120,7 +126,18 @@ class _NotedConnection:
         """Send the hop's own URL: urllib3 quotes it again, `/50%?a=%20` as `/50%25?a=%2520`."""
         if CURRENT.in_use is not None:
             url = _target(CURRENT.in_use.url, absolute=not url.startswith("/"))
+            if self.sock is None:
+                self.connect()
+            CURRENT.in_use.transfer.may_send()  # it may: there is one request in one hop here
         super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        """Send the request, and note that it was sent, in whole or in part."""
+        try:
+            super().endheaders(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            if CURRENT.in_use is not None:
+                CURRENT.in_use.transfer.sent()
 
     def _new_conn(self) -> socket.socket:
         guarded = CURRENT.in_use.guarded if CURRENT.in_use is not None else ""

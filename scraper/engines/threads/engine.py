@@ -40,6 +40,10 @@ _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its conn
 _DRAIN_S = 0.5  # seconds that may take
 
 
+class _SendAgain(Exception):
+    """The server had closed the kept connection, and did not answer."""
+
+
 class ThreadsEngine:
     """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
 
@@ -65,7 +69,7 @@ class ThreadsEngine:
 
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
-        in_use = self._live[transfer] = InUse(MinimumSpeed(self._limits))
+        in_use = self._live[transfer] = InUse(transfer, MinimumSpeed(self._limits))
         soonest = transfer.started + in_use.speed.soonest_s
         self._alarm = min(self._alarm, transfer.deadline, soonest)
         self._pool.do(partial(self._carry, transfer, in_use))
@@ -119,7 +123,7 @@ class ThreadsEngine:
     def _carry(self, transfer: Transfer, in_use: InUse) -> None:
         CURRENT.in_use = in_use
         try:
-            while transfer.completion is None:
+            while transfer.completion is None and not transfer.must_wait:
                 self._hop(transfer, in_use)
         finally:
             CURRENT.in_use = None
@@ -129,6 +133,8 @@ class ThreadsEngine:
     def _hop(self, transfer: Transfer, in_use: InUse) -> None:
         try:
             following = self._exchange(transfer, in_use)
+        except _SendAgain:
+            transfer.send_again()
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             conclude(transfer, error)
         else:
@@ -160,32 +166,30 @@ class ThreadsEngine:
         """Send one request and return urllib3's response, its body unread."""
         request = transfer.request
         prepared = _prepared(request)
-        in_use.url = request.url
+        in_use.url, in_use.fresh = request.url, request.fresh
         proxy = self._proxies.of(request.url)
         in_use.guarded = request.guarded if proxy is None else ""
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
         left = max(0.001, transfer.deadline - time.monotonic())
         timeout = min(self._limits.connect_timeout, left), min(self._limits.read_timeout, left)
-        while True:
-            transfer.check()
-            try:
-                response = self._adapter.send(
-                    prepared,
-                    stream=True,
-                    timeout=timeout,
-                    verify=self._verify,
-                    proxies={} if proxy is None else {"http": proxy, "https": proxy},
-                )
-            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                # The server may have closed a kept connection meanwhile, which is no fault of
-                # the target: send again, over a new connection at the latest (RFC 9112 9.3.1).
-                if in_use.reused and cause(error, *GONE) and not transfer.abandoned:
-                    continue
-                raise mapped(error) from None
-            except OSError as error:
-                raise mapped(error) from None
-            return response.raw
+        try:
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=timeout,
+                verify=self._verify,
+                proxies={} if proxy is None else {"http": proxy, "https": proxy},
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            # The server may have closed a kept connection meanwhile, which is no fault of the
+            # target: send again, over a new connection (RFC 9112 9.3.1).
+            if in_use.reused and cause(error, *GONE) and not transfer.abandoned:
+                raise _SendAgain from None
+            raise mapped(error) from None
+        except OSError as error:
+            raise mapped(error) from None
+        return response.raw
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:
