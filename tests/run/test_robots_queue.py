@@ -51,6 +51,7 @@ class Scene:
         found = []
         while self.frontier.may_start(now):
             found.append(self.frontier.start(now))
+            self.frontier.sent(found[-1].target, now)
         return found
 
     def urls(self, now: float = 0.0) -> list[str]:
