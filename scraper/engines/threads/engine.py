@@ -123,7 +123,7 @@ class ThreadsEngine:
     def _carry(self, transfer: Transfer, in_use: InUse) -> None:
         CURRENT.in_use = in_use
         try:
-            while transfer.completion is None and not transfer.must_wait:
+            while transfer.completion is None and (transfer.abandoned or not transfer.must_wait):
                 self._hop(transfer, in_use)
         finally:
             CURRENT.in_use = None
