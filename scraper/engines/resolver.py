@@ -30,11 +30,13 @@ class Resolved:
     """The addresses of an origin, good until `expires` (monotonic seconds), or why it has none.
 
     `entry` is `+host:port:address,...` as libcurl's RESOLVE wants it, "" where the host is an
-    address. `in_libcurl`, `connecting` and `connected` are for the user of the resolver: libcurl
-    has the entry, a first connection is being made, other connections need not wait for it.
+    address. `server` is `host:port`. `in_libcurl`, `connecting` and `connected` are for the user
+    of the resolver: libcurl has the entry, a first connection is being made, other connections
+    need not wait for it.
     """
 
     origin: str
+    server: str
     entry: str
     expires: float
     error: TransferError | None = None
@@ -59,12 +61,16 @@ class Resolver:
         if resolved is not None and now < resolved.expires:
             return resolved
         if origin not in self._asked:
-            host, _ = _host_and_port(origin)
+            host, port = _host_and_port(origin)
             if host.startswith("[") or host.rpartition(".")[2].isdigit():
-                return self._keep(Resolved(origin, "", float("inf")))
+                return self._keep(Resolved(origin, f"{host}:{port}", "", float("inf")))
             self._asked.add(origin)
             self._pool.do(functools.partial(self._look_up, origin))
         return None
+
+    def forget(self, origin: str) -> None:
+        """Look `origin` up again when it is asked for next: its addresses may have changed."""
+        self._known.pop(origin, None)
 
     def answers(self) -> Iterator[Resolved]:
         """Look-ups that have ended, failed ones too."""
@@ -79,7 +85,7 @@ class Resolver:
 
     def _keep(self, resolved: Resolved) -> Resolved:
         if len(self._known) >= _MOST:
-            self._known.clear()
+            del self._known[next(iter(self._known))]  # the oldest
         resolved.connected = not resolved.origin.startswith("https:")
         self._known[resolved.origin] = resolved
         return resolved
@@ -91,14 +97,14 @@ class Resolver:
 
 def _looked_up(origin: str) -> Resolved:
     host, port = _host_and_port(origin)
-    expires = time.monotonic() + HOLDS_S
+    server, expires = f"{host}:{port}", time.monotonic() + HOLDS_S
     try:
         answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return Resolved(origin, "", expires, failure(error))
+        return Resolved(origin, server, "", expires, failure(error))
     addresses = dict.fromkeys(str(entry[4][0]) for entry in answer)
     shown = (f"[{one}]" if ":" in one else one for one in addresses)
-    return Resolved(origin, f"+{host}:{port}:{','.join(shown)}", expires)
+    return Resolved(origin, server, f"+{server}:{','.join(shown)}", expires)
 
 
 def failure(error: OSError | UnicodeError) -> TransferError:

@@ -595,3 +595,28 @@ def test_closing_waits_for_nobody(bench: MakeBench) -> None:
         made.start(server.url)
         made.poll_until(lambda: server.connections == 1)
         made.engine.close()
+
+
+# ---------------------------------------------------------------- look-ups
+
+
+def test_a_name_that_moved_is_looked_up_again(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old address refuses: the next attempt asks for the new one at once."""
+    system = socket.getaddrinfo
+    address = "127.0.0.2"
+
+    def moving(_host: str, *args: object, **kwargs: object) -> object:
+        return system(address, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", moving)
+    made = bench(PATIENT)
+    with HttpServer({"/": Reply(body=b"old", close=True)}, host="127.0.0.2") as server:
+        url, port = server.url_of("some.name.example"), server.port
+        assert made.body(made.fetch(url)) == b"old"
+    with HttpServer({"/": b"new"}, port=port):
+        refused = failure(made.fetch(url))
+        assert (refused.kind, refused.unreachable) == (Kind.CONNECT, True)
+        address = "127.0.0.1"
+        assert made.body(made.fetch(url)) == b"new"

@@ -50,7 +50,7 @@ class CurlEngine:
         self._http = http
         self._clock = Clock()
         self._proxies = Proxies(http.proxy)
-        self._origins = Origins(self._multi.interrupt)
+        self._origins = Origins(max_concurrency, self._multi.interrupt)
         self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=True)
         self._all: list[CurlHandle] = []
         self._idle: list[CurlHandle] = []
@@ -129,7 +129,8 @@ class CurlEngine:
             request = transfer.request
             proxy = self._proxies.of(request.url)
             handle.begin_hop(request, proxy, transfer.deadline)
-            resolved = self._origins.find(proxy or origin_of(request.url), handle, transfer)
+            handle.origin = proxy or origin_of(request.url)
+            resolved = self._origins.find(handle.origin, handle, transfer)
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             self._end(handle, transfer, error)
         else:
@@ -237,6 +238,8 @@ class CurlEngine:
 
     def _end(self, handle: CurlHandle, transfer: Transfer, error: Exception | None) -> None:
         """No hop follows: finish the transfer, or fail it."""
+        if isinstance(error, TransferError) and error.unreachable:
+            self._origins.forget(handle.origin)
         self._let_go(handle, transfer)
         offload, handle.offload = handle.offload, None
         if offload is None and error is None and transfer.blocking is Blocking.COMMIT:

@@ -89,6 +89,7 @@ class CurlHandle:
         self.transfer: Transfer | None = None
         self.offload: Offload | None = None  # where the body goes when not straight to the transfer
         self.added = False  # to the multi handle
+        self.origin = ""  # of the hop, or of its proxy
         self.first_to: Resolved | None = None  # other hops wait for this one's connection
         self.error: Exception | None = None  # raised where libcurl called
         self.following: Next | None = None  # None: no response yet

@@ -423,6 +423,31 @@ def test_a_name_that_could_not_be_looked_up_is_asked_for_again(
         assert made.body(made.fetch(server.url_of("some.name.example"))) == PAGE
 
 
+def test_libcurl_remembers_few_hosts_and_forgotten_ones_are_found_again(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of each transfer libcurl looks at every address that it remembers."""
+    system = socket.getaddrinfo
+    asked: list[str] = []
+
+    def stub(host: str, *args: object, **kwargs: object) -> object:
+        asked.append(host)
+        return system("127.0.0.1", *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", stub)
+    names = [f"h{number}.example" for number in range(400)]
+    names += [f"127.0.{number // 250}.{1 + number % 250}" for number in range(400)]
+    with HttpServer(lambda _: Reply(body=PAGE, close=True), host="0.0.0.0") as server:
+        made = bench(max_concurrency=16)
+        for _ in range(2):
+            for first in range(0, len(names), 16):
+                running = [made.start(server.url_of(name)) for name in names[first : first + 16]]
+                made.wait(*running)
+                assert {made.body(transfer) for transfer in running} == {PAGE}
+        assert len(made.engine._origins._in_libcurl) == 256  # type: ignore[attr-defined]
+    assert sorted(asked) == sorted(names[:400]), "each was looked up once, by us"
+
+
 def test_of_several_addresses_the_one_that_answers_is_taken(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
