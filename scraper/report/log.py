@@ -14,7 +14,7 @@ from scraper.manifest import as_json, to_record
 from scraper.model import urls
 from scraper.model.dates import rfc3339
 from scraper.model.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
-from scraper.report.streams import Write
+from scraper.report.streams import Write, lines_lost
 from scraper.report.summary import Summary, human_size
 
 _GOOD = (Stored, NotModified, Skipped, Duplicate)
@@ -66,6 +66,10 @@ class Log:
     def say(self, level: str, name: str, text: str, **record: Any) -> None:
         """Write an event that has a text of its own."""
         self.event(Event(name, level, text, {"message": text, **record}))
+
+    def lost_line(self, lines: int) -> str:
+        """The line that stands for lines that could not be written."""
+        return self._line(Event("lines_lost", "warning", lines_lost(lines), {"lines": lines}))
 
     def __call__(self, *results: Result) -> None:
         """Write one line for each result, all of them in one call."""

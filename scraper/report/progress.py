@@ -1,16 +1,19 @@
 """The live display: rate, bytes, in flight, failures, time left. Only on a terminal.
 
-Owns: what is drawn, and when: ten times a second is what eyes can follow, so
-that often a thread writes the lines of the log that came and draws anew below
-them. Refuses to know: the run's inside; it asks for its counts. rich is imported
-here and nowhere else. Rejected: printing each line when it comes, which costs as
-much as fetching a page; a terminal that is stopped (Ctrl-S) would stop the run.
+Ten times a second, which is as much as eyes can follow, a thread writes the lines of the
+log that came and draws anew below them. All that goes to the terminal goes through that
+thread, because a terminal that is stopped (Ctrl-S) makes whoever writes to it wait.
+
+Owns: what is drawn, and when. Does not know: what happens within a run; it asks for counts.
+rich is imported here and nowhere else. Tried and rejected: printing each line when it
+comes, which costs as much as fetching a page.
 """
 
 import contextlib
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -23,11 +26,16 @@ from scraper.report.summary import Tally, human_size
 from scraper.source.sources import Source
 
 _EVERY_S = 0.1
-_WAITING_LINES = 10_000  # while the terminal takes none; then the oldest are lost
+_WAITING_LINES = 10_000  # as many may wait for the terminal
+_PATIENCE_S = 10.0  # then lines are lost, if the terminal has taken none
+_LOOK_AGAIN_S = 0.1  # at the end, for a signal that says not to wait so long
 
 
 class Running(Protocol):
-    """What is asked of a run: its counts, transfers in flight, targets read and if that is all."""
+    """What is asked of a run. `lines`: targets read so far, and whether that is all of them.
+
+    `wake` is called when `Display.full` is over.
+    """
 
     tally: Tally
 
@@ -36,6 +44,8 @@ class Running(Protocol):
 
     @property
     def lines(self) -> tuple[int, bool]: ...  # noqa: D102 - see above
+
+    def wake(self) -> None: ...  # noqa: D102 - see above
 
 
 class _Counts(ProgressColumn):
@@ -46,7 +56,7 @@ class _Counts(ProgressColumn):
         self._run = run
 
     def render(self, task: Task) -> Text:
-        """One line; what matters least is cut off where it is too long for the terminal."""
+        """One line. A narrow terminal cuts off its end, which matters least."""
         tally = self._run.tally
         of = f" of {task.total:,.0f}" if task.total else ""
         rate = tally.targets / max(tally.elapsed_s(), 1e-3)
@@ -59,7 +69,7 @@ class _Counts(ProgressColumn):
 
 
 class _Console(Console):
-    """rich's, with the cursor left alone: who is killed can't show it again."""
+    """A console that never hides the cursor, since a killed program can't show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002 - rich's
         """Do nothing."""
@@ -68,12 +78,17 @@ class _Console(Console):
 
 
 class Display:
-    """A context manager: shows `run` on stderr until it ends, and lines of its log above."""
+    """A context manager: shows `run` on stderr until it ends, and lines of its log above.
+
+    It ends without waiting for the terminal. `finish` does that.
+    """
 
     def __init__(self, run: Running, sources: Sequence[Source]) -> None:
         self._run = run
         self._total: int | None = None
-        self._lines: deque[str] = deque(maxlen=_WAITING_LINES)
+        self._lines: deque[str] = deque()
+        self._lost = self._told = 0  # lines; one thread counts each
+        self._drawn_at = time.monotonic()
         self._progress = Progress(
             BarColumn(bar_width=10),
             _Counts(run),
@@ -93,7 +108,6 @@ class Display:
 
     def __enter__(self) -> Self:
         """Begin to draw."""
-        self._progress.start()
         self._drawer.start()
         return self
 
@@ -103,22 +117,40 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wipe the display."""
+        """Draw a last time, then wipe the display."""
         self._ended.set()
-        self._drawer.join()
-        self._progress.stop()
+
+    def finish(self, until: Callable[[], float]) -> bool:
+        """Wait until the terminal has taken everything. False if that took longer than `until()`.
+
+        `until` gives monotonic seconds. It is asked again and again.
+        """
+        while self._drawer.is_alive() and (left_s := until() - time.monotonic()) > 0:
+            self._drawer.join(min(left_s, _LOOK_AGAIN_S))
+        return not self._drawer.is_alive()
 
     def print(self, *lines: str) -> None:
-        """Write lines above the display, soon; at once when there is none any more."""
-        self._lines.extend(lines)
-        if self._ended.is_set():
-            self._write_lines()
+        """Write lines above the display, soon."""
+        if len(self._lines) >= _WAITING_LINES and self._is_stuck():
+            self._lost += len(lines)
+        else:
+            self._lines.extend(lines)
+
+    @property
+    def full(self) -> bool:
+        """Whether the terminal is so far behind that the run should wait for it."""
+        return len(self._lines) >= _WAITING_LINES and not self._is_stuck()
+
+    def _is_stuck(self) -> bool:
+        return time.monotonic() - self._drawn_at >= _PATIENCE_S
 
     def _draw_on(self) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
+            self._progress.start()
             while not self._ended.wait(_EVERY_S):
                 self._draw()
             self._draw()
+            self._progress.stop()
 
     def _draw(self) -> None:
         lines, complete = self._run.lines
@@ -126,14 +158,20 @@ class Display:
         self._progress.update(self._task, total=total, completed=self._run.tally.targets)
         self._write_lines()
         self._progress.refresh()
+        self._drawn_at = time.monotonic()
 
     def _write_lines(self) -> None:
-        text = "\n".join(self._lines.popleft() for _ in range(len(self._lines)))
-        if text:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if len(lines) >= _WAITING_LINES:
+            self._run.wake()
+        if lost := self._lost - self._told:
+            self._told += lost
+            lines.append(f"{lost:,} lines of the log are missing here: the terminal was stopped")
+        if text := "\n".join(lines):
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _count(self, sources: Sequence[Source]) -> None:
-        """How many lines there are that may be targets, for the time left."""
-        with contextlib.suppress(ListError):  # the run meets it too, and tells
+        """Count the lines that may be targets, for the time left."""
+        with contextlib.suppress(ListError):  # the run meets the same error, and tells of it
             lines = (line.strip() for source in sources for line in source.open())
             self._total = sum(1 for line in lines if line and not line.startswith(b"#"))

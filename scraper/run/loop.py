@@ -21,7 +21,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -64,7 +64,8 @@ class Run:
     Entering checks the destination and raises DestinationError; nothing is written before.
     `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
     of retries, and that transfers in flight may end. `begun`: since when the run lasts, in
-    monotonic seconds.
+    monotonic seconds. Set `paused` to a function to hold the run back: while it is true nothing
+    new is started. Call `wake` when that is over.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class Run:
         self.destination = expand_date(settings.to, now)
         self.places = Places(redact(self.destination), "")
         self._note = note
+        self.paused: Callable[[], bool] = lambda: False
         begun = time.monotonic() if begun is None else begun
         longest = settings.run_limits.max_run_time
-        self._stop = Stop(self._wake, note, math.inf if longest is None else begun + longest)
+        self._stop = Stop(self.wake, note, math.inf if longest is None else begun + longest)
         self._account = Account(settings, receivers, self._stop, begun)
         self.tally = self._account.tally
         self._failure_policy = FailurePolicy(settings, self._stop, note)
@@ -104,7 +106,7 @@ class Run:
             )
             self._plan = replace(self._plan, forbids=self._robots_queue.forbids)
         self._entrance: Frontier | RobotsQueue = self._robots_queue or self._frontier
-        self._reader = ListReader(sources, make_rule(settings.key, now), self._wake)
+        self._reader = ListReader(sources, make_rule(settings.key, now), self.wake)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
         self._in_flight: set[Transfer] = set()
@@ -186,6 +188,11 @@ class Run:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         self._stop.ask(reason, grace_s)
 
+    def wake(self) -> None:
+        """End the wait for the engine: something has changed. From any thread or signal."""
+        if self._engine is not None:
+            self._engine.wake()
+
     @property
     def stopped(self) -> str | None:
         """Why the run was stopped, None if it was not."""
@@ -246,10 +253,6 @@ class Run:
         """Another run has the destination now. From the thread of the lock."""
         self._stop.because_of(Held(reason))
 
-    def _wake(self) -> None:
-        if self._engine is not None:
-            self._engine.wake()
-
     def _is_idle(self) -> bool:
         """Whether there is nothing to do but to wait for lines."""
         return not self._in_flight and not len(self._frontier)
@@ -261,7 +264,7 @@ class Run:
 
     def _admit(self, now: float) -> None:
         """Take lines in, as long as there are some and room for them."""
-        if self._stop.reason is not None or not self._wants_lines(now):
+        if self._stop.reason is not None or self.paused() or not self._wants_lines(now):
             return
         items = self._reader.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
         ended, skipped, left, error = self._prefilter.sift(items)
@@ -283,6 +286,7 @@ class Run:
         """Fill the free slots."""
         while (
             self._stop.reason is None
+            and not self.paused()
             and self._failure_policy.breaker.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
             and self._slots.acquire(blocking=False)
@@ -307,12 +311,14 @@ class Run:
         else:
             if self._account.has_untold and self._is_idle():
                 waits.append(_SOON_S)
+            if self._reader.exhausted and self._finished():
+                return 0.0
+            if self.paused():
+                return min(waits)
             if not self._reader.exhausted and self._wants_lines(now):
                 self._reader.hungry = True
                 if not self._reader.empty:
                     return 0.0
-            if self._reader.exhausted and self._finished():
-                return 0.0
             due = self._frontier.wake_at(now)
             if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
                 breaker = self._failure_policy.breaker

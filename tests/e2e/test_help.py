@@ -84,7 +84,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "key": settings.key,
         "max_failures": settings.max_failures,
     }
-    for branch in ("politeness", "retries", "limits", "whole"):
+    for branch in ("politeness", "retries", "limits", "run_limits"):
         part = getattr(settings, branch)
         flat |= {name: getattr(part, name) for name in part.__dataclass_fields__}
     del flat["backoff_min"], flat["backoff_max"]  # no options

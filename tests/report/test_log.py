@@ -325,6 +325,7 @@ def test_no_word_about_a_whole_run_has_a_secret(serve: Serve, tmp_path: Path) ->
         for as_json in (False, True)
     ]
     results = ResultStream(str(tmp_path / "results"), lambda error: lines.append(str(error)))
+    results.open()
 
     def note(level: str, name: str, record: Mapping[str, Any]) -> None:
         for log in logs:

@@ -6,7 +6,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from scraper.model.errors import ListError
 from scraper.model.settings import Settings
 from scraper.report.progress import Display
+from scraper.report.streams import forever
 from scraper.run.loop import Run
 from scraper.source.sources import Source, from_iterable, open_sources
 from tests.servers import WAIT_S, Reply, Request, Serve
@@ -121,6 +122,15 @@ def file_of(path: Path, lines: Iterable[str]) -> list[Source]:
     return open_sources([str(path)], no_remote)
 
 
+@contextmanager
+def shown(run: Run, sources: Sequence[Source]) -> Iterator[Display]:
+    """A display of `run` until the block ends and the terminal has taken all of it."""
+    display = Display(run, sources)
+    with display:
+        yield display
+    assert display.finish(forever)
+
+
 def finish(run: Run, act: Callable[[Display], None], sources: Iterable[Source] = ()) -> None:
     """Carry `run` out with a display, while another thread does `act`, which lets it end."""
 
@@ -131,7 +141,7 @@ def finish(run: Run, act: Callable[[Display], None], sources: Iterable[Source] =
             run.stop("what was expected did not come", grace_s=0.0)
             raise
 
-    with run, Display(run, list(sources)) as display, ThreadPoolExecutor(1) as other:
+    with run, shown(run, list(sources)) as display, ThreadPoolExecutor(1) as other:
         acted = other.submit(watched, display)
         for _ in run:
             pass
@@ -204,7 +214,7 @@ def test_an_empty_list_is_drawn_too(on_terminal: Make, tmp_path: Path) -> None:
     sources = file_of(tmp_path / "list", [])
     run = run_of(sources, tmp_path / "out")
     terminal = on_terminal(80)
-    with run, Display(run, sources):
+    with run, shown(run, sources):
         assert list(run) == []
         terminal.wait_for(r"0  0 failed  0/s  0 B  0 in flight")
 
@@ -216,7 +226,7 @@ def test_a_list_that_vanishes_is_told_by_the_run_and_not_by_the_display(
     (tmp_path / "list").unlink()
     run = run_of(sources, tmp_path / "out")
     terminal = on_terminal(80)
-    with run, Display(run, sources):
+    with run, shown(run, sources):
         for thread in threading.enumerate():
             if thread.name == "counter":
                 thread.join(WAIT_S)
@@ -271,15 +281,15 @@ def test_a_terminal_that_takes_nothing_holds_up_neither_the_run_nor_its_log(
 ) -> None:
     terminal = on_terminal(80)
     lines = [f"line {number} {'x' * 60}" for number in range(5_000)]
-    with run_of([from_iterable([])], tmp_path / "out") as run, Display(run, []) as display:
+    with run_of([from_iterable([])], tmp_path / "out") as run, shown(run, []) as display:
         with terminal.stopped():
             display.print(*lines[:2_000])
             for line in lines[2_000:]:
                 display.print(line)
             assert "line 4999" not in terminal.told
         terminal.wait_for("line 4999")
-    shown = re.findall(r"line \d+ x{60}(?=\r\n)", terminal.close())
-    assert shown == lines
+    told = re.findall(r"line \d+ x{60}(?=\r\n)", terminal.close())
+    assert told == lines
 
 
 def test_it_is_wiped_at_the_end_and_the_cursor_was_never_hidden(
@@ -293,7 +303,8 @@ def test_it_is_wiped_at_the_end_and_the_cursor_was_never_hidden(
         display = Display(run, sources)
         with display:
             assert len(list(run)) == 1
-        display.print("the closing words")
+        assert display.finish(forever)
+        print("the closing words", file=terminal.stream)
     told = terminal.close()
     *_, last, end = re.split(r"\r\n", told)
     assert end == ""

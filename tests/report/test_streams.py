@@ -27,6 +27,35 @@ def never(error: OSError) -> None:
     raise AssertionError(error)
 
 
+def opened(stream: ResultStream) -> ResultStream:
+    stream.open()
+    return stream
+
+
+def to(path: object, on_lost: Callable[[OSError], None] = never) -> ResultStream:
+    """A stream of results to a file, open."""
+    return opened(ResultStream(str(path), on_lost))
+
+
+def log_to(path: object) -> Lines:
+    """Lines of a log for a file, open."""
+    lines = Lines(str(path))
+    lines.open()
+    return lines
+
+
+class Shown:
+    """A display, which has the lines that it was to show."""
+
+    full = False
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, *lines: str) -> None:
+        self.lines.extend(lines)
+
+
 class Pipe:
     """A small pipe that stands for stdout. `read` takes everything until the other end closes."""
 
@@ -47,7 +76,7 @@ class Pipe:
             open(self.theirs, "w", closefd=False) as stdout,
         ):
             patch.setattr(sys, "stdout", stdout)
-            return ResultStream("-", on_lost)
+            return opened(ResultStream("-", on_lost))
 
     def close(self) -> None:
         for end in (self.ours, self.theirs):
@@ -66,14 +95,14 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_no_results_are_wanted_by_default() -> None:
-    stream = ResultStream(None, never)
+    stream = opened(ResultStream(None, never))
     stream(STORED)
     stream.close()
 
 
 def test_each_record_is_there_at_once(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    stream = ResultStream(str(path), never)
+    stream = to(path)
     stream(STORED)
     assert path.read_bytes() == encode(STORED)
     stream(FAILED)
@@ -86,7 +115,7 @@ def test_each_record_is_there_at_once(tmp_path: Path) -> None:
 def test_results_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text("old\n" * 1000)
-    ResultStream(str(path), never).close()
+    to(path).close()
     assert path.read_bytes() == b""
 
 
@@ -168,12 +197,13 @@ def test_a_reader_that_leaves_in_a_record_is_told_too(pipe: Pipe, blocking: bool
     os.read(pipe.ours, 10)
     os.close(pipe.ours)
     writer.join()
+    stream.close()
     assert [type(error) for error in lost] == [BrokenPipeError]
 
 
 def test_a_full_disk_is_told_with_its_reason() -> None:
     lost: list[OSError] = []
-    stream = ResultStream("/dev/full", lost.append)
+    stream = to("/dev/full", lost.append)
     stream(STORED)
     stream(STORED)
     assert [error.errno for error in lost] == [errno.ENOSPC]
@@ -185,6 +215,7 @@ import sys
 from scraper.report.streams import ResultStream
 from tests.results import STORED
 stream = ResultStream(sys.argv[1], lambda error: print(error.strerror))
+stream.open()
 for _ in range(5):
     stream(STORED)
 """
@@ -201,12 +232,13 @@ def test_a_disk_that_fills_up_in_a_record_leaves_whole_ones_before_it(tmp_path: 
         check=True,
     )
     assert ended.stdout == "File too large\n"
-    assert path.read_bytes() == (encode(STORED) * 3)[:room]
+    assert path.read_bytes() == encode(STORED) * 2
 
 
 def test_a_stream_can_be_closed_by_who_is_told_that_it_is_lost() -> None:
     streams: list[ResultStream] = []
-    streams.append(ResultStream("/dev/full", lambda _: streams[0].close()))
+    closed: list[int] = []
+    streams.append(to("/dev/full", lambda _: closed.append(streams[0].close())))
     streams[0](STORED)
     streams[0].close()
 
@@ -214,8 +246,9 @@ def test_a_stream_can_be_closed_by_who_is_told_that_it_is_lost() -> None:
 def test_no_program_that_is_started_later_holds_the_results_open(
     tmp_path: Path, pipe: Pipe
 ) -> None:
-    for stream in (ResultStream(str(tmp_path / "results"), never), pipe.results(never)):
-        assert fcntl.fcntl(stream._fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    for stream in (to(tmp_path / "results"), pipe.results(never)):
+        assert stream._writer is not None
+        assert fcntl.fcntl(stream._writer._output.fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
         stream.close()
 
 
@@ -225,7 +258,7 @@ def test_no_program_that_is_started_later_holds_the_results_open(
 def test_lines_are_appended_to_the_log_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("before\n")
-    lines = Lines(str(path))
+    lines = log_to(path)
     lines.write("one")
     assert path.read_text() == "before\none\n"
     lines.write("zwölf")
@@ -236,7 +269,7 @@ def test_lines_are_appended_to_the_log_file_at_once(tmp_path: Path) -> None:
 def test_lines_that_come_together_are_lines_all_the_same(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    lines = Lines(str(tmp_path / "log"))
+    lines = log_to(tmp_path / "log")
     lines.write("one", "two")
     lines.close()
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
@@ -255,7 +288,7 @@ def test_a_log_file_that_cannot_be_written_is_wrong_usage(
 
 
 def test_a_full_disk_costs_the_lines_and_not_the_run() -> None:
-    lines = Lines("/dev/full")
+    lines = log_to("/dev/full")
     for number in range(1000):
         lines.write(f"line {number} " + "x" * 100)
     lines.close()
@@ -269,28 +302,28 @@ def test_without_a_log_file_lines_go_to_stderr(capfd: pytest.CaptureFixture[str]
 
 
 def test_a_display_gets_the_lines_until_the_end(capfd: pytest.CaptureFixture[str]) -> None:
-    shown: list[str] = []
+    shown = Shown()
     lines = Lines(None)
-    lines.divert(lambda *more: shown.extend(more))
+    lines.divert(shown)
     lines.write("above")
     lines.close()
     lines.write("after")
-    assert shown == ["above"]
+    assert shown.lines == ["above"]
     assert capfd.readouterr().err == "after\n"
 
 
 def test_a_log_file_is_not_for_the_display(tmp_path: Path) -> None:
-    shown: list[str] = []
-    lines = Lines(str(tmp_path / "log"))
-    lines.divert(lambda *more: shown.extend(more))
+    shown = Shown()
+    lines = log_to(tmp_path / "log")
+    lines.divert(shown)
     lines.write("one")
     lines.close()
-    assert shown == []
+    assert shown.lines == []
     assert (tmp_path / "log").read_text() == "one\n"
 
 
 def test_what_goes_to_stderr_drives_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    Lines.to_stderr("scraper: \x1b[2J\x9b31m caf\udce9 ü\nnext")
+    Lines(None).to_stderr("scraper: \x1b[2J\x9b31m caf\udce9 ü\nnext")
     assert capfd.readouterr().err == "scraper: \\u001b[2J\\u009b31m caf\\udce9 ü\\u000anext\n"
 
 

@@ -466,7 +466,7 @@ def test_a_signal_that_wakes_nobody_is_heard_soon(serve: Serve, tmp_path: Path) 
     never = threading.Event()
     server = serve(lambda request: Reply(body=b"late", delay=never))
     run = make_run([f"{server.url}/0"], tmp_path)
-    run._wake = lambda: None  # type: ignore[method-assign]
+    run.wake = lambda: None  # type: ignore[method-assign]
     server.on_request = lambda request: run.stop("a signal", grace_s=0.0)
     begun = time.monotonic()
     results = results_of(run)

@@ -1,0 +1,45 @@
+"""Signals: SIGINT and SIGTERM while `fetch` runs.
+
+The first one stops the run in order: nothing more is started, and what is in flight and
+who reads has a grace. A second one, or one that comes before the run has begun, ends the
+process at once.
+
+Owns: which signal came, and when. Does not know: how a run stops. The handler writes
+nothing, because the code that it interrupts may be in the middle of writing.
+"""
+
+import os
+import signal
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from scraper.run.loop import Run
+
+
+class Signals:
+    """A context manager. `number` is None until a signal came, `at` in monotonic seconds."""
+
+    def __init__(self, run: "Run") -> None:
+        self.number: int | None = None
+        self.at: float | None = None
+        self._run = run
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Take the signals."""
+        caught = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._on_signal) for number in caught}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give them back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None or not self._run.begun:
+            os._exit(128 + number)
+        self.number, self.at = number, time.monotonic()
+        self._run.stop(signal.Signals(number).name)
