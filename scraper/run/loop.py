@@ -91,7 +91,7 @@ class Run:
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
-        self._spacing = Spacing(self._frontier, self._wake)
+        self._spacing = Spacing(self._frontier, self.wake)
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination)
         sink = self._resources.sink
