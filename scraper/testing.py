@@ -21,7 +21,7 @@ from random import Random
 
 from scraper.model.errors import SinkError
 from scraper.model.records import Response, Stored
-from scraper.sinks.base import Body, ReadableSink, Sink
+from scraper.sinks.base import Body, ReadableSink, Sink, sync_of
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
 Read = Callable[[str], bytes | None]  # the object of a key, as any reader sees it
@@ -223,6 +223,32 @@ def _many_threads(place: Place) -> None:
         _expect(place, key, content, "after many threads stored at once")
 
 
+def _synced(place: Place) -> None:
+    contents = {f"synced/{n % 3}/{n}": _content(n * 100, n) for n in range(_MANY * 3)}
+    with _opened(place) as sink:
+        upload = sink.open("synced/open")
+        upload.write(b"part")
+        _sync(sink, "before the first commit")
+        with ThreadPoolExecutor(_MANY) as pool:
+            storing = [pool.submit(store, sink, key, contents[key]) for key in contents]
+            for stored in storing:
+                stored.result()
+                _sync(sink, "while other threads store")
+        _sync(sink, "when nothing has changed")
+        for key, content in contents.items():
+            _expect(place, key, content, "after sync")
+        upload.commit(body_of(b"part"))
+        _sync(sink, "after the last commit")
+        _expect(place, "synced/open", b"part", "committed after sync")
+
+
+def _sync(sink: Sink, when: str) -> None:
+    try:
+        sync_of(sink)()
+    except Exception as error:
+        raise AssertionError(f"{when}, sync raised {error!r}") from error
+
+
 def _interleaved(place: Place) -> None:
     with _opened(place) as sink:
         uploads = [sink.open(f"interleaved/{n}") for n in range(8)]
@@ -287,5 +313,6 @@ SINK_CASES: tuple[SinkCase, ...] = (
     SinkCase("close gives up open uploads and leaves nothing", _closed),
     SinkCase("many threads may store at once", _many_threads),
     SinkCase("uploads may be written in turns", _interleaved),
+    SinkCase("sync, if there is one, may be called at any time", _synced),
     SinkCase("a sink that can be read back gives what it holds", _read_back),
 )

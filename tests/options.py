@@ -39,6 +39,8 @@ OPTIONS = (
     Option("to", "s3://b/{date}", '"s3://b/{date}"', "s3://b/{date}", "9"),
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),
+    Option("durable", "true", "true", True, "0"),
+    Option("durable", "false", "false", False, "1"),
     Option("dry-run", "true", "true", True, "0"),
     Option("resume", "true", "true", True, "0"),
     Option("retry-failed", "true", "true", True, "0"),

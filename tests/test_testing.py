@@ -67,6 +67,15 @@ class NeverCloses(DirectorySink):
         os.close(lock)
 
 
+class SyncsOnce(DirectorySink):
+    synced = False
+
+    def sync(self) -> None:
+        if self.synced:
+            raise DestinationError("not again")
+        self.synced = True
+
+
 def run_suite(sink: type[DirectorySink], root: Path) -> None:
     def read(key: str) -> bytes | None:
         path = root / key
@@ -89,6 +98,7 @@ def test_a_good_sink_passes(tmp_path: Path) -> None:
         (LeavesAborted, "abort leaves nothing: aborts left"),
         (FlatKeys, "what is stored is what is read: after the commit, 'round-trip/empty' holds"),
         (KeepsTheFirst, "the last commit wins: after it was replaced, 'replaced/page' holds"),
+        (SyncsOnce, "sync, if there is one, may be called at any time: while other threads store"),
         (NeverCloses, "close gives up open uploads and leaves nothing: a closed sink left"),
     ],
 )

@@ -165,6 +165,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "--manifest", type=PATH, metavar="PATH",
             default=".scraper/manifest.jsonl in DEST",
             help="Where the record of every target is kept."),
+    _option(_WHERE, "--durable/--no-durable", is_flag=True,
+            help="Records survive a power cut, not only a crash of the program."
+                 "  [default: durable]"),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key, report collisions, fetch nothing."),
     _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),

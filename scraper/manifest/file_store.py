@@ -12,6 +12,8 @@ which loses it with a crash.
 import contextlib
 import os
 import stat
+import time
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from io import BufferedReader
@@ -22,25 +24,40 @@ from typing import TYPE_CHECKING
 from scraper.manifest.codec import encode
 from scraper.model.errors import DestinationError
 from scraper.model.records import Result
+from scraper.sinks.directory import flush_path, make_directory
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
 
+_WAITING = 0.03  # share of the time that may be waited for the disk
+_LATEST_S = 1.0  # the longest that a record waits for its group
+_flush_data = getattr(os, "fdatasync", os.fsync)  # which macOS does not have
+
 
 class FileManifestStore:
-    """The manifest at `path`. See `ManifestStore`; making one raises DestinationError."""
+    """The manifest at `path`. See `ManifestStore`; making one raises DestinationError.
 
-    def __init__(self, path: Path) -> None:
+    With `sync`, records survive a power cut: it makes the objects durable before their records are
+    written, and raises DestinationError. Both wait for the disk, so records are written in groups,
+    as databases commit in groups: the next ones wait until the waiting is a small share of the
+    time. Without `sync`, records survive the end of the process only.
+    """
+
+    def __init__(self, path: Path, sync: Callable[[], None] | None = None) -> None:
         self.place = str(path)
+        self._sync = sync
+        self._next = 0.0  # when the next group may be written, in monotonic seconds
         self._path = path
         self._lines = bytearray()  # what the file has not taken yet
         self._given = self.recorded = 0  # records of this run
         self._torn = 0  # bytes that it has of the first of them
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent, durable=sync is not None)
             self.readable = path.is_file() or not path.exists()  # not a pipe, not /dev/null
             self.begun, torn = _looked_at(path) if path.is_file() else (False, False)
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if sync is not None and not self.begun and self.readable:
+                flush_path(path.parent)
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
         self._size = os.fstat(self._fd).st_size  # with what this run has written
@@ -59,8 +76,12 @@ class FileManifestStore:
         self._given += 1
 
     def flush(self, *, idle: bool = False) -> None:
-        """Hand the lines to the system."""
-        del idle  # it costs little
+        """Hand the lines to the system. With `sync`, wait until they are on the disk."""
+        begun = time.monotonic()
+        if self._lines and self._sync is not None:
+            if begun < self._next and not idle:
+                return
+            self._sync()
         try:
             while self._lines:
                 taken = os.write(self._fd, self._lines)
@@ -68,6 +89,10 @@ class FileManifestStore:
                 end = self._lines.rfind(b"\n", 0, taken) + 1
                 self._torn = taken - end if end else self._torn + taken
                 del self._lines[:taken]
+            if self._sync is not None and self.readable and self.recorded < self._given:
+                _flush_data(self._fd)
+                ended = time.monotonic()
+                self._next = ended + min((ended - begun) / _WAITING, _LATEST_S)
             self.recorded = self._given
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
@@ -77,7 +102,7 @@ class FileManifestStore:
         if self._fd < 0:
             return
         try:
-            self.flush()
+            self.flush(idle=True)
             if self.readable:
                 os.fsync(self._fd)
         except OSError as error:
@@ -113,6 +138,8 @@ class FileManifestStore:
                 new.flush()
                 os.fsync(new.fileno())
             os.replace(packed, path)
+            if self._sync is not None:
+                flush_path(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 packed.unlink()

@@ -17,7 +17,7 @@ from scraper.manifest.file_store import FileManifestStore, index_path_of
 from scraper.manifest.sink_store import SinkManifestStore
 from scraper.model.errors import DestinationError
 from scraper.model.records import Result
-from scraper.sinks.base import Sink, scheme_of
+from scraper.sinks.base import Sink, scheme_of, sync_of
 from scraper.sinks.directory import path_of
 
 if TYPE_CHECKING:
@@ -65,17 +65,20 @@ def path_for(path: str | None, destination: str) -> Path | None:
     return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
 
 
-def open_store(path: str | None, destination: str, sink: Sink, patience_s: float) -> ManifestStore:
+def open_store(
+    path: str | None, destination: str, sink: Sink, patience_s: float, *, durable: bool = True
+) -> ManifestStore:
     """The manifest at `path`, or where the destination keeps it. Raises DestinationError.
 
-    `patience_s`: how long a sink is waited for that takes no records.
+    `patience_s`: how long a sink is waited for that takes no records. `durable`: what a flush
+    wrote to a file survives a power cut.
     """
     file = path_for(path, destination)
     if file is None:
         return SinkManifestStore(sink, destination, patience_s)
     if path is None:
         _refuse_links(file)
-    return FileManifestStore(file)
+    return FileManifestStore(file, sync_of(sink) if durable else None)
 
 
 def _refuse_links(file: Path) -> None:

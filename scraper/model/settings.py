@@ -331,6 +331,7 @@ class Settings:
     max_failures: Budget = field(default_factory=Budget)
     fail_fast: bool = False
     lock: str = "fail"
+    durable: bool = True
     engine: str = "auto"
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)
@@ -380,7 +381,16 @@ class Settings:
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        for name in ("to", "key", "manifest", "max_failures", "fail_fast", "lock", "engine"):
+        for name in (
+            "to",
+            "key",
+            "manifest",
+            "max_failures",
+            "fail_fast",
+            "lock",
+            "durable",
+            "engine",
+        ):
             if name in given:
                 tree[name] = given.pop(name)
         _require(not given, f"unknown option {', '.join(sorted(given))}")

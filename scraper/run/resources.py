@@ -35,7 +35,8 @@ class RunResources:
     history: History
 
     def __init__(self, settings: Settings, destination: str) -> None:
-        options = SinkOptions(settings.politeness.max_concurrency, settings.s3)
+        at_once, durable = settings.politeness.max_concurrency, settings.durable
+        options = SinkOptions(at_once, settings.s3, durable=durable)
         self.destination = destination
         self.sink: Sink = find_sink(destination, options)
         self._settings = settings
@@ -110,7 +111,8 @@ class RunResources:
 
     def _open_manifest(self) -> None:
         manifest, patience_s = self._settings.manifest, self._settings.retries.retry_max_time
-        self.store = open_store(manifest, self.destination, self.sink, patience_s)
+        durable = self._settings.durable
+        self.store = open_store(manifest, self.destination, self.sink, patience_s, durable=durable)
         with ExitStack() as undone:
             undone.callback(self.store.close)
             self.history = remember(self._settings.earlier, self.store, self.sink)

@@ -57,6 +57,7 @@ class SinkOptions(NamedTuple):
 
     max_concurrency: int = 16
     s3: S3 = S3()
+    durable: bool = True  # objects survive a power cut; see `Sink.sync`
 
 
 class Upload(Protocol):
@@ -94,6 +95,9 @@ class Sink(Protocol):
     `blocking`, a `Blocking`: which methods may block. See `blocking_of`.
     `disk`, a Path: the file system on which bodies take room. See `disk_of`.
     `ignores_case`, a bool: keys that differ only in case are the same key here.
+    `sync()`: return when all committed objects survive a power cut. It is called, from one thread,
+    before records of them are written. It raises DestinationError. A sink whose `commit` does all
+    of that has no `sync`. See `sync_of`.
     """
 
     def check(self) -> None:
@@ -171,6 +175,16 @@ class ConditionalSink(Protocol):
 def blocking_of(sink: Sink) -> Blocking:
     """Which methods of `sink` may block: all of them, unless it says otherwise."""
     return getattr(sink, "blocking", Blocking.WRITE)
+
+
+def sync_of(sink: Sink) -> Callable[[], None]:
+    """The method `sync` of `sink`. It does nothing where `commit` alone is enough."""
+    sync: Callable[[], None] = getattr(sink, "sync", _already_durable)
+    return sync
+
+
+def _already_durable() -> None:
+    """Do nothing."""
 
 
 def disk_of(sink: Sink) -> Path | None:

@@ -20,7 +20,8 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only"}
-PAIRS = {"--progress", "--no-progress", "--refresh", "--no-refresh"}
+ON = {"--refresh", "--durable"}  # pairs of flags of which the first is the default
+PAIRS = {"--progress", "--no-progress", *ON, "--no-refresh", "--no-durable"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
     *("--retry-max-time", "--max-retry-after", "--connect-timeout", "--read-timeout"),
@@ -97,7 +98,7 @@ def test_the_options_are_those_of_the_contract() -> None:
 def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
     if option.parameter not in RUN_ALONE:
         given = Settings.of(**{option.parameter: option.value})
-        assert (given == Settings()) == (option.flag == ["--refresh"])  # its default
+        assert (given == Settings()) == (option.flag[0] in ON)
 
 
 def test_nothing_has_a_value_unless_it_was_given() -> None:
@@ -370,7 +371,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
     flat["max_failures"] = Budget().count
     for name, text in shown.items():
         assert name is not None
-        if name in RUN_ALONE or name in {"manifest", "user_agent", "proxy", "refresh"}:
+        if name in RUN_ALONE or name in {"manifest", "user_agent", "proxy", "refresh", "durable"}:
             continue
         if name == "continue_above":
             assert Size().convert(text, None, None) == flat[name]

@@ -5,6 +5,7 @@ Others import `open_sink`, `path_of`, and `OWN`, the name of the directory for o
 The S3 sink also imports `temporary_files`, for bodies that wait on disk.
 """
 
+from scraper.sinks.directory.changed_directories import flush_path, make_directory
 from scraper.sinks.directory.sink import OWN, open_sink, path_of
 
-__all__ = ["OWN", "open_sink", "path_of"]
+__all__ = ["OWN", "flush_path", "make_directory", "open_sink", "path_of"]

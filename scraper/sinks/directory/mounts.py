@@ -62,7 +62,10 @@ class CopyOnMount:
 
 def remove_copies(run: Path, directories: OpenDirectories) -> None:
     """Remove the copies that the notes in `run` speak of, as far as possible."""
-    for note in run.glob(f"*{_NOTE}"):
+    notes: list[Path] = []
+    with contextlib.suppress(OSError):
+        notes += run.glob(f"*{_NOTE}")
+    for note in notes:
         copy = _copy_name(run.name, note.name.removesuffix(_NOTE))
         if not is_copy(copy):  # nothing else is ever removed, whatever was planted
             continue

@@ -20,6 +20,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,15 +51,19 @@ class OpenDirectory:
         os.close(self.fd)
 
 
+Making = Callable[[OpenDirectory], AbstractContextManager[object]]
+
+
 class OpenDirectories:
     """Directories below `root`, an absolute path. Links may lead to `root` itself.
 
-    Paths are '/'-separated and relative to `root`, which is "". Many threads may call all
-    methods. They raise OSError.
+    Paths are '/'-separated and relative to `root`, which is "". A directory is made inside the
+    context `making(parent)`. Many threads may call all methods. They raise OSError.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, making: Making = contextlib.nullcontext) -> None:
         self._path = str(root)
+        self._making = making
         self._root: OpenDirectory | None = OpenDirectory(os.open(root, _LOOK))
         self._cached = lru_cache(maxsize=_MOST_OPEN)(self._descend)
 
@@ -99,8 +104,8 @@ class OpenDirectories:
     def _descend(self, path: str) -> OpenDirectory:
         above, _, name = path.rpartition("/")
         if path and path.count("/") < _MOST_STEPS:
-            return _open_or_make(self._cached(above), name)
-        return self._from_root(path, _open_or_make)
+            return self._open_or_make(self._cached(above), name)
+        return self._from_root(path, self._open_or_make)
 
     def _from_root(
         self, path: str, step: Callable[[OpenDirectory, str], OpenDirectory]
@@ -112,14 +117,13 @@ class OpenDirectories:
             directory = step(directory, name)
         return directory
 
-
-def _open_or_make(parent: OpenDirectory, name: str) -> OpenDirectory:
-    try:
-        return _open(parent, name)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):  # another thread or run made it meanwhile
-            os.mkdir(name, dir_fd=parent.fd)
-        return _open(parent, name)
+    def _open_or_make(self, parent: OpenDirectory, name: str) -> OpenDirectory:
+        try:
+            return _open(parent, name)
+        except FileNotFoundError:
+            with self._making(parent), contextlib.suppress(FileExistsError):  # made meanwhile
+                os.mkdir(name, dir_fd=parent.fd)
+            return _open(parent, name)
 
 
 def _open(parent: OpenDirectory, name: str) -> OpenDirectory:

@@ -18,6 +18,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from scraper.model.dates import parse_http_date
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
+from scraper.sinks.directory.changed_directories import ChangedDirectories, make_directory
 from scraper.sinks.directory.mounts import CopyOnMount, is_copy, mount_point, remove_copies
 from scraper.sinks.directory.open_directories import (
     OpenDirectories,
@@ -53,8 +55,7 @@ _TRANSIENT = {errno.ESTALE, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINT
 
 def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
     """The sink for a path or a `file://` URL."""
-    del options
-    return DirectorySink(path_of(destination))
+    return DirectorySink(path_of(destination), durable=options.durable)
 
 
 def path_of(destination: str) -> Path:
@@ -67,8 +68,9 @@ class DirectorySink:
 
     near = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
+        self._changed = ChangedDirectories() if durable else None
         self.disk = _absolute(root)
         self._below = f"{self.disk}/"
         self.blocking = Blocking.COMMIT
@@ -84,12 +86,13 @@ class DirectorySink:
     def check(self) -> None:
         """Make the directory, and one for temporary files. Raises DestinationError."""
         try:
-            self.disk.mkdir(parents=True, exist_ok=True)
+            make_directory(self.disk, durable=self._changed is not None)
         except OSError as error:
             exists = isinstance(error, FileExistsError)
             raise self._unusable("it is a file" if exists else error.strerror) from None
         try:
-            directories = self._directories = OpenDirectories(self.disk)
+            making = self._changed.making if self._changed is not None else nullcontext
+            directories = self._directories = OpenDirectories(self.disk, making)
             directories.at(_TEMPORARY)  # refuses a link on the way
             removing = partial(remove_copies, directories=directories)
             self._files = TemporaryFiles(self.disk / _TEMPORARY, removing)
@@ -133,12 +136,25 @@ class DirectorySink:
                 self.blocking = Blocking.COMMIT  # a copy takes longer than a rename
                 run = self._temporary_path.rpartition("/")[2]
                 CopyOnMount(temporary, run).place(name, directory, parent, final)
+            if self._changed is not None:
+                self._changed.add(directory)
         except OSError as error:
             if error.errno in _FATAL and (place := self._mount_point(parent)) is not None:
                 if error.errno == errno.EROFS:
                     self._read_only.add(place)
                 raise _refused_there(error, key, place) from None
             raise
+
+    def sync(self) -> None:
+        """Return when the names of all committed objects are on the disk, if it is `durable`.
+
+        Raises DestinationError.
+        """
+        try:
+            if self._changed is not None:
+                self._changed.flush()
+        except OSError as error:
+            raise _refused_all(error) from None
 
     def reach(self) -> None:
         """Raise DestinationError unless the destination is a directory."""
