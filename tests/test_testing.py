@@ -67,6 +67,11 @@ class NeverCloses(DirectorySink):
         os.close(lock)
 
 
+class Durable(DirectorySink):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, durable=True)
+
+
 class SyncsOnce(DirectorySink):
     synced = False
 
@@ -87,8 +92,9 @@ def run_suite(sink: type[DirectorySink], root: Path) -> None:
     check_sink(lambda: sink(root), read, names)
 
 
-def test_a_good_sink_passes(tmp_path: Path) -> None:
-    run_suite(DirectorySink, tmp_path)
+@pytest.mark.parametrize("sink", [DirectorySink, Durable])
+def test_a_good_sink_passes(sink: type[DirectorySink], tmp_path: Path) -> None:
+    run_suite(sink, tmp_path)
 
 
 @pytest.mark.parametrize(

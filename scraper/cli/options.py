@@ -167,7 +167,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Where the record of every target is kept."),
     _option(_WHERE, "--durable/--no-durable", is_flag=True,
             help="Records survive a power cut, not only a crash of the program."
-                 "  [default: durable]"),
+                 "  [default: no-durable]"),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key, report collisions, fetch nothing."),
     _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),

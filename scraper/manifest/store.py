@@ -66,7 +66,7 @@ def path_for(path: str | None, destination: str) -> Path | None:
 
 
 def open_store(
-    path: str | None, destination: str, sink: Sink, patience_s: float, *, durable: bool = True
+    path: str | None, destination: str, sink: Sink, patience_s: float, *, durable: bool = False
 ) -> ManifestStore:
     """The manifest at `path`, or where the destination keeps it. Raises DestinationError.
 

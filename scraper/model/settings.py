@@ -331,7 +331,7 @@ class Settings:
     max_failures: Budget = field(default_factory=Budget)
     fail_fast: bool = False
     lock: str = "fail"
-    durable: bool = True
+    durable: bool = False
     engine: str = "auto"
     politeness: Politeness = field(default_factory=Politeness)
     retries: Retries = field(default_factory=Retries)

@@ -57,7 +57,7 @@ class SinkOptions(NamedTuple):
 
     max_concurrency: int = 16
     s3: S3 = S3()
-    durable: bool = True  # objects survive a power cut; see `Sink.sync`
+    durable: bool = False  # objects survive a power cut; see `Sink.sync`
 
 
 class Upload(Protocol):

@@ -20,8 +20,8 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only"}
-ON = {"--refresh", "--durable"}  # pairs of flags of which the first is the default
-PAIRS = {"--progress", "--no-progress", *ON, "--no-refresh", "--no-durable"}
+DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
+PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
     *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
     *("--retry-max-time", "--max-retry-after", "--connect-timeout", "--read-timeout"),
@@ -98,7 +98,7 @@ def test_the_options_are_those_of_the_contract() -> None:
 def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
     if option.parameter not in RUN_ALONE:
         given = Settings.of(**{option.parameter: option.value})
-        assert (given == Settings()) == (option.flag[0] in ON)
+        assert (given == Settings()) == (option.flag[0] in DEFAULTS)
 
 
 def test_nothing_has_a_value_unless_it_was_given() -> None:

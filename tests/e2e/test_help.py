@@ -95,7 +95,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "user_agent": "scraper/VERSION",
         "proxy": "http_proxy and https_proxy",
         "refresh": "refresh",
-        "durable": "durable",
+        "durable": "no-durable",
         "log_format": "text",
         "progress": "when it is a terminal",
     }

@@ -67,7 +67,7 @@ DEFAULTS: dict[str, Any] = {
     "resume": False,
     "retry_failed": False,
     "refresh": True,
-    "durable": True,
+    "durable": False,
     "engine": "auto",
 }
 BACKOFF = {"backoff_min": 1, "backoff_max": 60}  # "from 1 s to 60 s": no options of their own
@@ -148,7 +148,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "resume": True,
         "retry_failed": False,
         "refresh": False,
-        "durable": False,
+        "durable": True,
         "engine": "threads",
     }
     assert given_options.keys() == DEFAULTS.keys()

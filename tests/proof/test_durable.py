@@ -145,7 +145,7 @@ def traced(story: Story, *options: object) -> Log:
 def test_a_record_is_written_when_the_names_on_the_way_to_its_object_are_on_the_disk(
     engine: str, story: Story
 ) -> None:
-    log = traced(story, "--engine", engine)
+    log = traced(story, "--engine", engine, "--durable")
     seen = 0
     for write, records in log.records():
         for record in records:
@@ -164,7 +164,7 @@ def test_a_record_is_written_when_the_names_on_the_way_to_its_object_are_on_the_
 
 @each_engine
 def test_a_result_is_told_when_its_record_is_on_the_disk(engine: str, story: Story) -> None:
-    log = traced(story, "--engine", engine)
+    log = traced(story, "--engine", engine, "--durable")
     flushes = [call for call in log.of("fdatasync", "fsync") if MANIFEST in call.directories[0]]
     created = next(
         call
@@ -187,7 +187,7 @@ def test_a_result_is_told_when_its_record_is_on_the_disk(engine: str, story: Sto
 def test_without_it_no_directory_is_flushed_and_the_manifest_once(
     engine: str, story: Story
 ) -> None:
-    log = traced(story, "--engine", engine, "--no-durable")
+    log = traced(story, "--engine", engine)
     flushed = [call.directories[0] for call in log.of("fsync", "fdatasync")]
     assert flushed.count(f"{log.root}/{MANIFEST}") == 1, "at the end"
     objects = [path for path in flushed if "/.scraper/tmp/run-" in path]
@@ -200,7 +200,7 @@ def test_a_new_manifest_elsewhere_is_on_the_disk_with_the_directories_above_it(
 ) -> None:
     file = cli.directory / "records/of/pages/manifest.jsonl"
     story = Story(site, Directory(cli, "new/out", file=file), cli, "-c", 4)
-    log = traced(story)
+    log = traced(story, "--durable")
     flushed = {call.directories[0] for call in log.of("fsync")}
     here = cli.directory
     assert {str(here), *(f"{here}/{path}" for path in ("records", "records/of"))} <= flushed
@@ -211,7 +211,7 @@ def test_a_new_manifest_elsewhere_is_on_the_disk_with_the_directories_above_it(
 def test_names_that_the_disk_refuses_have_no_record_and_the_run_stops(
     engine: str, site: Site, cli: Command
 ) -> None:
-    story = Story(site, Directory(cli), cli, "-c", 4, "--engine", engine)
+    story = Story(site, Directory(cli), cli, "-c", 4, "--engine", engine, "--durable")
     (cli.directory / "out/a3").mkdir(parents=True)
     log = cli.directory / "strace.log"
     cli.prefix = prefix(Fault("fsync", "error=EIO", 1), log, cli.directory / "out/a3")

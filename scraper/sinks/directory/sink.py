@@ -68,7 +68,7 @@ class DirectorySink:
 
     near = True
 
-    def __init__(self, root: Path, *, durable: bool = True) -> None:
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
         self._changed = ChangedDirectories() if durable else None
         self.disk = _absolute(root)
