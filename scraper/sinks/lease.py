@@ -25,13 +25,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from scraper.model.errors import Held, ScraperError
+from scraper.model.errors import Held, ScraperError, SinkError
 from scraper.sinks.base import ConditionalSink, SmallObject
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
 from scraper.sinks.process_identity import has_ended, own_process
+
+T = TypeVar("T")
 
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
@@ -76,6 +78,7 @@ class Lease:
         self._run = os.urandom(8).hex()
         self._holder = {"run": self._run, "host": socket.gethostname(), **own_process()}
         self._writes = 0
+        self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
         self._acquire(patience)
         self._settle()
@@ -95,15 +98,36 @@ class Lease:
         """Make the lease. Raises Held if another run has it all the time."""
         watch, begun = LeaseWatch(self._lease_s), time.monotonic()
         while True:
-            found = self._sink.get_small(LEASE_KEY)
-            life = self._judge(watch, found)
-            if life is Life.DEAD and self._write(found and found.etag):
+            found, life = self._insist(lambda: self._try(watch))
+            if life is None:
                 return
             most_s = max(patience) if life is Life.DOUBTFUL else patience.wait_s
             left_s = begun + most_s - time.monotonic()
             if left_s <= 0:
                 raise Held(f"another run holds {self._place} ({_shown(found)})")
-            time.sleep(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
+            self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
+
+    def _try(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
+        """The lease that was found, and what is known of its holder. None: we hold it now."""
+        found = self._sink.get_small(LEASE_KEY)
+        if self._is_ours(found):  # a write whose answer was lost
+            self.good_until = self._sent + self._lease_s
+            return found, None
+        life = self._judge(watch, found)
+        if life is Life.DEAD and self._write(found and found.etag):
+            return found, None
+        return found, life
+
+    def _insist(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns. A store that fails for a moment is asked again for some time."""
+        until = time.monotonic() + self._lease_s / 3
+        while True:
+            try:
+                return ask()
+            except SinkError as error:
+                if not error.transient or time.monotonic() >= until:
+                    raise
+            self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20))
 
     def _judge(self, watch: LeaseWatch, found: SmallObject | None) -> Life:
         """Whether the lease that was found is another run's. No lease is a dead one."""
@@ -116,7 +140,7 @@ class Lease:
 
     def _settle(self) -> None:
         """Find out whether conditions are honoured here: making it once more must fail."""
-        if self._write(None):
+        if self._insist(lambda: self._write(None)):
             self.remark = f"{self._place} ignores If-None-Match: runs that start at once may meet"
 
     def _keep(self) -> None:
@@ -155,10 +179,10 @@ class Lease:
         """Write it on the condition that its etag is `etag` (None: there is none)."""
         self._writes += 1  # so that the content always changes
         said = {**self._holder, "until": time.time() + self._lease_s, "writes": self._writes}
-        sent = now_s()
+        self._sent = now_s()
         written = self._sink.put_if(LEASE_KEY, json.dumps(said).encode(), etag) is not None
         if written:
-            self.good_until = sent + self._lease_s
+            self.good_until = self._sent + self._lease_s
         return written
 
     def _is_ours(self, found: SmallObject | None) -> bool:

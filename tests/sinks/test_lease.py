@@ -64,6 +64,10 @@ def test_what_is_no_lease_of_a_run_is_taken(left: bytes, moto_server: S3Server) 
         lease.release()
 
 
+def of_the_lease(asked: Asked, operation: str = "PUT") -> bool:
+    return asked.operation == operation and asked.path.endswith(LEASE_KEY)
+
+
 def age_of(sink: S3Sink) -> float:
     """The age of the lease by the store's clock, in seconds."""
     found = sink.get_small(LEASE_KEY)
@@ -150,6 +154,28 @@ def test_a_watch_ends_when_the_run_has_no_more_time(moto_server: S3Server) -> No
             Lease(sink, "s3://b/p", nobody, patience=Patience(watch_s=0.2))
 
 
+@pytest.mark.parametrize("operation", ["GET", "PUT"])
+@pytest.mark.parametrize("answer", [(0, ""), (-1, ""), (503, "SlowDown")])
+def test_a_store_that_fails_for_a_moment_is_asked_again(
+    answer: tuple[int, str], operation: str, moto_server: S3Server
+) -> None:
+    """Without an answer, with a lost one (the lease was made), and with a refusal."""
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return answer if of_the_lease(asked, operation) and next(times, None) else None
+
+    times = iter([1, 1])
+    with Front(moto_server.url, fault) as front:
+        sink = another(front, moto_server.make_bucket())
+        begun = now_s()
+        lease = Lease(sink, "s3://b/p", nobody)
+        assert begun + 60.0 < lease.good_until < now_s() + 60.0
+        assert lease.remark == ""
+        lease.release()
+        assert moto_server.read(sink.bucket, f"p/{LEASE_KEY}") is None
+        sink.close()
+
+
 @pytest.mark.parametrize("server", ["moto", "rclone", "swift"])
 def test_every_store_tells_the_age_of_a_lease_by_its_own_clock(
     server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -215,10 +241,6 @@ def test_an_endpoint_that_ignores_conditions_is_told_of(rclone_server: S3Server)
 
 
 # ---------------------------------------------------------------- the fence
-
-
-def of_the_lease(asked: Asked, operation: str = "PUT") -> bool:
-    return asked.operation == operation and asked.path.endswith(LEASE_KEY)
 
 
 def test_the_fence_counts_from_before_the_put_was_sent(moto_server: S3Server) -> None:
