@@ -6,6 +6,9 @@ of its length. The run deletes it at its end. If the run is killed, the next run
 at once if it can see that the process has ended (`process_identity.py`), else when the lease has
 not changed for its length (`lease_watch.py`).
 
+Not every store judges a condition in one step with the put: rclone ignores conditions, Swift
+looks before it puts. There the runs wait a moment and look again (`_settle`).
+
 The holder keeps a fence too. `holds()` is true until one lease's length after the last successful
 write was sent. So it becomes false before another run may take the lease. Its clock counts the
 time that the machine sleeps, and it is no wall clock. A lease that ran out is never renewed.
@@ -38,6 +41,8 @@ T = TypeVar("T")
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
+_NO_ETAG = f'"{"0" * 32}"'
+_SETTLE_S, _SETTLE_TIMES = 0.5, 5.0  # at least; times what two requests took
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -81,7 +86,6 @@ class Lease:
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
         self._acquire(patience)
-        self._settle()
         self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._keeper.start()
 
@@ -99,6 +103,8 @@ class Lease:
         watch, begun = LeaseWatch(self._lease_s), time.monotonic()
         while True:
             found, life = self._insist(lambda: self._try(watch))
+            if life is None:
+                found, life = self._insist(self._settle)
             if life is None:
                 return
             most_s = max(patience) if life is Life.DOUBTFUL else patience.wait_s
@@ -138,10 +144,20 @@ class Lease:
         state = (found.etag, found.data)
         return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
 
-    def _settle(self) -> None:
-        """Find out whether conditions are honoured here: making it once more must fail."""
-        if self._insist(lambda: self._write(None)):
+    def _settle(self) -> tuple[SmallObject | None, Life | None]:
+        """Find out whether conditions are judged here, and look again where they may not be.
+
+        Several runs may then have made the lease at once. All of them wait for longer than their
+        requests take, and the one that wrote last has it. Returns what `_try` does.
+        """
+        begun = now_s()
+        if self._write(None):  # there is a lease, so this must fail
             self.remark = f"{self._place} ignores If-None-Match: runs that start at once may meet"
+        elif not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True):
+            return None, None
+        self._over.wait(max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun)))
+        found = self._sink.get_small(LEASE_KEY)
+        return found, None if self._is_ours(found) else Life.ALIVE
 
     def _keep(self) -> None:
         """Renew it until the run is over, then delete it. Runs in a thread."""

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -229,6 +231,41 @@ def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> 
         assert lost.wait(WAIT_S)
         lease.release()
         assert moto_server.read(sink.bucket, f"p/{LEASE_KEY}") == theirs
+
+
+@pytest.mark.parametrize("store", ["moto", "rclone", "swift", "501"])
+def test_of_runs_that_start_at_once_one_has_the_lease(
+    store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the store judges conditions, ignores them, looks before it puts, or refuses."""
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        conditional = {"if-none-match", "if-match"} & asked.headers.keys()
+        return (501, "NotImplemented") if store == "501" and conditional else None
+
+    s3: S3Server = request.getfixturevalue(f"{'moto' if store == '501' else store}_server")
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    with Front(s3.url, fault) as front:
+        for _ in range(4):
+            bucket = s3.make_bucket()
+            sinks = [another(front if store == "501" else s3, bucket) for _ in range(4)]
+            barrier = threading.Barrier(len(sinks))
+            with ThreadPoolExecutor(len(sinks)) as pool:
+                found = list(pool.map(partial(_take_at_once, barrier), sinks))
+            (lease,) = filter(None, found)
+            assert lease.holds()
+            lease.release()
+            for sink in sinks:
+                sink.close()
+
+
+def _take_at_once(barrier: threading.Barrier, sink: S3Sink) -> Lease | None:
+    barrier.wait()
+    try:
+        return Lease(sink, "s3://b/p", nobody)
+    except Held:
+        return None
 
 
 def test_an_endpoint_that_ignores_conditions_is_told_of(rclone_server: S3Server) -> None:

@@ -126,6 +126,7 @@ class Bucket:
         self.name = name
         self.endpoint = "S3"  # in messages, until boto3 has found it
         self.checksums = True
+        self.judges_conditions = True  # False once it has refused to
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
         self._closed = False
@@ -187,6 +188,7 @@ class Bucket:
                 return None
             if error.status != 501:
                 raise
+        self.judges_conditions = False
         found = self._head(key)
         return self._put_small(key, data, {}) if (found and found["ETag"]) == etag else None
 
