@@ -164,6 +164,7 @@ class Run:
         assert engine is not None, "Run is used in a with statement"
         while not self._finished():
             now = time.monotonic()
+            self._check_lock()
             self._admit(now)
             self._start(engine, now)
             yield from self._yield(self._account.settle(idle=self._is_idle()))
@@ -248,6 +249,11 @@ class Run:
             yield result
             if os.getpid() != self._process:
                 raise UsageError("this run belongs to the process that began it")
+
+    def _check_lock(self) -> None:
+        """Stop if the lock ran out: this process, or the whole machine, was stopped meanwhile."""
+        if self._stop.reason is None and not self._resources.holds():
+            self._lost(f"the lease of {self.places.destination} ran out before it was renewed")
 
     def _lost(self, reason: str) -> None:
         """Another run has the destination now. From the thread of the lock."""

@@ -18,7 +18,7 @@ from scraper.model.urls import redact
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
-from scraper.sinks.lock import hold
+from scraper.sinks.lock import Lock, hold
 from scraper.transfer import Quota
 
 _LAST_S = 0.5  # for a lock that was waited for to say who holds it
@@ -41,6 +41,7 @@ class RunResources:
         self.sink: Sink = find_sink(destination, options)
         self._settings = settings
         self.abandoned = False
+        self._lock: Lock | None = None
         self._kept = ExitStack()
 
     def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
@@ -57,6 +58,10 @@ class RunResources:
             self.abandoned = True
             message = f"{redact(self.destination)} did not answer within --max-run-time"
             raise DestinationError(message) from None
+
+    def holds(self) -> bool:
+        """Whether no other run can have the destination yet. Once false, it stays false."""
+        return self._lock is None or self._lock.holds()
 
     def close(self, until: Callable[[], float], *, whole: bool) -> None:
         """Close everything, or give up at `until`. `whole`: the run came to its end.
@@ -93,6 +98,7 @@ class RunResources:
             left_s = quota.left_s(time.monotonic())
             lock = hold(self.sink, self.destination, self._settings.lock, on_lost, left_s)
             if lock is not None:
+                self._lock = lock
                 stack.callback(lock.release)
                 if lock.remark:
                     note("info", "lock", {"message": lock.remark})

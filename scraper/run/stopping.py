@@ -68,6 +68,8 @@ class Stop:
         if self.error is None:
             self.error = error
             self.ask(str(error), GRACE_S)
+        if isinstance(error, Held):  # another run may be at work: nothing more is stored
+            self.give_up_at = time.monotonic()
 
     def keep_within(self, quota: Quota, now: float) -> None:
         """Stop when a limit of the whole run is reached. A full disk is an error."""

@@ -152,7 +152,7 @@ class Lease:
         """
         begun = now_s()
         if self._write(None):  # there is a lease, so this must fail
-            self.remark = f"{self._place} ignores If-None-Match: runs that start at once may meet"
+            self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
         elif not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True):
             return None, None
         self._over.wait(max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun)))
