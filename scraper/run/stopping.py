@@ -21,7 +21,7 @@ from scraper.transfer import Quota
 # `docker stop` kills after 10 s. All of this together takes less.
 GRACE_S = 8.0  # for transfers in flight when the run is stopped
 LAST_GRACE_S = 1.0  # for them to end after they were broken off
-RECORDS_S = 0.7  # at least, for the last records; they may use the grace as well
+RECORDS_S = 0.9  # at least, for the last records and the lock; they may use the grace as well
 
 Note = Callable[[str, str, Mapping[str, Any]], None]
 
@@ -47,6 +47,7 @@ class Stop:
         self._wake = wake
         self._note = note
         self._told = False
+        self._least: float | None = None
 
     def ask(self, reason: str, grace_s: float) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
@@ -58,8 +59,10 @@ class Stop:
             self._wake()
 
     def last_moment(self) -> Callable[[], float]:
-        """When the destination is waited for no longer, for a call that begins now."""
-        least = time.monotonic() + RECORDS_S
+        """When the destination is waited for no longer. All calls share the least time."""
+        if self._least is None:
+            self._least = time.monotonic() + RECORDS_S
+        least = self._least
         limit = self.limit_at + GRACE_S + LAST_GRACE_S
         return lambda: max(min(self.over_at, limit), least)
 

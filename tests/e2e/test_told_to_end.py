@@ -28,7 +28,7 @@ from tests.servers import Misbehave, Reply, Serve, silent
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 ENGINES = pytest.mark.parametrize("engine", ["threads", "curl"])
 CLIENTS = pytest.mark.parametrize("client", ["boto3", "obstore"])
-MOST_S = GRACE_S + LAST_GRACE_S + 2 * RECORDS_S + 5.0  # 5: a slow machine
+MOST_S = GRACE_S + LAST_GRACE_S + RECORDS_S + 5.0  # 5: a slow machine
 
 
 class Silence:

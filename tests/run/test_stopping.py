@@ -1,9 +1,12 @@
 """A run that is told to stop: its reason, its error, its grace."""
 
+import math
+import time
+
 from scraper.engines.threads.engine import ThreadsEngine
 from scraper.model.errors import DestinationError, Held
 from scraper.model.settings import Http, Limits
-from scraper.run.stopping import GRACE_S, Stop
+from scraper.run.stopping import GRACE_S, LAST_GRACE_S, RECORDS_S, Stop
 
 
 class Scene:
@@ -78,3 +81,28 @@ def test_with_nothing_in_flight_there_is_nothing_to_wait_for() -> None:
     scene.stop.ask("enough", 0.0)
     assert not scene.stop.wait_on(scene.engine, 0)
     assert not scene.stop.abandoned
+
+
+def test_the_destination_is_waited_for_as_long_as_the_grace_lasts() -> None:
+    scene = Scene()
+    assert scene.stop.last_moment()() == math.inf
+    scene.stop.ask("SIGTERM", 0.0)
+    assert scene.stop.last_moment()() == scene.stop.over_at < math.inf
+
+
+def test_after_the_grace_all_waits_for_the_destination_share_a_little() -> None:
+    scene = Scene()
+    scene.stop.ask("SIGTERM", GRACE_S)
+    scene.stop.over_at = 0.0
+    first = scene.stop.last_moment()()
+    assert 0.0 < first - time.monotonic() <= RECORDS_S
+    assert scene.stop.last_moment()() == first
+
+
+def test_all_of_it_is_less_than_docker_stop_allows() -> None:
+    assert GRACE_S + LAST_GRACE_S + RECORDS_S < 10
+
+
+def test_the_time_of_the_whole_run_bounds_the_wait_too() -> None:
+    stop = Stop(lambda: None, lambda *_: None, limit_at=time.monotonic() + 100)
+    assert stop.last_moment()() == stop.limit_at + GRACE_S + LAST_GRACE_S
