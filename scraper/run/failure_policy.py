@@ -78,10 +78,10 @@ class FailurePolicy:
         if failure.kind is Kind.SINK and is_transient(failure):
             was_on, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
             if not self.breaker.failed(started, now):
-                message = f"the destination took no object for {patience}: {failure.message}"
+                message = f"the destination refused all objects for {patience}: {failure.message}"
                 self._stop.because_of(DestinationError(message))
             if self.breaker.is_open and not was_on:
-                message = f"the destination takes nothing, one at a time tries for {patience}"
+                message = f"the destination refuses all objects, one target at a time tries for {patience}"
                 self._note(
                     "warning", "circuit_breaker", {"message": f"{message}: {failure.message}"}
                 )

@@ -364,7 +364,7 @@ def test_an_outage_that_does_not_end_is_told_with_the_status_of_a_destination(
         words += place.words
         ran = cli("-q", *words, "--results", "-", env=CREDENTIALS)
     assert ran.status == 3
-    told = "can't write the manifest", "the destination took no object"
+    told = "can't write the manifest", "the destination refused all objects"
     assert any(f"scraper: {words}" in ran.err for words in told)
     assert set(kinds(ran.records)) <= {"stored", "sink", "interrupted"}
     assert len(ran.records) == 20

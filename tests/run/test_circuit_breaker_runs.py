@@ -110,7 +110,7 @@ def test_a_destination_that_is_away_for_a_while_costs_no_target(
     assert max(result.attempts for result in results) <= 3
     assert sum(result.attempts - 1 for result in results) == 9, "before it was sure"
     assert watched.told == [
-        "the destination takes nothing, one at a time tries for 300 s: 503 SlowDown"
+        "the destination refuses all objects, one target at a time tries for 300 s: 503 SlowDown"
     ]
     assert workspaces(tmp_path) == []
     for result in results:
@@ -133,7 +133,7 @@ def test_a_destination_that_is_away_for_good_ends_the_run_with_everything_record
     run = make_run(
         urls, tmp_path, [lambda *more: heard.extend(more)], max_concurrency=4, retry_max_time=0.5
     )
-    reason = r"^the destination took no object for 0\.5 s: 503 SlowDown$"
+    reason = r"^the destination refused all objects for 0\.5 s: 503 SlowDown$"
     with pytest.raises(DestinationError, match=reason):
         results_of(into(run, Faulty(DirectorySink(tmp_path), "commit", fault)))
     assert statuses(heard) == {"stored": 20, "failed": 40}
@@ -301,7 +301,7 @@ def test_the_command_says_in_one_line_that_the_destination_is_gone(
     assert done.returncode == 3
     said = [line for line in done.stderr.splitlines() if line.startswith("scraper: ")]
     assert len(said) == 1
-    assert said[0].startswith("scraper: the destination took no object for 0.5 s: ")
+    assert said[0].startswith("scraper: the destination refused all objects for 0.5 s: ")
     assert "SlowDown" in said[0]
 
 

@@ -125,4 +125,4 @@ def test_a_destination_that_is_away_too_long_ends_the_run() -> None:
     assert scene.stop.error is None
     assert scene.after(REFUSED) == Failed(REFUSED)
     assert isinstance(scene.stop.error, DestinationError)
-    assert str(scene.stop.error) == "the destination took no object for 0 s: 503 SlowDown"
+    assert str(scene.stop.error) == "the destination refused all objects for 0 s: 503 SlowDown"
