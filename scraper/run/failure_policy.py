@@ -81,7 +81,8 @@ class FailurePolicy:
                 message = f"the destination refused all objects for {patience}: {failure.message}"
                 self._stop.because_of(DestinationError(message))
             if self.breaker.is_open and not was_on:
-                message = f"the destination refuses all objects, one target at a time tries for {patience}"
+                message = "the destination refuses all objects, one target at a time tries"
+                message += f" for {patience}"
                 self._note(
                     "warning", "circuit_breaker", {"message": f"{message}: {failure.message}"}
                 )
