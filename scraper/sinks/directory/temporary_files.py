@@ -44,7 +44,8 @@ class TemporaryFiles:
         _remove(self.path)
         lock, self._lock = self._lock, None
         if lock is not None:
-            os.close(lock)
+            with contextlib.suppress(OSError):
+                os.close(lock)
 
     def _remove_leftovers(self, parent: Path) -> None:
         """Remove the directories in `parent` whose runs have ended."""
