@@ -14,7 +14,7 @@ import pytest
 from scraper.run.stopping import GRACE_S
 from tests.e2e.command import WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, Place, kinds
-from tests.e2e.watch import Process, end, narrow_pipe, said, until, until_full, write
+from tests.e2e.watch import Process, end, narrow_pipe, said, until, write
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import (
     HttpServer,
@@ -267,15 +267,19 @@ def test_a_hanging_stdin_does_not_make_a_signal_wait(
 
 
 def test_a_log_that_nobody_reads_does_not_break_a_signal(
-    cli: Command, directory: Directory, serve: Serve
+    cli: Command, directory: Directory, serve: Serve, go: threading.Event
 ) -> None:
-    server = serve(lambda request: Reply(body=page(request)))
+    def answer(request: Request) -> Reply:
+        return Reply(body=page(request), delay=None if int(request.path[1:]) < 500 else go)
+
+    server = serve(answer)
     heard, told = narrow_pipe()
     words = [listed(cli, server, 1_000), "-c", 1]  # so that each line is a write of its own
     with open(heard, "rb") as stream, cli.start(*words, stderr=told) as process:
         os.close(told)
-        until_full(heard, 60)
+        server.wait_until(lambda: server.in_flight == 16)  # 500 lines are more than it holds
         process.send_signal(signal.SIGINT)
+        go.set()
         rest = stream.read().decode()
         assert process.wait(WAIT_S) == 130
     assert "Traceback" not in rest

@@ -15,7 +15,7 @@ import pytest
 from scraper.model.records import places_of
 from scraper.schedule.frontier import WINDOW
 from tests.e2e.command import Command, folder, parsed
-from tests.e2e.watch import end, narrow_pipe, said, until_full, write
+from tests.e2e.watch import end, narrow_pipe, said, write
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import Reply, Request, Serve
 
@@ -192,7 +192,7 @@ def test_results_for_a_full_pipe_that_somebody_left_non_blocking_wait(
     os.set_blocking(told, False)
     with cli.start("-q", "list", "--results", "-", stdout=told) as process:
         os.close(told)
-        until_full(heard, 1_000)
+        server.wait_until(lambda: server.total == 300)  # their records are more than it holds
         with open(heard, "rb") as reader:
             records = parsed(reader.read())
         ran = end(process)
