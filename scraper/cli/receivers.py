@@ -94,7 +94,7 @@ class Receivers:
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells. That it stops is said only after a signal."""
-        if name in {"lock", "circuit_breaker", "robots", "limit"}:
+        if name in {"lock", "circuit_breaker", "robots", "limit", "threads"}:
             self.log.say(level, name, str(record["message"]))
         elif name != "stopping":
             self.log.note(level, name, record)

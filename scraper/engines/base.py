@@ -17,6 +17,10 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def most(self) -> int:
+        """Transfers that it can carry out at once. It falls when the system gives no threads."""
+
     def start(self, transfer: Transfer) -> None:
         """Begin to carry out `transfer`. Returns at once."""
 

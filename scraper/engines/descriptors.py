@@ -22,10 +22,11 @@ def connections_to_keep(max_concurrency: int) -> int:
     wanted = least + max(_IDLE, max_concurrency)
     there = _raised(wanted)
     if there < least:
-        most = max(1, (there - _REST) // 2)
+        most = (there - _REST) // 2
+        possible = f"{most} is the most here" if most > 0 else f"even 1 needs {_REST + 2}"
         raise UsageError(
             f"--max-concurrency {max_concurrency} needs {least} open files, and the system allows"
-            f" {there} (ulimit -n): {most} is the most here"
+            f" {there} (ulimit -n): {possible}"
         )
     return max_concurrency + min(there, wanted) - least
 

@@ -110,6 +110,7 @@ class Run:
         self._engine: Engine | None = None
         self._prefilter: Prefilter
         self._in_flight: set[Transfer] = set()
+        self._most = settings.politeness.max_concurrency
 
     def __enter__(self) -> Self:
         """Check the destination, lock it, read what its manifest knows, begin to read lists."""
@@ -295,6 +296,7 @@ class Run:
             and not self.paused()
             and self._failure_policy.breaker.may_start(self.in_flight, now)
             and self._frontier.may_start(now)
+            and self.in_flight < self._most
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
@@ -302,6 +304,14 @@ class Run:
             self._spacing.give_turn(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
             engine.start(transfer)
+            self._note_fewer(engine)
+
+    def _note_fewer(self, engine: Engine) -> None:
+        """Say once that the system gives fewer threads than were asked for."""
+        if engine.most < self._most:
+            message = f"the system gives no more threads: at most {engine.most} transfers at once"
+            self._note("warning", "threads", {"message": message})
+            self._most = engine.most
 
     def _make_transfer(self, attempt: Attempt, now: float) -> Transfer:
         if self._robots_queue is not None and self._robots_queue.owns(attempt):
@@ -326,7 +336,7 @@ class Run:
                 if not self._reader.empty:
                     return 0.0
             due = self._frontier.wake_at(now)
-            if due is not None and self.in_flight < self.settings.politeness.max_concurrency:
+            if due is not None and self.in_flight < self._most:
                 breaker = self._failure_policy.breaker
                 if not breaker.is_open:
                     waits.append(due - now)

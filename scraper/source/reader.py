@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from scraper.model.errors import DestinationError
 from scraper.model.records import Target
 from scraper.source import lists
 from scraper.source.keys import KeyRule
@@ -44,8 +45,11 @@ class ListReader:
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
+        """Begin to read. Raises DestinationError when the system gives no thread for it."""
+        try:
+            self._thread.start()
+        except (RuntimeError, MemoryError) as error:
+            raise DestinationError(f"lists can't be read: {error}") from None
 
     def take(self, most: int) -> list[lists.Read]:
         """The targets that are there now, at most `most` of them."""

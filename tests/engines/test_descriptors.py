@@ -1,5 +1,6 @@
 """File descriptors: a thousand transfers at once, and what is said when the system forbids it."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -66,6 +67,48 @@ def test_too_few_are_a_usage_error_before_anything_is_done(tmp_path: Path) -> No
         assert not out.exists()
         assert server.connections == 0
         assert limited(256, 500, MAIN, *arguments[:-1], "218").returncode == 0
+
+
+@pytest.mark.parametrize("concurrency", [1, 16, 64, 1000])
+@pytest.mark.parametrize("limit", [20, 30, 40, 64, 100])
+def test_what_is_said_to_be_possible_is(limit: int, concurrency: int) -> None:
+    said = limited(limit, limit, KEEP, str(concurrency))
+    if not said.returncode:
+        return
+    message = said.stderr.splitlines()[-1]
+    if found := re.search(r"(\d+) is the most here", message):
+        assert 0 < int(found[1]) < concurrency
+        assert limited(limit, limit, KEEP, found[1]).returncode == 0
+        assert limited(limit, limit, KEEP, str(int(found[1]) + 1)).returncode != 0
+    else:
+        assert message.endswith(f"allows {limit} (ulimit -n): even 1 needs 66")
+        assert limited(limit, limit, KEEP, "1").returncode != 0
+
+
+@pytest.mark.parametrize("engine", ["threads", "curl"])
+def test_fewer_threads_than_asked_for_are_said_in_one_line(engine: str, tmp_path: Path) -> None:
+    """In 400 MB of address space there is room for a few threads, with a stack of 8 MB each."""
+    code = (
+        "import resource, sys, scraper.engines.threads, scraper.engines.curl\n"
+        "from scraper.cli import main\n"
+        "with open('/proc/self/statm') as file: used = int(file.read().split()[0]) * 4096\n"
+        "resource.setrlimit(resource.RLIMIT_STACK, (8 << 20, 8 << 20))\n"
+        "limit = used + (120 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    with HttpServer({"/": b"page"}) as server:
+        path = tmp_path / "list.txt"
+        path.write_text("".join(f"{server.url}/?{number}\n" for number in range(200)))
+        out = str(tmp_path / "out")
+        ended = limited(
+            1024, 4096, code, str(path), "--to", out, "-c", "64", "--engine", engine, "-v"
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        assert "Traceback" not in ended.stderr
+        assert server.total == 200
+        said = [line for line in ended.stderr.splitlines() if "gives no more threads" in line]
+        assert len(said) == (engine == "threads"), ended.stderr[-2000:]
 
 
 @pytest.mark.parametrize("engine", ["threads", "curl"])

@@ -45,6 +45,7 @@ class CurlEngine:
     name = "curl"
 
     def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+        self.most = max_concurrency
         self._multi = Multi(connections_to_keep(max_concurrency))
         self._limits = limits
         self._http = http

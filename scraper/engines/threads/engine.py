@@ -67,6 +67,11 @@ class ThreadsEngine:
 
     # ------------------------------------------------------------ the seam
 
+    @property
+    def most(self) -> int:
+        """Transfers that it can carry out at once: one for each thread that it has, or may have."""
+        return self._pool.most
+
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
         in_use = self._live[transfer] = InUse(transfer, MinimumSpeed(self._limits))
