@@ -304,14 +304,10 @@ class Run:
             self._spacing.give_turn(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
             engine.start(transfer)
-            self._note_fewer(engine)
-
-    def _note_fewer(self, engine: Engine) -> None:
-        """Say once that the system gives fewer threads than were asked for."""
-        if engine.most < self._most:
-            message = f"the system gives no more threads: at most {engine.most} transfers at once"
-            self._note("warning", "threads", {"message": message})
-            self._most = engine.most
+            if engine.most < self._most:  # the system gives no more threads
+                self._most = engine.most
+                text = f"the system gives no more threads: at most {self._most} transfers at once"
+                self._note("warning", "threads", {"message": text})
 
     def _make_transfer(self, attempt: Attempt, now: float) -> Transfer:
         if self._robots_queue is not None and self._robots_queue.owns(attempt):
