@@ -1,7 +1,7 @@
 """Histories of targets as manifest lines, and what a plain dictionary makes of them.
 
-`replay` is the meaning of a manifest, written down the long way; the index and the
-journal must come to the same.
+`replay` is the meaning of a manifest, written down the long way. The index and the stores must
+come to the same.
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scraper.manifest.codec import encode, identity
+from scraper.manifest.codec import encode
+from scraper.manifest.identity import plain
 from scraper.model.errors import Kind
 from scraper.model.records import (
     Deferred,
@@ -27,13 +28,15 @@ from scraper.model.records import (
 )
 from scraper.model.urls import fingerprint
 
-NAMES = "abcd"  # of the targets that histories are about
+NAMES = "abcd"  # of targets, each with a key of its own
+RIVALS = "xyz"  # of targets that share one key
 BROKEN = Failure(Kind.TRUNCATED, "body ended after 1 of 2 bytes")
 
 
 def target(name: str, key: str = "") -> Target:
     url = f"http://host/{name}"
-    return Target(url, url, "host", key or f"host_http/{name}", 1, "urls")
+    usual = "host_http/shared" if name in RIVALS else f"host_http/{name}"
+    return Target(url, url, "host", key or usual, 1, "urls")
 
 
 def response(version: int, code: int = 200, redirects: int = 0) -> Response:
@@ -68,7 +71,7 @@ def failed(name: str, version: int = 1) -> Result:
 
 def number(name: str) -> int:
     """What the index knows the target by."""
-    return identity(target(name).key, target(name).url)
+    return plain(target(name).key, target(name).url)
 
 
 _TORN = [
@@ -82,7 +85,7 @@ _TORN = [
     b"\xff\xfe\n",
 ]
 _versions = st.integers(1, 9)
-_names = st.sampled_from(NAMES)
+_names = st.sampled_from(NAMES + RIVALS)
 _results = st.one_of(
     st.builds(stored, _names, _versions, st.integers(0, 1)),
     st.builds(unchanged, _names, _versions),
@@ -97,6 +100,7 @@ a_history = st.lists(a_line, max_size=40)
 def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
     """What the lines come to, target by target."""
     rows: dict[int, dict[str, Any]] = {}
+    owners: dict[str, int] = {}
     for line in lines:
         try:
             record = json.loads(line)
@@ -104,11 +108,16 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             continue
         if not isinstance(record, dict) or record["status"] == "duplicate":
             continue
-        row = rows.setdefault(
-            number(record["url"].rpartition("/")[2]), {"done": False, "size": None}
+        one = number(record["url"].rpartition("/")[2])
+        row = rows.setdefault(one, {"done": False, "size": None})
+        row["done"] = record["status"] in {"stored", "not_modified"} and (
+            record["status"] == "stored" or row["size"] is not None
         )
-        row["done"] = record["status"] in {"stored", "not_modified"}
         if record["status"] == "stored":
+            before = owners.get(record["key"], one)
+            if before != one:  # its object is not there any more
+                rows[before] = {"done": False, "size": None}
+            owners[record["key"]] = one
             row["size"] = record["size"]
             row["etag"] = record.get("etag")
             row["last_modified"] = record.get("last_modified")

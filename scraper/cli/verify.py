@@ -33,10 +33,11 @@ def verify(destination: str, **options: Any) -> int:
     """Read the manifest of DEST and every object there, and compare.
 
     Prints VERDICT<TAB>KEY<TAB>DETAIL for each object that is missing, changed, unreadable
-    or unknown (no record explains it). Exit status 1 if there is any.
+    or unknown (no record explains it). Exit status 1 if there is any. Replaced ones are told
+    too: another URL was stored under the same key since.
     """
-    from scraper.manifest import read_lines
-    from scraper.manifest.verify import Finding, Verdict, count, findings
+    from scraper.manifest import read_lines, reading_of
+    from scraper.manifest.verify import GOOD, Finding, Verdict, count, findings
     from scraper.model.settings import S3
     from scraper.model.urls import printable
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
@@ -48,16 +49,20 @@ def verify(destination: str, **options: Any) -> int:
         raise UsageError(f"{destination!r} can't be read back")
 
     def tell(finding: Finding) -> None:
-        click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{finding.detail}")
+        if finding.verdict is Verdict.REPLACED and options["quiet"]:
+            return
+        click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{printable(finding.detail)}")
 
     try:
         sink.reach()
         lines = partial(read_lines, options["manifest"], destination, sink)
-        counts = count(findings(lines, sink, at_once), tell)
+        reading = reading_of(options["manifest"], destination, sink)
+        counts = count(findings(lines, sink, at_once, reading), tell)
     finally:
         sink.close()
-    bad = counts.total() - counts[Verdict.WHOLE]
+    objects = counts.total() - counts[Verdict.REPLACED]
+    bad = counts.total() - sum(counts[verdict] for verdict in GOOD)
     if bad or not options["quiet"]:
-        told = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict)
-        click.echo(f"{counts.total():,} objects: {told}", err=True)
+        told = [f"{counts[v]:,} {v}" for v in Verdict if counts[v] or v is not Verdict.REPLACED]
+        click.echo(f"{objects:,} objects: {', '.join(told)}", err=True)
     return EXIT_DIFFERENT if bad else 0

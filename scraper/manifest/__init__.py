@@ -7,17 +7,26 @@ that with what is there. Does not know: requests, the loop. Others import the na
 
 from scraper.manifest.codec import as_json, encode, to_record
 from scraper.manifest.history import History, IsAnother, remember
-from scraper.manifest.store import ManifestStore, open_store, path_for, read_lines
+from scraper.manifest.store import (
+    ManifestStore,
+    Patience,
+    open_store,
+    path_for,
+    read_lines,
+    reading_of,
+)
 
 __all__ = [
     "History",
     "IsAnother",
     "ManifestStore",
+    "Patience",
     "as_json",
     "encode",
     "open_store",
     "path_for",
     "read_lines",
+    "reading_of",
     "remember",
     "to_record",
 ]

@@ -1,9 +1,9 @@
-"""The manifest's records: a Result as the contract's JSON, and what a line says later.
+"""Codec: a Result as the contract's JSON, and what a line of it says later.
 
-Owns: flattening a Result to the contract's fields, and reading a line back as
-far as another run needs it; both here and nowhere else. Refuses to know: where
-lines are kept (`store.py`), how they are found again (`index.py`). Rejected: a
-line for each attempt; one target is one result.
+Owns: flattening a Result to the contract's fields, and reading a line back as far as another run
+needs it. Both happen here only. Does not know: where lines are kept (`store.py`), how they are
+found again (`index.py`), who is who (`identity.py`). Rejected: a line for each attempt; one
+target is one result.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
 from scraper.model.dates import rfc3339
+from scraper.model.errors import BadTarget, UsageError
 from scraper.model.records import (
     Deferred,
     Duplicate,
@@ -24,14 +26,16 @@ from scraper.model.records import (
     Stored,
     Times,
 )
+from scraper.source.keys import folded
 
-FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its object; from 1 on it is done
+FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its target; from 1 on it is done
 _STATES = {"stored": STORED, "not_modified": NOT_MODIFIED, "failed": FAILED, "deferred": FAILED}
 _TEXT = {str, type(None)}
+_NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
 
 
 def to_record(result: Result) -> dict[str, Any]:
-    """The contract's fields of `result`; what is unknown is absent."""
+    """The contract's fields of `result`. A field whose value is unknown is absent."""
     target, outcome = result.target, result.outcome
     record: dict[str, Any] = {
         "url": urls.redact(target.listed),
@@ -93,13 +97,22 @@ def _add_times(record: dict[str, Any], times: Times) -> None:
         record["time_queue"] = round(queue, 6)
 
 
-def encode(result: Result) -> bytes:
-    """The line of `result`, with its line feed."""
-    return as_json(to_record(result)) + b"\n"
+def encode(result: Result, identity: Identity | None = None, destination: str = "") -> bytes:
+    """The line of `result`, with its line feed. For a manifest it is given what that adds.
+
+    `identity` adds the field `identity` where the URL is redacted. `destination` is added to the
+    records of a manifest that does not lie in its destination.
+    """
+    record = to_record(result)
+    if identity is not None and (field := identity.field(result.target, record["url"])):
+        record["identity"] = field
+    if destination:
+        record["destination"] = destination
+    return as_json(record) + b"\n"
 
 
 def as_json(record: Mapping[str, Any]) -> bytes:
-    """One line of JSON in UTF-8, without line feed, that can be shown on a terminal."""
+    """`record` as JSON in UTF-8, safe to show on a terminal. It has no line feed."""
     try:
         line = orjson.dumps(record)
     except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
@@ -110,15 +123,16 @@ def as_json(record: Mapping[str, Any]) -> bytes:
 
 
 class Entry(NamedTuple):
-    """What one line says of its target's object: only `stored` says more than `state`.
+    """What one line says of its target's object. Only `stored` says more than `state`.
 
-    `id` is the target's `identity`, `state` FAILED, NOT_MODIFIED or STORED, `size` bytes;
-    `effective` a digest of the URL that answered, 0 if it was the target's own; `variant` which
-    form of the body it is, None for older records.
+    `id` is the target's identity, `state` FAILED, NOT_MODIFIED or STORED. `key` stands for the
+    object, `size` is bytes. `effective` is a digest of the URL that answered, 0 for the target's
+    own URL; `variant` which form of the body it is, None for older records.
     """
 
     id: int
     state: int
+    key: int
     size: int | None = None
     etag: str | None = None
     last_modified: str | None = None
@@ -126,30 +140,62 @@ class Entry(NamedTuple):
     variant: str | None = None
 
 
-def identity(key: str, url: str) -> int:
-    """64 bits that stand for a target: its key, and its URL's `urls.normal` form.
+class Reading(NamedTuple):
+    """How the lines of a manifest are read.
 
-    Two of ten million targets share one by a chance of three in a million.
+    `folds`: keys that differ in case or normal form only are one object there. `destination`:
+    what the records are to be of, see `check_destination`; "" for any.
     """
-    return urls.fingerprint(f"{key}\0{url}")
+
+    folds: bool = False
+    destination: str = ""
+
+    def key_of(self, key: str) -> int:
+        """64 bits that stand for the object under `key`."""
+        return urls.fingerprint(folded(key) if self.folds else key)
 
 
-def read_entry(line: bytes) -> Entry | None:
-    """What `line` says, None if that is nothing of an object: it is torn, or another's.
+ANY = Reading()
+
+
+def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
+    """What `line` says; None if that is nothing: the line is torn, or not a record of ours.
 
     Validators are those of the stored body. A 304 confirms them and sets no others (RFC 9111
-    4.3.4), and those of a failure belong to no object.
+    4.3.4). The validators of a failure belong to no object. Raises UsageError for a record of
+    another destination.
     """
     try:
         record = orjson.loads(line)
         state = _STATES[record["status"]]
-        target = identity(record["key"], urls.normal(record["url"]))
-        if state is not STORED:
-            return Entry(target, state)
+        target, key = of_record(record), reading.key_of(record["key"])
+    except _NO_RECORD:
+        return None
+    if reading.destination:
+        check_destination(record, reading.destination)
+    return Entry(target, state, key) if state is not STORED else _stored(record, target, key)
+
+
+def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
+    try:
         size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
-        effective = urls.fingerprint(record["url_effective"]) if record.get("redirects") else 0
+        effective = 0
+        if record.get("redirects"):
+            effective = urls.fingerprint(record["url_effective"])
+            if REDACTED in record["url_effective"]:  # nobody knows which URL answered
+                etag = modified = None
         variant = record.get("variant")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except _NO_RECORD:
         return None
     fit = type(size) is int and size < 2**63 and {*map(type, (etag, modified, variant))} <= _TEXT
-    return Entry(target, state, size, etag, modified, effective, variant) if fit else None
+    return Entry(target, STORED, key, size, etag, modified, effective, variant) if fit else None
+
+
+def check_destination(record: Any, destination: str) -> None:
+    """Raise UsageError if `record` says that it is of another destination than this one."""
+    other = record.get("destination") if isinstance(record, dict) else None
+    if other is not None and other != destination:
+        raise UsageError(
+            f"the manifest is of another destination: {other!r}, not {destination!r};"
+            " give each destination a --manifest of its own"
+        )

@@ -4,38 +4,62 @@ A run that died may have left a torn last line. The next run ends that line firs
 nothing then. What a full disk does not take is kept and tried again at the end, when temporary
 files are gone. A line that the disk took in part is taken back.
 
-Owns: appending, reading back what was appended, compacting. Does not know: what a line says
+The file is locked (flock) from the opening until `release`, so two runs with different
+destinations can't share it. The lock is on the file itself: it holds whatever name or link the
+file was opened by, it leaves nothing behind, and it ends with the process.
+
+An index knows how much of the file it absorbed, and the CRC-32 of that. If the file is exactly
+as the last run left it (device, inode, size, times of modification and of change), the rest of
+it is believed. Otherwise it is read and compared: 5 GB take 5 s. Up to ALWAYS_READ_BYTES it is
+always compared. So an edit is noticed unless it leaves size and both times as they were (the
+clock set back, an edit in the same tick as the run's end) in a large file, or is made in place
+while a run has the file open. A CRC is no protection from an attacker; who can write the
+manifest needs no trick.
+
+Owns: appending, the lock, noticing edits, compacting. Does not know: what a line says
 (`codec.py`), which file it is (`store.py`). Rejected: rewriting the file at the end of a run,
-which loses it with a crash.
+which loses it with a crash; a lock file beside it, which another name of the file would miss;
+comparing the ends of the file only, which misses an edit in the middle.
 """
 
 import contextlib
+import fcntl
 import os
 import stat
 import time
+import zlib
 from collections.abc import Callable
-from functools import partial
-from hashlib import sha256
 from io import BufferedReader
 from itertools import chain, compress, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scraper.manifest.codec import encode
-from scraper.model.errors import DestinationError
+import orjson
+
+from scraper.manifest.codec import check_destination, encode
+from scraper.manifest.identity import Identity
+from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result
 from scraper.sinks.directory import flush_path, make_directory
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
 
+ALWAYS_READ_BYTES = 16 << 20  # a file is compared with what was absorbed up to this size
+_PIECE = 1 << 20
+_ENDS = 1 << 16  # bytes at either end that are looked at for another destination
+_LOOK_AGAIN_S = 0.2  # while another run holds the file
 _WAITING = 0.03  # share of the time that may be waited for the disk
 _LATEST_S = 1.0  # the longest that a record waits for its group
 _flush_data = getattr(os, "fdatasync", os.fsync)  # which macOS does not have
 
 
 class FileManifestStore:
-    """The manifest at `path`. See `ManifestStore`; making one raises DestinationError.
+    """The manifest at `path`. See `ManifestStore`.
+
+    `destination` is written into each record; "" if the file lies in its destination. A run that
+    holds the file is waited for, up to `wait_s` seconds. Making a store raises DestinationError;
+    Held when another run holds the file; UsageError when its records are of another destination.
 
     With `sync`, records survive a power cut: it makes the objects durable before their records are
     written, and raises DestinationError. Both wait for the disk, so records are written in groups,
@@ -43,37 +67,86 @@ class FileManifestStore:
     time. Without `sync`, records survive the end of the process only.
     """
 
-    def __init__(self, path: Path, sync: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sync: Callable[[], None] | None = None,
+        *,
+        destination: str = "",
+        wait_s: float = 0.0,
+    ) -> None:
         self.place = str(path)
+        self.destination = destination
         self._sync = sync
         self._next = 0.0  # when the next group may be written, in monotonic seconds
         self._path = path
         self._lines = bytearray()  # what the file has not taken yet
         self._given = self.recorded = 0  # records of this run
-        self._torn = 0  # bytes that it has of the first of them
+        self._torn = 0  # how many bytes of the first of them it has
+        self._stat = ""  # the file's state when it was closed
+        self._lock = -1
         try:
             make_directory(path.parent, durable=sync is not None)
-            self.readable = path.is_file() or not path.exists()  # not a pipe, not /dev/null
-            self.begun, torn = _looked_at(path) if path.is_file() else (False, False)
-            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            if sync is not None and not self.begun and self.readable:
-                flush_path(path.parent)
+            self.readable = path.is_file() or not path.exists()  # neither a pipe nor /dev/null
+            self._fd = self._hold(wait_s) if self.readable else _open(path)
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
-        self._size = os.fstat(self._fd).st_size  # with what this run has written
-        self.index_path = index_path_of(path) if self.readable else None
-        if torn:
-            self._lines += b"\n"
-            try:
-                self.flush()
-            except DestinationError:
-                os.close(self._fd)
-                raise
+        try:
+            self._begin()
+            if sync is not None and not self.begun and self.readable:
+                flush_path(path.parent)
+        except BaseException as error:
+            os.close(self._fd)
+            self.release()
+            if isinstance(error, OSError):
+                raise DestinationError(_cannot(self.place, error)) from None
+            raise
 
     def __call__(self, result: Result) -> None:
-        """Append, with the next `flush`. Never raises."""
-        self._lines += encode(result)
+        """Append the record of `result`, with the next `flush`. Never raises."""
+        self._lines += encode(result, self.identity if self.readable else None, self.destination)
         self._given += 1
+
+    def _hold(self, wait_s: float) -> int:
+        """Open the file and lock it. Raises Held, OSError.
+
+        A file that was compacted by the run before is another file of the same name.
+        """
+        until = time.monotonic() + wait_s
+        while True:
+            fd = _open(self._path)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(fd), os.stat(self._path)):
+                    return fd
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    os.close(fd)
+                    raise Held(f"another run holds the manifest {self.place!r}") from None
+                time.sleep(_LOOK_AGAIN_S)
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+    def _begin(self) -> None:
+        """Look at what the file has. Raises OSError, DestinationError, UsageError."""
+        self._lock = os.dup(self._fd) if self.readable else -1  # `close` keeps the lock
+        real = self._path.resolve()  # every link to the file has the same index and secret
+        self.index_path = index_path_of(real) if self.readable else None
+        self._secret_path = secret_path_of(real)
+        self.identity = Identity(_read_secret(self._secret_path) if self.readable else b"")
+        self.begun = False
+        self._size = os.fstat(self._fd).st_size  # with what this run has written
+        if self.readable and self._size:
+            self.begun = True
+            with open(self._path, "rb") as file:
+                if self.destination:
+                    _check_ends(file, self._size, self.destination)
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    self._lines += b"\n"
+                    self.flush()
 
     def flush(self, *, idle: bool = False) -> None:
         """Hand the lines to the system. With `sync`, wait until they are on the disk."""
@@ -83,6 +156,9 @@ class FileManifestStore:
                 return
             self._sync()
         try:
+            if self.identity.unsaved:  # before the lines that need it
+                _write_secret(self._secret_path, self.identity.secret)
+                self.identity.saved()
             while self._lines:
                 taken = os.write(self._fd, self._lines)
                 self._size += taken
@@ -110,26 +186,41 @@ class FileManifestStore:
         finally:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):
-                if self._torn and os.fstat(fd).st_size == self._size:  # nobody else's came after
+                if self._torn and os.fstat(fd).st_size == self._size:  # nobody wrote after it
                     os.ftruncate(fd, self._size - self._torn)
+                self._stat = _stat_of(fd) if self.readable else ""
             os.close(fd)
 
+    def release(self) -> None:
+        """Let another run have the file. Never raises."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
     def catch_up(self, index: "Index") -> None:
-        """Absorb what was appended; everything, if this is not the file that was absorbed."""
+        """Let `index` absorb what was appended. If the rest has changed, it absorbs everything."""
         try:
             with open(self._path, "rb") as file:
-                mark = index.mark
-                if mark.seal == _seal(file, mark.bytes):
+                mark, stat = index.mark, _stat_of(file.fileno())
+                trusted = stat == mark.stat and mark.bytes > ALWAYS_READ_BYTES
+                if trusted or _crc_of(file, mark.bytes) == mark.crc:
                     file.seek(mark.bytes)
                 else:
+                    file.seek(0)
                     index.clear()
-                index.absorb(file, partial(_seal, file))
+                index.absorb(file)
+                index.confirm(stat)
         except OSError as error:
             raise DestinationError(f"can't read the manifest {self.place!r}: {error}") from None
 
+    def confirm(self, index: "Index") -> None:
+        """After `close`: let a later `catch_up` of `index` begin where this one ended."""
+        if self._stat:
+            index.confirm(self._stat)
+
     def compact(self, index: "Index") -> None:
-        """Write the lines that still say something beside it, and put that in its place."""
-        path = self._path.resolve()  # a link stays one
+        """Replace the file by one with the lines that still say something."""
+        path = self._path.resolve()  # a link stays a link
         packed = path.with_name(path.name + ".compact")
         try:
             with open(path, "rb") as old, open(packed, "wb") as new:
@@ -151,21 +242,60 @@ def index_path_of(file: Path) -> Path:
     return file.with_name(file.name + ".index")
 
 
-def _looked_at(path: Path) -> tuple[bool, bool]:
-    """Whether the file holds lines, and whether its last one is torn. Raises OSError."""
-    with open(path, "rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return False, False
-        file.seek(-1, os.SEEK_END)
-        return True, file.read(1) != b"\n"
+def secret_path_of(file: Path) -> Path:
+    """Where the secret of the identities in the manifest `file` is kept."""
+    return file.with_name(file.name + ".key")
 
 
-def _seal(file: BufferedReader, size: int) -> str:
-    """What the first `size` bytes are known by: the file's place on the disk, their ends."""
-    fd = file.fileno()
-    found, some = os.fstat(fd), min(size, 512)
-    ends = os.pread(fd, some, 0) + os.pread(fd, some, size - some)
-    return f"{found.st_dev}:{found.st_ino}:{len(ends) == 2 * some}:{sha256(ends).hexdigest()[:32]}"
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _write_secret(path: Path, secret: bytes) -> None:
+    """Keep `secret` at `path`, whole or not at all. Others than owner and group can't read it."""
+    fresh = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+    with open(fd, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(fd)
+    fresh.replace(path)
+
+
+def _check_ends(file: BufferedReader, size: int, destination: str) -> None:
+    """Raise UsageError if the first or last lines are of another destination than this one."""
+    for start in (0, max(0, size - _ENDS)):
+        file.seek(start)
+        for line in file.read(_ENDS).splitlines():
+            with contextlib.suppress(ValueError):  # it is torn, or cut here
+                check_destination(orjson.loads(line), destination)
+
+
+def _stat_of(fd: int) -> str:
+    """What changes when the file is written to, replaced, or given another date."""
+    found = os.fstat(fd)
+    change = f"{found.st_mtime_ns}:{found.st_ctime_ns}"
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{change}"
+
+
+def _crc_of(file: BufferedReader, size: int) -> int:
+    """The CRC-32 of the first `size` bytes, -1 if there are fewer."""
+    crc, left = 0, size
+    while left:
+        piece = file.read(min(left, _PIECE))
+        if not piece:
+            return -1
+        crc, left = zlib.crc32(piece, crc), left - len(piece)
+    return crc
 
 
 def _cannot(place: str, error: OSError) -> str:

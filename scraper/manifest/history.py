@@ -1,23 +1,23 @@
-"""Resuming: what earlier runs' records make unnecessary, or cheap, in this one.
+"""History: what earlier runs' records make unnecessary, or cheap, in this one.
 
-Owns: the decision for each target: skipped, asked with validators, or fetched
-like any other; and when the manifest is compacted. Refuses to know: how records
-are kept (`store.py`) and found (`index.py`). Rejected: asking a distant sink
-for each object before it is skipped (a request each; `scraper verify` does
-that, and a 304 is believed only where the object is still there).
+Owns: the decision for each target, which is to skip it, to ask with validators, or to fetch it
+as if it were new. Also when the manifest is compacted. Does not know: how records are kept (the
+stores) and found (`index.py`). Rejected: asking a distant sink for each object before it is
+skipped. That is a request each; `scraper verify` does it. A 304 is believed only where the object
+is still there.
 """
 
 import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from scraper.manifest.codec import identity
+from scraper.manifest.codec import Reading
+from scraper.manifest.identity import Identity
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.records import PreviousRecord, Skipped, Target
 from scraper.model.settings import Earlier
-from scraper.model.urls import redact
-from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.base import ReadableSink, Sink, ignores_case
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index
@@ -28,7 +28,7 @@ _UNKNOWN = Skipped("not in the manifest")
 
 _NO_OBJECT = (None, None, 0)
 
-Decision = Skipped | PreviousRecord | None  # None: fetched as if it had never been seen
+Decision = Skipped | PreviousRecord | None  # None: fetched as if it were new
 
 
 class IsAnother(Protocol):
@@ -46,10 +46,10 @@ def _never(*_: object, **__: object) -> bool:
 
 
 def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) -> Decision:
-    """What becomes of a target of which earlier runs left `known`.
+    """The decision for a target of which earlier runs left `previous`.
 
-    `there`: whether it has an object in the form that is asked for, which was looked for and
-    found, or could not be looked for.
+    `there`: its object was found, in the form that is asked for, or the manifest says so and the
+    sink is too far to look.
     """
     done = previous is not None and previous.done and there
     if earlier.resume and done:
@@ -66,33 +66,39 @@ def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) ->
 
 
 def remember(earlier: Earlier, store: ManifestStore, sink: Sink) -> "History":
-    """What `store` knows, as far as `earlier` asks for it.
+    """The history that `store` has, as far as `earlier` asks for one.
 
-    Raises DestinationError when it can't be read, UsageError when nothing could.
+    Raises DestinationError when the store can't be read, and UsageError when `earlier` needs a
+    store that can be read and this one never can.
     """
     if not store.readable and (earlier.resume or earlier.retry_failed):
         option = "--resume" if earlier.resume else "--retry-failed"
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
     if not store.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
-        return History(earlier, sink, None)
+        return History(earlier, sink, store.identity, None)
     from scraper.manifest.index import open_index
 
-    return History(earlier, sink, open_index(store.index_path, store.catch_up))
+    reading = Reading(ignores_case(sink), store.destination)
+    index = open_index(store.index_path, store.catch_up, reading)
+    return History(earlier, sink, store.identity, index)
 
 
 class History:
-    """What the manifest knows. `index` None: nothing can be, or is to be, remembered."""
+    """What the manifest knows of a run's targets. With `index` None it knows nothing."""
 
-    def __init__(self, earlier: Earlier, sink: Sink, index: "Index | None") -> None:
+    def __init__(
+        self, earlier: Earlier, sink: Sink, identity: Identity, index: "Index | None"
+    ) -> None:
         self._earlier = earlier
         self._readable = sink if isinstance(sink, ReadableSink) and sink.near else None
+        self._identity = identity
         self._index = index
 
     def recall(self, targets: Sequence[Target], is_another: IsAnother = _never) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""
         if self._index is None:
             return [decide(None, self._earlier, there=False)] * len(targets)
-        ids = [identity(target.key, redact(target.url)) for target in targets]
+        ids = [*map(self._identity.of, targets)]
         decisions: list[Decision] = [_DONE] * len(targets)
         left = self._not_done(targets, ids, is_another)
         found = self._index.find([ids[n] for n in left])
@@ -109,7 +115,7 @@ class History:
     def _not_done(
         self, targets: Sequence[Target], ids: Sequence[int], is_another: IsAnother
     ) -> Sequence[int]:
-        """Which of `targets` need more than a look: most of a resumed run need no more."""
+        """Which of `targets` are not done. Most targets of a resumed run are, which is quick."""
         if not (self._earlier.resume or self._earlier.retry_failed):
             return range(len(targets))
         assert self._index is not None
@@ -127,11 +133,12 @@ class History:
     def close(self, store: ManifestStore, *, whole: bool) -> None:
         """Compact the manifest if the run was whole and most lines before it were outdated.
 
-        If that can't be done it is as whole as before, and the next run will try.
+        Where that fails the manifest is as it was, and the next run tries again.
         """
         if self._index is None:
             return
         with contextlib.closing(self._index) as index, contextlib.suppress(DestinationError):
+            store.confirm(index)
             if whole and self._is_worth_it(index):
                 store.catch_up(index)
                 store.compact(index)
@@ -141,10 +148,10 @@ class History:
         return lines > 0 and lines > 2 * index.count_standing()
 
     def _has(self, key: str, size: int | None) -> bool:
-        """Whether the object is there, as far as that can be seen from here."""
+        """Whether the object is there. A distant sink is believed without a look."""
         if size is None:
             return False
         try:
             return self._readable is None or self._readable.size(key) == size
-        except (SinkError, DestinationError):  # it will be said when the object is written
+        except (SinkError, DestinationError):  # storing the object will say it
             return False

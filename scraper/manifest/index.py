@@ -1,45 +1,59 @@
 """The index: what earlier runs' records say, found by target. One SQLite file.
 
-It holds a row for each target that the manifest knows: whether its object is
-done, its size, and the validators to ask with (RFC 9110 8.8). It can always be
-made anew from the manifest, so it is thrown away whenever in doubt.
+It has a row for each target that the manifest knows: whether its object is done, its size, and
+the validators to ask with (RFC 9110 8.8). It also knows which target owns each key: the last one
+that was stored under it. A target whose key was stored by another since has no object any more.
+It is known, and it is not done.
 
-Owns: that file, and which line is a target's last word. Refuses to know: where
-lines come from (`store.py`), what follows from a row (`history.py`). Rejected:
-a dict (1 GB for ten million targets); rows that hold keys and URLs, where 64
-bits tell targets apart as well; rows put in as they come, each into another
-page of the file: SQLite sorts a million at a time, in bounded memory.
+The index can always be made again from the manifest, so it is thrown away whenever in doubt.
+
+Owns: that file, which line is a target's last word, and who owns a key. Does not know: where
+lines come from (the stores), what follows from a row (`history.py`). Rejected: a dict (1 GB for
+ten million targets); rows with keys and URLs, since 64 bits tell targets apart as well; an owner
+looked up for each target of a list, since lists are read far more often than keys change hands;
+inserting rows one by one, each into another page of the file. SQLite sorts a million at a time in
+bounded memory.
 """
 
 import contextlib
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from scraper.manifest.codec import read_entry
+from scraper.manifest.codec import ANY, Reading, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_VERSION = 3
+_FORMAT = 4
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
 _SCHEMA = """
 CREATE TABLE known (id INTEGER PRIMARY KEY, state INTEGER, size INTEGER, etag TEXT,
     last_modified TEXT, effective INTEGER, variant TEXT, kept INTEGER, last INTEGER);
-CREATE TABLE mark (seal TEXT, bytes INTEGER, lines INTEGER);
-INSERT INTO mark VALUES ('', 0, 0);
+CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER);
+CREATE TABLE mark (stat TEXT, crc INTEGER, bytes INTEGER, lines INTEGER);
+INSERT INTO mark VALUES ('', 0, 0, 0);
 """
-_FRESH = """
-CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, size INTEGER, etag TEXT,
-    last_modified TEXT, effective INTEGER, variant TEXT, line INTEGER)
+# `kept` is the line that told of the target's object: 0 if none did, -1 if another target was
+# stored under its key since. The lines of a batch are merged before their keys change hands, so
+# the earlier owner may be the one that was stored last.
+_TEMPORARY = """
+CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, key INTEGER, size INTEGER, etag TEXT,
+    last_modified TEXT, effective INTEGER, variant TEXT, line INTEGER);
+CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners BEGIN
+    UPDATE known SET size = NULL, etag = NULL, last_modified = NULL, effective = 0,
+        variant = NULL, kept = -1
+    WHERE id = old.id AND kept < (SELECT kept FROM known WHERE id = new.id);
+END;
 """
-# States are those of `codec.py`. What is not `stored` (2) leaves everything but the state:
-# the object is still there. `kept` is the line that told of it, 0 if none has.
+# The states are those of `codec.py`. A line that is not `stored` (2) changes the state only: the
+# object is still there.
 _MERGE = """
 INSERT INTO known SELECT id, state, size, etag, last_modified, effective, variant,
     CASE state WHEN 2 THEN line ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
@@ -51,27 +65,39 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
     variant = CASE excluded.kept WHEN 0 THEN variant ELSE excluded.variant END,
     kept = CASE excluded.kept WHEN 0 THEN kept ELSE excluded.kept END
 """
-# Joined from left to right: a row for each `id`, without the sorted set that `id IN (...)` makes.
+_OWN = """
+INSERT INTO owners SELECT key, id FROM fresh WHERE state = 2 ORDER BY key, line
+ON CONFLICT (key) DO UPDATE SET id = excluded.id WHERE id <> excluded.id
+"""
+# Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
 _ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
-_FIND = "SELECT id, state > 0, size, etag, last_modified, effective, variant" + _ASKING
-_DONE = "SELECT id, size, variant, effective" + _ASKING + " WHERE state > 0"
+_FIND = "SELECT id, state > 0 AND kept > 0, size, etag, last_modified, effective, variant" + _ASKING
+_DONE = "SELECT id, size, variant, effective" + _ASKING + " WHERE state > 0 AND kept > 0"
 # A failure (0) says something beside the line of the stored body; a 304 does not.
-_STANDING = "SELECT kept, CASE WHEN state = 0 OR kept = 0 THEN last ELSE kept END FROM known"
-_COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept <> 0 THEN 1 END) FROM known"
+_STANDING = """
+SELECT max(kept, 0), CASE WHEN state = 0 OR kept <= 0 THEN last ELSE kept END FROM known
+"""
+_COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept > 0 THEN 1 END) FROM known"
+_OWNING = "SELECT kept FROM owners JOIN known USING (id)"
+_REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far the manifest was absorbed: its bytes, its lines, and a seal that knows it again."""
+    """How far the manifest was absorbed: its bytes, their CRC-32, and its lines.
 
-    seal: str = ""
+    `stat` is the state of its file when nothing was known to have changed, "" if there is none.
+    """
+
+    stat: str = ""
+    crc: int = 0
     bytes: int = 0
     lines: int = 0
 
 
 class Unusable(DestinationError):
-    """The index can't be used. `broken`: and never will be as it is."""
+    """The index can't be used. `broken`: and no later run could use it either."""
 
     def __init__(self, error: sqlite3.Error) -> None:
         super().__init__(f"can't use the index of the manifest: {error}")
@@ -87,13 +113,15 @@ def _told() -> Iterator[None]:
 
 
 class Index:
-    """The rows, in the file at `place`; "": in a temporary one that the system removes by itself.
+    """The rows, in the file at `place`. Every method may raise Unusable.
 
-    All that is asked of it may raise Unusable.
+    `place` "" is a temporary file, which the system removes by itself. `reading` says how lines
+    are read; an index that was made with other folding is not used.
     """
 
     @_told()
-    def __init__(self, place: str = "") -> None:
+    def __init__(self, place: str = "", reading: Reading = ANY) -> None:
+        self._reading = reading
         self._db = sqlite3.connect(
             place,
             timeout=1.0,
@@ -102,7 +130,7 @@ class Index:
             cached_statements=_ASKED + 10,
         )
         try:
-            _prepare(self._db, temporary=not place)
+            _prepare(self._db, 2 * _FORMAT + reading.folds, temporary=not place)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -111,7 +139,7 @@ class Index:
     def mark(self) -> Mark:
         """How far the manifest was absorbed."""
         with _told():
-            return Mark(*self._db.execute("SELECT seal, bytes, lines FROM mark").fetchone())
+            return Mark(*self._db.execute("SELECT stat, crc, bytes, lines FROM mark").fetchone())
 
     @property
     def empty(self) -> bool:
@@ -120,20 +148,22 @@ class Index:
             return self._db.execute("SELECT 1 FROM known LIMIT 1").fetchone() is None
 
     @_told()
-    def absorb(self, lines: Iterable[bytes], seal: Callable[[int], str] = lambda _: "") -> None:
-        """Take in the manifest's next lines (torn ones count, and say nothing): all or none.
+    def absorb(self, lines: Iterable[bytes]) -> None:
+        """Take in the next lines of the manifest, all or none.
 
-        `seal` gives the mark's, when it is told how many bytes have been absorbed.
+        Torn lines count and say nothing. Raises what `lines` raises, and UsageError for a record
+        of another destination than the one that is read for.
         """
-        mark = self.mark
-        size, number = mark.bytes, mark.lines
+        mark, reading = self.mark, self._reading
+        size, number, crc = mark.bytes, mark.lines, mark.crc
 
         def rows() -> Iterator[tuple[Any, ...]]:
-            nonlocal size, number
+            nonlocal size, number, crc
             for line in islice(lines, _BATCH):
                 size += len(line)
                 number += 1
-                entry = read_entry(line)
+                crc = zlib.crc32(line, crc)
+                entry = read_entry(line, reading)
                 if entry is not None:
                     yield (*entry, number)
 
@@ -141,16 +171,24 @@ class Index:
         with self._transaction():
             while number != before:
                 before = number
-                self._db.executemany("INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows())
+                self._db.executemany("INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows())
                 self._db.execute(_MERGE)
+                self._db.execute(_OWN)
                 self._db.execute("DELETE FROM fresh")
-            self._mark(Mark(seal(size), size, number))
+            self._mark(Mark("", crc, size, number))
+
+    @_told()
+    def confirm(self, stat: str) -> None:
+        """Note that the manifest begins with what was absorbed while its file is in this state."""
+        mark = self.mark
+        if mark.stat != stat:
+            self._mark(replace(mark, stat=stat))
 
     @_told()
     def find(self, ids: Sequence[int]) -> dict[int, PreviousRecord]:
         """What is known of these targets."""
         rows = chain.from_iterable(self._asked(_FIND, ids))
-        return {row[0]: PreviousRecord._make(row[1:]) for row in rows}
+        return {row[0]: PreviousRecord(bool(row[1]), *row[2:]) for row in rows}
 
     @_told()
     def done(self, ids: Sequence[int]) -> dict[int, tuple[int | None, str | None, int]]:
@@ -162,8 +200,14 @@ class Index:
         return {row[0]: row[1:] for row in rows}
 
     @_told()
+    def owns(self, key: str) -> bool:
+        """Whether some target was stored under `key`."""
+        ask = "SELECT 1 FROM owners WHERE key = ?"
+        return self._db.execute(ask, (self._reading.key_of(key),)).fetchone() is not None
+
+    @_told()
     def standing(self) -> bytearray:
-        """For each line that was absorbed, in order, whether it still says something, or 0."""
+        """For each line that was absorbed, in order: 1 if it still says something, else 0."""
         flags = bytearray(self.mark.lines + 1)
         for kept, last in self._db.execute(_STANDING):
             flags[kept] = flags[last] = 1
@@ -175,14 +219,30 @@ class Index:
         return int(self._db.execute(_COUNT).fetchone()[0])
 
     @_told()
+    def objects(self) -> bytearray:
+        """For each line that was absorbed, in order, what it says of its object now.
+
+        `OBJECT`: it tells of the object that is under its key. `REPLACED`: it stored its target,
+        and another target was stored under the key since. `DENIED`: the same, but it is a 304,
+        which says that the object is there. 0: it says nothing of an object.
+        """
+        flags = bytearray(self.mark.lines + 1)
+        for (kept,) in self._db.execute(_OWNING):
+            flags[kept] = OBJECT
+        for last, state in self._db.execute(_REPLACED):
+            flags[last] = REPLACED if state == 2 else DENIED
+        return flags[1:]
+
+    @_told()
     def clear(self) -> None:
-        """Forget everything: the manifest is another one now."""
+        """Forget everything: this is another manifest."""
         with self._transaction():
             self._db.execute("DELETE FROM known")
+            self._db.execute("DELETE FROM owners")
             self._mark(Mark())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def _asked(self, statement: str, ids: Sequence[int]) -> Iterator[Any]:
@@ -191,7 +251,7 @@ class Index:
             yield self._db.execute(statement.format(", ".join(["(?)"] * len(asked))), asked)
 
     def _mark(self, mark: Mark) -> None:
-        self._db.execute("UPDATE mark SET seal = ?, bytes = ?, lines = ?", astuple(mark))
+        self._db.execute("UPDATE mark SET stat = ?, crc = ?, bytes = ?, lines = ?", astuple(mark))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -205,27 +265,31 @@ class Index:
             raise
 
 
-def open_index(path: Path | None, fill: Callable[[Index], None]) -> Index:
-    """The index at `path`, brought up to date by `fill`, which may be called again.
+OBJECT, REPLACED, DENIED = 1, 2, 3  # see `Index.objects`
 
-    What is broken there, or of another version, is thrown away. Where none can be kept, and for
-    None, it is a temporary one. Raises Unusable if that can't be had either, and what `fill` does.
+
+def open_index(path: Path | None, fill: Callable[[Index], None], reading: Reading = ANY) -> Index:
+    """The index at `path`, brought up to date by `fill`, which may be called twice.
+
+    A broken file, or one of another format, is deleted and made again. Where no file can be
+    kept, and for None, the index is temporary. Raises Unusable if that fails too, and what `fill`
+    raises.
     """
     for _ in range(2):
         if path is None:
             break
         try:
-            return _filled(os.fspath(path), fill)
+            return _filled(os.fspath(path), fill, reading)
         except Unusable as error:
             if not error.broken:
-                break  # it is in use, or the disk is full, or read-only
+                break  # the file is in use, the disk is full, or it is read-only
         with contextlib.suppress(OSError):
             path.unlink()
-    return _filled("", fill)
+    return _filled("", fill, reading)
 
 
-def _filled(place: str, fill: Callable[[Index], None]) -> Index:
-    index = Index(place)
+def _filled(place: str, fill: Callable[[Index], None], reading: Reading) -> Index:
+    index = Index(place, reading)
     try:
         fill(index)
     except BaseException:
@@ -234,16 +298,16 @@ def _filled(place: str, fill: Callable[[Index], None]) -> Index:
     return index
 
 
-def _prepare(db: sqlite3.Connection, *, temporary: bool) -> None:
+def _prepare(db: sqlite3.Connection, version: int, *, temporary: bool) -> None:
     mode, sync = ("OFF", "OFF") if temporary else ("DELETE", "NORMAL")
     for pragma in (f"cache_size=-{_CACHE_KIB}", f"journal_mode={mode}", f"synchronous={sync}"):
         db.execute(f"PRAGMA {pragma}")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-    elif version != _VERSION:
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found == 0:
+        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {version}; COMMIT;")
+    elif found != version:
         raise _AnotherVersion
-    db.execute(_FRESH)
+    db.executescript(_TEMPORARY)
 
 
 class _AnotherVersion(sqlite3.DatabaseError):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import encode
+from scraper.manifest.identity import Identity
 from scraper.manifest.segment_writer import Segment, SegmentWriter, put_object
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Result
@@ -38,39 +39,43 @@ SEGMENT_BYTES = 4 << 20
 SEGMENT_S = 5.0  # what came later than this is lost if the run is killed
 PACKED_BYTES = 8 << 20  # lines in one compacted segment, before gzip
 _READERS = 4  # segments that are read at once
+IDENTITY_KEY = ".scraper/manifest-identity.key"
 _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
 
 
 class SinkManifestStore:
     """Segments `.scraper/manifest-<number>-<run>.jsonl` in any sink, put by one thread."""
 
-    index_path: Path | None = None  # in a temporary file: any machine may be the next
+    index_path: Path | None = None  # a temporary file: the next run may be on another machine
 
     def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
         self._sink = sink
         self._readable = sink if isinstance(sink, ReadableSink) else None
         self._run = os.urandom(4).hex()
         self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
+        self.destination = ""  # the segments lie in it
+        self._has_secret = False  # as `_segments` found
         segments = self._segments()
         self.readable = self._readable is not None
         self.begun = bool(segments)
+        self.identity = Identity(self._secret())
         self._number = segments[-1][0] if segments else int(time.time()) * (not self.readable)
         self._lines: list[bytes] = []
         self._bytes = 0
-        self._put_lines = 0  # of these, as far as the sink has them or is given them
+        self._put_lines = 0  # of these, how many were handed to the writer
         self._put_at = time.monotonic()
         self._first = 0  # record of the run that the open segment begins with
         self._failed = False  # a segment was not taken
         self._writer = SegmentWriter(sink, patience_s)
 
     def __call__(self, result: Result) -> None:
-        """Append to the segment that is open."""
-        line = encode(result)
+        """Append to the open segment."""
+        line = encode(result, self.identity if self.readable else None)
         self._lines.append(line)
         self._bytes += len(line)
 
     def flush(self, *, idle: bool = False) -> None:
-        """Put the segment when it is full, or has waited; raises what an earlier put met."""
+        """Put the segment when it is full or due. Raises the error of an earlier put."""
         try:
             self._writer.reraise()
         except DestinationError:
@@ -88,13 +93,16 @@ class SinkManifestStore:
         return self._writer.arrived
 
     def close(self) -> None:
-        """Write what is left, and wait until it is durable."""
+        """Put what is left, and wait until it is durable."""
         if self._lines and (self._failed or len(self._lines) > self._put_lines):
             self._put(full=True)
         self._writer.close()
 
+    def release(self) -> None:
+        """Nothing: the lock of the destination is the lock of its segments."""
+
     def catch_up(self, index: "Index") -> None:
-        """Absorb every segment, in order; there is no knowing which of them were rewritten."""
+        """Let `index` absorb every segment, in order. Any of them may have been rewritten."""
         index.clear()
         index.absorb(self.lines())
 
@@ -106,12 +114,13 @@ class SinkManifestStore:
         except ScraperError as error:
             raise self._unreadable(error) from None
 
-    def compact(self, index: "Index") -> None:
-        """Put one segment of what still says something in the place of several, again and again.
+    def confirm(self, index: "Index") -> None:
+        """Nothing: the index of segments is made anew by each run."""
 
-        Whatever is read after a crash means the same: nothing is deleted before what
-        stands of it is there, and to read a line twice changes nothing if what came
-        after it is read twice as well.
+    def compact(self, index: "Index") -> None:
+        """Put one packed segment in the place of several, until all are packed.
+
+        What is read after a crash means the same: see the module.
         """
         flags, at = index.standing(), 0
         segments = self._segments()
@@ -129,7 +138,7 @@ class SinkManifestStore:
             raise DestinationError(f"can't compact the manifest: {error}") from None
 
     def _replace(self, old: Iterable[str], number: int, lines: bytes) -> None:
-        """Put the segment `number`, packed, instead of `old`."""
+        """Put `lines` as the packed segment `number`, then remove the segments `old`."""
         assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
@@ -143,27 +152,36 @@ class SinkManifestStore:
             return error
         return DestinationError(f"can't read the manifest {self.place!r}: {error}")
 
+    def _secret(self) -> bytes:
+        """The secret of the identities, b"" if there is none yet."""
+        if self._readable is None:
+            return b""
+        try:
+            return self._read(IDENTITY_KEY) if self._has_secret else b""
+        except ScraperError as error:
+            raise self._unreadable(error) from None
+
     def _segments(self) -> list[tuple[int, str]]:
-        """Numbers and keys of the segments that are there, in order."""
+        """Numbers and keys of the segments, in order."""
         if self._readable is None:
             return []
         try:
-            keys = [
-                (_SEGMENT.fullmatch(key), key) for key in self._readable.keys(".scraper/manifest-")
-            ]
+            keys = list(self._readable.keys(".scraper/manifest-"))
         except ScraperError as error:
             raise self._unreadable(error) from None
-        return sorted((int(found[1]), key) for found, key in keys if found)
+        self._has_secret = IDENTITY_KEY in keys
+        segments = ((_SEGMENT.fullmatch(key), key) for key in keys)
+        return sorted((int(found[1]), key) for found, key in segments if found)
 
     def _read_all(self, segments: Iterable[tuple[int, str]]) -> Iterator[list[bytes]]:
-        """The lines of each segment, in order; a few are on their way at once."""
+        """The lines of each segment, in order. Several are read at once."""
         keys = iter([key for _, key in segments])
         with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
             coming = deque((key, readers.submit(self._read, key)) for key in islice(keys, _READERS))
             while coming:
                 key, data = coming.popleft()
                 lines = _unpacked(key, data.result())
-                del data  # nothing is in memory twice
+                del data  # so that no segment is in memory twice
                 coming.extend((key, readers.submit(self._read, key)) for key in islice(keys, 1))
                 yield lines
 
@@ -177,6 +195,10 @@ class SinkManifestStore:
     def _put(self, *, full: bool) -> None:
         if not self._put_lines:
             self._number += 1
+        if self.identity.unsaved:
+            secret = Segment(IDENTITY_KEY, self.identity.secret, self._first, self._first)
+            self._writer.put(secret)
+            self.identity.saved()
         data = b"".join(self._lines)
         self._put_lines, self._put_at = len(self._lines), time.monotonic()
         last = self._first + self._put_lines

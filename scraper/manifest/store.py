@@ -11,13 +11,16 @@ Rejected: a database as the manifest; every shell tool reads lines of JSON.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from scraper.manifest.file_store import FileManifestStore, index_path_of
+from scraper.manifest.codec import Reading
+from scraper.manifest.file_store import FileManifestStore, index_path_of, secret_path_of
+from scraper.manifest.identity import Identity
 from scraper.manifest.sink_store import SinkManifestStore
 from scraper.model.errors import DestinationError
 from scraper.model.records import Result
-from scraper.sinks.base import Sink, scheme_of, sync_of
+from scraper.model.urls import redact
+from scraper.sinks.base import Sink, ignores_case, scheme_of, sync_of
 from scraper.sinks.directory import path_of
 
 if TYPE_CHECKING:
@@ -31,12 +34,16 @@ class ManifestStore(Protocol):
 
     `place`: its name for people. `begun`: whether it had lines when it was opened. `readable`:
     whether it can have lines. `index_path`: where an index of it may be kept, None for nowhere.
+    `identity`: of its targets. `destination`: what its records say that they are of, "" if they
+    lie in their destination and need not say so.
     """
 
     place: str
     begun: bool
     readable: bool
     index_path: Path | None
+    identity: Identity
+    destination: str
 
     def __call__(self, result: Result) -> None:
         """Append the record of `result`. It is written by a later `flush`. Never raises."""
@@ -51,46 +58,85 @@ class ManifestStore(Protocol):
     def close(self) -> None:
         """Write everything and wait until it is durable."""
 
+    def release(self) -> None:
+        """After everything else: let another run have it. Never raises."""
+
     def catch_up(self, index: "Index") -> None:
         """Let `index` absorb the lines that it does not have yet."""
+
+    def confirm(self, index: "Index") -> None:
+        """After `close`: let a later `catch_up` of `index` begin where this one ended."""
 
     def compact(self, index: "Index") -> None:
         """Drop the lines that say nothing any more, by an `index` that has caught up."""
 
 
+class Patience(NamedTuple):
+    """Seconds to wait: for a sink that takes no records, for a run that holds the file."""
+
+    sink_s: float
+    lock_s: float = 0.0
+
+
 def path_for(path: str | None, destination: str) -> Path | None:
-    """The file of the manifest given as `path`, else the destination's own; None: no file."""
+    """The file of the manifest: `path` if given, else the destination's own. None: no file."""
     if path is not None:
         return Path(path)
     return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
 
 
 def open_store(
-    path: str | None, destination: str, sink: Sink, patience_s: float, *, durable: bool = False
+    path: str | None,
+    destination: str,
+    sink: Sink,
+    patience: Patience,
+    *,
+    durable: bool = False,
 ) -> ManifestStore:
-    """The manifest at `path`, or where the destination keeps it. Raises DestinationError.
+    """The manifest at `path`, or where the destination keeps it. `sink` has been checked.
 
-    `patience_s`: how long a sink is waited for that takes no records. `durable`: what a flush
-    wrote to a file survives a power cut.
+    `durable`: what a flush wrote to a file survives a power cut. Raises DestinationError, Held, and
+    UsageError if the manifest at `path` is of another destination.
     """
     file = path_for(path, destination)
     if file is None:
-        return SinkManifestStore(sink, destination, patience_s)
+        return SinkManifestStore(sink, destination, patience.sink_s)
     if path is None:
         _refuse_links(file)
-    return FileManifestStore(file, sync_of(sink) if durable else None)
+    sync = sync_of(sink) if durable else None
+    named = "" if path is None else full_name(destination, sink)
+    return FileManifestStore(file, sync, destination=named, wait_s=patience.lock_s)
+
+
+def reading_of(path: str | None, destination: str, sink: Sink) -> Reading:
+    """How the manifest that `open_store` would open is read. `sink` has been reached."""
+    named = "" if path is None else full_name(destination, sink)
+    return Reading(ignores_case(sink), named)
+
+
+def full_name(destination: str, sink: Sink) -> str:
+    """What tells `destination` from all others: an absolute path, or a URL and its endpoint.
+
+    Amazon has one name space of buckets, so its endpoints are not told apart.
+    """
+    if scheme_of(destination) == "file":
+        return str(path_of(destination).resolve())
+    name, endpoint = redact(destination).rstrip("/"), getattr(sink, "endpoint", "")
+    host = endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
+    is_amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return f"{name} at {endpoint}" if endpoint and not is_amazon else name
 
 
 def _refuse_links(file: Path) -> None:
-    """In a destination a link may have been planted; one that the user names is the user's."""
-    for path in (file, index_path_of(file)):
+    """Raise DestinationError for a link: it may be planted. A link that --manifest names is not."""
+    for path in (file, index_path_of(file), secret_path_of(file)):
         if path.is_symlink():
             message = f"{str(path)!r} is a link: --manifest PATH keeps the manifest elsewhere"
             raise DestinationError(message)
 
 
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
-    """Every line of the manifest that `open_store` would open, in order; nothing is written.
+    """Every line of the manifest that `open_store` would open, in order. Nothing is written.
 
     Raises DestinationError if there is none, or it can't be read.
     """

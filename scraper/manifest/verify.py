@@ -1,40 +1,46 @@
-"""Verifying: the manifest held against what is really there.
+"""Verifying: the manifest compared with the objects that are really there.
 
-For each key the last record of a stored body tells size and digest; the object is read and
-compared. An object that no record explains is unknown.
+For each key the last record of a stored body tells size and digest. The object is read and
+compared. An object without such a record is unknown. A URL whose object another URL has replaced
+under the same key is told too: the manifest says that it was stored, and it is not there.
 
-Owns: that comparison. Refuses to know: how it is told (`cli/verify.py`). Rejected: trusting
-sizes and times; a disk that lies keeps both.
+Owns: that comparison. Does not know: how it is shown (`cli/verify.py`). Rejected: trusting sizes
+and times; a disk that lies keeps both.
 """
 
-import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
+from scraper.manifest.codec import Reading
+from scraper.manifest.index import DENIED, OBJECT, Index
 from scraper.model.errors import SinkError
-from scraper.model.urls import fingerprint
 from scraper.sinks.base import ReadableSink
 from scraper.sinks.directory import OWN
 
-_BATCH = 10_000
-
 
 class Verdict(StrEnum):
-    """What became of an object since it was recorded; unknown: no record explains it."""
+    """What became of an object since it was recorded.
+
+    UNKNOWN: no record explains it. REPLACED: another URL was stored under its key since, which
+    is no fault.
+    """
 
     WHOLE = "whole"
     MISSING = "missing"
     CHANGED = "changed"
     UNREADABLE = "unreadable"
     UNKNOWN = "unknown"
+    REPLACED = "replaced"
+
+
+GOOD = frozenset({Verdict.WHOLE, Verdict.REPLACED})
 
 
 class Facts(NamedTuple):
@@ -47,7 +53,7 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one object; `detail` is for people."""
+    """What became of one object. `detail` is for people."""
 
     verdict: Verdict
     key: str
@@ -55,30 +61,60 @@ class Finding:
 
 
 def findings(
-    lines: Callable[[], Iterator[bytes]], readable: ReadableSink, max_concurrency: int
+    lines: Callable[[], Iterator[bytes]],
+    readable: ReadableSink,
+    max_concurrency: int,
+    reading: Reading,
 ) -> Iterator[Finding]:
-    """A finding for every object that the manifest or the sink knows.
+    """A finding for every object that the manifest or the sink knows, and every replaced one.
 
     `lines` gives the manifest's lines from the start; it is called twice. At most
-    `max_concurrency` objects are read at once. Raises what `lines` and `readable` raise.
+    `max_concurrency` objects are read at once. Raises what `lines` and `readable` raise, and
+    UsageError for the manifest of another destination than `reading` has.
     """
-    known = _Last()
+    index = Index("", reading)
     try:
-        known.absorb(lines())
+        index.absorb(lines())
+        waiting: deque[Finding | Future[Finding]] = deque()
         with ThreadPoolExecutor(max_concurrency, thread_name_prefix="verify") as pool:
-            records = known.standing(lines())
-            waiting: deque[Future[Finding]] = deque()
-            for facts in records:
-                waiting.append(pool.submit(_compare, readable, facts))
+            for flag, line in zip(index.objects(), lines(), strict=False):
+                if flag:
+                    record = orjson.loads(line)
+                    known = flag != OBJECT
+                    waiting.append(
+                        _replaced(record, denied=flag == DENIED)
+                        if known
+                        else pool.submit(_compare, readable, _facts(record))
+                    )
                 if len(waiting) >= 2 * max_concurrency:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         for key in readable.keys(""):
-            if not key.startswith(f"{OWN}/") and not known.has(key):
+            if not key.startswith(f"{OWN}/") and not index.owns(key):
                 yield Finding(Verdict.UNKNOWN, key, "no record explains it")
     finally:
-        known.close()
+        index.close()
+
+
+def _result(found: Finding | Future[Finding]) -> Finding:
+    return found if isinstance(found, Finding) else found.result()
+
+
+def _facts(record: dict[str, Any]) -> Facts:
+    return Facts(record["key"], record["size"], record.get("sha256", ""))
+
+
+def _replaced(record: dict[str, Any], *, denied: bool) -> Finding:
+    """What became of the object of a target that does not own its key any more.
+
+    `denied`: the record is a 304 that an old version took for it, with the other object there.
+    """
+    key, url = record["key"], record["url"]
+    if denied:
+        detail = f"{url} was found unmodified, but another URL was stored under its key before"
+        return Finding(Verdict.CHANGED, key, detail)
+    return Finding(Verdict.REPLACED, key, f"{url} was stored, then another URL under the same key")
 
 
 def _compare(readable: ReadableSink, facts: Facts) -> Finding:
@@ -98,61 +134,8 @@ def _compare(readable: ReadableSink, facts: Facts) -> Finding:
     return Finding(Verdict.WHOLE, facts.key)
 
 
-class _Last:
-    """Which line is the last to tell of an object stored under a key, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=OFF")
-        self._db.execute("CREATE TABLE last (key INTEGER PRIMARY KEY, line INTEGER)")
-        self._db.execute("BEGIN")
-
-    def absorb(self, lines: Iterator[bytes]) -> None:
-        """Take in all lines."""
-        for batch in _batches(lines):
-            rows = [(fingerprint(facts.key), number) for number, facts in batch]
-            self._db.executemany("INSERT OR REPLACE INTO last VALUES (?, ?)", rows)
-
-    def standing(self, lines: Iterator[bytes]) -> Iterator[Facts]:
-        """The facts that no later line outdates."""
-        ask = "SELECT line FROM last WHERE key = ?"
-        for batch in _batches(lines):
-            for number, facts in batch:
-                found = self._db.execute(ask, (fingerprint(facts.key),)).fetchone()
-                if found == (number,):
-                    yield facts
-
-    def has(self, key: str) -> bool:
-        """Whether some line tells of an object under `key`."""
-        ask = "SELECT 1 FROM last WHERE key = ?"
-        return self._db.execute(ask, (fingerprint(key),)).fetchone() is not None
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._db.close()
-
-
-def _batches(lines: Iterator[bytes]) -> Iterator[list[tuple[int, Facts]]]:
-    """Numbers and facts of the lines that tell of a stored object, in order."""
-    number = 0
-    while batch := list(islice(lines, _BATCH)):
-        read = [(number + n, _facts(line)) for n, line in enumerate(batch, 1)]
-        number += len(batch)
-        yield [(n, facts) for n, facts in read if facts is not None]
-
-
-def _facts(line: bytes) -> Facts | None:
-    try:
-        record = orjson.loads(line)
-        if record["status"] == "stored":
-            return Facts(record["key"], record["size"], record["sha256"])
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        pass  # torn
-    return None
-
-
 def count(found: Iterator[Finding], tell: Callable[[Finding], None]) -> Counter[Verdict]:
-    """How many of each verdict; `tell` hears of those that are not whole."""
+    """How many there are of each verdict. `tell` is called with those that are not whole."""
     counts: Counter[Verdict] = Counter()
     for finding in found:
         counts[finding.verdict] += 1

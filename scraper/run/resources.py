@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from scraper.manifest import History, ManifestStore, open_store, remember
+from scraper.manifest import History, ManifestStore, Patience, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
@@ -96,13 +96,15 @@ class RunResources:
             self.sink.check()
             quota.check_disk()
             left_s = quota.left_s(time.monotonic())
+            until = math.inf if left_s is None else time.monotonic() + left_s
             lock = hold(self.sink, self.destination, self._settings.lock, on_lost, left_s)
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)
                 if lock.remark:
                     note("info", "lock", {"message": lock.remark})
-            self._open_manifest()
+            wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
+            self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
 
     def _close(self, *, whole: bool) -> None:
@@ -115,10 +117,16 @@ class RunResources:
             self.history.close(self.store, whole=whole)
             self._kept.close()
 
-    def _open_manifest(self) -> None:
+    def _open_manifest(self, stack: ExitStack, wait_s: float) -> None:
         manifest, patience_s = self._settings.manifest, self._settings.retries.retry_max_time
-        durable = self._settings.durable
-        self.store = open_store(manifest, self.destination, self.sink, patience_s, durable=durable)
+        self.store = open_store(
+            manifest,
+            self.destination,
+            self.sink,
+            Patience(patience_s, wait_s),
+            durable=self._settings.durable,
+        )
+        stack.callback(self.store.release)
         with ExitStack() as undone:
             undone.callback(self.store.close)
             self.history = remember(self._settings.earlier, self.store, self.sink)

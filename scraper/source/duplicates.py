@@ -76,7 +76,7 @@ class DuplicateFilter:
         before, put = len(self._first), self._first.setdefault
         for number, key in enumerate(self._hashes(targets), first):
             put(key, number)
-        self._urls.extend([hash(target.url) for target in targets])
+        self._urls.extend(map(_url_hash, targets))
         self._lines.extend([target.line for target in targets])
         return len(self._first) - before == len(targets)
 
@@ -85,7 +85,7 @@ class DuplicateFilter:
         keys = self._hashes(targets)
         rows: list[int] = []
         for number, (key, target) in enumerate(zip(keys, targets, strict=True), first):
-            rows += key, hash(target.url), target.line, number
+            rows += key, _url_hash(target), target.line, number
         put = self._db.execute(_PUT + ", ".join(["(?, ?, ?, ?)"] * len(targets)), rows)
         return put.rowcount == len(targets) and self._first.keys().isdisjoint(keys)
 
@@ -107,9 +107,14 @@ class DuplicateFilter:
         url, line, had = self._find(*self._hashes([target]))
         if had == number:
             return None
-        if url == hash(target.url):
+        if url == _url_hash(target):
             return Result(target, Duplicate(of_line=line))
         message = f"key {target.key!r} is taken by another URL in line {line}"
         if self._fold is folded:
             message += " (case does not count in this destination)"
         return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))
+
+
+def _url_hash(target: Target) -> int:
+    """A hash of the whole URL. Another user may get another body."""
+    return hash((target.url, target.userinfo)) if target.userinfo else hash(target.url)

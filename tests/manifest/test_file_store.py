@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraper.manifest import file_store
 from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.index import Index, open_index
@@ -20,6 +22,7 @@ from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.directory.sink import DirectorySink
 from tests.histories import (
     NAMES,
+    RIVALS,
     a_history,
     failed,
     number,
@@ -27,7 +30,7 @@ from tests.histories import (
     stored,
 )
 
-EVERY = [number(name) for name in NAMES]
+EVERY = [number(name) for name in NAMES + RIVALS]
 
 
 def write(path: Path, *results: Result) -> None:
@@ -36,6 +39,7 @@ def write(path: Path, *results: Result) -> None:
     for result in results:
         store(result)
     store.close()
+    store.release()
 
 
 def knows(store: ManifestStore) -> dict[int, PreviousRecord]:
@@ -47,13 +51,23 @@ def knows(store: ManifestStore) -> dict[int, PreviousRecord]:
 def read(path: Path) -> dict[int, PreviousRecord]:
     """The same, of the manifest at `path`."""
     store = FileManifestStore(path)
-    with contextlib.closing(store):
+    try:
         return knows(store)
+    finally:
+        store.close()
+        store.release()
+
+
+class Released:
+    """A store that is let go of at the end."""
+
+    def __init__(self, store: ManifestStore) -> None:
+        self.close = store.release
 
 
 def compacted(store: ManifestStore) -> None:
     store.close()
-    with contextlib.closing(Index()) as index:
+    with contextlib.closing(Index()) as index, contextlib.closing(Released(store)):
         store.catch_up(index)
         store.compact(index)
 
@@ -73,7 +87,9 @@ def test_a_line_is_with_the_system_when_it_was_flushed(path: Path) -> None:
     store.flush()
     assert path.read_bytes() == encode(stored("a"))
     store.close()
+    store.release()
     store.close()
+    store.release()
     assert path.read_bytes() == encode(stored("a"))
 
 
@@ -82,6 +98,7 @@ def test_lines_are_appended_to_those_of_earlier_runs(path: Path) -> None:
     store = FileManifestStore(path)
     assert store.begun
     store.close()
+    store.release()
     write(path, failed("b"), stored("c"))
     lines = [encode(stored("a")), encode(failed("b")), encode(stored("c"))]
     assert path.read_bytes() == b"".join(lines)
@@ -127,6 +144,7 @@ def test_what_can_not_be_read_back_is_written_all_the_same(place: str, tmp_path:
     store(stored("a"))
     store.flush()
     store.close()
+    store.release()
     if reader is not None:
         assert os.read(reader, 9999) == encode(stored("a"))
         os.close(reader)
@@ -148,6 +166,7 @@ def test_a_full_disk_is_told_and_the_file_is_closed() -> None:
     with pytest.raises(DestinationError, match="No space left on device"):
         store.close()
     store.close()
+    store.release()
 
 
 @contextlib.contextmanager
@@ -184,6 +203,7 @@ def test_what_a_full_disk_does_not_take_is_tried_again_at_the_end(path: Path) ->
             with contextlib.suppress(DestinationError):
                 store.flush()
     store.close()
+    store.release()
     assert path.read_bytes() == b"".join(encode(stored(name)) for name in "abc")
 
 
@@ -271,15 +291,78 @@ def test_a_manifest_that_was_edited_line_by_line_is_read_anew(path: Path) -> Non
     assert read(path) != before
 
 
-def test_what_was_absorbed_is_not_read_again(path: Path) -> None:
+def test_an_edit_in_place_of_the_same_length_is_noticed(path: Path) -> None:
     path.write_bytes(lines_of())
-    before = read(path)
-    overwrite(path, lines_of(*IN_THE_MIDDLE))  # where nobody looks
-    assert read(path) == before
+    assert read(path)[number("a")].size == 1
+    size = path.stat().st_size
+    overwrite(path, lines_of(*IN_THE_MIDDLE))
+    assert path.stat().st_size == size
+    assert read(path)[number("a")].size == 7
+
+
+def dated_back(path: Path, lines: bytes) -> None:
+    """Write in place, and give the file its old dates: only its time of change tells."""
+    found = path.stat()
+    overwrite(path, lines)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", [overwrite, replace, dated_back])
+def test_an_edit_of_a_large_manifest_is_noticed_without_reading_it_each_time(
+    how: Callable[[Path, bytes], None], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "ALWAYS_READ_BYTES", 0)
+    path.write_bytes(lines_of())
     write(path, stored("a", 3))
     assert read(path)[number("a")].size == 3
-    path.with_name("manifest.jsonl.index").unlink()
-    assert read(path)[number("b")] != before[number("b")]
+    # Two changes in one tick of the kernel's clock leave one date: wait until it has moved on.
+    begun = path.stat().st_ctime_ns
+    while _now_ns(path) <= begun:
+        pass
+    how(path, lines_of(*IN_THE_MIDDLE) + encode(stored("b", 3)))
+    assert {one.size for one in read(path).values()} == {7, 3}
+
+
+def _now_ns(path: Path) -> int:
+    """The time that the file system would give a file now."""
+    probe = path.with_name("probe")
+    probe.write_bytes(b"")
+    return probe.stat().st_ctime_ns
+
+
+def bytes_read() -> int:
+    """What this process has read so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_large_manifest_that_is_as_it_was_left_is_not_read_again(path: Path) -> None:
+    noise = b'{"url":"' + b"x" * 1_000_000 + b'"}\n'
+    path.write_bytes(noise * 20)
+
+    def run() -> int:
+        store = FileManifestStore(path)
+        with contextlib.closing(open_index(store.index_path, store.catch_up)) as index:
+            store(stored("a"))
+            store.close()
+            store.confirm(index)
+            store.release()
+        store = FileManifestStore(path)
+        before = bytes_read()
+        open_index(store.index_path, store.catch_up).close()
+        store.close()
+        store.release()
+        return bytes_read() - before
+
+    assert path.stat().st_size > file_store.ALWAYS_READ_BYTES
+    assert run() < 1_000_000
+    os.utime(path)
+    store = FileManifestStore(path)
+    before = bytes_read()
+    open_index(store.index_path, store.catch_up).close()
+    assert bytes_read() - before > 20_000_000, "somebody touched it: it is compared"
+    store.close()
+    store.release()
 
 
 def test_the_index_stands_beside_its_manifest(path: Path) -> None:
@@ -295,6 +378,7 @@ def test_a_manifest_that_can_not_be_read_is_told_in_one_line(path: Path) -> None
         knows(store)
     assert "\n" not in str(caught.value)
     store.close()
+    store.release()
 
 
 # ---------------------------------------------------------------- a file, compacted
@@ -325,6 +409,7 @@ def test_lines_appended_since_the_index_was_brought_up_to_date_stand(path: Path)
         store(stored("a", 3))
         store(stored("b", 4))
         store.close()
+        store.release()
         store.compact(index)
     assert path.read_bytes() == b"".join(
         [encode(stored("a", 2)), encode(stored("a", 3)), encode(stored("b", 4))]

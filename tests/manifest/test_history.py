@@ -112,6 +112,7 @@ class Place:
         decisions = history.recall(targets)
         store.close()
         history.close(store, whole=False)
+        store.release()
         return list(decisions)
 
 
@@ -219,6 +220,7 @@ def test_where_nothing_can_be_read_back_it_is_told_what_to_do(earlier: Earlier, 
         with pytest.raises(UsageError, match=f"^{name}: .* give a --manifest file$"):
             remember(earlier, one, OneWay())
         one.close()
+        one.release()
 
 
 @pytest.mark.parametrize("earlier", [REFRESH, ANEW])
@@ -247,6 +249,7 @@ def run(place: Place, *results: Result, whole: bool = True, earlier: Earlier = R
             store(one)
     store.close()
     history.close(store, whole=whole)
+    store.release()
 
 
 @pytest.fixture

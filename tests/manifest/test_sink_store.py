@@ -27,6 +27,7 @@ from scraper.testing import store
 from tests.e2e.watch import until
 from tests.histories import (
     NAMES,
+    RIVALS,
     a_history,
     failed,
     number,
@@ -36,7 +37,7 @@ from tests.histories import (
 )
 from tests.servers import WAIT_S
 
-EVERY = [number(name) for name in NAMES]
+EVERY = [number(name) for name in NAMES + RIVALS]
 
 
 def write(path: Path, *results: Result) -> None:
@@ -216,7 +217,7 @@ def test_the_next_run_counts_on_and_touches_no_segment_of_another(flaky: Flaky) 
     assert numbers == [1, 2, 3, 4]
     assert len({key.split("-")[2] for key in flaky.segments}) == 4
     assert {one: previous.size for one, previous in knows(of(flaky)).items()} == dict(
-        zip(EVERY, (14, 2, 3, 4), strict=True)
+        zip(map(number, NAMES), (14, 2, 3, 4), strict=True)
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scraper.manifest.codec import encode
-from scraper.manifest.store import open_store, read_lines
+from scraper.manifest.store import Patience, open_store, read_lines
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory.sink import DirectorySink
 from tests.histories import (
@@ -20,12 +20,14 @@ def test_the_manifest_is_beside_the_bodies_unless_another_place_is_given(
 ) -> None:
     sink = DirectorySink(tmp_path)
     chosen = None if given is None else f"{tmp_path}/{given}"
-    store = open_store(chosen, f"{scheme}{tmp_path}", sink, 1.0)
+    store = open_store(chosen, f"{scheme}{tmp_path}", sink, Patience(1.0))
     store(stored("a"))
     store.close()
+    store.release()
     place = tmp_path / (given or ".scraper/manifest.jsonl")
     assert store.place == str(place)
-    assert place.read_bytes() == encode(stored("a"))
+    named = "" if given is None else str(tmp_path)
+    assert place.read_bytes() == encode(stored("a"), None, named)
 
 
 @pytest.mark.parametrize("destination", ["nowhere", "memory://nowhere"])

@@ -122,6 +122,11 @@ class S3Sink:
             raise DestinationError(f"can't use s3://{self.bucket}: {error}") from None
         self.client = puts.client
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the service, from `check()` or `reach()` on."""
+        return "" if self._objects is None else self._objects.endpoint
+
     def open(self, key: str) -> "S3Upload":
         """An empty spool for `key`."""
         upload = S3Upload(self, key, Spool(self._spools))
