@@ -196,6 +196,6 @@ def check_destination(record: Any, destination: str) -> None:
     other = record.get("destination") if isinstance(record, dict) else None
     if other is not None and other != destination:
         raise UsageError(
-            f"the manifest is of another destination: {other!r}, not {destination!r};"
-            " give each destination a --manifest of its own"
+            f"--manifest: its records are of another destination, {other!r}, not {destination!r};"
+            " give each destination a manifest of its own"
         )

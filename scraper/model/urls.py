@@ -101,16 +101,16 @@ def parse(text: str) -> Url:
 
 
 def normal(text: str) -> str:
-    """The `href` of `text` with its secrets redacted: the same for every spelling of a URL.
+    """The `href` of `text`, without userinfo: the same for every spelling of a URL.
 
-    `text` may be redacted already. Raises ValueError or TypeError unless it is a URL.
+    Raises ValueError or TypeError unless it is a URL.
     """
     url = can_ada.parse(text)
     if url.has_credentials():
         url.username = url.password = ""
     if url.has_hash():
         url.hash = ""
-    return redact(url.href)
+    return url.href
 
 
 def join(base: Url, reference: str) -> Url:

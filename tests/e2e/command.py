@@ -23,7 +23,7 @@ from typing import Any
 
 WAIT_S = 60.0  # how long a program may take that should be done at once
 MANIFEST = ".scraper/manifest.jsonl"
-_OWN = {MANIFEST, f"{MANIFEST}.index", ".scraper/lock", ".scraper/tmp/lock"}
+_OWN = {MANIFEST, f"{MANIFEST}.index", f"{MANIFEST}.key", ".scraper/lock", ".scraper/tmp/lock"}
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONWARNINGS": "error",

@@ -108,4 +108,5 @@ class Bucket:
         """Of all segments, in their order; the program keeps nothing else for itself."""
         own = [key for key in self.all() if key.startswith(_OWN)]
         assert all(key.startswith(".scraper/manifest-") for key in own)
-        return [record for key in own for record in parsed(self.read(key))]
+        lines = [key for key in own if not key.endswith(".key")]
+        return [record for key in lines for record in parsed(self.read(key))]

@@ -61,6 +61,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "remote_ip": str,
     "x_robots_tag": str,
     "variant": str,
+    "identity": str,
     "error": dict,
 }
 MORE = {"of_line": int}  # of a duplicate; more may be added
@@ -89,6 +90,7 @@ def test_a_stored_target_has_every_field_of_the_contract(cli: Command, serve: Se
     assert (record["attempts"], record["redirects"]) == (1, 1)
     assert record["url_effective"] == f"http://{site}/to?token=REDACTED"
     assert record["remote_ip"] == "127.0.0.1"
+    assert re.fullmatch("[0-9a-f]{16}", record["identity"])
     assert record["x_robots_tag"] == "noarchive"
     assert record["variant"] == "plain"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["started"])
