@@ -278,7 +278,7 @@ def test_a_manifest_is_of_one_destination(
     for options in ((), ("--resume",), ("--no-refresh",)):
         ran = cli(*words, *options, *other_place(place, cli), env=place.environment)
         assert ran.status == 2
-        (line,) = ran.errors
+        line = ran.errors[-1]  # rclone has a remark on its locks before it
         assert line.startswith("scraper: --manifest: its records are of another destination, ")
     to, *rest = other_place(place, cli)[1:]
     ran = cli("verify", to, *rest, "--manifest", "m.jsonl", env=place.environment)
