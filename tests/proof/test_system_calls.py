@@ -93,7 +93,7 @@ def test_a_call_of_a_commit_that_means_the_end_of_the_disk_stops_the_run(
     for fault in [*STOPS, CLOSE] if engine == "curl" else STOPS:
         ran, calls = strike(story, fault, engine)
         assert calls, fault
-        assert ran.status == 3, fault
+        assert ran.status == 3, (fault, calls, ran.err)
         assert len([line for line in ran.errors if line.startswith("scraper: ")]) == 1, fault
         assert len(not_stored(story)) == 1, fault
     story.ends()
@@ -106,7 +106,7 @@ def test_a_call_of_a_commit_that_fails_for_one_object_fails_that_target_alone(
     for number, fault in enumerate(FAILS_ONE):
         ran, calls = strike(story, fault, engine, slice(6 * number, 6 * number + 6))
         assert calls, fault
-        assert ran.status == 1, fault
+        assert ran.status == 1, (fault, calls, ran.err)
         assert len(not_stored(story)) == number + 1, fault
     story.ends()
 
@@ -144,7 +144,7 @@ def test_a_manifest_that_fails_stops_the_run_and_the_next_one_goes_on(story: Sto
         Fault("fsync", "error=EIO", 1),
     ]:
         ran = of_the_manifest(story, fault, "")
-        assert ran.status == 3, fault
+        assert ran.status == 3, (fault, calls, ran.err)
         assert len([line for line in ran.errors if line.startswith("scraper: ")]) == 1, fault
     story.ends()
 
