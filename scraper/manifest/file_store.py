@@ -178,11 +178,15 @@ class FileManifestStore:
         if self._fd < 0:
             return
         try:
+            self._close()
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
+
+    def _close(self) -> None:
+        try:
             self.flush(idle=True)
             if self.readable:
                 os.fsync(self._fd)
-        except OSError as error:
-            raise DestinationError(_cannot(self.place, error)) from None
         finally:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):

@@ -94,6 +94,7 @@ class Account:
         When the manifest could not be written, the rest is told all the same: the run ends with
         an error, and nothing else says what became of these targets.
         """
+        told = self.settle(idle=True)
         try:
             call_until(self.store.close, self._stop.last_moment())
         except TimeoutError:
@@ -102,7 +103,7 @@ class Account:
             self._stop.because_of(DestinationError(message))
         except DestinationError as error:
             self._stop.because_of(error)
-        return self._tell(len(self._untold))
+        return told + self._tell(len(self._untold))
 
     def _tell(self, ready: int) -> list[Result]:
         """Tell the first `ready` of the recorded Results, and the skipped ones."""

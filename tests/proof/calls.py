@@ -23,11 +23,15 @@ from tests.proof.story import Run, Story
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens at the `number`-th `call` (a regular expression) of a thread."""
+    """What happens at the `number`-th `call` (a regular expression) of a thread.
+
+    `bodies`: only calls on the temporary files of bodies are counted, none on the manifest.
+    """
 
     call: str
     action: str  # error=EIO, signal=KILL
     number: int
+    bodies: bool = False
 
     def __str__(self) -> str:
         """As a person would say it."""
@@ -65,7 +69,8 @@ def tampered(
         seen.process.stdin.write(first)
         seen.process.stdin.flush()
         story.site.wait_until(lambda: bool(seen.results), WAIT_S)
-        command = ["strace", *fault.words, "-o", str(log), "-p", str(seen.process.pid)]
+        paths = temporary_files(story) if fault.bodies else []
+        command = ["strace", *fault.words, *paths, "-o", str(log), "-p", str(seen.process.pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
             assert "attached" in strace.stderr.readline()
@@ -75,6 +80,12 @@ def tampered(
                 seen.process.stdin.close()
             seen.process.wait(WAIT_S)
         yield seen
+
+
+def temporary_files(story: Story) -> list[str]:
+    """Words for strace that name the temporary files that the run may make: 0, 1, 2, ..."""
+    (run,) = (story.cli.directory / "out/.scraper/tmp").glob("run-*")
+    return [word for number in range(100) for word in ("-P", str(run / f"{number:x}"))]
 
 
 def struck(log: Path) -> list[str]:

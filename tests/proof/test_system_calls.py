@@ -32,7 +32,7 @@ STOPS = [
 ]
 CLOSE = Fault("close", "error=EIO", 1)  # not with threads: it would meet their sockets too
 FAILS_ONE = [
-    Fault("write", "error=EFBIG", 1),
+    Fault("write", "error=EFBIG", 1, bodies=True),
     Fault("utimensat", "error=EPERM", 1),
     Fault("mkdir", "error=EACCES", 1),
     Fault("rename", "error=EACCES", 1),
@@ -144,7 +144,7 @@ def test_a_manifest_that_fails_stops_the_run_and_the_next_one_goes_on(story: Sto
         Fault("fsync", "error=EIO", 1),
     ]:
         ran = of_the_manifest(story, fault, "")
-        assert ran.status == 3, (fault, calls, ran.err)
+        assert ran.status == 3, (fault, ran.err)
         assert len([line for line in ran.errors if line.startswith("scraper: ")]) == 1, fault
     story.ends()
 
