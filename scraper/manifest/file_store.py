@@ -25,7 +25,6 @@ comparing the ends of the file only, which misses an edit in the middle.
 import contextlib
 import fcntl
 import os
-import stat
 import time
 import zlib
 from collections.abc import Callable
@@ -40,12 +39,21 @@ from scraper.manifest.codec import check_destination, encode
 from scraper.manifest.identity import Identity
 from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result
-from scraper.sinks.directory import flush_path, make_directory
+from scraper.sinks.directory import (
+    check_own,
+    flush_path,
+    make_directory,
+    open_own,
+    replace_own,
+)
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
 
 ALWAYS_READ_BYTES = 16 << 20  # a file is compared with what was absorbed up to this size
+ELSEWHERE = "remove it, or keep the manifest elsewhere with --manifest PATH"
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_COMPACTED, _NEW = ".compact", ".new"  # the ends of names beside the manifest
 _PIECE = 1 << 20
 _ENDS = 1 << 16  # bytes at either end that are looked at for another destination
 _LOOK_AGAIN_S = 0.2  # while another run holds the file
@@ -60,6 +68,7 @@ class FileManifestStore:
     `destination` is written into each record; "" if the file lies in its destination. A run that
     holds the file is waited for, up to `wait_s` seconds. Making a store raises DestinationError;
     Held when another run holds the file; UsageError when its records are of another destination.
+    `own`: the file is ours, in a destination. Otherwise the user named it, and it may be a link.
 
     With `sync`, records survive a power cut: it makes the objects durable before their records are
     written, and raises DestinationError. Both wait for the disk, so records are written in groups,
@@ -74,8 +83,10 @@ class FileManifestStore:
         *,
         destination: str = "",
         wait_s: float = 0.0,
+        own: bool = False,
     ) -> None:
         self.place = str(path)
+        self._own = own
         self.destination = destination
         self._sync = sync
         self._next = 0.0  # when the next group may be written, in monotonic seconds
@@ -88,7 +99,9 @@ class FileManifestStore:
         try:
             make_directory(path.parent, durable=sync is not None)
             self.readable = path.is_file() or not path.exists()  # neither a pipe nor /dev/null
-            self._fd = self._hold(wait_s) if self.readable else _open(path)
+            if self.readable:
+                _check_beside(path.resolve())
+            self._fd = self._hold(wait_s) if self.readable else self._open(_APPEND)
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
         try:
@@ -114,7 +127,7 @@ class FileManifestStore:
         """
         until = time.monotonic() + wait_s
         while True:
-            fd = _open(self._path)
+            fd = self._open(_APPEND)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(fd), os.stat(self._path)):
@@ -129,6 +142,12 @@ class FileManifestStore:
                 raise
             os.close(fd)
 
+    def _open(self, flags: int) -> int:
+        """A descriptor of the file. Raises OSError; DestinationError for what was planted."""
+        if self._own:
+            return open_own(self._path, flags, way_out=ELSEWHERE)
+        return os.open(self._path, flags | os.O_CLOEXEC, 0o666)
+
     def _begin(self) -> None:
         """Look at what the file has. Raises OSError, DestinationError, UsageError."""
         self._lock = os.dup(self._fd) if self.readable else -1  # `close` keeps the lock
@@ -140,7 +159,7 @@ class FileManifestStore:
         self._size = os.fstat(self._fd).st_size  # with what this run has written
         if self.readable and self._size:
             self.begun = True
-            with open(self._path, "rb") as file:
+            with open(self._open(os.O_RDONLY), "rb") as file:
                 if self.destination:
                     _check_ends(file, self._size, self.destination)
                 file.seek(-1, os.SEEK_END)
@@ -204,7 +223,7 @@ class FileManifestStore:
     def catch_up(self, index: "Index") -> None:
         """Let `index` absorb what was appended. If the rest has changed, it absorbs everything."""
         try:
-            with open(self._path, "rb") as file:
+            with open(self._open(os.O_RDONLY), "rb") as file:
                 mark, stat = index.mark, _stat_of(file.fileno())
                 trusted = stat == mark.stat and mark.bytes > ALWAYS_READ_BYTES
                 if trusted or _crc_of(file, mark.bytes) == mark.crc:
@@ -225,19 +244,15 @@ class FileManifestStore:
     def compact(self, index: "Index") -> None:
         """Replace the file by one with the lines that still say something."""
         path = self._path.resolve()  # a link stays a link
-        packed = path.with_name(path.name + ".compact")
         try:
-            with open(path, "rb") as old, open(packed, "wb") as new:
-                os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
+            with (
+                open(self._open(os.O_RDONLY), "rb") as old,
+                replace_own(path, path.name + _COMPACTED) as new,
+            ):
                 new.writelines(compress(old, chain(index.standing(), repeat(1))))
-                new.flush()
-                os.fsync(new.fileno())
-            os.replace(packed, path)
             if self._sync is not None:
                 flush_path(path.parent)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                packed.unlink()
             raise DestinationError(_cannot(self.place, error)) from None
 
 
@@ -251,20 +266,29 @@ def secret_path_of(file: Path) -> Path:
     return file.with_name(file.name + ".key")
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def _check_beside(file: Path) -> None:
+    """Make sure that nothing was planted beside the manifest `file`, under a name that we use.
+
+    SQLite opens its files by their paths. Raises DestinationError, OSError.
+    """
+    index, secret = index_path_of(file), secret_path_of(file)
+    names = (*(index.name + end for end in ("", "-journal", "-wal", "-shm")), secret.name)
+    for name in (*names, secret.name + _NEW):
+        check_own(file.with_name(name))
 
 
 def _read_secret(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        fd = open_own(path, os.O_RDONLY)
     except FileNotFoundError:
         return b""
+    with open(fd, "rb") as file:
+        return file.read()
 
 
 def _write_secret(path: Path, secret: bytes) -> None:
     """Keep `secret` at `path`, whole or not at all. Others than owner and group can't read it."""
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(path.name + _NEW)
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)

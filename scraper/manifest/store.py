@@ -9,23 +9,25 @@ Owns: the seam, and the choice between the two. Does not know: what a line says 
 Rejected: a database as the manifest; every shell tool reads lines of JSON.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scraper.manifest.codec import Reading
-from scraper.manifest.file_store import FileManifestStore, index_path_of, secret_path_of
+from scraper.manifest.file_store import ELSEWHERE, FileManifestStore
 from scraper.manifest.identity import Identity
 from scraper.manifest.sink_store import SinkManifestStore
 from scraper.model.errors import DestinationError
 from scraper.model.records import Result
 from scraper.model.urls import redact
 from scraper.sinks.base import Sink, ignores_case, scheme_of, sync_of
-from scraper.sinks.directory import path_of
+from scraper.sinks.directory import open_own, path_of
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
 
+_READ = os.O_RDONLY | os.O_CLOEXEC
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 
 
@@ -101,10 +103,10 @@ def open_store(
     file = path_for(path, destination)
     if file is None:
         return SinkManifestStore(sink, destination, patience.sink_s)
-    if path is None:
-        _refuse_links(file)
     sync = sync_of(sink) if durable else None
-    named = "" if path is None else full_name(destination, sink)
+    if path is None:
+        return FileManifestStore(file, sync, wait_s=patience.lock_s, own=True)
+    named = full_name(destination, sink)
     return FileManifestStore(file, sync, destination=named, wait_s=patience.lock_s)
 
 
@@ -127,14 +129,6 @@ def full_name(destination: str, sink: Sink) -> str:
     return f"{name} at {endpoint}" if endpoint and not is_amazon else name
 
 
-def _refuse_links(file: Path) -> None:
-    """Raise DestinationError for a link: it may be planted. A link that --manifest names is not."""
-    for path in (file, index_path_of(file), secret_path_of(file)):
-        if path.is_symlink():
-            message = f"{str(path)!r} is a link: --manifest PATH keeps the manifest elsewhere"
-            raise DestinationError(message)
-
-
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
     """Every line of the manifest that `open_store` would open, in order. Nothing is written.
 
@@ -148,7 +142,9 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
         yield from store.lines()
         return
     try:
-        with open(file, "rb") as lines:
+        own = path is None
+        fd = open_own(file, os.O_RDONLY, way_out=ELSEWHERE) if own else os.open(file, _READ)
+        with open(fd, "rb") as lines:
             yield from lines
     except OSError as error:
         reason = error.strerror or str(error)

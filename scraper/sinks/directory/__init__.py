@@ -1,11 +1,22 @@
 """The directory sink: one file for each object, written under a temporary name and renamed.
 
 Owns: the files below the destination. Does not know: URLs, HTTP.
-Others import `open_sink`, `path_of`, and `OWN`, the name of the directory for our own files.
+Others import `open_sink`, `path_of`, `OWN` (the name of the directory for our own files), and
+`open_own`, `check_own` and `replace_own`, which open these files.
 The S3 sink also imports `temporary_files`, for bodies that wait on disk.
 """
 
 from scraper.sinks.directory.changed_directories import flush_path, make_directory
+from scraper.sinks.directory.own_files import check_own, open_own, replace_own
 from scraper.sinks.directory.sink import OWN, open_sink, path_of
 
-__all__ = ["OWN", "flush_path", "make_directory", "open_sink", "path_of"]
+__all__ = [
+    "OWN",
+    "check_own",
+    "flush_path",
+    "make_directory",
+    "open_own",
+    "open_sink",
+    "path_of",
+    "replace_own",
+]
