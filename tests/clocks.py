@@ -44,4 +44,9 @@ def _preloaded() -> dict[str, str]:
     found = list(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
     if sys.platform != "linux" or not found:
         pytest.skip("there is no libfaketime: apt-get install faketime")
-    return {"LD_PRELOAD": str(found[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",  # times of files are the kernel's
+        "PYTHONPATH": str(Path(__file__).with_name("faketime")),  # so that `time.sleep` works
+    }
