@@ -116,7 +116,7 @@ class CombinedSite(HttpFarm):
         self.bytes: Counter[str] = Counter()
         self.most_at_once: Counter[str] = Counter()
         self.most_by_host: Counter[tuple[str, str]] = Counter()
-        self.served: defaultdict[int, dict[str, Body]] = defaultdict(dict)
+        self.served: defaultdict[int, defaultdict[str, set[Body]]] = defaultdict(_of_sets)
         self.served_in: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._now: Counter[str] = Counter()
         self._now_by_host: Counter[tuple[str, str]] = Counter()
@@ -268,7 +268,8 @@ class CombinedSite(HttpFarm):
         sent = gzip.compress(body.plain, 1, mtime=0) if coded else body.plain
         digests = {sha256(body.plain).hexdigest(), sha256(sent).hexdigest()}
         with self._changed:
-            self.served[page.number] |= dict.fromkeys(digests, body)
+            for digest in digests:
+                self.served[page.number][digest].add(body)
             self.served_in[request.headers.get(RUN, ""), page.number] |= digests
         headers = _validators(page, body, coded=coded and page.framing == "gzip")
         if _is_unchanged(request, headers):
@@ -321,6 +322,10 @@ class Body:
     form: str
     changed: int
     turned: int
+
+
+def _of_sets() -> "defaultdict[str, set[Body]]":
+    return defaultdict(set)
 
 
 def _number_of(run: str) -> int:

@@ -339,11 +339,12 @@ def _objects(story: "CombinedStory", made: Round) -> None:
         line = lines[key]
         page = line.page
         assert page is not None
-        body = story.site.served[page.number].get(sha256(content).hexdigest())
-        assert body is not None, f"{key!r} has {len(content)} bytes of no version of {page}"
-        assert body.form == (line.form if page.varies else "")
+        bodies = story.site.served[page.number][sha256(content).hexdigest()]
+        assert bodies, f"{key!r} has {len(content)} bytes of no version of {page}"
+        form = line.form if page.varies else ""
+        assert form in {body.form for body in bodies}, f"{key!r} is in the form of another line"
         coded = made.plan.raw and page.framing == "zipped"
-        assert (content != body.plain) == coded, f"{key!r} is in the wrong coding"
+        assert coded in {content != body.plain for body in bodies}, f"{key!r} is wrongly coded"
 
 
 def _lock(story: "CombinedStory") -> None:
