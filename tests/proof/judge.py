@@ -319,7 +319,7 @@ def _account(story: "CombinedStory", made: Round) -> None:
     assert summary["attempts"] == sum(record["attempts"] for record in results)
     stored = [record["size"] for record in results if record["status"] == "stored"]
     assert summary["bytes"] == sum(stored)
-    if made.signalled and summary.get("stopped"):
+    if made.signalled and summary.get("stopped") in {"SIGTERM", "SIGINT"}:
         assert made.status == STATUS[made.signalled]
         return
     failures = statuses["failed"] + statuses["deferred"]
