@@ -48,5 +48,7 @@ def _preloaded() -> dict[str, str]:
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",  # times of files are the kernel's
-        "PYTHONPATH": str(Path(__file__).with_name("faketime")),  # so that `time.sleep` works
+        "PYTHONPATH": str(
+            Path(__file__).parent / "proof" / "faketime"
+        ),  # so that `time.sleep` works
     }
