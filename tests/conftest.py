@@ -1,9 +1,12 @@
-"""Fixtures for all tests: real servers on loopback, and an environment that says nothing.
+"""Fixtures for all tests: real servers on loopback, and a start that says nothing.
+
+How the tests were started (environment, signals, umask) reaches none of them.
 
 Import what is in `servers.py` as `from tests.servers import HttpServer`.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -53,6 +56,25 @@ def _quiet_environment() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _usual_process() -> Iterator[None]:
+    """Signals and umask as in an interactive shell, here and in every process of a test.
+
+    A script that starts the tests with `&` makes them ignore SIGINT, nohup SIGHUP; a
+    child inherits that. Python itself ignores SIGPIPE and SIGXFSZ, and `subprocess` undoes it.
+    """
+    of_python = {signal.SIGPIPE, signal.SIGXFSZ}
+    for number in signal.valid_signals() - of_python:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+    mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    umask = os.umask(0o022)
+    yield
+    os.umask(umask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @pytest.fixture

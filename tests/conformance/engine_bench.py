@@ -107,6 +107,13 @@ class Bench:
 MakeBench = Callable[..., Bench]
 
 
+def longer(limits: Limits, times: int) -> Limits:
+    """The limits, but those below two seconds are so many times as long."""
+    names = "connect_timeout", "read_timeout", "max_time", "speed_time"
+    short = {name: value for name in names if (value := getattr(limits, name)) < 2}
+    return replace(limits, **{name: times * value for name, value in short.items()})
+
+
 def failure(transfer: Transfer) -> Failure:
     assert transfer.completion is not None
     assert isinstance(transfer.completion.outcome, Failed), transfer.completion.outcome

@@ -348,6 +348,6 @@ def test_a_long_pipe_is_not_read_far_ahead_of_the_fetching(cli: Command, serve: 
                 taken += 1
             elif taken > room:
                 break  # it was full for so long that it stays full
-        assert server.in_flight == 2
+        server.wait_until(lambda: server.in_flight == 2)
         go.set()
     assert taken < 2 * room

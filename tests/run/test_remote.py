@@ -18,6 +18,7 @@ from scraper.source import keys, lists
 from scraper.source.sources import open_sources
 from tests.s3servers import S3Server
 from tests.servers import (
+    WAIT_S,
     Farm,
     Misbehave,
     Reply,
@@ -204,7 +205,16 @@ def test_a_signal_ends_the_wait_for_a_list(
 ) -> None:
     server = misbehave(silent)
     with subprocess.Popen(
-        [sys.executable, "-m", "scraper", f"{server.url}/l", "--to", "out"],
+        [
+            sys.executable,
+            "-m",
+            "scraper",
+            f"{server.url}/l",
+            "--to",
+            "out",
+            "--read-timeout",
+            "999",
+        ],
         cwd=tmp_path,
         env=os.environ,
         stderr=subprocess.PIPE,
@@ -213,7 +223,7 @@ def test_a_signal_ends_the_wait_for_a_list(
         try:
             server.wait_until(lambda: server.open_connections == 1)
             process.send_signal(number)
-            _, told = process.communicate(timeout=20)  # --read-timeout is 30
+            _, told = process.communicate(timeout=WAIT_S)  # much less than --read-timeout
         finally:
             process.kill()
     assert process.returncode in {128 + number, -number}

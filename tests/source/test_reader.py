@@ -116,6 +116,8 @@ def test_it_reads_ahead_no_further_than_its_buffer(bell: Bell) -> None:
     reader = reader_of(bell, from_iterable(endless()))
     reader.start()
     assert full.wait(30)
+    while reader.lines < BUFFER:  # the list has given the last one; the reader takes it
+        assert reader._thread.is_alive()
     assert not beyond.wait(0.2)  # nothing can tell us that something does not happen
     assert reader.lines <= BUFFER
     assert len(reader.take(BUFFER)) == BUFFER

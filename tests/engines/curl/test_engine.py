@@ -6,6 +6,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,9 +25,10 @@ from scraper.schedule.retry import is_transient
 from scraper.sinks.base import Blocking, Body, Sink
 from scraper.sinks.directory.sink import DirectorySink, FileUpload
 from scraper.transfer.transfer import Transfer
-from tests.conformance.engine_bench import PATIENT, Bench, failure
+from tests.conformance.engine_bench import PATIENT, Bench, failure, longer
 from tests.conformance.engine_cases import PAGE, sized
 from tests.h2server import H2Server
+from tests.machine import patiently
 from tests.servers import (
     HttpServer,
     RawServer,
@@ -226,6 +228,12 @@ def test_a_plugin_that_says_nothing_may_block_anywhere() -> None:
     assert blocking_of(Silent()) is Blocking.WRITE  # type: ignore[arg-type]
 
 
+def has_stalled(made: Bench) -> bool:
+    """Whether a transfer takes no more bytes from its server, as its sink has too many."""
+    live = made.engine._live.values()  # type: ignore[attr-defined]
+    return any(one.offload and one.offload.stalled for one in live)
+
+
 def test_a_sink_that_falls_behind_stops_the_server_and_fills_no_memory(
     bench: MakeBench, tmp_path: Path
 ) -> None:
@@ -240,9 +248,7 @@ def test_a_sink_that_falls_behind_stops_the_server_and_fills_no_memory(
     with HttpServer(lambda _: Reply(body=body())) as server:
         made = bench(sink=sink)
         transfer = made.start(server.url)
-        made.poll_until(
-            lambda: any(one.offload and one.offload.stalled for one in made.engine._live.values())  # type: ignore[attr-defined]
-        )
+        made.poll_until(lambda: has_stalled(made))
         for _ in range(20):
             assert not made.engine.poll(0.01)
         assert sum(sent) < 30_000_000  # what socket buffers take, and a little
@@ -257,9 +263,17 @@ def test_a_sink_that_falls_behind_is_no_silence_of_the_server(
     sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="write")
     body = bytes(16 << 20)
     with RawServer(sized(body)) as server:
-        made = bench(Limits(read_timeout=0.2), sink=sink)
-        transfer = made.start(server.url)
-        for _ in range(30):
+
+        def stall(times: int) -> tuple[Bench, Transfer]:
+            made = bench(longer(Limits(read_timeout=0.2), times), sink=sink)
+            transfer = made.start(server.url)
+            while not made.engine.poll(0.02) and not has_stalled(made):
+                pass
+            return made, transfer
+
+        made, transfer = patiently(stall, lambda one: one[1].completion is None)
+        until = time.monotonic() + 3 * made.plan.limits.read_timeout
+        while time.monotonic() < until:
             assert not made.engine.poll(0.02)
         sink.go.set()
         made.wait(transfer)
