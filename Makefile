@@ -1,8 +1,14 @@
 # make help tells what there is. Everything is made in .venv; nothing is installed elsewhere,
 # but for `make bench` as root, which installs the tools it compares with from Debian.
+# `make test PYTHON=python3.13` (any target) works with that Python in .venv-3.13, beside .venv.
 
-PYTHON ?= python3
+ifdef PYTHON
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv-$(or $(VERSION),$(error PYTHON=$(PYTHON): there is no such Python))
+else
+PYTHON := python3
 VENV := .venv
+endif
 BIN := $(VENV)/bin
 PORT ?= 8642
 S3_PORT ?= 8643
@@ -43,7 +49,8 @@ else
 	  $(FETCH) --to ./out && echo && $(FETCH) --to s3://demo/pages'
 endif
 
-test: $(VENV)/.dev ## lint, types and all tests
+test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
+	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
@@ -69,7 +76,7 @@ wheel: $(VENV)/.dev ## build dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 clean: ## remove what make has made
-	rm -rf $(VENV) out dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* out dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'scraper needs Python 3.11 or later: make PYTHON=python3.12 ...' >&2; exit 1; }

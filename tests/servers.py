@@ -16,6 +16,7 @@ count), and a limit seen exceeded here was exceeded.
 """
 
 import contextlib
+import random
 import selectors
 import socket
 import ssl
@@ -556,10 +557,16 @@ def tls_context(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now; another process may take it any time."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+    """A port for a program that must be told one. Nobody else gets it by chance.
+
+    It is below those that the system gives to whoever asks for any (Linux: from 32768 on, macOS:
+    from 49152 on), as all other servers of tests do.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((host, port))
+            return port
 
 
 def closed_port(host: str = "127.0.0.1") -> int:

@@ -113,6 +113,29 @@ def test_make_alone_tells_what_there_is(tree: Command) -> None:
     assert sorted(os.listdir(tree.directory / ".venv")) == [".demo", ".dev", ".python", "bin"]
 
 
+def test_make_with_another_python_works_beside_the_usual_one_and_says_so(tree: Command) -> None:
+    other = f".venv-{sys.version_info.major}.{sys.version_info.minor}"
+    (tree.directory / other / "bin").mkdir(parents=True)
+    for stamp in (".python", ".dev"):
+        (tree.directory / other / stamp).touch()
+    said = tree.directory / "said"
+    for name, does in (
+        ("python", f'echo "$0 $*" >> {said}; echo Python 9.9'),
+        ("ruff", ""),
+        ("mypy", ""),
+    ):
+        program = tree.directory / other / "bin" / name
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+    ran = make(tree, "test", f"PYTHON={sys.executable}")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.lines[0] == f"testing with Python 9.9 of {other}"
+    assert said.read_text().splitlines()[-1] == f"{other}/bin/python -m pytest -n 4"
+    ran = make(tree, "test", "PYTHON=python0")
+    assert ran.status == 2
+    assert "PYTHON=python0: there is no such Python" in ran.err
+
+
 def test_make_audit_that_hears_of_no_holes_where_some_are_known_has_audited_nothing(
     tree: Command,
 ) -> None:
