@@ -184,7 +184,8 @@ def test_a_segment_that_is_not_full_is_put_again_with_what_has_come(
     assert len(flaky.puts) == 4, "there was nothing new"
 
 
-def test_nothing_is_put_before_its_time(flaky: Flaky) -> None:
+def test_nothing_is_put_before_its_time(flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SEGMENT_S", 100 * WAIT_S)
     store = of(flaky)
     for _ in range(100):
         store(stored("a"))

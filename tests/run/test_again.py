@@ -123,13 +123,19 @@ def test_what_is_skipped_is_told_once_counted_once_and_yielded_once(
     server.hits.clear()
     before = manifest(tmp_path).read_bytes()
     told: list[tuple[Result, ...]] = []
+    read = threading.Event()
 
     def tell(*results: Result) -> None:
         told.append(results)
 
+    def listed() -> Iterator[str]:
+        yield from [*urls, "bad", urls[0]]
+        read.set()
+
     options: dict[str, Any] = {option: True}
-    run = make_run([*urls, "bad", urls[0]], tmp_path, [tell], **options)
-    yielded = results_of(run)
+    with make_run(listed(), tmp_path, [tell], **options) as run:
+        assert read.wait(WAIT_S)  # else they may come one by one
+        yielded = list(run)
     assert [result for results in told for result in results] == yielded
     assert len(told) < 100, "what is skipped is told of many at once"
     skipped = [result for result in yielded if result.status == "skipped"]
