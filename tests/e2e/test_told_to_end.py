@@ -22,7 +22,7 @@ import pytest
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, RECORDS_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, kinds
-from tests.e2e.watch import Process, end, said, until
+from tests.e2e.watch import Process, end, is_idle, said, until
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import Misbehave, Reply, Serve, silent
@@ -307,6 +307,7 @@ import socket, threading
 system = socket.getaddrinfo
 def getaddrinfo(host, *more, **named):
     if host == "silent.test":
+        open("asked", "w").close()
         threading.Event().wait()
     return system(host, *more, **named)
 socket.getaddrinfo = getaddrinfo
@@ -327,7 +328,7 @@ def test_a_name_server_that_is_silent_does_not_keep_a_run(
 ) -> None:
     words = [listed(cli, "http://silent.test", 10), "-c", 2, "--engine", engine]
     with cli.start(*words, env=no_names, bufsize=0) as process:
-        said(process, "at most 2 at once")
+        until(lambda: (cli.directory / "asked").exists() and is_idle(process))
         ends(process, signal.SIGTERM)
     assert kinds(Directory(cli).records()) == {"interrupted": 10}
 

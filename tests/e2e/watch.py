@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from fcntl import F_SETPIPE_SZ, fcntl, ioctl
+from pathlib import Path
 from struct import unpack
 from termios import FIONREAD
 
@@ -30,6 +31,12 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what was waited for never came"
         time.sleep(0.01)
+
+
+def is_idle(process: Process) -> bool:
+    """Whether all its threads wait for something: it has done what there was to do."""
+    states = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    return all(state.rpartition(")")[2].split()[0] == "S" for state in states)
 
 
 def narrow_pipe() -> tuple[int, int]:
