@@ -255,6 +255,7 @@ def test_waiting_for_another_run_takes_no_longer_than_the_run_may(
     cli.write("list", "http://127.0.0.1:1/")
     waits = ["list", "--lock", "wait", "--max-run-time", 1]
     out = cli.directory / "out"
+    (out / ".scraper").mkdir(parents=True)
     held = FileHold(out, 0)
     ran = cli(*waits)
     held.release()
@@ -302,7 +303,7 @@ def test_a_disk_is_left_with_as_much_free_as_is_asked_for(
         words = [pages(server, cli, 60), "-c", 4, "--engine", engine]
         ran = cli(*words, "--min-free-space", "6MiB")
         assert ran.status == 3
-        shown = "scraper: --min-free-space 6,291,456 bytes: 'out' has "
+        shown = f"scraper: --min-free-space 6,291,456 bytes: '{cli.directory}/out' has "
         assert why(ran).startswith(shown)
         assert f"stopped: {why(ran).removeprefix('scraper: ')}" in ran.errors
         stored = place.files()
