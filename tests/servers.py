@@ -33,6 +33,7 @@ from typing import BinaryIO, Self
 import trustme
 
 WAIT_S = 30.0  # how long a test waits for what should come at once
+_HELD_S = 4 * WAIT_S  # how long a reply may be held, at most
 _BACKLOG = 512
 
 
@@ -309,7 +310,7 @@ class HttpFarm(_Listener):
             reply = self.handler(request)
             if reply is None:
                 return False
-            if reply.delay and not reply.delay.wait(WAIT_S):
+            if reply.delay and not reply.delay.wait(_HELD_S):
                 raise AssertionError(f"nobody let {request.path} go")
             return _send(sock, request, reply, left.close)
 

@@ -22,7 +22,7 @@ import pytest
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, RECORDS_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, kinds
-from tests.e2e.watch import Process, end, is_idle, said, until
+from tests.e2e.watch import Process, end, is_idle, said, time_to_start, until
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import Misbehave, Reply, Serve, silent
@@ -155,8 +155,9 @@ def test_max_run_time_gives_up_a_last_segment_that_can_not_be_put(
     server = serve(lambda _: Reply(body=b"x"))
     with Silence(moto_server, lambda one: is_manifest(one) and one.operation == "PUT") as silence:
         silence.begun.set()
-        words = [listed(cli, server.url, 5), "-q", "--max-run-time", 2, *silence.place.words]
-        with within(2 + MOST_S, room_s=ROOM_S):
+        limit = time_to_start(cli)
+        words = [listed(cli, server.url, 5), "-q", "--max-run-time", limit, *silence.place.words]
+        with within(limit + MOST_S, room_s=ROOM_S):
             ran = cli(*words, env=CREDENTIALS)
     assert ran.status == 3
     assert "the last records are not in the manifest" in ran.err
@@ -337,8 +338,10 @@ def test_a_name_server_that_is_silent_does_not_keep_a_run(
 def test_a_name_server_that_is_silent_does_not_keep_a_run_from_its_limit(
     engine: str, cli: Command, no_names: dict[str, str]
 ) -> None:
-    words = [listed(cli, "http://silent.test", 10), "--engine", engine, "--max-run-time", 1]
-    with within(1 + MOST_S, room_s=ROOM_S):
+    limit = time_to_start(cli)
+    words = [listed(cli, "http://silent.test", 10), "--engine", engine, "--max-run-time", limit]
+    words += ["--connect-timeout", 10 * WAIT_S]
+    with within(limit + MOST_S, room_s=ROOM_S):
         ran = cli(*words, env=no_names)
     assert ran.status == 1
     assert kinds(Directory(cli).records()) == {"interrupted": 10}

@@ -1,5 +1,6 @@
 """Watching a program that runs: what it says, and what it does without saying so."""
 
+import math
 import os
 import subprocess
 import time
@@ -31,6 +32,16 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what was waited for never came"
         time.sleep(0.01)
+
+
+def time_to_start(cli: Command) -> int:
+    """A `--max-run-time` in seconds that is not over before the first requests are answered.
+
+    More on a busy machine: several times what a run of one line takes there.
+    """
+    begun = time.monotonic()
+    cli("-", "--to", "elsewhere", "--retries", 0, stdin="http://127.0.0.1:1/\n")
+    return max(2, math.ceil(4 * (time.monotonic() - begun)))
 
 
 def is_idle(process: Process) -> bool:

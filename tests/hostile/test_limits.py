@@ -2,10 +2,8 @@
 
 import gzip
 import json
-import math
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +16,7 @@ from scraper.sinks.lock import Lease
 from scraper.sinks.s3.sink import S3Sink
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place, kinds
-from tests.e2e.watch import end, said, write
+from tests.e2e.watch import end, said, time_to_start, write
 from tests.proof.disk import SmallDisk, disks_can_be_had, small_disk
 from tests.s3servers import S3Server
 from tests.servers import HttpServer, Reply, Request, Serve
@@ -183,16 +181,6 @@ def test_a_log_for_machines_has_the_limit_as_an_event_and_in_its_summary(
 # ---------------------------------------------------------------- --max-run-time
 
 
-def time_to_start(cli: Command) -> int:
-    """A `--max-run-time` in seconds that is not over before the first requests are answered.
-
-    More on a busy machine: several times what a run of one line takes there.
-    """
-    begun = time.monotonic()
-    cli("-", "--to", "elsewhere", "--retries", 0, stdin="http://127.0.0.1:1/\n")
-    return max(2, math.ceil(4 * (time.monotonic() - begun)))
-
-
 @pytest.mark.parametrize(
     ("engine", "option"), [("curl", "--resume"), ("threads", "--retry-failed")]
 )
@@ -253,7 +241,7 @@ def test_waiting_for_another_run_takes_no_longer_than_the_run_may(
     cli: Command, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli.write("list", "http://127.0.0.1:1/")
-    waits = ["list", "--lock", "wait", "--max-run-time", 1]
+    waits = ["list", "--lock", "wait", "--max-run-time", time_to_start(cli)]
     out = cli.directory / "out"
     (out / ".scraper").mkdir(parents=True)
     held = FileHold(out, 0)
