@@ -155,7 +155,8 @@ class Lease:
             self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
         elif not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True):
             return None, None
-        self._over.wait(max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun)))
+        wait_s = max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun))
+        self._over.wait(min(wait_s, self._lease_s / 3))  # it must not run out meanwhile
         found = self._sink.get_small(LEASE_KEY)
         return found, None if self._is_ours(found) else Life.ALIVE
 

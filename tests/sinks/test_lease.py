@@ -402,10 +402,12 @@ from scraper.sinks.base import SinkOptions
 from scraper.model.settings import S3
 sink = open_sink(sys.argv[2], SinkOptions(s3=S3(endpoint=sys.argv[1], client="boto3")))
 sink.check()
-lease = Lease(sink, sys.argv[2], lambda reason: print("lost:", reason, flush=True), lease_s=2.0)
-print("has it", flush=True)
+def say(line):  # in one piece: two threads do
+    print(line + "\\n", end="", flush=True)
+lease = Lease(sink, sys.argv[2], lambda reason: say(f"lost: {reason}"), lease_s=2.0)
+say("has it")
 sys.stdin.readline()
-print(lease.holds(), flush=True)
+say(str(lease.holds()))
 sys.stdin.readline()
 lease.release()
 """

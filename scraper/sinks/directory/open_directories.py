@@ -85,7 +85,10 @@ class OpenDirectories:
         return self._from_root(path, _open)
 
     def is_at(self, directory: OpenDirectory, path: str) -> bool:
-        """Whether `path` leads to `directory`, and does so without a link below the root."""
+        """Whether `path` leads to `directory`, and does so without a link below the root.
+
+        Raises OSError if the whole path is too long for the system to look at.
+        """
         whole = f"{self._path}/{path}" if path else self._path
         end = len(self._path)
         try:
@@ -93,7 +96,9 @@ class OpenDirectories:
                 if not stat.S_ISDIR(os.lstat(whole[:end]).st_mode):
                     return False
             return directory.is_what_was(os.lstat(whole) if path else os.stat(whole))
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise
             return False
 
     def close(self) -> None:
