@@ -4,6 +4,9 @@ A run that died may have left a torn last line. The next run ends that line firs
 nothing then. What a full disk does not take is kept and tried again at the end, when temporary
 files are gone. A line that the disk took in part is taken back.
 
+A file that is moved, removed or replaced during the run would take records along that no later
+run reads. So its name is looked at once a second and at the end, and the run stops with an error.
+
 The file is locked (flock) from the opening until `release`, so two runs with different
 destinations can't share it. The lock is on the file itself: it holds whatever name or link the
 file was opened by, it leaves nothing behind, and it ends with the process.
@@ -57,6 +60,7 @@ _COMPACTED, _NEW = ".compact", ".new"  # the ends of names beside the manifest
 _PIECE = 1 << 20
 _ENDS = 1 << 16  # bytes at either end that are looked at for another destination
 _LOOK_AGAIN_S = 0.2  # while another run holds the file
+_IN_PLACE_S = 1.0  # between two looks whether the file still has its name
 _WAITING = 0.03  # share of the time that may be waited for the disk
 _LATEST_S = 1.0  # the longest that a record waits for its group
 _flush_data = getattr(os, "fdatasync", os.fsync)  # which macOS does not have
@@ -90,6 +94,7 @@ class FileManifestStore:
         self.destination = destination
         self._sync = sync
         self._next = 0.0  # when the next group may be written, in monotonic seconds
+        self._look = 0.0  # when the file's name is looked at again, in monotonic seconds
         self._path = path
         self._lines = bytearray()  # what the file has not taken yet
         self._given = self.recorded = 0  # records of this run
@@ -188,9 +193,23 @@ class FileManifestStore:
                 _flush_data(self._fd)
                 ended = time.monotonic()
                 self._next = ended + min((ended - begun) / _WAITING, _LATEST_S)
+            if begun >= self._look:
+                self._check_in_place()
+                self._look = begun + _IN_PLACE_S
             self.recorded = self._given
         except OSError as error:
             raise DestinationError(_cannot(self.place, error)) from None
+
+    def _check_in_place(self) -> None:
+        """Make sure that the name is still the file's. Raises DestinationError, OSError."""
+        if not self.readable:
+            return
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
+                return
+        raise DestinationError(
+            f"the manifest {self.place!r} was moved, removed or replaced during the run"
+        )
 
     def close(self) -> None:
         """Flush to the disk."""
@@ -206,6 +225,7 @@ class FileManifestStore:
             self.flush(idle=True)
             if self.readable:
                 os.fsync(self._fd)
+            self._check_in_place()
         finally:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):

@@ -225,3 +225,28 @@ def test_results_are_read_live_by_a_reader_that_follows_the_name(
         go.set()
         assert end(process).status == 0
     assert lines_of(cli, "results") == [1, 2]
+
+
+# ---------------------------------------------------------------- the manifest during the run
+
+
+@ENGINES
+def test_a_run_whose_manifest_is_removed_says_so_and_ends_with_status_3(
+    engine: str, cli: Command, serve: Serve, go: threading.Event
+) -> None:
+    server = serve(lambda one: Reply(body=b"page", delay=None if one.path == "/0" else go))
+    place = Directory(cli)
+    words = [listed(cli, server, 3), "--engine", engine, *place.words]
+    manifest = cli.directory / "out/.scraper/manifest.jsonl"
+    with cli.start(*words) as first:
+        until(lambda: manifest.exists() and len(place.records()) == 1)
+        manifest.unlink()
+        go.set()
+        ran = end(first)
+    assert ran.status == 3
+    moved = "scraper: the manifest 'out/.scraper/manifest.jsonl' was moved, removed or replaced"
+    assert [line for line in ran.errors if line.startswith("scraper: ")] == [
+        f"{moved} during the run"
+    ]
+    assert cli(*words).status == 0  # the next run begins a new one
+    assert [record["status"] for record in place.records()] == ["stored"] * 3

@@ -35,11 +35,11 @@ from tests.results import (
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import Reply, Serve
 
-# The table of CLI.md, `reason` and `of_line` besides.
+# The table of CLI.md, and `reason`, `of_line`, `variant`, `x_robots_tag` besides.
 TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("url", "source", "key", "status", "content_type", "etag"), str),
     **dict.fromkeys(("last_modified", "sha256", "url_effective", "started", "remote_ip"), str),
-    "x_robots_tag": str,
+    **dict.fromkeys(("variant", "x_robots_tag"), str),
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
     "reason": str,

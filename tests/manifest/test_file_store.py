@@ -225,6 +225,55 @@ def test_a_manifest_with_a_torn_line_that_takes_nothing_is_told(path: Path) -> N
         FileManifestStore(path)
 
 
+def move(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def edit(path: Path) -> None:
+    """As `sed -i` and most editors do."""
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+def move_directory(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+@pytest.mark.parametrize("change", [move, remove, edit, move_directory])
+def test_a_manifest_that_lost_its_name_takes_no_more_and_says_so(
+    change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "_IN_PLACE_S", 0.0)
+    path = tmp_path / "own" / "manifest.jsonl"
+    store = FileManifestStore(path)
+    store(stored("a"))
+    store.flush()
+    change(path)
+    store(stored("b"))
+    with pytest.raises(DestinationError, match="was moved, removed or replaced"):
+        store.flush()
+    assert store.recorded == 1
+    with pytest.raises(DestinationError, match="was moved, removed or replaced"):
+        store.close()
+    store.release()
+
+
+def test_a_manifest_behind_a_link_is_in_its_place(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.touch()
+    link.symlink_to(real)
+    store = FileManifestStore(link)
+    store(stored("a"))
+    store.close()
+    store.release()
+    assert real.read_bytes() == link.read_bytes() != b""
+
+
 # ---------------------------------------------------------------- a file and its index
 
 
@@ -373,10 +422,11 @@ def test_the_index_stands_beside_its_manifest(path: Path) -> None:
 
 def test_a_manifest_that_can_not_be_read_is_told_in_one_line(path: Path) -> None:
     store = FileManifestStore(path)
-    path.unlink()
+    path.rename(path.with_name("away"))
     with pytest.raises(DestinationError, match=r"^can't read the manifest '.*'") as caught:
         knows(store)
     assert "\n" not in str(caught.value)
+    path.with_name("away").rename(path)
     store.close()
     store.release()
 
