@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WAIT_S = 60.0  # how long a program may take that should be done at once
+WAIT_S = 120.0  # how long a program may take that should be done at once
 MANIFEST = ".scraper/manifest.jsonl"
 _OWN = {MANIFEST, f"{MANIFEST}.index", f"{MANIFEST}.key", ".scraper/lock", ".scraper/tmp/lock"}
 _ENVIRONMENT = {

@@ -19,7 +19,7 @@ from scraper.report.writer import FULL_BYTES
 from scraper.run.stopping import GRACE_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, Place, kinds
-from tests.e2e.watch import Process, narrow_pipe, until, until_full
+from tests.e2e.watch import Process, narrow_pipe, time_to_start, until, until_full
 from tests.machine import within
 from tests.s3servers import S3Server
 from tests.servers import HttpServer, Reply, Request, Serve
@@ -153,7 +153,8 @@ def test_one_signal_ends_a_run_whose_reader_does_not_read(
 def test_the_limit_of_time_ends_a_run_whose_reader_does_not_read(
     engine: str, cli: Command, site: HttpServer, block: Callable[..., Blocked]
 ) -> None:
-    words = [listed(cli, site), "--engine", engine, "--max-run-time", 5]
+    limit = 2 * time_to_start(cli)  # four start at once
+    words = [listed(cli, site), "--engine", engine, "--max-run-time", limit]
     runs = [
         block("results", *words, "-q", "--results", "-", stdout="pipe"),
         block("results of S3", *words, "--results", "-", place="bucket", stdout="pipe"),

@@ -41,7 +41,7 @@ def time_to_start(cli: Command) -> int:
     """
     begun = time.monotonic()
     cli("-", "--to", "elsewhere", "--retries", 0, stdin="http://127.0.0.1:1/\n")
-    return max(2, math.ceil(4 * (time.monotonic() - begun)))
+    return max(2, math.ceil(6 * (time.monotonic() - begun)))
 
 
 def is_idle(process: Process) -> bool:

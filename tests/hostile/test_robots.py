@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def fetch(engine: str, tmp_path: Path) -> Callable[..., list[Result]]:
     """Runs with --robots and quick retries, by either engine."""
 
-    def run(urls: list[str], **options: Any) -> list[Result]:
+    def run(urls: Iterable[str], **options: Any) -> list[Result]:
         quick = {"backoff_min": 0.01, "backoff_max": 0.02, "retries": 1, **options}
         return list(scraper.run(urls, to=tmp_path, engine=engine, robots=True, **quick))
 
@@ -319,8 +319,14 @@ def test_a_robots_txt_says_nothing_of_the_destination(
 
 
 def test_more_patience_than_there_is_defers_those_who_wait(serve: Serve, fetch: Fetch) -> None:
-    server = serve(answers(Reply(503, {"Retry-After": "9999"})))
-    results = fetch([f"{server.url}/{number}" for number in range(5)])
+    read = threading.Event()  # what is read later is deferred too, and told so in other words
+    server = serve(answers(Reply(503, {"Retry-After": "9999"}, delay=read)))
+
+    def listed() -> Iterator[str]:
+        yield from (f"{server.url}/{number}" for number in range(5))
+        read.set()
+
+    results = fetch(listed())
     assert statuses(results) == {"deferred": 5}
     assert set(whys(results).values()) == {"http_status: robots.txt of HERE: HTTP 503"}
     assert server.hits == {ROBOTS: 1}
