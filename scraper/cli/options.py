@@ -145,7 +145,7 @@ def _option(
 
 _WHERE = "Where to"
 _EARLIER = "After an earlier run"
-_PACE = "How much at once"
+_AT_ONCE = "How much at once"
 _AGAIN = "When something fails"
 _LIMITS = "Limits of one attempt"
 _WHOLE = "Limits of the whole run"
@@ -177,17 +177,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Ask only for what has changed since.  [default: refresh]"),
     _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",
             help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
-    _option(_PACE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
+    _option(_AT_ONCE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers in flight, at most."),
-    _option(_PACE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
+    _option(_AT_ONCE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
             help="Transfers in flight to one host, at most."),
-    _option(_PACE, "--delay", type=float, metavar="S", default="0",
+    _option(_AT_ONCE, "--delay", type=float, metavar="S", default="0",
             help="Least seconds between starts to one host."),
-    _option(_PACE, "--rate", type=float, metavar="N", default="none",
+    _option(_AT_ONCE, "--rate", type=float, metavar="N", default="none",
             help="Starts a second over all hosts, at most."),
-    _option(_PACE, "--robots", is_flag=True,
+    _option(_AT_ONCE, "--robots", is_flag=True,
             help="Obey robots.txt (RFC 9309) and its Crawl-delay; redirects where it is known."),
-    _option(_PACE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
+    _option(_AT_ONCE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
             default="auto: curl if pycurl is installed", help="What carries transfers."),
     _option(_AGAIN, "--retries", type=int, metavar="N", default="3",
             help="Further attempts after the first."),

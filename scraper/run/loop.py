@@ -301,7 +301,7 @@ class Run:
         ):
             attempt = self._frontier.start(now)
             transfer = self._spacing.resume(attempt, now) or self._make_transfer(attempt, now)
-            self._spacing.give_turn(transfer, always=self._is_robots_txt(attempt))
+            self._spacing.permit(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
             engine.start(transfer)
             if engine.most < self._most:  # the system gives no more threads

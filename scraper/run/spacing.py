@@ -1,9 +1,10 @@
 """Gaps between the requests to one host, kept as its server sees them.
 
 The frontier starts no target of such a host while the last one has not sent its request. Each
-transfer has a turn for one request (`transfer/turn.py`). If it needs another one, for a redirect
-within the host or to send the request again, it comes back from the engine. It gives its slot
-up, waits in the frontier before all others of its host, and then goes on where it was.
+transfer has a permit to send one request (`transfer/send_permit.py`). If it needs another one,
+for a redirect within the host or to send the request again, it comes back from the engine. It
+gives its slot up, waits in the frontier before all others of its host, and then goes on where
+it was.
 
 Owns: which requests were sent since the last look, and transfers that wait for their next turn.
 Does not know: how long a gap is (`frontier.py`). Rejected: a transfer that waits for its gap in
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Attempt, Target
 from scraper.schedule import Frontier
-from scraper.transfer import Transfer, Turn
+from scraper.transfer import SendPermit, Transfer
 
 
 class Spacing:
@@ -36,11 +37,11 @@ class Spacing:
             transfer.resume(now)
         return transfer
 
-    def give_turn(self, transfer: Transfer, *, always: bool) -> None:
+    def permit(self, transfer: Transfer, *, always: bool) -> None:
         """Let `transfer` send one request, if its host has a gap, or `always`."""
         target = transfer.attempt.target
         if always or self._frontier.has_gap(target.host):
-            transfer.turn = Turn(target.host, lambda: self._note(target))
+            transfer.permit = SendPermit(target.host, lambda: self._note(target))
 
     def take_sent(self, now: float) -> None:
         """Tell the frontier which requests were sent. Call this before transfers are taken."""

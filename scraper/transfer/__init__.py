@@ -13,8 +13,8 @@ from scraper.transfer.exchange import OWS, Next, Reply, Request
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
+from scraper.transfer.send_permit import SendPermit
 from scraper.transfer.transfer import Completion, Transfer
-from scraper.transfer.turn import Turn
 
 __all__ = [
     "CONDITIONS",
@@ -26,6 +26,6 @@ __all__ = [
     "Quota",
     "Reply",
     "Request",
+    "SendPermit",
     "Transfer",
-    "Turn",
 ]

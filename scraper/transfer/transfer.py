@@ -30,7 +30,7 @@ from scraper.transfer.redirects import Hop, follow, is_redirect
 from scraper.transfer.variant import variant_of
 
 if TYPE_CHECKING:
-    from scraper.transfer.turn import Turn
+    from scraper.transfer.send_permit import SendPermit
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 _UNASKED = {
@@ -72,7 +72,9 @@ class Transfer:
         self.started = now
         self.deadline = now + plan.limits.max_time
         self.completion: Completion | None = None
-        self.turn: Turn | None = None  # where the target's host has gaps between its requests
+        self.permit: SendPermit | None = (
+            None  # where the target's host has gaps between its requests
+        )
         self._plan = plan
         self._sink = sink
         self._started_at = time.time()
@@ -105,20 +107,20 @@ class Transfer:
 
     @property
     def must_wait(self) -> bool:
-        """Whether `request` needs another turn of its host first. The engine gives it back then."""
-        turn = self.turn
-        return turn is not None and turn.used and turn.host == self._hop.url.origin.host
+        """Whether `request` needs another permit first. The engine gives it back then."""
+        permit = self.permit
+        return permit is not None and permit.used and permit.host == self._hop.url.origin.host
 
     def may_send(self) -> bool:
         """Whether the request may be sent. The engine asks just before its first byte."""
-        turn = self.turn
-        return turn is None or turn.host != self._hop.url.origin.host or turn.use()
+        permit = self.permit
+        return permit is None or permit.host != self._hop.url.origin.host or permit.use()
 
     def sent(self) -> None:
         """Note that the request was sent, after `may_send`. From the thread that sends it."""
-        turn = self.turn
-        if turn is not None and turn.host == self._hop.url.origin.host:
-            turn.sent()
+        permit = self.permit
+        if permit is not None and permit.host == self._hop.url.origin.host:
+            permit.sent()
 
     def send_again(self) -> None:
         """Note that the server had closed the kept connection: carry out `request` once more."""

@@ -39,7 +39,7 @@ def kept_alive(*answers: bytes, seen: list[bytes] | None = None) -> Script:
     return script
 
 
-def with_shelf(made: Bench) -> Bench:
+def with_readable_sink(made: Bench) -> Bench:
     assert isinstance(made.sink, ReadableSink)
     made.plan = replace(made.plan, readable=made.sink)
     return made
@@ -163,7 +163,7 @@ def previous(size: int = len(PAGE)) -> PreviousRecord:
     ids=lambda lines: lines[0] if lines else "bare",
 )
 def test_a_304_has_no_body_whatever_its_head_says(lines: Sequence[str], bench: MakeBench) -> None:
-    made = with_shelf(bench(KEEP))
+    made = with_readable_sink(bench(KEEP))
     answer = head(TAGGED, *lines, status="HTTP/1.1 304 Not Modified")
     seen: list[bytes] = []
     with RawServer(kept_alive(answer, sized(PAGE), seen=seen)) as server:
@@ -186,7 +186,7 @@ def test_what_is_not_modified_and_not_there_is_asked_for_over_the_same_connectio
         return Reply(304) if conditions(request) else Reply(body=PAGE)
 
     with HttpServer(answer) as server:
-        made = with_shelf(bench(KEEP))
+        made = with_readable_sink(bench(KEEP))
         transfer = made.start(f"{server.url}/page", previous=previous())
         made.wait(transfer)
         assert made.body(transfer) == PAGE
@@ -199,7 +199,7 @@ def test_many_at_once_are_asked_again(bench: MakeBench) -> None:
         return Reply(304) if conditions(request) else Reply(body=request.path.encode() * 50)
 
     with HttpServer(answer) as server:
-        made = with_shelf(bench(KEEP))
+        made = with_readable_sink(bench(KEEP))
         running = [
             made.start(f"{server.url}/{number}", previous=previous()) for number in range(40)
         ]
@@ -211,7 +211,7 @@ def test_many_at_once_are_asked_again(bench: MakeBench) -> None:
 
 def test_a_304_that_nobody_asked_for_ends_it(bench: MakeBench) -> None:
     with HttpServer({"/page": Reply(304)}) as server:
-        made = with_shelf(bench(KEEP))
+        made = with_readable_sink(bench(KEEP))
         found = failure(made.fetch(f"{server.url}/page"))
         assert (found.kind, found.transient) == (Kind.PROTOCOL, False)
         assert server.total == 1

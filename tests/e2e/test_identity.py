@@ -325,8 +325,8 @@ def test_an_old_manifest_is_of_the_destination_that_it_is_used_with(
 def test_a_manifest_is_held_while_a_run_writes_to_it(
     name: str, cli: Command, place: Place, serve: Serve
 ) -> None:
-    gate = Event()
-    server = serve(lambda request: Reply(body=b"x", delay=gate if "slow" in request.path else None))
+    go = Event()
+    server = serve(lambda request: Reply(body=b"x", delay=go if "slow" in request.path else None))
     manifest = cli.directory / "m.jsonl"
     manifest.touch()
     (cli.directory / "link.jsonl").symlink_to("m.jsonl")
@@ -343,7 +343,7 @@ def test_a_manifest_is_held_while_a_run_writes_to_it(
             assert f"another run holds the manifest '{name}'" in ran.err
         assert server.total == 1
         with cli.start(*second, "--lock", "wait", env=place.environment) as waiting:
-            gate.set()
+            go.set()
             assert cli.ended(process).status == 0
             assert cli.ended(waiting).status == 2, "it is of the other destination now"
     assert [json.loads(line)["status"] for line in manifest.read_bytes().splitlines()] == ["stored"]

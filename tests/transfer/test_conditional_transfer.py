@@ -179,7 +179,7 @@ def test_a_sink_that_can_not_be_asked_is_trusted(place: Place) -> None:
 
 
 class NoAnswer:
-    """A shelf that can't say what it holds."""
+    """A readable sink that can't say what it holds."""
 
     near = True
     reach = read = keys = remove = None

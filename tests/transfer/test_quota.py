@@ -1,4 +1,4 @@
-"""The allowance: not a byte too many, whoever takes; the time; the disk, whoever fills it."""
+"""The quota: not a byte too many, whoever takes; the time; the disk, whoever fills it."""
 
 import math
 import threading

@@ -259,7 +259,7 @@ class CurlEngine:
             self._ended.append(transfer)
 
     def _give_back(self, handle: CurlHandle, transfer: Transfer) -> None:
-        """The next request of `transfer` needs another turn of its host."""
+        """The next request of `transfer` needs another permit to be sent."""
         self._let_go(handle, transfer)
         handle.offload = None
         self._ended.append(transfer)

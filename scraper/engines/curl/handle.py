@@ -110,7 +110,7 @@ class CurlHandle:
         self._begun = 0.0
         self._moved = 0.0  # when something last came
         self._asked = False  # whether the request was sent
-        self._must_wait = False  # whether libcurl wanted to send it twice within one turn
+        self._must_wait = False  # whether libcurl wanted to send it twice with one permit
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []

@@ -1,9 +1,11 @@
 """The directory sink: one file for each object, written under a temporary name and renamed.
 
 Owns: the files below the destination. Does not know: URLs, HTTP.
-Others import `open_sink`, `path_of`, `OWN` (the name of the directory for our own files), and
-`open_own`, `check_own` and `replace_own`, which open these files.
-The S3 sink also imports `temporary_files`, for bodies that wait on disk.
+Others import `open_sink`, `path_of`, `OWN` (the name of the directory for our own files);
+`open_own`, `check_own` and `replace_own`, which open these files; `make_directory` and
+`flush_path`, which make names durable.
+The S3 sink also imports `temporary_files`, for bodies that wait on disk, and the lock of a
+directory imports `own_files.lock_own`.
 """
 
 from scraper.sinks.directory.changed_directories import flush_path, make_directory

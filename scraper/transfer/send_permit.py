@@ -1,18 +1,18 @@
-"""A turn: the right to send one request to a host that wants gaps between requests.
+"""The permit to send one request to a host that has gaps between its requests.
 
 A gap (`--delay`, `--rate`, Crawl-delay) is a promise about requests as the server sees them. So
 it counts from the moment at which the last request was really sent, not from its start: a slow
-look-up or handshake lies in between. The engine asks for the turn just before the first byte
+look-up or handshake lies in between. The engine uses the permit just before the first byte
 (`use`), and says when the request is out (`sent`). A second request in the same transfer needs
-another turn: a redirect within the host, or a request that is sent again.
+another permit: a redirect within the host, or a request that is sent again.
 
-Owns: whether the turn was used. Does not know: who gives turns (`run/spacing.py`), gaps.
+Owns: whether the permit was used. Does not know: who gives it (`run/spacing.py`), gaps.
 """
 
 from collections.abc import Callable
 
 
-class Turn:
+class SendPermit:
     """For one request to `host` (`Origin.host`). `told` is called from the thread that sends it."""
 
     __slots__ = ("_told", "host", "used")
