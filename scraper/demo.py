@@ -17,13 +17,14 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from scraper.model.errors import UsageError
+from scraper.model.errors import NoThread, UsageError
+from scraper.model.threads import start_thread
 
 SITE_PORT = 8642
 S3_PORT = 8643
@@ -72,7 +73,7 @@ class Site:
 
     def __enter__(self) -> Self:
         """Begin to serve."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        start_thread("site", partial(self._server.serve_forever, 0.05))
         return self
 
     def __exit__(
@@ -112,7 +113,10 @@ class Bucket:
             _probe_port(self._port)
         except OSError as error:
             raise UsageError(_taken(self._port, "--s3-port", error)) from None
-        self._moto.start()
+        try:
+            self._moto.start()
+        except RuntimeError:  # "can't start new thread"
+            raise NoThread from None
         host, port = self._moto.get_host_and_port()
         self.url = f"http://{host}:{port}"
         _put_bucket(self.url)

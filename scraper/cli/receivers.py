@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from scraper.cli.signals import Signals
-from scraper.model.errors import UsageError
+from scraper.model.errors import NoThread, UsageError
 
 if TYPE_CHECKING:
     from scraper.model.records import Result
@@ -64,7 +64,7 @@ class Receivers:
         self._results = ResultStream(ours["results"], self._results_lost, run.wake)
 
     def open(self, stack: ExitStack) -> None:
-        """Open files, and show the display until `stack` ends. Raises UsageError."""
+        """Open files, and show the display until `stack` ends. Raises UsageError, NoThread."""
         from scraper.run.build import caveats
 
         run, ours = self._run, self._ours
@@ -79,8 +79,12 @@ class Receivers:
         if self._wants_display():
             from scraper.report.progress import Display
 
-            self._display = stack.enter_context(Display(run, self._sources))
-            self._lines.divert(self._display)
+            try:
+                self._display = stack.enter_context(Display(run, self._sources))
+            except NoThread as error:
+                self.log.say("warning", "threads", f"no display: {error}")
+            else:
+                self._lines.divert(self._display)
 
     @property
     def full(self) -> bool:

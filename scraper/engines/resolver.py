@@ -53,7 +53,7 @@ class Resolver:
         self._known: dict[str, Resolved] = {}
         self._asked: set[str] = set()
         self._answered: deque[Resolved] = deque()
-        self._pool = WorkerPool("look-up", _WORKERS, daemon=True)
+        self._pool = WorkerPool("look-up", _WORKERS)
 
     def find(self, origin: str, now: float) -> Resolved | None:
         """What is known of `scheme://host:port`; None: it is being looked up."""

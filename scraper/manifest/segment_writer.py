@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, ScraperError
 from scraper.model.records import Response
+from scraper.model.threads import start_thread
 from scraper.sinks.base import Body, Sink
 
 _LAST_PATIENCE_S = 10.0  # with a sink that is away, when the run is over
@@ -51,13 +52,16 @@ class SegmentWriter:
         """Whether a segment waits to be put."""
         return self._given > self._done
 
+    def start(self) -> None:
+        """Begin, if it has not begun. Raises NoThread: a run does this before its first request."""
+        if self._thread is None:
+            self._thread = start_thread("manifest", self._run)
+
     def put(self, segment: Segment) -> None:
-        """Have `segment` put after those that were given before."""
+        """Have `segment` put after those that were given before. Raises what `start` does."""
+        self.start()
         self._given += 1
         self._segments.put(segment)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="manifest", daemon=True)
-            self._thread.start()
 
     def reraise(self) -> None:
         """Raise DestinationError if a segment could not be put."""

@@ -19,7 +19,8 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from scraper.manifest.identity import Identity
 from scraper.manifest.segment_writer import Segment, SegmentWriter, put_object
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Result
+from scraper.model.threads import submit
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink
 
@@ -67,6 +69,10 @@ class SinkManifestStore:
         self._first = 0  # record of the run that the open segment begins with
         self._failed = False  # a segment was not taken
         self._writer = SegmentWriter(sink, patience_s)
+
+    def start(self) -> None:
+        """Make ready for the records of a run. Raises NoThread."""
+        self._writer.start()
 
     def __call__(self, result: Result) -> None:
         """Append to the open segment."""
@@ -177,12 +183,16 @@ class SinkManifestStore:
         """The lines of each segment, in order. Several are read at once."""
         keys = iter([key for _, key in segments])
         with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
-            coming = deque((key, readers.submit(self._read, key)) for key in islice(keys, _READERS))
+
+            def begin(key: str) -> Future[bytes]:
+                return submit(readers, partial(self._read, key))
+
+            coming = deque((key, begin(key)) for key in islice(keys, _READERS))
             while coming:
                 key, data = coming.popleft()
                 lines = _unpacked(key, data.result())
                 del data  # so that no segment is in memory twice
-                coming.extend((key, readers.submit(self._read, key)) for key in islice(keys, 1))
+                coming.extend((key, begin(key)) for key in islice(keys, 1))
                 yield lines
 
     def _read(self, key: str) -> bytes:

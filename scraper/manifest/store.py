@@ -97,12 +97,14 @@ def open_store(
 ) -> ManifestStore:
     """The manifest at `path`, or where the destination keeps it. `sink` has been checked.
 
-    `durable`: what a flush wrote to a file survives a power cut. Raises DestinationError, Held, and
-    UsageError if the manifest at `path` is of another destination.
+    `durable`: what a flush wrote to a file survives a power cut. Raises DestinationError (NoThread
+    too), Held, and UsageError if the manifest at `path` is of another destination.
     """
     file = path_for(path, destination)
     if file is None:
-        return SinkManifestStore(sink, destination, patience.sink_s)
+        store = SinkManifestStore(sink, destination, patience.sink_s)
+        store.start()
+        return store
     sync = sync_of(sink) if durable else None
     if path is None:
         return FileManifestStore(file, sync, wait_s=patience.lock_s, own=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import orjson
 from scraper.manifest.codec import Reading
 from scraper.manifest.index import DENIED, OBJECT, Index
 from scraper.model.errors import SinkError
+from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink
 from scraper.sinks.directory import OWN
 
@@ -84,7 +86,7 @@ def findings(
                     waiting.append(
                         _replaced(record, denied=flag == DENIED)
                         if known
-                        else pool.submit(_compare, readable, _facts(record))
+                        else submit(pool, partial(_compare, readable, _facts(record)))
                     )
                 if len(waiting) >= 2 * max_concurrency:
                     yield _result(waiting.popleft())

@@ -4,6 +4,7 @@
     ├── UsageError            a wrong option or combination        (exit 2)
     │   └── ListError         a list that can't be opened          (exit 2)
     ├── DestinationError      the sink can't be used at all        (exit 3)
+    │   └── NoThread          the system gives no thread           (exit 3)
     ├── Held                  another run has the destination      (exit 75)
     └── TransferError         one attempt at one target failed
         ├── BadTarget         a line that is no target
@@ -54,6 +55,13 @@ class ListError(UsageError):
 
 class DestinationError(ScraperError):
     """The destination can't be used at all: it refuses every object."""
+
+
+class NoThread(DestinationError):
+    """The system refuses a thread that a run can't do without."""
+
+    def __init__(self) -> None:
+        super().__init__("the system gives no more threads (ulimit -u, ulimit -v)")
 
 
 class Held(ScraperError):

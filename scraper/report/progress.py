@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
-from scraper.model.errors import ListError
+from scraper.model.errors import ListError, NoThread
+from scraper.model.threads import start_thread
 from scraper.report.summary import Tally, human_size
 from scraper.source.sources import Source
 
@@ -99,16 +100,15 @@ class Display:
         )
         self._task = self._progress.add_task("fetching", total=None)
         self._ended = threading.Event()
-        self._drawer = threading.Thread(target=self._draw_on, name="display", daemon=True)
-        if all(source.size is not None for source in sources):
-            counter = threading.Thread(
-                target=self._count, args=(sources,), name="counter", daemon=True
-            )
-            counter.start()
+        self._sources = sources
+        self._drawer: threading.Thread
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._drawer.start()
+        """Begin to draw. Raises NoThread; without one that counts, the time left is not shown."""
+        self._drawer = start_thread("display", self._draw_on)
+        if all(source.size is not None for source in self._sources):
+            with contextlib.suppress(NoThread):
+                start_thread("counter", self._count)
         return self
 
     def __exit__(
@@ -170,8 +170,8 @@ class Display:
         if text := "\n".join(lines):
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _count(self, sources: Sequence[Source]) -> None:
+    def _count(self) -> None:
         """Count the lines that may be targets, for the time left."""
         with contextlib.suppress(ListError):  # the run meets the same error, and tells of it
-            lines = (line.strip() for source in sources for line in source.open())
+            lines = (line.strip() for source in self._sources for line in source.open())
             self._total = sum(1 for line in lines if line and not line.startswith(b"#"))

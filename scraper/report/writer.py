@@ -9,6 +9,10 @@ A pipe that nobody reads takes nothing, nor does a terminal that is stopped (Ctr
 writes to them waits, and hears neither a signal nor a limit of the run. So the caller only
 tries to write. When the reader takes nothing, a thread waits for it instead.
 
+Where every line has to be written and the output is no file, that thread is there from the
+start. A log may lose lines, so its thread is started when it is needed first. If the system
+gives none then, what can't be written at once is lost, and counted.
+
 Lines stay whole. No write to a pipe holds more than PIPE_BUF bytes, unless one line is
 longer, and a pipe takes such a write as a whole or not at all (POSIX, write()). A part
 of a line at the end of a file that is full is taken back.
@@ -24,8 +28,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from scraper.model.errors import NoThread
+from scraper.model.threads import start_thread
 from scraper.report.outputs import Output
 
 FULL_BYTES = 1 << 20
@@ -60,7 +67,7 @@ class Writer:
 
     Without `losses` every line is kept until it is written; after an error all later ones are
     lost. `on_error` is told of the first error, and `on_room` when `full` is over, each from
-    any thread. `lost` counts the lines that will never be written.
+    any thread. `lost` counts the lines that will never be written. Raises NoThread.
     """
 
     def __init__(
@@ -86,6 +93,8 @@ class Writer:
         self._changed = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
         self._closing = False
+        if losses is None and not output.is_file:
+            self._thread = start_thread("writer", self._work)
 
     @property
     def full(self) -> bool:
@@ -104,8 +113,10 @@ class Writer:
             pieces = deque([*self._take_missing(), *self._pieces(lines)])
             if not self._kept and not self._output.may_block:
                 error = self._write_now(pieces)
-            if pieces:
+            if pieces and self._has_thread():
                 self._keep(pieces)
+            elif pieces:
+                error = self._write_untaken(pieces)
         if error is not None:
             self._on_error(error)
 
@@ -197,10 +208,23 @@ class Writer:
         for piece in pieces:
             self._kept.append(piece)
             self._bytes += len(piece.data)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
-            self._thread.start()
         self._changed.notify_all()
+
+    def _has_thread(self) -> bool:
+        """Whether there is a thread that can wait for the reader, now at the latest."""
+        if self._thread is None:
+            with suppress(NoThread):
+                self._thread = start_thread("writer", self._work)
+        return self._thread is not None
+
+    def _write_untaken(self, pieces: deque[_Piece]) -> OSError | None:
+        """Without a thread: write the pieces that a socket takes at once, and lose the others."""
+        error = None
+        while pieces and error is None and self._output.may_block and _is_writable(self._output.fd):
+            first = deque([pieces.popleft()])
+            error = self._write_now(first)
+        self._lose_all(pieces)
+        return error
 
     def _take_kept(self) -> deque[_Piece]:
         """Everything that is kept; nothing is then."""
@@ -263,3 +287,12 @@ class Writer:
         if self._output.fd >= 0:
             os.close(self._output.fd)
             self._output.fd = -1
+
+
+def _is_writable(fd: int) -> bool:
+    """Whether a write of PIPE_BUF bytes would not wait. A FIFO without a reader (-1) is not."""
+    if fd < 0:
+        return False
+    ready = select.poll()
+    ready.register(fd, select.POLLOUT)
+    return bool(ready.poll(0))

@@ -120,14 +120,16 @@ class Run:
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
-            self._engine = self._make_engine()
+            engine = self._engine = self._make_engine()
+            undone.callback(engine.close)
             self._prefilter = Prefilter(
                 resources.history,
                 self._plan.asks_for_another,
                 ignores_case=ignores_case(resources.sink),
             )
+            undone.callback(self._prefilter.close)
+            self._reader.start()
             undone.pop_all()
-        self._reader.start()
         return self
 
     def __exit__(

@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from scraper.model.errors import NoThread
+from scraper.model.threads import start_thread
+
 _TICK_S = 0.1  # the time may change while the call is waited for
 T = TypeVar("T")
 
@@ -58,12 +61,13 @@ def call_until(
 
     `until` is when it is waited for no longer, in monotonic seconds; it is asked again and
     again. Raises TimeoutError then. When `work` returns after all, `undo` is given the result,
-    on the thread of `work`.
+    on the thread of `work`. Where the system gives no thread, `work` may take its own time: S3
+    clients have limits for each request, and a file is near.
     """
     call = _Call(work, undo)
     try:
-        threading.Thread(target=call.run, name="call", daemon=True).start()
-    except RuntimeError:  # the system allows no more threads
+        start_thread("call", call.run)
+    except NoThread:  # a record that is written late is better than one that is lost
         return work()
     try:
         while not call.ended.wait(_TICK_S):

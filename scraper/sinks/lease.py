@@ -30,7 +30,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from scraper.model.errors import Held, ScraperError, SinkError
+from scraper.model.errors import Held, NoThread, ScraperError, SinkError
+from scraper.model.threads import start_thread
 from scraper.sinks.base import ConditionalSink, SmallObject
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
@@ -62,7 +63,8 @@ class Lease:
     """A destination that is held by a lease, while this object is used. See `lock.Lock`.
 
     `on_lost` is called once, from another thread, with the reason when the lease is lost.
-    `lease_s` is the length of the lease. Raises Held, SinkError, DestinationError.
+    `lease_s` is the length of the lease. Raises Held, SinkError, DestinationError; NoThread when
+    nobody would renew it.
     """
 
     def __init__(
@@ -86,8 +88,11 @@ class Lease:
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
         self._acquire(patience)
-        self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._keeper.start()
+        try:
+            self._keeper = start_thread("lease", self._keep)
+        except NoThread:
+            self._delete()
+            raise
 
     def holds(self) -> bool:
         """Whether no other run can have the lease yet. Once false, it stays false."""
@@ -174,6 +179,9 @@ class Lease:
                 trouble, wait_s = f": {error}", interval_s / 3
             else:
                 trouble, wait_s = "", interval_s if renewed else interval_s / 3
+        self._delete()
+
+    def _delete(self) -> None:
         with contextlib.suppress(ScraperError):  # then it ends by itself
             if self.holds() and self._is_ours(self._sink.get_small(LEASE_KEY)):
                 self._sink.remove(LEASE_KEY)

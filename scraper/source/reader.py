@@ -11,8 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from scraper.model.errors import DestinationError
 from scraper.model.records import Target
+from scraper.model.threads import start_thread
 from scraper.source import lists
 from scraper.source.keys import KeyRule
 from scraper.source.sources import Source
@@ -42,14 +42,11 @@ class ListReader:
         self._done = False
         self._closed = False
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._thread: threading.Thread
 
     def start(self) -> None:
-        """Begin to read. Raises DestinationError when the system gives no thread for it."""
-        try:
-            self._thread.start()
-        except (RuntimeError, MemoryError) as error:
-            raise DestinationError(f"lists can't be read: {error}") from None
+        """Begin to read. Raises NoThread."""
+        self._thread = start_thread("reader", self._run)
 
     def take(self, most: int) -> list[lists.Read]:
         """The targets that are there now, at most `most` of them."""

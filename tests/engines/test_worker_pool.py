@@ -13,7 +13,7 @@ MOST = 3
 
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
-    pool = WorkerPool("test-pool", MOST, daemon=False)
+    pool = WorkerPool("test-pool", MOST)
     yield pool
     pool.close()
 

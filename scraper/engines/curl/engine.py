@@ -27,7 +27,7 @@ from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.proxies import Proxies
 from scraper.engines.resolver import Resolved
 from scraper.engines.worker_pool import WorkerPool
-from scraper.model.errors import Kind, TransferError
+from scraper.model.errors import Kind, NoThread, TransferError
 from scraper.model.settings import Http, Limits
 from scraper.model.urls import origin_of
 from scraper.sinks.base import Blocking
@@ -51,8 +51,12 @@ class CurlEngine:
         self._http = http
         self._clock = Clock()
         self._proxies = Proxies(http.proxy)
-        self._origins = Origins(max_concurrency, self._multi.interrupt)
-        self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency), daemon=True)
+        self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency))
+        try:
+            self._origins = Origins(max_concurrency, self._multi.interrupt)
+        except NoThread:
+            self._pool.close()
+            raise
         self._all: list[CurlHandle] = []
         self._idle: list[CurlHandle] = []
         self._live: dict[Transfer, CurlHandle] = {}

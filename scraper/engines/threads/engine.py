@@ -59,7 +59,7 @@ class ThreadsEngine:
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
-        self._pool = WorkerPool("transfer", max_concurrency, daemon=True)
+        self._pool = WorkerPool("transfer", max_concurrency)
         self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency)
         self._live: dict[Transfer, InUse] = {}
         self._alarm = math.inf  # the earliest moment at which any transfer may be overdue

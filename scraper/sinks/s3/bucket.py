@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from scraper.model.dates import parse_http_date
+from scraper.model.errors import NoThread
 from scraper.model.settings import S3
+from scraper.model.threads import start_thread
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.errors import S3Error
@@ -36,7 +38,7 @@ from scraper.sinks.s3.spool import MIB
 if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
-    from s3transfer.futures import TransferFuture
+    from s3transfer.futures import NonThreadedExecutor, TransferFuture
     from s3transfer.manager import TransferManager
 
 PART_WORKERS = 8  # parts in flight, for all bodies together
@@ -132,6 +134,7 @@ class Bucket:
         self._closed = False
         self._lock = threading.Lock()  # for `_closed` and `_manager`
         self._manager: TransferManager | None = None
+        self._executor: type[NonThreadedExecutor] | None = None  # of the manager; None: threads
         self._carried: set[TransferFuture] = set()
         with self._asked():
             self.session, self.authority = _session(options.s3)
@@ -234,9 +237,8 @@ class Bucket:
             for carried in list(self._carried):
                 carried.cancel()
             # shutdown(cancel=True) raises TypeError (s3transfer 0.19) and waits for hanging parts.
-            closing = threading.Thread(target=self._manager.shutdown, daemon=True)
-            closing.start()
-            closing.join(_CLOSING_S)
+            with contextlib.suppress(NoThread):
+                start_thread("closing", self._manager.shutdown).join(_CLOSING_S)
         self._s3.close()
 
     @contextmanager
@@ -283,28 +285,44 @@ class Bucket:
 
     def _put_parts(self, key: str, path: Path, facts: Facts) -> None:
         extra = self._kept(facts) | ({"ChecksumAlgorithm": "SHA256"} if self.checksums else {})
-        carried = self._parts().upload(str(path), self.name, key, extra)
+        try:
+            self._upload(self._parts(), path, key, extra)
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            self._upload(self._parts(alone=True), path, key, extra)
+
+    def _upload(
+        self, manager: "TransferManager", path: Path, key: str, extra: dict[str, Any]
+    ) -> None:
+        carried = manager.upload(str(path), self.name, key, extra)
         self._carried.add(carried)
         try:
             carried.result()
         finally:
             self._carried.discard(carried)
 
-    def _parts(self) -> "TransferManager":
-        """One manager for all bodies, so that it bounds the parts in flight of all together."""
+    def _parts(self, *, alone: bool = False) -> "TransferManager":
+        """One manager for all bodies, so that it bounds the parts in flight of all together.
+
+        `alone`: one that has no threads, from now on. The caller puts its parts one by one.
+        """
+        from s3transfer.futures import NonThreadedExecutor
         from s3transfer.manager import TransferConfig, TransferManager
 
         with self._lock:
             if self._closed:
                 raise CancelledError
-            if self._manager is None:
-                self._s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
+            if self._manager is None or (alone and self._executor is None):
+                if self._manager is None:
+                    self._s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
+                self._executor = NonThreadedExecutor if alone else None
                 config = TransferConfig(
                     multipart_threshold=self._sizes.part_threshold,
                     multipart_chunksize=self._sizes.part,
                     max_request_concurrency=PART_WORKERS,
                 )
-                self._manager = TransferManager(self._s3, config)
+                self._manager = TransferManager(self._s3, config, executor_cls=self._executor)
             return self._manager
 
 

@@ -21,6 +21,7 @@ Two things differ from boto3. obstore trusts an `AWS_CA_BUNDLE` beside the syste
 not instead of them. It has one time limit for a whole request, not one for each pause.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,14 +30,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scraper.model.errors import NoThread
 from scraper.model.settings import S3
+from scraper.model.threads import can_start
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import Bucket, Facts, Sizes, Way, parse_sse
+from scraper.sinks.s3.errors import S3Error
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential
-
-    from scraper.sinks.s3.errors import S3Error
 
 _SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
 _KEPT_S = 60  # credentials that expire are asked for so often; boto3 renews them 10 min before
@@ -77,7 +79,13 @@ class ObjectStore:
     client = "obstore"
 
     def __init__(self, bucket: Bucket, way: Way, s3: S3, sizes: Sizes) -> None:
-        """Raises S3Error, ImportError."""
+        """Raises S3Error, ImportError. S3Error too if there are too few threads for its runtime.
+
+        The runtime has a thread for each CPU, and one more for look-ups of names. If it can't
+        have them it writes a trace of its own to stderr, which nothing prevents.
+        """
+        if not can_start(_cpus() + 1):
+            raise S3Error(str(NoThread()))
         import obstore
         from obstore.store import S3Store
 
@@ -167,6 +175,12 @@ def _config(way: Way, s3: S3, *, checksums: bool) -> "S3Config":
         if key:
             config["sse_kms_key_id"] = key
     return config
+
+
+def _cpus() -> int:
+    """CPUs that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _client(authority: str | None, timeout_s: float) -> "ClientConfig":
