@@ -113,11 +113,11 @@ def test_nobody_reads_and_the_caller_goes_on_and_nothing_is_lost(ends: Ends) -> 
     assert writer.lost == 0
 
 
-def test_a_line_is_there_at_once_without_a_thread(pipe: Ends) -> None:
+def test_a_line_is_there_at_once_and_the_thread_has_nothing_to_do(pipe: Ends) -> None:
     writer = writer_to(pipe)
     writer.write(LINES[:3])
+    assert not writer._kept
     assert os.read(pipe.ours, 4096) == b"".join(LINES[:3])
-    assert writer._thread is None
     assert writer.finish()
 
 

@@ -259,4 +259,6 @@ def test_after_closing_what_is_counted_is_what_was_taken() -> None:
 
 
 def test_the_reading_thread_does_not_keep_the_process_alive(bell: Bell) -> None:
-    assert reader_of(bell)._thread.daemon
+    reader = reader_of(bell)
+    reader.start()
+    assert reader._thread.daemon
