@@ -147,7 +147,7 @@ class Receivers:
         return bool(wanted) and sys.stderr.isatty()
 
     def _results_lost(self, error: OSError) -> None:
-        """Stop. Nobody reads any more (`| head`), which is said to nobody; or a disk is full."""
+        """Stop the run: a disk is full, or the reader has left (`| head`), which is no error."""
         if isinstance(error, BrokenPipeError):
             self.closed = True
             self.log.mute()

@@ -1,8 +1,7 @@
 """Signals: SIGINT and SIGTERM while `fetch` runs.
 
-The first one stops the run in order: nothing more is started, and what is in flight and
-who reads has a grace. A second one, or one that comes before the run has begun, ends the
-process at once.
+The first one stops the run in order: nothing more is started, and transfers in flight and readers
+have a grace. A second one, or one that comes before the run has begun, ends the process at once.
 
 Owns: which signal came, and when. Does not know: how a run stops. The handler writes
 nothing, because the code that it interrupts may be in the middle of writing.

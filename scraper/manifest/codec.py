@@ -2,8 +2,8 @@
 
 Owns: flattening a Result to the contract's fields, and reading a line back as far as another run
 needs it. Both happen here only. Does not know: where lines are kept (`store.py`), how they are
-found again (`index.py`), who is who (`identity.py`). Rejected: a line for each attempt; one
-target is one result.
+found again (`index.py`), which target a record is of (`identity.py`). Rejected: a line for each
+attempt; one target is one result.
 """
 
 from collections.abc import Mapping

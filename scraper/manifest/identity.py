@@ -14,9 +14,9 @@ nobody else can.
 An old record of a redacted URL has no such field and identifies no target. It still says that
 its key has another owner now.
 
-Owns: that hash, and who is who. Does not know: where the secret is kept (the stores), what
-follows (`history.py`). Rejected: a secret in the user's home (another machine would fetch
-everything again); a slow hash (ten million targets); the secret in the lines themselves.
+Owns: that hash, and which target a record is of. Does not know: where the secret is kept (the
+stores), what follows (`history.py`). Rejected: a secret in the user's home (another machine would
+fetch everything again); a slow hash (ten million targets); the secret in the lines themselves.
 """
 
 import hashlib

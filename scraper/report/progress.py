@@ -2,7 +2,7 @@
 
 Ten times a second, which is as much as eyes can follow, a thread writes the lines of the
 log that came and draws anew below them. All that goes to the terminal goes through that
-thread, because a terminal that is stopped (Ctrl-S) makes whoever writes to it wait.
+thread, because a write to a terminal that is stopped (Ctrl-S) waits.
 
 Owns: what is drawn, and when. Does not know: what happens within a run; it asks for counts.
 rich is imported here and nowhere else. Tried and rejected: printing each line when it

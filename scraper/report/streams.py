@@ -1,4 +1,4 @@
-"""Streams: the lines of the log and the records of results, on their way to whoever reads them.
+"""Streams: the lines of the log and the records of results, on their way to their readers.
 
 Both write through `Writer`, so neither waits for a reader. The log may lose lines, and
 says how many where they are missing. Results lose none while the run goes: `full` tells the

@@ -5,8 +5,8 @@
     writer.full                   # whether the caller should produce no more for now
     writer.finish(until)          # wait for the reader at the end, but not beyond `until()`
 
-A pipe that nobody reads takes nothing, nor does a terminal that is stopped (Ctrl-S). Whoever
-writes to them waits, and hears neither a signal nor a limit of the run. So the caller only
+A pipe that nobody reads takes nothing, nor does a terminal that is stopped (Ctrl-S). A program
+that writes to them waits, and hears neither a signal nor a limit of the run. So the caller only
 tries to write. When the reader takes nothing, a thread waits for it instead.
 
 Where every line has to be written and the output is no file, that thread is there from the

@@ -74,13 +74,13 @@ class FailurePolicy:
     def _after(
         self, attempt: Attempt, failure: Failure, started: float, now: float
     ) -> tuple[Verdict, Attempt]:
-        """The verdict, and the next attempt. While the breaker is on, no attempt is used up."""
+        """The verdict, and the next attempt. While the breaker is open, no attempt is used up."""
         if failure.kind is Kind.SINK and is_transient(failure):
-            was_on, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
+            was_open, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
             if not self.breaker.failed(started, now):
                 message = f"the destination refused all objects for {patience}: {failure.message}"
                 self._stop.because_of(DestinationError(message))
-            if self.breaker.is_open and not was_on:
+            if self.breaker.is_open and not was_open:
                 message = "the destination refuses all objects, one target at a time tries"
                 message += f" for {patience}"
                 self._note(

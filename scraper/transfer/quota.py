@@ -2,10 +2,10 @@
 
 A transfer asks before it writes (`take`), so no byte is written beyond `--max-total-size`,
 however large a single body is. The loop asks once a turn (`reached`), and stops the run. All
-decoded bytes of bodies count, stored in the end or not. Otherwise a server that cuts every body
-short could get round the limit. The disk is looked at after so many bytes or seconds, whichever
-comes first: each look is a system call, and other programs write to that disk too. When the time
-is over, no transfer starts any more, but those in flight may still write.
+decoded bytes of bodies count, also those of bodies that are not stored. Otherwise a server that
+cuts every body short could get round the limit. The disk is looked at after so many bytes or
+seconds, whichever comes first: each look is a system call, and other programs write to that disk
+too. When the time is over, no transfer starts any more, but those in flight may still write.
 
 Owns: the three limits, and the message of each. Does not know: how a run stops, or which disk
 it is (the sink says it, by its attribute `disk`). Rejected: adding up stored objects in the loop.

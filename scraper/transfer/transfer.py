@@ -5,10 +5,10 @@ and says `finish` or `fail`. Everything that a user could tell apart is decided 
 two engines can't differ in meaning.
 
 Owns: the order of these steps, which body is stored, how the attempt ends, and its time. It does
-not know threads, sockets or retries. The decisions lie in modules of their own: where a redirect
-leads (`redirects.py`), what a condition asks and a 304, 206 or 416 answers (`conditions.py`); so
-does the body on its way into the sink (`body.py`). Rejected: bodies decoded by the HTTP client.
-It hides that a coded body was cut off.
+not know threads, sockets or retries. Three modules decide for it: where a redirect leads
+(`redirects.py`), what is asked with a condition and what a 304, 206 or 416 means
+(`conditions.py`), and how a body goes into the sink (`body.py`). Rejected: bodies decoded by the
+HTTP client. It hides that a coded body was cut off.
 """
 
 import math
@@ -43,7 +43,7 @@ class Completion(NamedTuple):
     """The end of an attempt.
 
     `error` is set when the destination as a whole is to blame. `partial` is what a further
-    attempt may continue; whoever takes the completion discards it if there is none.
+    attempt may continue; the caller that takes the completion discards it if there is none.
     """
 
     attempt: Attempt
@@ -72,9 +72,7 @@ class Transfer:
         self.started = now
         self.deadline = now + plan.limits.max_time
         self.completion: Completion | None = None
-        self.permit: SendPermit | None = (
-            None  # where the target's host has gaps between its requests
-        )
+        self.permit: SendPermit | None = None  # None: the host has no gaps between requests
         self._plan = plan
         self._sink = sink
         self._started_at = time.time()

@@ -13,8 +13,8 @@ The field is a word and a mark for each request header that decides, separated b
     accept-language=1f0c9a3e the same, and the request had a value with this digest (32 bits)
     cookie=*                 the same, but the value may be a secret
 
-A secret leaves no digest. Many secrets are short or well known (a PIN, a password), and whoever
-reads the record could try them one by one. So a body that varies by a secret is never asked about
+A secret leaves no digest. Many secrets are short or well known (a PIN, a password), and a reader
+of the record could try them one by one. So a body that varies by a secret is never asked about
 with a condition: the server sends it again.
 
 Accept-Encoding decides the form only of a body that keeps its coding. Decoded, all codings are

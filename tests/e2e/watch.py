@@ -27,7 +27,7 @@ def said(process: Process, text: str) -> str:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for what nobody tells."""
+    """Look again and again until `condition` holds, where nothing reports it."""
     deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, "what was waited for never came"

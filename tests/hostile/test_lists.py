@@ -1,4 +1,4 @@
-"""Lists that nobody who means well would write: what each line is taken for, to the letter.
+"""Hostile lists: what each line is taken for, to the letter.
 
 A line is asked for through a proxy of ours, which takes any host there is, so that what
 travels is seen as it is sent.

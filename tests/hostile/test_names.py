@@ -1,4 +1,4 @@
-"""Names that nobody who means well would give: where each object goes, and what is left alone.
+"""Hostile names: where each object goes, and what is left alone.
 
 What is given in a list is kept where that is safe, and refused where it would leave the
 destination; what a URL says becomes a name of its own, on any file system.

@@ -177,7 +177,7 @@ class Turnstile(Front):
 
 
 class CombinedStory:
-    """See the module. `log` tells what was done, for who has to find out why it failed."""
+    """See the module. `log` tells what was done, for the person who looks why it failed."""
 
     def __init__(self, seed: int, site: CombinedSite, place: Place, cli: Command) -> None:
         self.site = site
@@ -259,7 +259,7 @@ class CombinedStory:
 
     @contextmanager
     def _front(self, moment: Moment) -> Iterator[Turnstile]:
-        """What stands before the S3 server; where there is none nobody comes by."""
+        """The proxy before the S3 server. Without an S3 server it sees no request."""
         upstream = self.place.server.url if isinstance(self.place, Bucket) else "http://127.0.0.1:1"
         never = 1_000_000
         number = moment.number if moment.kind == "puts" else never

@@ -1,4 +1,4 @@
-"""The quota: not a byte too many, whoever takes; the time; the disk, whoever fills it."""
+"""The quota: never a byte too many, the time is kept, and the disk is left its free space."""
 
 import math
 import threading

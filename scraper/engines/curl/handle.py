@@ -104,8 +104,8 @@ class CurlHandle:
         self._guarded = ""  # see `Request`
         self._refused: str | None = None  # an address that a guarded hop may not connect to
         self._opened = False  # whether this hop opened a socket
-        self._fresh = False  # whether it has to
-        self._socket_errno = 0  # why it could not
+        self._fresh = False  # whether it must open one
+        self._socket_errno = 0  # why it could not open one
         self._slow: TransferError | None = None  # the body comes too slowly
         self._begun = 0.0
         self._moved = 0.0  # when something last came

@@ -1,4 +1,4 @@
-"""What takes long is done on another thread than the one that moves bytes.
+"""Offload: slow work of a transfer is handed to another thread than the one that moves bytes.
 
 An engine with one thread for all transfers uses it where a sink says that it may block, and for
 large bodies, whose digest is computed beside the transport. The slot stays taken until the end

@@ -39,7 +39,7 @@ class InUse:
         self.speed = speed
         self.came = 0
         self.storing = False
-        self.url = ""  # of the hop, as it is to be sent
+        self.url = ""  # of the hop, as the request has it
         self.fresh = False  # see `Request`
         self.guarded = ""  # see `Request`; "" for a hop through a proxy
         self.connection: Any = None

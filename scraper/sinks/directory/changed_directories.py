@@ -56,7 +56,7 @@ class ChangedDirectories:
 
     def flush(self) -> None:
         """Return when the names of all directories added so far are on the disk."""
-        with self._flushing:  # who comes later waits for what an earlier one took
+        with self._flushing:  # a later caller waits for what an earlier one flushes
             with self._adding:
                 changed, self._changed = self._changed, set()
             if self._error is not None:
