@@ -182,7 +182,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_AT_ONCE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
             help="Transfers in flight to one host, at most."),
     _option(_AT_ONCE, "--delay", type=float, metavar="S", default="0",
-            help="Least seconds between starts to one host."),
+            help="Least seconds between requests to one host."),
     _option(_AT_ONCE, "--rate", type=float, metavar="N", default="none",
             help="Starts a second over all hosts, at most."),
     _option(_AT_ONCE, "--robots", is_flag=True,
