@@ -1,10 +1,9 @@
 """History: what earlier runs' records make unnecessary, or cheap, in this one.
 
 Owns: the decision for each target, which is to skip it, to ask with validators, or to fetch it
-as if it were new. Also when the manifest is compacted. Does not know: how records are kept (the
-stores) and found (`index.py`). Rejected: asking a distant sink for each object before it is
-skipped. That is a request each; `scraper verify` does it. A 304 is believed only where the object
-is still there.
+as if it were new; and when the manifest is compacted. Does not know: how records are kept (the
+stores) and found (`index.py`), what a 304 means (`transfer/`). Rejected: asking a distant sink for
+each object before it is skipped. That is a request each; `scraper verify` does it.
 """
 
 import contextlib
