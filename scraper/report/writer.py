@@ -284,9 +284,15 @@ class Writer:
         return None
 
     def _close(self) -> None:
-        if self._output.fd >= 0:
-            os.close(self._output.fd)
-            self._output.fd = -1
+        fd, self._output.fd = self._output.fd, -1
+        if fd < 0:
+            return
+        try:
+            os.close(fd)
+        except OSError as error:  # of a file on NFS: what it took may be lost (close(2))
+            if self._output.is_file and not self._failed:
+                self._failed = True
+                self._on_error(error)
 
 
 def _is_writable(fd: int) -> bool:

@@ -279,3 +279,31 @@ def test_a_log_goes_on_when_the_disk_has_room_again(tmp_path: Path) -> None:
     assert (len(errors), writer.lost) == (1, 3)
     for one in (full, kept):
         os.close(one)
+
+
+# ---------------------------------------------------------------- an output that can't be closed
+
+
+def test_a_file_that_can_not_be_closed_is_told_of_since_lines_may_be_lost(tmp_path: Path) -> None:
+    errors: list[OSError] = []
+    output = to_append("--log-file", str(tmp_path / "log"))
+    writer = Writer(output, errors.append)
+    writer.write(LINES[:1])
+    os.close(output.fd)  # so that the writer's own call fails, as it may on NFS
+    assert writer.finish()
+    assert [error.errno for error in errors] == [errno.EBADF]
+
+
+def test_a_pipe_that_can_not_be_closed_has_all_lines_and_nothing_is_told(pipe: Ends) -> None:
+    output = of_descriptor(pipe.theirs)
+    uncaught: list[object] = []
+    threading.excepthook, before = uncaught.append, threading.excepthook
+    try:
+        writer = Writer(output, never)
+        writer.write(LINES[:1])
+        os.close(output.fd)
+        assert writer.finish()
+    finally:
+        threading.excepthook = before
+    assert uncaught == []
+    assert os.read(pipe.ours, 65_536) == LINES[0]
