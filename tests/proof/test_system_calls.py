@@ -125,7 +125,8 @@ def of_the_manifest(story: Story, fault: Fault, *ends: str) -> Ran:
     manifest = story.cli.directory / "out" / MANIFEST
     log = story.cli.directory / "strace.log"
     paths = [manifest.with_name(f"{manifest.name}{end}") for end in ends]
-    story.cli.prefix = prefix(fault, log, *paths)
+    names = [Path(path.name) for path in paths]  # as they are opened from an open directory
+    story.cli.prefix = prefix(fault, log, *paths, *names)
     with story.running("--max-failures", 1) as seen:
         seen.process.wait(WAIT_S)
     story.cli.prefix = []
