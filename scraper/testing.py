@@ -21,7 +21,8 @@ from random import Random
 
 from scraper.model.errors import SinkError
 from scraper.model.records import Response, Stored
-from scraper.sinks.base import Body, ReadableSink, Sink, sync_of
+from scraper.sinks.base import Body, ReadableSink, Sink, object_stat_of, sync_of
+from scraper.sinks.object_stat import ObjectStat, digest_of, is_recorded
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
 Read = Callable[[str], bytes | None]  # the object of a key, as any reader sees it
@@ -293,6 +294,39 @@ def _read_back(place: Place) -> None:
         assert sink.size("read/a") == 6, "the size is not that of the last commit"
 
 
+def _recognised(place: Place) -> None:
+    """An object that is replaced by one of the same size is seen to be another."""
+    first, second = body_of(b"one"), body_of(b"two")
+    dated = first.response._replace(last_modified="Wed, 21 Oct 2015 07:28:01 GMT")
+    undated = first.response._replace(last_modified=None)
+    second = second._replace(response=dated)
+    third = body_of(b"six")._replace(response=undated, fetched_at=1_234_567_890.123)
+    with _opened(place) as sink:
+        if not (isinstance(sink, ReadableSink) and hasattr(sink, "object_stat")):
+            return
+        stat = object_stat_of(sink)
+        assert stat("recognised/page") is None, "object_stat tells of an object that is not there"
+        before: Body | None = None
+        for body, content in ((first, b"one"), (second, b"two"), (third, b"six"), (first, b"one")):
+            upload = sink.open("recognised/page")
+            upload.write(content)
+            upload.commit(body)
+            found = stat("recognised/page")
+            assert _is(found, body), f"object_stat gives {found} for the object of {body}"
+            assert not _is(found, before), (
+                f"object_stat does not tell {content!r} from the one before"
+            )
+            before = body
+        sink.remove("recognised/page")
+        assert stat("recognised/page") is None, "object_stat tells of an object that was removed"
+
+
+def _is(found: ObjectStat | None, body: Body | None) -> bool:
+    if body is None:
+        return False
+    return is_recorded(found, body.size, digest_of(body.sha256), body.modified_ms)
+
+
 def _names(place: Place) -> set[str]:
     return set(place.names()) if place.names else set()
 
@@ -315,4 +349,5 @@ SINK_CASES: tuple[SinkCase, ...] = (
     SinkCase("uploads may be written in turns", _interleaved),
     SinkCase("sync, if there is one, may be called at any time", _synced),
     SinkCase("a sink that can be read back gives what it holds", _read_back),
+    SinkCase("object_stat, if there is one, tells objects apart", _recognised),
 )

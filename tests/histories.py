@@ -123,5 +123,6 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             row["last_modified"] = record.get("last_modified")
             elsewhere = record.get("redirects")
             row["variant"] = record.get("variant")
+            row["digest"] = int(record["sha256"][:16], 16)
             row["effective"] = fingerprint(record["url_effective"]) if elsewhere else 0
     return {one: PreviousRecord(**row) for one, row in rows.items()}

@@ -13,7 +13,7 @@ import orjson
 
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
-from scraper.model.dates import rfc3339
+from scraper.model.dates import parse_rfc3339, rfc3339
 from scraper.model.errors import BadTarget, UsageError
 from scraper.model.records import (
     Deferred,
@@ -26,6 +26,7 @@ from scraper.model.records import (
     Stored,
     Times,
 )
+from scraper.sinks.object_stat import digest_of, modified_ms
 from scraper.source.keys import folded
 
 FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its target; from 1 on it is done
@@ -127,7 +128,8 @@ class Entry(NamedTuple):
 
     `id` is the target's identity, `state` FAILED, NOT_MODIFIED or STORED. `key` stands for the
     object, `size` is bytes. `effective` is a digest of the URL that answered, 0 for the target's
-    own URL; `variant` which form of the body it is, None for older records.
+    own URL; `variant` which form of the body it is, None for older records. `digest` and
+    `modified_ms` are those of `sinks/object_stat.py`.
     """
 
     id: int
@@ -138,6 +140,8 @@ class Entry(NamedTuple):
     last_modified: str | None = None
     effective: int = 0
     variant: str | None = None
+    digest: int | None = None
+    modified_ms: int | None = None
 
 
 class Reading(NamedTuple):
@@ -179,7 +183,7 @@ def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
 def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     try:
         size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
-        effective = 0
+        effective, modified_at = 0, _modified_ms(record, modified)
         if record.get("redirects"):
             effective = urls.fingerprint(record["url_effective"])
             if REDACTED in record["url_effective"]:  # nobody knows which URL answered
@@ -188,7 +192,21 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     except _NO_RECORD:
         return None
     fit = type(size) is int and size < 2**63 and {*map(type, (etag, modified, variant))} <= _TEXT
-    return Entry(target, STORED, key, size, etag, modified, effective, variant) if fit else None
+    if not fit:
+        return None
+    digest = digest_of(record.get("sha256"))
+    return Entry(target, STORED, key, size, etag, modified, effective, variant, digest, modified_at)
+
+
+def _modified_ms(record: dict[str, Any], last_modified: str | None) -> int | None:
+    """The time of the object. None if it is not known.
+
+    Older versions, whose records have no `variant`, did not always set a time.
+    """
+    started = parse_rfc3339(record.get("started"))
+    if started is None or "variant" not in record:
+        return None
+    return modified_ms(last_modified, started)
 
 
 def check_destination(record: Any, destination: str) -> None:

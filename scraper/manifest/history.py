@@ -16,7 +16,8 @@ from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.records import PreviousRecord, Skipped, Target
 from scraper.model.settings import Earlier
-from scraper.sinks.base import ReadableSink, Sink, ignores_case
+from scraper.sinks.base import ReadableSink, Sink, ignores_case, object_stat_of
+from scraper.sinks.object_stat import is_recorded
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
 _UNKNOWN = Skipped("not in the manifest")
-
-_NO_OBJECT = (None, None, 0)
 
 Decision = Skipped | PreviousRecord | None  # None: fetched as if it were new
 
@@ -89,7 +88,8 @@ class History:
         self, earlier: Earlier, sink: Sink, identity: Identity, index: "Index | None"
     ) -> None:
         self._earlier = earlier
-        self._readable = sink if isinstance(sink, ReadableSink) and sink.near else None
+        near = sink if isinstance(sink, ReadableSink) and sink.near else None
+        self._stat = object_stat_of(near) if near is not None else None
         self._identity = identity
         self._index = index
 
@@ -106,7 +106,7 @@ class History:
             there = (
                 previous is not None
                 and not is_another(targets[n], previous.variant, redirected=previous.effective != 0)
-                and self._has(targets[n].key, previous.size)
+                and self._has(targets[n].key, previous.size, previous.digest, previous.modified_ms)
             )
             decisions[n] = decide(previous, self._earlier, there=there)
         return decisions
@@ -120,11 +120,11 @@ class History:
         assert self._index is not None
         done, left = self._index.done(ids), []
         for n, (one, target) in enumerate(zip(ids, targets, strict=True)):
-            size, variant, effective = done.get(one, _NO_OBJECT)
+            found = done.get(one)
             if (
-                size is None
-                or is_another(target, variant, redirected=effective != 0)
-                or not self._has(target.key, size)
+                found is None
+                or is_another(target, found[0], redirected=found[1] != 0)
+                or not self._has(target.key, *found[2:])
             ):
                 left.append(n)
         return left
@@ -146,11 +146,13 @@ class History:
         lines = index.mark.lines - _COMPACT_FROM
         return lines > 0 and lines > 2 * index.count_standing()
 
-    def _has(self, key: str, size: int | None) -> bool:
-        """Whether the object is there. A distant sink is believed without a look."""
+    def _has(self, key: str, size: int | None, digest: int | None, modified_ms: int | None) -> bool:
+        """Whether the recorded object is there. A distant sink is believed without a look."""
         if size is None:
             return False
+        if self._stat is None:
+            return True
         try:
-            return self._readable is None or self._readable.size(key) == size
+            return is_recorded(self._stat(key), size, digest, modified_ms)
         except (SinkError, DestinationError):  # storing the object will say it
             return False

@@ -29,13 +29,14 @@ from scraper.manifest.codec import ANY, Reading, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 4
+_FORMAT = 5
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
 _SCHEMA = """
 CREATE TABLE known (id INTEGER PRIMARY KEY, state INTEGER, size INTEGER, etag TEXT,
-    last_modified TEXT, effective INTEGER, variant TEXT, kept INTEGER, last INTEGER);
+    last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
+    kept INTEGER, last INTEGER);
 CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER);
 CREATE TABLE mark (stat TEXT, crc INTEGER, bytes INTEGER, lines INTEGER);
 INSERT INTO mark VALUES ('', 0, 0, 0);
@@ -45,10 +46,11 @@ INSERT INTO mark VALUES ('', 0, 0, 0);
 # the earlier owner may be the one that was stored last.
 _TEMPORARY = """
 CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, key INTEGER, size INTEGER, etag TEXT,
-    last_modified TEXT, effective INTEGER, variant TEXT, line INTEGER);
+    last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
+    line INTEGER);
 CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners BEGIN
     UPDATE known SET size = NULL, etag = NULL, last_modified = NULL, effective = 0,
-        variant = NULL, kept = -1
+        variant = NULL, digest = NULL, modified_ms = NULL, kept = -1
     WHERE id = old.id AND kept < (SELECT kept FROM known WHERE id = new.id);
 END;
 """
@@ -56,6 +58,7 @@ END;
 # object is still there.
 _MERGE = """
 INSERT INTO known SELECT id, state, size, etag, last_modified, effective, variant,
+    digest, modified_ms,
     CASE state WHEN 2 THEN line ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
     size = CASE excluded.kept WHEN 0 THEN size ELSE excluded.size END,
@@ -63,6 +66,8 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
     last_modified = CASE excluded.kept WHEN 0 THEN last_modified ELSE excluded.last_modified END,
     effective = CASE excluded.kept WHEN 0 THEN effective ELSE excluded.effective END,
     variant = CASE excluded.kept WHEN 0 THEN variant ELSE excluded.variant END,
+    digest = CASE excluded.kept WHEN 0 THEN digest ELSE excluded.digest END,
+    modified_ms = CASE excluded.kept WHEN 0 THEN modified_ms ELSE excluded.modified_ms END,
     kept = CASE excluded.kept WHEN 0 THEN kept ELSE excluded.kept END
 """
 _OWN = """
@@ -71,8 +76,12 @@ ON CONFLICT (key) DO UPDATE SET id = excluded.id WHERE id <> excluded.id
 """
 # Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
 _ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
-_FIND = "SELECT id, state > 0 AND kept > 0, size, etag, last_modified, effective, variant" + _ASKING
-_DONE = "SELECT id, size, variant, effective" + _ASKING + " WHERE state > 0 AND kept > 0"
+_FOUND = (
+    "state > 0 AND kept > 0, size, etag, last_modified, effective, variant, digest, modified_ms"
+)
+_FIND = f"SELECT id, {_FOUND}{_ASKING}"
+_OBJECT = "variant, effective, size, digest, modified_ms"
+_DONE = f"SELECT id, {_OBJECT}{_ASKING} WHERE state > 0 AND kept > 0"
 # A failure (0) says something beside the line of the stored body; a 304 does not.
 _STANDING = """
 SELECT max(kept, 0), CASE WHEN state = 0 OR kept <= 0 THEN last ELSE kept END FROM known
@@ -81,6 +90,10 @@ _COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept > 0 THEN 1 END) F
 _OWNING = "SELECT kept FROM owners JOIN known USING (id)"
 _REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+# Variant, `effective`, size, digest and time of the object of a target that is done.
+Done = tuple[str | None, int, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,9 @@ class Index:
         with self._transaction():
             while number != before:
                 before = number
-                self._db.executemany("INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows())
+                self._db.executemany(
+                    "INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows()
+                )
                 self._db.execute(_MERGE)
                 self._db.execute(_OWN)
                 self._db.execute("DELETE FROM fresh")
@@ -191,11 +206,8 @@ class Index:
         return {row[0]: PreviousRecord(bool(row[1]), *row[2:]) for row in rows}
 
     @_told()
-    def done(self, ids: Sequence[int]) -> dict[int, tuple[int | None, str | None, int]]:
-        """Those of these targets that are done, with size, variant and `effective` of the object.
-
-        It is quicker than `find`.
-        """
+    def done(self, ids: Sequence[int]) -> dict[int, Done]:
+        """Those of these targets that are done. It is quicker than `find`."""
         rows = chain.from_iterable(self._asked(_DONE, ids))
         return {row[0]: row[1:] for row in rows}
 

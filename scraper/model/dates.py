@@ -1,4 +1,4 @@
-"""Dates: HTTP dates are read, RFC 3339 dates are written.
+"""Dates: HTTP dates are read, RFC 3339 dates are written, and read back.
 
 A pattern reads the usual form of HTTP dates (RFC 9110 5.6.7). The standard library reads the two
 obsolete forms; it is slow, and they are rare.
@@ -46,8 +46,22 @@ def parse_http_date(text: str | None) -> float | None:
 
 def rfc3339(moment: float) -> str:
     """`moment` (seconds since 1970) as an RFC 3339 date in UTC, with milliseconds."""
-    second, rest = divmod(round(moment * 1e6), 1_000_000)
-    return f"{_second(second)}.{rest // 1000:03}Z"
+    second, rest = divmod(milliseconds(moment), 1000)
+    return f"{_second(second)}.{rest:03}Z"
+
+
+def milliseconds(moment: float) -> int:
+    """Whole milliseconds of `moment` (seconds since 1970), the same that `rfc3339` writes."""
+    return round(moment * 1e6) // 1000
+
+
+def parse_rfc3339(text: object) -> int | None:
+    """Milliseconds since 1970 of a date that `rfc3339` wrote. None if `text` is no date."""
+    try:
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
 
 
 @lru_cache(maxsize=4)

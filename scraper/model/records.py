@@ -61,6 +61,8 @@ class PreviousRecord(NamedTuple):
     validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, or 0
     if that was the target's own URL. `variant` says which form of the body it is
     (`transfer/variant.py`), None for records that were written before there was this field.
+    `digest` and `modified_ms` tell the object from another of its size
+    (`sinks/object_stat.py`); None is unknown.
     """
 
     done: bool
@@ -69,6 +71,8 @@ class PreviousRecord(NamedTuple):
     last_modified: str | None = None
     effective: int = 0
     variant: str | None = None
+    digest: int | None = None
+    modified_ms: int | None = None
 
 
 class Attempt(NamedTuple):

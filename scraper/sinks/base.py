@@ -23,10 +23,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from scraper.model.dates import milliseconds
 from scraper.model.errors import UsageError
 from scraper.model.records import Response, Stored
 from scraper.model.settings import S3
 from scraper.model.urls import redact
+from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package; a test compares them. No other package can replace them.
@@ -50,6 +52,14 @@ class Body(NamedTuple):
     def stored(self) -> Stored:
         """The record of this body, for a sink to return from `commit`."""
         return Stored(response=self.response, size=self.size, sha256=self.sha256)
+
+    @property
+    def modified_ms(self) -> int:
+        """The time for the object, in milliseconds since 1970, where objects have one.
+
+        It is the response's Last-Modified, else the time of the fetch.
+        """
+        return modified_ms(self.response.last_modified, milliseconds(self.fetched_at))
 
 
 class SinkOptions(NamedTuple):
@@ -118,6 +128,11 @@ class ReadableSink(Protocol):
     """The methods of a sink that can be read. A later run can then resume an earlier one.
 
     `near`: whether `size` is quick, without a request. All methods raise SinkError.
+
+    A sink may have this method too. With it a later run notices an object that is another than
+    the recorded one, and of the same size. See `object_stat_of`.
+
+    `object_stat(key)`: an `ObjectStat`, None if there is no such object. It costs what `size` does.
     """
 
     near: bool
@@ -185,6 +200,17 @@ def sync_of(sink: Sink) -> Callable[[], None]:
 
 def _already_durable() -> None:
     """Do nothing."""
+
+
+def object_stat_of(readable: ReadableSink) -> Callable[[str], ObjectStat | None]:
+    """The method `object_stat` of `readable`. Without one, only the sizes of objects are known."""
+
+    def sized(key: str) -> ObjectStat | None:
+        size = readable.size(key)
+        return None if size is None else ObjectStat(size)
+
+    found: Callable[[str], ObjectStat | None] = getattr(readable, "object_stat", sized)
+    return found
 
 
 def disk_of(sink: Sink) -> Path | None:

@@ -18,9 +18,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import DestinationError, Kind, TransferError
-from scraper.model.records import Attempt, Failed, Failure, NotModified, Response, Stored, Times
+from scraper.model.records import (
+    Attempt,
+    Failed,
+    Failure,
+    NotModified,
+    PreviousRecord,
+    Response,
+    Stored,
+    Times,
+)
 from scraper.schedule import parse_retry_after
-from scraper.sinks.base import Blocking, Sink, blocking_of
+from scraper.sinks.base import Blocking, ReadableSink, Sink, blocking_of, object_stat_of
+from scraper.sinks.object_stat import is_recorded
 from scraper.transfer.body import Incoming
 from scraper.transfer.conditions import Answer, Conditions, Rest
 from scraper.transfer.exchange import Next, Reply, Request
@@ -339,11 +349,11 @@ class Transfer:
         return put_aside(self._body, self._hop.url.href, self._plan.limits.continue_above)
 
     def _not_modified(self) -> Next:
-        """End if the sink has the object, else ask for the whole body."""
+        """End if the sink has the recorded object, else ask for the whole body."""
         previous, readable = self._conditions.previous, self._plan.readable
         assert self._response is not None
         assert previous is not None
-        if readable is not None and readable.size(self.attempt.target.key) != previous.size:
+        if readable is not None and not _is_there(readable, self.attempt.target.key, previous):
             self._prepare(self._hop, self._conditions._replace(previous=None))
             return Next.HOP
         self._end(NotModified(self._response))
@@ -358,6 +368,12 @@ class Transfer:
         times = Times(self._started_at, connect, starttransfer, total, queue)
         partial, self._partial = self._partial, None
         self.completion = Completion(self.attempt, outcome, times, error, partial)
+
+
+def _is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> bool:
+    """Whether the object of `previous` is there, and no other, as far as can be told."""
+    found = object_stat_of(readable)(key)
+    return is_recorded(found, previous.size, previous.digest, previous.modified_ms)
 
 
 def _check_type(content_type: str | None, expected: str) -> None:

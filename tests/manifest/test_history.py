@@ -131,7 +131,7 @@ def test_each_target_has_its_decision_in_order(place: Place) -> None:
     assert place.recall(RESUME, A, B, C, A) == [DONE, None, None, DONE]
     assert place.recall(RETRY, A, B, C) == [DONE, Skipped("not in the manifest"), None]
     assert place.recall(REFRESH, A, B, C) == [
-        PreviousRecord(True, 7, '"7"', "version 7"),
+        PreviousRecord(True, 7, '"7"', "version 7", digest=0),
         None,
         None,
     ]
@@ -283,7 +283,7 @@ def test_a_nightly_run_over_an_unchanged_site_keeps_it_short(place: Place) -> No
         run(place, unchanged("a", 7), unchanged("b", 7))
         lengths.append(lines(place))
     assert lengths == [4, 6, 8, 10, 2] * 4, "it is not rewritten each night"
-    assert place.recall(REFRESH, A) == [PreviousRecord(True, 7, '"7"', "version 7")]
+    assert place.recall(REFRESH, A) == [PreviousRecord(True, 7, '"7"', "version 7", digest=0)]
 
 
 @pytest.mark.usefixtures("soon")

@@ -78,7 +78,7 @@ def test_lines_absorbed_in_any_split_come_to_what_a_replay_of_all_does(
             index.absorb(lines[start:end])
         assert index.find(EVERY) == replay(lines)
         done = {
-            one: (known.size, known.variant, known.effective)
+            one: (known.variant, known.effective, known.size, known.digest, known.modified_ms)
             for one, known in replay(lines).items()
             if known.done
         }
@@ -104,7 +104,9 @@ def test_the_lines_that_stand_come_to_the_same_as_all_lines(lines: list[bytes]) 
 
 def test_a_failure_leaves_the_object_and_its_validators_but_it_is_not_done(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(failed("a", 8))])
-    assert index.find(EVERY) == {number("a"): PreviousRecord(False, 7, '"7"', "version 7")}
+    assert index.find(EVERY) == {
+        number("a"): PreviousRecord(False, 7, '"7"', "version 7", digest=0)
+    }
 
 
 def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:
@@ -117,12 +119,12 @@ def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:
 
 def test_a_304_sets_no_validators_that_the_stored_body_had_not(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(unchanged("a", 5))])
-    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 7, '"7"', "version 7")}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 7, '"7"', "version 7", digest=0)}
 
 
 def test_a_stored_body_without_validators_has_none_from_before(index: Index) -> None:
     index.absorb([encode(stored("a", 7, redirects=1)), encode(stored("a", 6))])
-    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 6, None, None, 0)}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 6, None, None, digest=0)}
 
 
 def test_validators_know_which_url_they_are_of(index: Index) -> None:
@@ -154,7 +156,9 @@ def test_a_size_that_is_none_makes_a_line_that_says_nothing(size: object) -> Non
     largest = json.dumps({**record, "size": 2**63 - 1}).encode()
     with contextlib.closing(Index()) as index:
         index.absorb([largest])
-        assert [*index.done([identity("k", "http://host/a")]).values()] == [(2**63 - 1, None, 0)]
+        assert [*index.done([identity("k", "http://host/a")]).values()] == [
+            (None, 0, 2**63 - 1, None, None)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_no_line_whatever_it_says_breaks_the_index(record: Any) -> None:
         index.absorb([json.dumps(record).encode() + b"\n", encode(stored("b", 7))])
         assert index.mark.lines == 2
         assert index.find([number("b")]) == {
-            number("b"): PreviousRecord(True, 7, '"7"', "version 7")
+            number("b"): PreviousRecord(True, 7, '"7"', "version 7", digest=0)
         }
         for known in index.find([identity("k", "http://host/a")]).values():
             assert isinstance(known.size, int | None)

@@ -23,7 +23,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from scraper.model.dates import parse_http_date
+from scraper.model.dates import milliseconds
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
@@ -35,9 +35,11 @@ from scraper.sinks.directory.open_directories import (
     RootMovedError,
 )
 from scraper.sinks.directory.temporary_files import TemporaryFiles
+from scraper.sinks.object_stat import ObjectStat
 
 OWN = ".scraper"
 _TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
+_NS_OF_MS = 1_000_000
 _PIECE = 1 << 20  # bytes that are read at once
 _FATAL = {  # errors that every other object would meet too
     errno.ENOSPC,
@@ -163,13 +165,20 @@ class DirectorySink:
 
     def size(self, key: str) -> int | None:
         """Bytes of the file. None if there is none, or a link, which no run stored."""
+        found = self.object_stat(key)
+        return found and found.size
+
+    def object_stat(self, key: str) -> ObjectStat | None:
+        """Size and time of the file. None if there is none, or a link, which no run stored."""
         try:
             found = os.lstat(self._below + key)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise _mapped(error, key) from None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return ObjectStat(found.st_size, None, found.st_mtime_ns // _NS_OF_MS)
 
     def read(self, key: str) -> Iterator[bytes]:
         """The file, a piece at a time."""
@@ -267,9 +276,8 @@ class FileUpload:
     def commit(self, body: Body) -> Stored:
         """Set the time, flush to the disk, rename."""
         try:
-            modified = parse_http_date(body.response.last_modified)
-            if modified is not None:
-                os.utime(self._fd, (body.fetched_at, modified))
+            accessed_ms, modified_ms = milliseconds(body.fetched_at), body.modified_ms
+            os.utime(self._fd, ns=(accessed_ms * _NS_OF_MS, modified_ms * _NS_OF_MS))
             os.fsync(self._fd)
             self._close()
             self._sink.place(self._temporary, self._name, self._key)

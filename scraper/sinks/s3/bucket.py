@@ -31,6 +31,7 @@ from scraper.model.errors import NoThread
 from scraper.model.settings import S3
 from scraper.model.threads import start_thread
 from scraper.sinks.base import SinkOptions
+from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.spool import MIB
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from s3transfer.manager import TransferManager
 
 PART_WORKERS = 8  # parts in flight, for all bodies together
+DIGEST = "sha256"  # the name of a body's digest in the metadata of its object
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
@@ -210,10 +212,16 @@ class Bucket:
         entry = Entry(key, found["ContentLength"], found["ETag"], modified, age_s)
         return entry, self._read(found["Body"])
 
-    def size(self, key: str) -> int | None:
-        """The size of an object in bytes. None if there is no such object."""
+    def stat(self, key: str) -> ObjectStat | None:
+        """What its head says of an object. None if there is no such object.
+
+        Endpoints write the names of metadata in different case.
+        """
         found = self._head(key)
-        return found and int(found["ContentLength"])
+        if not found:
+            return None
+        metadata = {name.lower(): value for name, value in found["Metadata"].items()}
+        return ObjectStat(int(found["ContentLength"]), metadata.get(DIGEST))
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""

@@ -29,9 +29,21 @@ from scraper.model.errors import DestinationError, ListError, SinkError, UsageEr
 from scraper.model.records import Stored
 from scraper.model.urls import redact
 from scraper.sinks.base import Blocking, Body, SinkOptions, SmallObject
+from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import PROBE, USUAL, Bucket, Entry, Facts, Puts, Sizes, Way, parse_sse
+from scraper.sinks.s3.bucket import (
+    DIGEST,
+    PROBE,
+    USUAL,
+    Bucket,
+    Entry,
+    Facts,
+    Puts,
+    Sizes,
+    Way,
+    parse_sse,
+)
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.objectstore import ObjectStore
 from scraper.sinks.s3.spool import Spool, Spools
@@ -191,8 +203,16 @@ class S3Sink:
 
     def size(self, key: str) -> int | None:
         """The object's size in bytes. None if there is none. Raises SinkError, DestinationError."""
+        found = self.object_stat(key)
+        return found and found.size
+
+    def object_stat(self, key: str) -> ObjectStat | None:
+        """The object's size and digest. None if there is none. Raises SinkError, DestinationError.
+
+        The digest is known of objects of this package, not of those that others have put.
+        """
         with self._meaning(f"look at {key!r}") as bucket:
-            return bucket.size(self._name(key))
+            return bucket.stat(self._name(key))
 
     def read(self, key: str) -> Iterator[bytes]:
         """The object's bytes as they arrive. Raises SinkError, DestinationError."""
@@ -275,7 +295,7 @@ class S3Sink:
 
         Our own records are read again, so they always have the usual storage class.
         """
-        metadata = {"fetched-at": rfc3339(body.fetched_at), "sha256": body.sha256}
+        metadata = {"fetched-at": rfc3339(body.fetched_at), DIGEST: body.sha256}
         if body.source_url:
             metadata["source-url"] = _visible(body.source_url)
         own = key.startswith(f"{OWN_DIRECTORY}/")
