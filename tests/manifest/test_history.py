@@ -16,6 +16,7 @@ from scraper.model.records import PreviousRecord, Result, Skipped, Stored, Targe
 from scraper.model.settings import Earlier
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.sinks.object_stat import ObjectStat
 from scraper.testing import store
 from tests.histories import failed, result, stored, target, unchanged
 
@@ -187,7 +188,7 @@ class Distant(DirectorySink):
 class Broken(DirectorySink):
     """One that can't be looked into."""
 
-    def size(self, key: str) -> int | None:
+    def object_stat(self, key: str) -> ObjectStat | None:
         if key == A.key:
             raise SinkError("permission denied", transient=False)
         raise DestinationError("a disk error")
