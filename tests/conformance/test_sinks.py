@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from scraper.sinks.directory.sink import DirectorySink
-from scraper.sinks.s3.bucket import Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB
+from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import SINK_CASES, Place, SinkCase, store
 from tests.s3servers import S3Server
 from tests.swift import Swift

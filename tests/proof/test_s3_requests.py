@@ -15,9 +15,8 @@ import pytest
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3.bucket import Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB
+from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.e2e.command import WAIT_S, Command
 from tests.proof.places import Bucket

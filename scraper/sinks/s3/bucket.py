@@ -34,7 +34,7 @@ from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.spool import MIB
+from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -49,27 +49,6 @@ _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_r
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
 _CLOSING_S = 2.0  # how long `close` waits for parts in flight
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Limits in bytes.
-
-    `memory`: of one body in memory. `memory_of_all`: of all bodies in memory. `part_threshold`:
-    bodies of this size and above are uploaded in parts. `part`: one part.
-
-    A larger `memory` saves a tenth of the CPU and costs glibc's heap twice its size. S3 allows
-    parts from 5 MiB on, and 10,000 of them; s3transfer makes larger ones where needed.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-    """
-
-    memory: int = 8 * MIB
-    memory_of_all: int = 64 * MIB
-    part_threshold: int = 64 * MIB
-    part: int = 16 * MIB
-
-
-USUAL = Sizes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,21 +32,10 @@ from scraper.sinks.base import Blocking, Body, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import (
-    DIGEST,
-    PROBE,
-    USUAL,
-    Bucket,
-    Entry,
-    Facts,
-    Puts,
-    Sizes,
-    Way,
-    parse_sse,
-)
+from scraper.sinks.s3.bucket import DIGEST, PROBE, Bucket, Entry, Facts, Puts, Way, parse_sse
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.objectstore import ObjectStore
-from scraper.sinks.s3.spool import Spool, Spools
+from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
 _URL_BYTES = 1024  # all metadata: 2,048 (S3 user guide, UsingMetadata); rclone counts more

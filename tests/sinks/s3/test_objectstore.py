@@ -16,9 +16,8 @@ from scraper.run.loop import Run
 from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import USUAL, Sizes
 from scraper.sinks.s3.sink import S3Sink, open_sink
-from scraper.sinks.s3.spool import MIB
+from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
 from tests.s3servers import KEY, Asked, Front, S3Server
 from tests.servers import HttpServer, Reply, Request, closed_port
