@@ -237,6 +237,8 @@ class FileManifestStore:
     def release(self) -> None:
         """Let another run have the file. Never raises."""
         if self._lock >= 0:
+            with contextlib.suppress(OSError):  # a forked child may keep the file open
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = -1
 

@@ -291,7 +291,14 @@ def test_a_log_that_nobody_reads_does_not_break_a_signal(
 def test_a_closed_stdout_ends_the_run_quietly(
     place: Place, cli: Command, serve: Serve, go: threading.Event
 ) -> None:
-    server = serve(lambda one: Reply(body=page(one), delay=None if one.path < "/5" else go))
+    held = threading.Event()  # so that not all is fetched before the next results are told
+
+    def answer(one: Request) -> Reply:
+        return Reply(
+            body=page(one), delay=None if one.path < "/5" else held if "9" in one.path else go
+        )
+
+    server = serve(answer)
     words = [listed(cli, server, 1_000), "-q", "-c", 4, "--results", "-", *place.words]
     with cli.start(*words, env=place.environment) as process:
         head = subprocess.Popen(["head", "-1"], stdin=process.stdout, stdout=subprocess.PIPE)
@@ -301,6 +308,7 @@ def test_a_closed_stdout_ends_the_run_quietly(
         go.set()
         process.stdout = None
         ran = end(process)
+    held.set()
     assert first.endswith(b"\n")
     assert b'"status":"stored"' in first
     assert (ran.status, ran.err) == (1, "")  # not all of the list was fetched

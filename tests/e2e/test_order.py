@@ -103,9 +103,13 @@ def _command_line(pid: int) -> bytes:
 
 
 def _sleeps(pid: int) -> bool:
-    """Whether one of its threads sleeps, as one does that waits for a lock, and no other."""
+    """Whether one of its threads waits: for a file lock it sleeps, for a lease it does not."""
     threads = Path(f"/proc/{pid}/task").iterdir()
-    return any("nanosleep" in (thread / "wchan").read_text() for thread in threads)
+    return any(
+        word in (thread / "wchan").read_text()
+        for thread in threads
+        for word in ("nanosleep", "futex")
+    )
 
 
 def test_runs_into_two_destinations_do_not_share_one_file_of_results(
