@@ -8,14 +8,13 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, parsed
 from tests.e2e.places import Bucket, Directory, Place
-from tests.e2e.watch import end, said, until
+from tests.e2e.watch import end, of_threads, said, until
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import HttpServer, Misbehave, Reply, Request, Serve, silent
 
@@ -104,11 +103,8 @@ def _command_line(pid: int) -> bytes:
 
 def _sleeps(pid: int) -> bool:
     """Whether one of its threads waits: for a file lock it sleeps, for a lease it does not."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
     return any(
-        word in (thread / "wchan").read_text()
-        for thread in threads
-        for word in ("nanosleep", "futex")
+        word in waits_in for waits_in in of_threads(pid, "wchan") for word in ("nanosleep", "futex")
     )
 
 

@@ -22,7 +22,7 @@ import pytest
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, RECORDS_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, kinds
-from tests.e2e.watch import Process, end, is_idle, said, time_to_start, until
+from tests.e2e.watch import Process, end, is_idle, open_files, said, time_to_start, until
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import Misbehave, Reply, Serve, silent
@@ -283,16 +283,13 @@ def test_a_signal_ends_the_wait_for_a_lock_at_once(
 ) -> None:
     words = ["list", "--lock", "wait", *held.words]
     with cli.start(*words) as process:
-        until(lambda: os.path.exists(f"/proc/{process.pid}/fd") and waits_for_lock(process.pid))
+        until(lambda: waits_for_lock(process.pid))
         at_once(process, number)
 
 
 def waits_for_lock(pid: int) -> bool:
     """Whether it has found the destination: it has made its directory of temporary files."""
-    names = [
-        os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if entry.is_symlink()
-    ]
-    return any("/out" in name for name in names)
+    return any("/out" in name for name in open_files(pid))
 
 
 def test_max_run_time_ends_the_wait_for_a_lock(held: Directory, cli: Command) -> None:

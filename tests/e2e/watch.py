@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fcntl import F_SETPIPE_SZ, fcntl, ioctl
 from pathlib import Path
 from struct import unpack
@@ -46,8 +47,26 @@ def time_to_start(cli: Command) -> int:
 
 def is_idle(process: Process) -> bool:
     """Whether all its threads wait for something: it has done what there was to do."""
-    states = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    states = of_threads(process.pid, "stat")
     return all(state.rpartition(")")[2].split()[0] == "S" for state in states)
+
+
+def of_threads(pid: int, name: str) -> list[str]:
+    """That file of /proc of each of its threads, without those that end meanwhile."""
+    told = []
+    for path in Path(f"/proc/{pid}/task").glob(f"*/{name}"):
+        with suppress(OSError):
+            told.append(path.read_text())
+    return told
+
+
+def open_files(pid: int) -> list[str]:
+    """What it has open at this moment, without what it closes meanwhile."""
+    opened = []
+    for path in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(OSError):
+            opened.append(os.readlink(path))
+    return opened
 
 
 def narrow_pipe() -> tuple[int, int]:

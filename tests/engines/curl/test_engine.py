@@ -320,10 +320,18 @@ def test_a_body_that_breaks_off_while_its_sink_is_slow_is_truncated(
     bench: MakeBench, tmp_path: Path
 ) -> None:
     sink = Far(tmp_path / "out", Blocking.WRITE, waits_at="write")
-    with RawServer(sized(PAGE * 80, length=10**7)) as server:
+    breaks_off = threading.Event()
+
+    def script(_: int, sock: socket.socket) -> None:
+        read_head(sock)
+        sock.sendall(sized(PAGE * 80, length=10**7))
+        breaks_off.wait()
+
+    with RawServer(script) as server:
         made = bench(sink=sink)
         transfer = made.start(server.url)
         made.poll_until(lambda: sink.waiting == 1)
+        breaks_off.set()
         made.poll_until(lambda: not made.engine._live)  # type: ignore[attr-defined]
         sink.go.set()
         made.wait(transfer)
