@@ -34,7 +34,6 @@ TOO_LARGE = 6_000_000
 HUGE = 9_000_000  # more than is kept in memory on its way to S3
 _SIZES = (0, 1, 17, 1_000, 8_191, 65_536, 65_537, 300_000)
 _BLOCKS = 4  # parts that a body is sent in
-SWINGS = False  # whether pages come back to what they were: a 304 is believed too easily then
 _EPOCH = 1_700_000_000
 ROBOTS = {  # by host; the last has none
     HOSTS[0]: "User-agent: *\nDisallow: /private/\nAllow: /private/open/\nCrawl-delay: 0\n",
@@ -85,7 +84,7 @@ def _page(seed: int, number: int) -> Page:
         TOO_LARGE if sort == "large" else size,
         "length" if sort == "large" else dice.choice(["length"] * 3 + ["pieces", "gzip", "zipped"]),
         dice.choice(["strong", "strong", "weak", "date", "both", "none"]),
-        dice.choice(["steady", "steady", "new", "swings" if SWINGS else "new"]),
+        dice.choice(["steady", "steady", "new", "swings"]),
         dice.choice(["none"] * 3 + ["busy", "cut", "cut", "reset", "turned"]),
         dice.choices(ways, weights)[0] if sort == "good" else "direct",
         dice.random() < 0.2,
