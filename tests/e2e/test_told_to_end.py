@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ import pytest
 
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, RECORDS_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
-from tests.e2e.places import Bucket, Directory, kinds
+from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import Process, end, is_idle, open_files, said, time_to_start, until
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
@@ -149,6 +150,23 @@ def test_a_last_segment_that_can_not_be_put_is_given_up(
     assert "the last records are not in the manifest" in ran.err
 
 
+def test_a_second_signal_does_not_wait_for_the_last_segment(
+    cli: Command, serve: Serve, moto_server: S3Server
+) -> None:
+    go = threading.Event()
+    server = serve(lambda asked: Reply(delay=go) if asked.path == "/4" else Reply(body=b"x"))
+    with Silence(moto_server, is_manifest) as silence:
+        words = [listed(cli, server.url, 5), *silence.place.words]
+        with cli.start(*words, env=CREDENTIALS, bufsize=0) as process:
+            server.wait_until(lambda: server.total == 5)
+            silence.begun.set()
+            process.send_signal(signal.SIGTERM)
+            said(process, "once more stops at once")
+            go.set()  # now all is stored, and only records are left
+            assert silence.met.wait(WAIT_S)
+            at_once(process, signal.SIGTERM)
+
+
 def test_max_run_time_gives_up_a_last_segment_that_can_not_be_put(
     cli: Command, serve: Serve, moto_server: S3Server
 ) -> None:
@@ -264,36 +282,57 @@ def test_max_run_time_ends_a_run_whose_list_says_nothing(
 # ---------------------------------------------------------------- a lock that is waited for
 
 
-@pytest.fixture
-def held(request: pytest.FixtureRequest, cli: Command, serve: Serve) -> Iterator[Directory]:
-    """A directory that another run holds."""
-    del request
+@dataclass(frozen=True, slots=True)
+class HeldPlace:
+    """A destination that another run holds. `waits` tells whether this process waits for it."""
+
+    place: Place
+    waits: Callable[[int], bool]
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def held(
+    request: pytest.FixtureRequest, cli: Command, serve: Serve, moto_server: S3Server
+) -> Iterator[HeldPlace]:
     go = threading.Event()
     server = serve(lambda _: Reply(delay=go))
-    with cli.start(listed(cli, server.url, 1)) as process:
-        server.wait_until(lambda: server.in_flight == 1)
-        yield Directory(cli)
-        go.set()
-        process.kill()
+    with Front(moto_server.url, lambda _: None) as front:
+        directory, bucket = Directory(cli), Bucket(moto_server, moto_server.make_bucket())
+        holder: Place = directory if request.param == "directory" else bucket
+        words = [listed(cli, server.url, 1), *holder.words]
+        with cli.start(*words, env=holder.environment) as process:
+            server.wait_until(lambda: server.in_flight == 1)
+            if request.param == "directory":
+                yield HeldPlace(directory, has_found_it)
+            else:
+                yield HeldPlace(replace(bucket, endpoint=front.url), lambda _: looked(front))
+            go.set()
+            process.kill()
+
+
+def has_found_it(pid: int) -> bool:
+    """Whether it has opened the directory; then it asks for the lock."""
+    return any("/out" in name for name in open_files(pid))
+
+
+def looked(front: Front) -> bool:
+    """Whether the lease was looked at twice: it waits for it."""
+    return sum("lock.json" in asked.path for asked in front.asked) > 1
 
 
 @SIGNALS
 def test_a_signal_ends_the_wait_for_a_lock_at_once(
-    number: signal.Signals, held: Directory, cli: Command
+    number: signal.Signals, held: HeldPlace, cli: Command
 ) -> None:
-    words = ["list", "--lock", "wait", *held.words]
-    with cli.start(*words) as process:
-        until(lambda: waits_for_lock(process.pid))
+    words = ["list", "--lock", "wait", *held.place.words]
+    with cli.start(*words, env=held.place.environment) as process:
+        until(lambda: held.waits(process.pid))
         at_once(process, number)
 
 
-def waits_for_lock(pid: int) -> bool:
-    """Whether it has found the destination: it has made its directory of temporary files."""
-    return any("/out" in name for name in open_files(pid))
-
-
-def test_max_run_time_ends_the_wait_for_a_lock(held: Directory, cli: Command) -> None:
-    ran = cli("list", "--lock", "wait", "--max-run-time", "1", *held.words)
+def test_max_run_time_ends_the_wait_for_a_lock(held: HeldPlace, cli: Command) -> None:
+    words = ["list", "--lock", "wait", "--max-run-time", "1", *held.place.words]
+    ran = cli(*words, env=held.place.environment)
     assert ran.status == 75
     assert "another run holds" in ran.err
 
