@@ -62,7 +62,11 @@ class S3Server:
             endpoint_url=url,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                response_checksum_validation="when_required",  # else a 500 may be no ClientError
+            ),
         )
 
     def options(self, **s3: Any) -> SinkOptions:
