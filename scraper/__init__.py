@@ -3,8 +3,9 @@
     for result in scraper.run(["https://example.com/"], to="./out"):
         print(result.status, result.target.key)
 
-`run` fetches. `Result` and `Target` are what it yields. `ScraperError` is the root of what
-it raises. `scraper.sinks.base` and `scraper.testing` are for authors of sinks.
+`run` fetches. `Result` is what it yields, `Options` are its options, `Summary` is its account.
+`ScraperError` is the root of what it raises. `scraper.sinks.base` and `scraper.testing` are for
+authors of sinks.
 """
 
 import sys
@@ -16,32 +17,60 @@ from typing import TYPE_CHECKING, Any
 from scraper.model.version import __version__
 
 if TYPE_CHECKING:
-    from scraper.model.errors import DestinationError, Kind, ListError, ScraperError, UsageError
-    from scraper.model.records import Result, Target
-    from scraper.run.api import run
+    from scraper.model.errors import (
+        DestinationError,
+        Held,
+        Kind,
+        ListError,
+        ScraperError,
+        UsageError,
+    )
+    from scraper.model.options import Options
+    from scraper.model.records import Failure, Result, Target
+    from scraper.report.summary import Summary
+    from scraper.run.api import Results, run
 
+_HOMES = {
+    "scraper.model.errors": (
+        "DestinationError",
+        "Held",
+        "Kind",
+        "ListError",
+        "ScraperError",
+        "UsageError",
+    ),
+    "scraper.model.options": ("Options",),
+    "scraper.model.records": ("Failure", "Result", "Target"),
+    "scraper.report.summary": ("Summary",),
+    "scraper.run.api": ("Results", "run"),
+}
 __all__ = [
     "DestinationError",
+    "Failure",
+    "Held",
     "Kind",
     "ListError",
+    "Options",
     "Result",
+    "Results",
     "ScraperError",
+    "Summary",
     "Target",
     "UsageError",
     "__version__",
     "run",
 ]
 
+if not TYPE_CHECKING:  # mypy would take every name for one that is there
 
-def __getattr__(name: str) -> Any:
-    """Public names, imported when asked for: `scraper --help` needs none of them."""
-    if name == "run":  # kept, so that it is the function and not the package of that name
-        globals()[name] = found = import_module("scraper.run.api").run
-        return found
-    for module in ("scraper.model.records", "scraper.model.errors"):
-        if name in __all__ and hasattr(found := import_module(module), name):
-            return getattr(found, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Public names, imported when asked for: `scraper --help` needs none of them."""
+        for module, names in _HOMES.items():
+            if name in names:
+                # Kept, so that `run` is the function and not the package of that name.
+                globals()[name] = found = getattr(import_module(module), name)
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

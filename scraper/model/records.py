@@ -12,9 +12,12 @@ values: tell a Failed from a Deferred with `match` or `isinstance`, not with `==
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.model.errors import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NO_HEADERS: Mapping[str, str] = {}
 _PLACE_CHARS = 1000  # of a target's texts; see `places_of`
@@ -112,6 +115,7 @@ class Failure(NamedTuple):
     """Why an attempt failed. `TransferError` explains the flags.
 
     `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
+    As a text it is `kind: message`.
     """
 
     kind: Kind
@@ -120,6 +124,10 @@ class Failure(NamedTuple):
     unreachable: bool = False
     http_code: int | None = None
     retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        """The kind and the message."""
+        return f"{self.kind.value}: {self.message}"
 
 
 class Times(NamedTuple):
@@ -191,12 +199,18 @@ STATUSES: Mapping[type[Outcome], str] = {
 
 
 class Result(NamedTuple):
-    """What became of one target. Each line that is no comment has exactly one."""
+    """What became of one target. Each line that is no comment has exactly one.
+
+    `attempts` is the number of attempts that were made at it, in this run. `directory` is the
+    absolute path of the destination if that is a directory and `scraper.run` yielded the Result,
+    else None.
+    """
 
     target: Target
     outcome: Outcome
     attempts: int = 0
     times: Times = Times()
+    directory: str | None = None
 
     @property
     def status(self) -> str:
@@ -204,8 +218,44 @@ class Result(NamedTuple):
         return STATUSES[type(self.outcome)]
 
     @property
+    def ok(self) -> bool:
+        """Whether nothing went wrong: the target did not fail, and was not put off."""
+        return self.failure is None
+
+    @property
+    def url(self) -> str:
+        """The URL as the list has it, with any password or token in it."""
+        return self.target.listed
+
+    @property
+    def key(self) -> str:
+        """The name of the object in the destination. "" for a line that is no target."""
+        return self.target.key
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the object that was stored. None if this run stored none."""
+        return self.outcome.size if isinstance(self.outcome, Stored) else None
+
+    @property
+    def path(self) -> "Path | None":
+        """The file of the object, as an absolute path.
+
+        None if the destination is no directory, and if `ok` is false. Nobody looked for the file
+        of a target that was skipped, nor of a duplicate, whose first line may still be on its way.
+        """
+        from pathlib import Path
+
+        return Path(self.directory, self.target.key) if self.directory and self.ok else None
+
+    @property
+    def error(self) -> Failure | None:
+        """Why nothing was stored: `error.kind`, `error.message`. None if `ok`."""
+        return self.failure
+
+    @property
     def failure(self) -> Failure | None:
-        """Why nothing was stored. None if nothing went wrong."""
+        """The same as `error`."""
         return self.outcome.failure if isinstance(self.outcome, Failed | Deferred) else None
 
     @property
@@ -216,3 +266,18 @@ class Result(NamedTuple):
                 return None
             case outcome:
                 return outcome.response
+
+    def __repr__(self) -> str:
+        """What `str.format` and a debugger show: no secrets of the URL."""
+        from scraper.model.urls import redact
+
+        target, error = self.target, self.error
+        shown: dict[str, object] = {"status": self.status, "url": redact(target.listed)}
+        if target.key:
+            shown["key"] = target.key
+        if self.size is not None:
+            shown["size"] = self.size
+        if error is not None:
+            shown["error"] = str(error)
+        shown["attempts"] = self.attempts
+        return f"Result({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

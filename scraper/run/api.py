@@ -1,30 +1,85 @@
 """The Python entry point: `scraper.run`.
 
-Owns: how options in Python become Settings, and that the run ends with the iteration. Paths
-are made absolute, since the program may change its directory while it iterates. Does not know:
-how a run goes (`loop.py`).
+Owns: how options in Python become Settings, that messages name them as Python does, and that
+the run ends with the iteration. Paths are made absolute, since the program may change its
+directory while it iterates. Does not know: how a run goes (`loop.py`).
+Rejected: a generator function as `run` itself. It would check nothing before the first `next`,
+and has no place for the summary.
 """
 
 import os
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack
 
-from scraper.model.errors import UsageError
-from scraper.model.records import Result
+from scraper.model.errors import ScraperError, UsageError
+from scraper.model.options import Options, in_python, unknown
+from scraper.model.records import Deferred, Failed, Result
 from scraper.model.settings import Settings
+from scraper.report.summary import Summary
 from scraper.run.loop import Run
+from scraper.sinks.base import scheme_of
 from scraper.source.sources import from_iterable
 
 _FILE = "file://"
+
+
+class Results(Generator[Result, None, None]):
+    """The Results of one run: an iterator, and a context manager that ends the run.
+
+    The run begins when the first Result is asked for. It is stopped when the iteration is left:
+    by `close()`, by the end of a `with`, or when nobody refers to this object any more.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._results = results_of(run)
+
+    def __next__(self) -> Result:
+        """The next Result. Raises DestinationError, Held, ListError, and what `urls` raises."""
+        return next(self._results)
+
+    def send(self, value: None) -> Result:
+        """The same as `next`."""
+        return self._results.send(value)
+
+    def throw(
+        self,
+        kind: BaseException | type[BaseException],
+        value: object = None,
+        trace: TracebackType | None = None,
+    ) -> Result:
+        """End the run, and raise the error."""
+        error = value if isinstance(value, BaseException) else kind
+        if trace is not None and isinstance(error, BaseException):
+            error = error.with_traceback(trace)
+        return self._results.throw(error)
+
+    def close(self) -> None:
+        """End the run: break off what is in flight, close the manifest, unlock the destination."""
+        self._results.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the run."""
+        self.close()
+
+    @property
+    def summary(self) -> Summary:
+        """The account of the run: of the whole run after its end, until then the account so far."""
+        return self._run.summary()
 
 
 def run(
     urls: Iterable[str | bytes],
     *,
     to: str | os.PathLike[str] = "./out",
-    max_concurrency: int = 16,
-    **options: Any,
-) -> Generator[Result, None, None]:
+    **options: Unpack[Options],
+) -> Results:
     """Fetch every target of `urls` into `to`, and yield each Result when the manifest has it.
 
     `urls` are lines of the list's grammar. They are taken lazily, on a thread of their own.
@@ -38,12 +93,48 @@ def run(
     iterating, it raises DestinationError when the destination can't be used, Held when another
     run holds it, and whatever `urls` raises.
     """
+    return Results(make_run(urls, to, options))
+
+
+def make_run(urls: Iterable[str | bytes], to: str | os.PathLike[str], options: Options) -> Run:
+    """The Run that `scraper.run` means with these arguments. Raises UsageError."""
     if isinstance(urls, str | bytes):  # it could be iterated: over its characters
         raise UsageError("urls is one string: give a list of URLs, [url]")
-    if options.get("manifest") is not None:
-        options["manifest"] = _absolute(options["manifest"])
-    settings = Settings.of(to=_absolute(to), max_concurrency=max_concurrency, **options)
-    return _results(Run(settings, [from_iterable(urls)]))
+    if (wrong := unknown(options)) is not None:
+        raise UsageError(wrong)
+    if isinstance(options.get("headers"), str):
+        raise UsageError("headers is one string: give a mapping, {'Name': 'value'}")
+    given: dict[str, Any] = {**options, "to": _absolute(to)}
+    if given.get("manifest") is not None:
+        given["manifest"] = _absolute(given["manifest"])
+    if given.get("cacert") is not None:
+        given["cacert"] = os.fspath(given["cacert"])
+    with named_as_in_python():
+        return Run(Settings.of(**given), [from_iterable(urls)])
+
+
+@contextmanager
+def named_as_in_python() -> Iterator[None]:
+    """Raise errors of this package with the names that options have in Python."""
+    try:
+        yield
+    except ScraperError as error:
+        error.args = tuple(in_python(part) for part in error.args)
+        raise
+
+
+def results_of(run: Run) -> Generator[Result, None, None]:
+    """Open `run`, yield its Results as a Python program sees them, and close it."""
+    directory = None
+    if scheme_of(run.destination) == "file":
+        directory = run.destination.removeprefix(_FILE)
+    with named_as_in_python(), run:
+        for target, outcome, attempts, times, _ in run:
+            if isinstance(outcome, Failed | Deferred) and "--" in outcome.failure.message:
+                said = outcome.failure._replace(message=in_python(outcome.failure.message))
+                yield Result(target, outcome._replace(failure=said), attempts, times, directory)
+            else:
+                yield Result(target, outcome, attempts, times, directory)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
@@ -52,8 +143,3 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     if place.startswith(_FILE):
         return _FILE + os.path.join(os.getcwd(), place.removeprefix(_FILE))
     return place if "://" in place or not place else os.path.join(os.getcwd(), place)
-
-
-def _results(run_: Run) -> Generator[Result, None, None]:
-    with run_:
-        yield from run_

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import scraper
+from scraper.model.options import EngineName
 from scraper.model.records import Result
 from tests.servers import RawServer, read_head, tls_context
 
@@ -133,7 +134,7 @@ class Failing:
         return page() if self._count % 3 else TORN
 
 
-def fetch(server: Watched, tmp_path: Path, engine: str, host: str, **options: Any) -> None:
+def fetch(server: Watched, tmp_path: Path, engine: EngineName, host: str, **options: Any) -> None:
     urls = [f"{server.url_of(host)}/{number}" for number in range(LINES)]
     stored(list(scraper.run(urls, to=tmp_path / "out", engine=engine, **options)))
 
@@ -164,7 +165,7 @@ def spaced(server: Watched, requests: int = LINES) -> None:
 )
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_requests_are_spaced_behind_slow_connections(
-    answer: Answer, requests: int, secure: bool, engine: str, tmp_path: Path
+    answer: Answer, requests: int, secure: bool, engine: EngineName, tmp_path: Path
 ) -> None:
     context, pem = tls_context(tmp_path)
     with Watched(
@@ -185,7 +186,7 @@ def test_requests_are_spaced_behind_slow_connections(
 
 
 def test_requests_are_spaced_behind_a_slow_look_up(
-    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EngineName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = socket.getaddrinfo
     slow = threading.Event()
@@ -202,7 +203,7 @@ def test_requests_are_spaced_behind_a_slow_look_up(
         spaced(server)
 
 
-def test_the_rate_holds_behind_a_slow_connection(engine: str, tmp_path: Path) -> None:
+def test_the_rate_holds_behind_a_slow_connection(engine: EngineName, tmp_path: Path) -> None:
     rate = 50
     with Watched(closing_often, slow=lambda number: number % 7 == 1) as server:
         fetch(server, tmp_path, engine, "127.0.0.1", rate=rate)
@@ -211,7 +212,9 @@ def test_the_rate_holds_behind_a_slow_connection(engine: str, tmp_path: Path) ->
         assert max(seconds) <= rate / 2 + 2
 
 
-def test_crawl_delay_counts_from_the_request_for_robots_txt(engine: str, tmp_path: Path) -> None:
+def test_crawl_delay_counts_from_the_request_for_robots_txt(
+    engine: EngineName, tmp_path: Path
+) -> None:
     rules = f"User-agent: *\nCrawl-delay: {DELAY_S}\n".encode()
 
     def answer(path: bytes, _connection: int, _count: int) -> bytes:

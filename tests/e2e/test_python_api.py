@@ -15,6 +15,7 @@ import pytest
 import scraper
 from scraper.model.records import Failed, Stored
 from tests.e2e.command import Command, folder, parsed
+from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import Reply, Serve
 
 
@@ -136,22 +137,35 @@ def test_leaving_early_stops_the_run_and_leaves_no_partial_object(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"max_concurrency": 0}, "--max-concurrency must be a whole number, at least 1, not 0"),
+        ({"max_concurrency": 0}, "max_concurrency must be a whole number, at least 1, not 0"),
         ({"nonsense": 1}, "unknown option nonsense"),
+        ({"engnie": "curl"}, "unknown option engnie: did you mean engine?"),
+        ({"engine": "crul"}, "engine 'crul' is not auto, threads or curl"),
+        ({"resume": True, "retry_failed": True}, "resume and retry_failed contradict each other"),
+        ({"max_failures": "many"}, "max_failures 'many' is not N or N%"),
+        ({"max_failures": "--lock"}, "max_failures '--lock' is not N or N%"),
+        ({"netrc": True}, "netrc: can't read"),
+        ({"s3_endpoint": "e"}, "s3_endpoint 'e' is not an http(s) URL"),
+        ({"to": "s3://"}, "to 's3://' names no bucket"),
+        ({"headers": "A: b"}, "headers is one string: give a mapping"),
         ({"to": "gopher://x"}, "no sink for gopher://"),
         ({"key": "{host}"}, "gives every target one key"),
-        ({"cacert": "nowhere.pem"}, "--cacert 'nowhere.pem': No such file or directory"),
-        ({"max_size": "10 parsecs"}, "--max-size"),
-        ({"headers": ["no colon"]}, "is not 'Name: value'"),
+        ({"cacert": "nowhere.pem"}, "cacert 'nowhere.pem': No such file or directory"),
+        ({"cacert": Path("nowhere.pem")}, "cacert 'nowhere.pem': No such file"),
+        ({"max_size": "10 parsecs"}, "max_size must be a whole number"),
+        ({"headers": ["no colon"]}, "headers 'no' is not 'Name: value'"),
+        ({"headers": ["a colon: b", "A B: c"]}, "headers 'a' is not 'Name: value'"),
     ],
 )
 def test_a_bad_option_raises_at_once_and_nothing_is_written(
     options: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NETRC", "nowhere")
     with pytest.raises(scraper.UsageError, match=r".+") as caught:
         scraper.run(["https://example.com/"], **options)
     assert said in str(caught.value)
+    assert not str(caught.value).startswith("--")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -210,6 +224,75 @@ def test_two_runs_in_one_process_do_not_disturb_each_other(serve: Serve, tmp_pat
     assert {result.status for pair in pairs for result in pair} == {"stored"}
 
 
+# ---------------------------------------------------------------- what a Result says
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_result_has_the_file_of_its_object(
+    scheme: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve({"/a.txt": b"abc"})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{server.url}/a.txt\tunder/ü name", f"{server.url}/gone", f"{server.url}/a.txt\tb"]
+    results = scraper.run([*lines, lines[2]], to=f"{scheme}out/{{date:now}}")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = {result.target.line: result for result in results}
+    assert found[1].path == tmp_path / "out" / "now" / "under" / "ü name"
+    assert found[1].path.read_bytes() == b"abc"
+    assert (found[1].url, found[1].size, found[1].ok) == (f"{server.url}/a.txt", 3, True)
+    assert found[2].path is None
+    assert found[2].error is not None
+    assert found[2].error.http_code == 404
+    assert found[3].path == found[4].path == tmp_path / "out" / "now" / "b"
+    again = scraper.run(lines[:1], to=tmp_path / "out" / "now", resume=True)
+    assert [(one.status, one.path) for one in again] == [("skipped", found[1].path)]
+
+
+def test_a_result_in_s3_has_no_file(
+    serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server, bucket = serve({"/a.txt": b"abc"}), moto_server.make_bucket()
+    urls = [f"{server.url}/a.txt"]
+    (result,) = scraper.run(urls, to=f"s3://{bucket}/p", s3_endpoint=moto_server.url)
+    assert (result.ok, result.size, result.path) == (True, 3, None)
+    assert moto_server.read(bucket, f"p/{result.key}") == b"abc"
+
+
+def test_the_error_of_a_result_has_options_as_python_names_them(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/a.txt": b"abc"})
+    (result,) = scraper.run([f"{server.url}/a.txt"], to=tmp_path, max_size=2)
+    assert str(result.error) == "too_large: body is longer than max_size 2 bytes"
+
+
+def test_a_run_is_left_at_the_end_of_its_with_and_has_a_summary(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(lambda request: Reply(body=b"x"))
+    urls = (f"{server.url}/{number}" for number in range(100_000))
+    with scraper.run(urls, to=tmp_path, max_concurrency=2) as results:
+        for result in results:
+            assert result.ok
+            break
+    assert list(results) == []
+    assert server.total < 20_000
+    assert results.summary.tally.targets >= 1
+    assert results.summary.stopped == "the iteration was left"
+    assert list(scraper.run([], to=tmp_path)) == []  # nobody holds it
+
+
+def test_another_runs_destination_is_held(tmp_path: Path, serve: Serve) -> None:
+    server = serve(lambda request: Reply(body=b"x"))
+    with scraper.run([f"{server.url}/{n}" for n in range(9)], to=tmp_path) as results:
+        next(results)
+        with pytest.raises(scraper.Held, match="another run holds"):
+            list(scraper.run([], to=tmp_path, lock="fail"))
+
+
 # ---------------------------------------------------------------- names
 
 
@@ -221,11 +304,11 @@ def test_the_public_names_are_those_of_the_package(tmp_path: Path) -> None:
     exec("from scraper import *", everything)
     assert everything.keys() >= {*scraper.__all__}
     with pytest.raises(AttributeError, match="'scraper' has no attribute 'nonsense'"):
-        _ = scraper.nonsense
+        _ = scraper.nonsense  # type: ignore[attr-defined]
 
 
 def test_every_error_is_a_scraper_error() -> None:
-    for error in (scraper.UsageError, scraper.ListError, scraper.DestinationError):
+    for error in (scraper.UsageError, scraper.ListError, scraper.DestinationError, scraper.Held):
         assert issubclass(error, scraper.ScraperError)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 import scraper
 from scraper.model.errors import UsageError
+from scraper.model.options import EngineName
 from scraper.model.records import Result
 from tests.e2e.command import Command, parsed
 from tests.e2e.watch import until
@@ -27,8 +28,9 @@ MANIFEST = Path(".scraper") / "manifest.jsonl"
 
 
 @pytest.fixture(params=["threads", "curl"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    name: EngineName = request.param
+    return name
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def recorded(to: Path) -> list[int]:
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_program_may_change_its_directory_while_it_iterates(
-    scheme: str, engine: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scheme: str, engine: EngineName, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(page)
     for name in ("here", "there"):
@@ -102,7 +104,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_that_leaves_the_iteration_touches_nothing(
-    engine: str, serve: Serve, tmp_path: Path, go: threading.Event
+    engine: EngineName, serve: Serve, tmp_path: Path, go: threading.Event
 ) -> None:
     server = serve(lambda one: Reply(body=b"x", delay=go if one.path > "/2" else None))
     results = scraper.run(urls(server, 6), to=tmp_path, max_concurrency=2, engine=engine)
@@ -124,7 +126,7 @@ def test_a_child_that_leaves_the_iteration_touches_nothing(
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_can_not_go_on_with_the_iteration(
-    engine: str, serve: Serve, tmp_path: Path
+    engine: EngineName, serve: Serve, tmp_path: Path
 ) -> None:
     server = serve(page)
     results = scraper.run(urls(server, 50), to=tmp_path, max_concurrency=2, engine=engine)
@@ -184,7 +186,7 @@ def drop(results: Generator[Result, None, None]) -> None:
     ids=lambda one: getattr(one, "__name__", f"{one} answered"),
 )
 def test_nothing_is_left_of_an_iteration_that_is_left(
-    leave: Callable[[Any], None], quick: int, engine: str, serve: Serve, tmp_path: Path
+    leave: Callable[[Any], None], quick: int, engine: EngineName, serve: Serve, tmp_path: Path
 ) -> None:
     """`quick` of nine pages are answered; the others hang in the middle of their body."""
     go, hangs = threading.Event(), threading.Event()
@@ -236,7 +238,7 @@ def connections_to(server: HttpServer) -> int:
 
 
 def test_a_run_into_s3_that_is_left_gives_the_lease_back(
-    engine: str, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    engine: EngineName, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
@@ -255,7 +257,9 @@ def test_a_run_into_s3_that_is_left_gives_the_lease_back(
 # ---------------------------------------------------------------- told after it is recorded
 
 
-def test_a_result_is_told_when_the_file_has_it(engine: str, serve: Serve, tmp_path: Path) -> None:
+def test_a_result_is_told_when_the_file_has_it(
+    engine: EngineName, serve: Serve, tmp_path: Path
+) -> None:
     server = serve(page)
     told = set()
     for result in scraper.run(urls(server, 200), to=tmp_path, engine=engine):
@@ -264,7 +268,7 @@ def test_a_result_is_told_when_the_file_has_it(engine: str, serve: Serve, tmp_pa
 
 
 def test_a_result_is_told_when_s3_has_it(
-    engine: str, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    engine: EngineName, serve: Serve, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The consumer sends the next line when it has heard of the last, and need not wait long."""
     for name, value in CREDENTIALS.items():

@@ -11,6 +11,7 @@ import pytest
 import scraper
 from scraper.engines.descriptors import connections_to_keep
 from scraper.model.errors import UsageError
+from scraper.model.options import EngineName
 from tests.manyserver import ManyServer
 from tests.servers import HttpServer
 
@@ -86,7 +87,9 @@ def test_what_is_said_to_be_possible_is(limit: int, concurrency: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["threads", "curl"])
-def test_fewer_threads_than_asked_for_are_said_in_one_line(engine: str, tmp_path: Path) -> None:
+def test_fewer_threads_than_asked_for_are_said_in_one_line(
+    engine: EngineName, tmp_path: Path
+) -> None:
     """In 400 MB of address space there is room for a few threads, with a stack of 8 MB each."""
     code = (
         "import resource, sys, scraper.engines.threads, scraper.engines.curl\n"
@@ -112,7 +115,7 @@ def test_fewer_threads_than_asked_for_are_said_in_one_line(engine: str, tmp_path
 
 
 @pytest.mark.parametrize("engine", ["threads", "curl"])
-def test_a_thousand_transfers_are_in_flight_at_once(engine: str, tmp_path: Path) -> None:
+def test_a_thousand_transfers_are_in_flight_at_once(engine: EngineName, tmp_path: Path) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections_to_keep(2 * THOUSAND)  # the server is in this process
     with ManyServer(THOUSAND) as server:

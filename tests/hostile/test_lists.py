@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import scraper
+from scraper.model.options import EngineName
 from scraper.model.records import Failed, Stored
 from tests.e2e.command import WAIT_S, Command, folder
 from tests.servers import HttpServer, Reply, Request, Serve
@@ -247,7 +248,9 @@ def shown(request: Request) -> str:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_line_is_asked_for_as_a_browser_would(engine: str, tmp_path: Path, serve: Serve) -> None:
+def test_a_line_is_asked_for_as_a_browser_would(
+    engine: EngineName, tmp_path: Path, serve: Serve
+) -> None:
     proxy = serve(lambda request: Reply(body=shown(request).encode()))
     for line, asked, key in ASKED:
         (result,) = scraper.run([line], to=tmp_path, engine=engine, proxy=proxy.url)
@@ -274,7 +277,7 @@ def test_a_line_that_is_no_target_is_one_failed_result_with_its_number(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_address_in_any_spelling_is_connected_to(
-    engine: str, tmp_path: Path, serve: Serve
+    engine: EngineName, tmp_path: Path, serve: Serve
 ) -> None:
     server = serve(lambda request: Reply(body=request.host.encode()))
     spellings = ["0177.0.0.1", "0x7f.1", "2130706433", "017700000001", "127.1", "[::ffff:7f00:1]"]
@@ -300,7 +303,7 @@ def test_an_address_in_any_spelling_is_connected_to(
     ids=["port 0", "label", "name", "dots", "dot"],
 )
 def test_what_only_looks_like_a_place_is_given_up_at_once(
-    engine: str, url: str, kind: str, message: str, tmp_path: Path
+    engine: EngineName, url: str, kind: str, message: str, tmp_path: Path
 ) -> None:
     (result,) = scraper.run([url], to=tmp_path, engine=engine, retries=0)
     assert isinstance(result.outcome, Failed)

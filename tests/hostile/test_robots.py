@@ -19,6 +19,7 @@ import pytest
 
 import scraper
 from scraper.model.errors import SinkError
+from scraper.model.options import EngineName
 from scraper.model.records import Result
 from scraper.run import stopping
 from scraper.sinks.directory.sink import DirectorySink
@@ -48,7 +49,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def fetch(engine: str, tmp_path: Path) -> Callable[..., list[Result]]:
+def fetch(engine: EngineName, tmp_path: Path) -> Callable[..., list[Result]]:
     """Runs with --robots and quick retries, by either engine."""
 
     def run(urls: Iterable[str], **options: Any) -> list[Result]:
@@ -252,7 +253,7 @@ def test_a_crawl_delay_spaces_the_requests_and_one_that_is_too_long_defers(
 
 
 def test_a_run_that_is_stopped_meanwhile_ends_those_who_wait_as_interrupted(
-    serve: Serve, engine: str, tmp_path: Path
+    serve: Serve, engine: EngineName, tmp_path: Path
 ) -> None:
     never = threading.Event()
     server = serve(answers(Reply(body=RULES, delay=never)))
@@ -271,7 +272,7 @@ def test_a_run_that_is_stopped_meanwhile_ends_those_who_wait_as_interrupted(
 
 
 def test_a_robots_txt_that_is_left_in_flight_has_no_result_of_its_own(
-    serve: Serve, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, engine: EngineName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "LAST_GRACE_S", 0.0)
     never = threading.Event()
@@ -288,7 +289,7 @@ def test_a_robots_txt_that_is_left_in_flight_has_no_result_of_its_own(
 
 
 def test_a_robots_txt_says_nothing_of_the_destination(
-    farm: Farm, engine: str, tmp_path: Path
+    farm: Farm, engine: EngineName, tmp_path: Path
 ) -> None:
     servers = farm(answers(RULES))
     heard: list[str] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scraper.model.options import EngineName
 from tests.conftest import Secure
 from tests.e2e.command import Command, Ran, lines
 from tests.s3servers import S3Server
@@ -137,7 +138,9 @@ def headers(secret: Secrets) -> list[str]:
     return [word for name in names for word in ("-H", f"{name}: {secret(f'{name} header')}")]
 
 
-def everything(form: str, engine: str, cli: Command, secret: Secrets, url: str, *s3: str) -> Ran:
+def everything(
+    form: str, engine: EngineName, cli: Command, secret: Secrets, url: str, *s3: str
+) -> Ran:
     """A run of the whole list, into a directory or, in JSON, into the bucket and endpoint."""
     bucket, endpoint = s3
     cli.write("list", *listed(secret, url))
@@ -164,7 +167,7 @@ def everything(form: str, engine: str, cli: Command, secret: Secrets, url: str, 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_secret_is_written_anywhere(
     form: str,
-    engine: str,
+    engine: EngineName,
     cli: Command,
     secret: Secrets,
     moto_server: S3Server,
@@ -183,7 +186,7 @@ def test_no_secret_is_written_anywhere(
 
 @each_engine
 def test_secrets_go_to_the_origin_they_were_given_for_alone(
-    engine: str, cli: Command, secret: Secrets, farm: Farm
+    engine: EngineName, cli: Command, secret: Secrets, farm: Farm
 ) -> None:
     servers = farm(site(secret))
     given = headers(secret)
@@ -202,7 +205,7 @@ def test_secrets_go_to_the_origin_they_were_given_for_alone(
 
 @each_engine
 def test_no_secret_goes_from_https_down_to_http(
-    engine: str,
+    engine: EngineName,
     cli: Command,
     secret: Secrets,
     serve: Serve,
@@ -226,7 +229,7 @@ def test_no_secret_goes_from_https_down_to_http(
     ],
 )
 def test_the_password_of_a_proxy_is_not_told(
-    way: str, there: bool, engine: str, cli: Command, secret: Secrets
+    way: str, there: bool, engine: EngineName, cli: Command, secret: Secrets
 ) -> None:
     with HttpServer(lambda _: Reply(407, body=b"no")) as proxy:
         port = proxy.port if there else closed_port()
@@ -315,7 +318,7 @@ def test_a_trace_of_what_nobody_expected_shows_no_secret(cli: Command, secret: S
 
 @each_engine
 def test_no_secret_shows_when_a_programmer_prints_what_there_is(
-    engine: str, tmp_path: Path, secret: Secrets, farm: Farm
+    engine: EngineName, tmp_path: Path, secret: Secrets, farm: Farm
 ) -> None:
     from scraper import run
     from scraper.model.settings import Settings

@@ -18,6 +18,7 @@ import brotli
 import pytest
 
 import scraper
+from scraper.model.options import EngineName
 from tests.conformance.engine_cases import head, sized
 from tests.e2e.command import Command, Ran, lines
 from tests.e2e.places import Bucket
@@ -92,7 +93,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 @pytest.mark.parametrize("limit", ["", "1M"])
 @pytest.mark.parametrize("coding", BOMBS)
 def test_a_bomb_costs_no_memory_and_no_more_disk_than_is_allowed(
-    coding: str, limit: str, engine: str, cli: Command, usual: dict[str, int]
+    coding: str, limit: str, engine: EngineName, cli: Command, usual: dict[str, int]
 ) -> None:
     answer = Reply(headers={"Content-Encoding": coding}, body=BOMBS[coding])
     with HttpServer({"/": answer}) as server:
@@ -112,7 +113,7 @@ def test_a_bomb_costs_no_memory_and_no_more_disk_than_is_allowed(
 @every_engine
 @pytest.mark.parametrize("limit", ["", "1M"])
 def test_a_long_body_costs_no_memory_on_its_way_to_s3(
-    limit: str, engine: str, cli: Command, usual: dict[str, int], moto_server: S3Server
+    limit: str, engine: EngineName, cli: Command, usual: dict[str, int], moto_server: S3Server
 ) -> None:
     def long(_: Request) -> Reply:
         return Reply(body=(bytes(1_000_000) for _ in range(300 if limit else 60)))
@@ -186,7 +187,7 @@ CROWD: dict[str, tuple[Script | bytes, str]] = {
 
 @every_engine
 def test_a_crowd_of_bad_servers_holds_nobody_up_and_is_told_of_one_by_one(
-    engine: str, cli: Command
+    engine: EngineName, cli: Command
 ) -> None:
     expected = {name: kind for name, (_, kind) in CROWD.items()}
 
@@ -218,7 +219,7 @@ def test_a_crowd_of_bad_servers_holds_nobody_up_and_is_told_of_one_by_one(
 
 @every_engine
 def test_no_way_of_redirects_is_without_end_and_none_carries_a_cookie(
-    engine: str, cli: Command, serve: Callable[[Any], HttpServer]
+    engine: EngineName, cli: Command, serve: Callable[[Any], HttpServer]
 ) -> None:
     def answer(request: Request) -> Reply:
         where = request.plain_path
@@ -264,7 +265,7 @@ ASKED = {
 
 @every_engine
 def test_a_server_may_ask_for_patience_in_any_words(
-    engine: str, farm: Callable[[Any], HttpFarm], tmp_path: Path
+    engine: EngineName, farm: Callable[[Any], HttpFarm], tmp_path: Path
 ) -> None:
     """Each on a host of its own, since all of a host waits."""
     asked = dict(enumerate(ASKED))

@@ -1,6 +1,7 @@
 """Records: frozen, and every outcome has its word."""
 
 import dataclasses
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -59,3 +60,42 @@ def test_a_record_cannot_be_changed(record: object) -> None:
     with pytest.raises((dataclasses.FrozenInstanceError, AttributeError)):
         setattr(record, names[0], None)
     assert not hasattr(record, "__dict__")
+
+
+# ---------------------------------------------------------------- what a program asks of a Result
+
+
+def test_a_result_says_what_it_is_of_and_how_it_went() -> None:
+    stored = Result(TARGET, OUTCOMES["stored"], 1, Times(), "/out")
+    assert (stored.url, stored.key, stored.size) == ("http://a/", "k", 1)
+    assert (stored.ok, stored.error, stored.path) == (True, None, Path("/out/k"))
+    failed = Result(TARGET, OUTCOMES["failed"], 4, Times(), "/out")
+    assert (failed.ok, failed.size, failed.path) == (False, None, None)
+    assert failed.error is FAILURE is failed.failure
+    assert str(failed.error) == f"{failed.error}" == "http_status: 404"
+
+
+@pytest.mark.parametrize("status", OUTCOMES)
+def test_a_result_is_well_or_has_an_error(status: str) -> None:
+    result = Result(TARGET, OUTCOMES[status], 1, Times(), "/out")
+    assert result.ok == (result.error is None)
+    assert (result.path is not None) == result.ok
+    assert (result.size is not None) == (status == "stored")
+    assert Result(TARGET, OUTCOMES[status]).path is None
+
+
+def test_a_result_is_shown_readably() -> None:
+    shown = repr(Result(TARGET, OUTCOMES["stored"], 1))
+    assert shown == "Result(status='stored', url='http://a/', key='k', size=1, attempts=1)"
+    shown = repr(Result(TARGET._replace(key=""), OUTCOMES["failed"]))
+    assert shown == "Result(status='failed', url='http://a/', error='http_status: 404', attempts=0)"
+
+
+def test_no_secret_of_a_target_is_shown() -> None:
+    url = "http://me:pass-word@a/?token=pass-word&X-Amz-Signature=pass-word"
+    target = TARGET._replace(
+        listed=url, url=url, headers={"Authorization": "pass-word"}, userinfo="me:pass-word"
+    )
+    for outcome in OUTCOMES.values():
+        result = Result(target, outcome, 1, Times(), "/out")
+        assert "pass-word" not in f"{result!r} {result} {[result]} {target!r} {result!s:>9}"

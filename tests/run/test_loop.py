@@ -367,10 +367,10 @@ def test_a_list_that_breaks_off_is_told_after_what_it_gave(serve: Serve, tmp_pat
 
 
 def test_a_bad_option_is_told_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="max-concurrency"):
+    with pytest.raises(UsageError, match="max_concurrency"):
         scraper.run([], to=str(tmp_path / "out"), max_concurrency=0)
     with pytest.raises(UsageError, match="no_such_option"):
-        scraper.run([], to=str(tmp_path / "out"), no_such_option=1)
+        scraper.run([], to=str(tmp_path / "out"), no_such_option=1)  # type: ignore[call-arg]
     assert list(tmp_path.iterdir()) == []
 
 
