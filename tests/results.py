@@ -9,6 +9,7 @@ from scraper.model.records import (
     Failed,
     Failure,
     NotModified,
+    NotReached,
     Outcome,
     Response,
     Result,
@@ -49,8 +50,8 @@ DEFERRED_UNASKED = Result(TARGET, Deferred(BUSY))
 FAILED = Result(TARGET, Failed(GONE, Response(404, URL, content_type="text/plain")), 1, TIMES)
 UNREACHED = Result(TARGET, Failed(REFUSED), 4, Times(started=MOMENT, total=0.5, queue=3.0))
 BAD_LINE = Result(NO_TARGET, Failed(Failure(Kind.BAD_URL, "no scheme", transient=False)))
-UNSTARTED = Result(TARGET, Failed(UNFINISHED))
-BROKEN_OFF = Result(TARGET, Failed(UNFINISHED), 1, Times(total=9.0))
+UNSTARTED = Result(TARGET, NotReached(UNFINISHED))
+BROKEN_OFF = Result(TARGET, NotReached(UNFINISHED), 1, Times(total=9.0))
 
 EVERY_RESULT = {
     "stored": STORED,
@@ -84,6 +85,7 @@ def any_result() -> st.SearchStrategy[Result]:
         st.builds(Duplicate, st.integers(1, 1 << 40)),
         st.builds(Deferred, failures, st.none() | responses),
         st.builds(Failed, failures, st.none() | responses),
+        st.builds(NotReached, failures, st.none() | responses),
     )
     durations = st.none() | seconds
     times = st.builds(Times, durations, durations, durations, durations, durations)

@@ -14,12 +14,13 @@ import orjson
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
 from scraper.model.dates import parse_rfc3339, rfc3339
-from scraper.model.errors import BadTarget, UsageError
+from scraper.model.errors import BadTarget, Kind, UsageError
 from scraper.model.records import (
     Deferred,
     Duplicate,
     Failed,
     NotModified,
+    NotReached,
     Response,
     Result,
     Skipped,
@@ -30,7 +31,13 @@ from scraper.sinks.object_stat import digest_of, modified_ms
 from scraper.source.keys import folded
 
 FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its target; from 1 on it is done
-_STATES = {"stored": STORED, "not_modified": NOT_MODIFIED, "failed": FAILED, "deferred": FAILED}
+_STATES = {
+    "stored": STORED,
+    "not_modified": NOT_MODIFIED,
+    "failed": FAILED,
+    "deferred": FAILED,
+    "not_reached": FAILED,
+}
 _TEXT = {str, type(None)}
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
 
@@ -59,7 +66,7 @@ def to_record(result: Result) -> dict[str, Any]:
             record["reason"] = reason
         case Duplicate(of_line):
             record["of_line"] = of_line
-        case Deferred(failure, answer) | Failed(failure, answer):
+        case Deferred(failure, answer) | Failed(failure, answer) | NotReached(failure, answer):
             if answer is not None:
                 _add_response(record, answer)
             record["error"] = {"kind": failure.kind.value, "message": failure.message}
@@ -121,6 +128,16 @@ def as_json(record: Mapping[str, Any]) -> bytes:
 
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
     return line if line.isascii() else urls.printable(line.decode()).encode()
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """The status of a record. Raises LookupError for what has none.
+
+    Older versions wrote `failed` with the kind `interrupted` for what is `not_reached` now.
+    """
+    status, error = record["status"], record.get("error")
+    kind = error.get("kind") if isinstance(error, dict) else None
+    return "not_reached" if status == "failed" and kind == Kind.INTERRUPTED else str(status)
 
 
 class Entry(NamedTuple):

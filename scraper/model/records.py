@@ -186,7 +186,17 @@ class Failed(NamedTuple):
     response: Response | None = None
 
 
-Outcome = Stored | NotModified | Skipped | Duplicate | Deferred | Failed
+class NotReached(NamedTuple):
+    """The run ended first: a signal, a limit of the whole run, or --fail-fast.
+
+    It is no failure. Another run fetches the target. The kind of `failure` is `interrupted`.
+    """
+
+    failure: Failure
+    response: Response | None = None
+
+
+Outcome = Stored | NotModified | Skipped | Duplicate | Deferred | Failed | NotReached
 
 STATUSES: Mapping[type[Outcome], str] = {
     Stored: "stored",
@@ -195,6 +205,7 @@ STATUSES: Mapping[type[Outcome], str] = {
     Duplicate: "duplicate",
     Deferred: "deferred",
     Failed: "failed",
+    NotReached: "not_reached",
 }
 
 
@@ -214,12 +225,12 @@ class Result(NamedTuple):
 
     @property
     def status(self) -> str:
-        """`stored`, `not_modified`, `skipped`, `duplicate`, `deferred` or `failed`."""
+        """One of STATUSES: `stored`, `failed`, `not_reached` and so on."""
         return STATUSES[type(self.outcome)]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing went wrong: the target did not fail, and was not put off."""
+        """Whether all is well: the target did not fail, was not put off, and was reached."""
         return self.failure is None
 
     @property
@@ -256,7 +267,8 @@ class Result(NamedTuple):
     @property
     def failure(self) -> Failure | None:
         """The same as `error`."""
-        return self.outcome.failure if isinstance(self.outcome, Failed | Deferred) else None
+        outcome = self.outcome
+        return outcome.failure if isinstance(outcome, Failed | Deferred | NotReached) else None
 
     @property
     def response(self) -> Response | None:

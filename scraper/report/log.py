@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from scraper.manifest import as_json, to_record
 from scraper.model import urls
 from scraper.model.dates import rfc3339
-from scraper.model.records import Deferred, Duplicate, Failed, NotModified, Result, Skipped, Stored
+from scraper.model.records import (
+    Deferred,
+    Duplicate,
+    Failed,
+    NotModified,
+    NotReached,
+    Result,
+    Skipped,
+    Stored,
+)
 from scraper.report.streams import Write, lines_lost
 from scraper.report.summary import Summary, human_size
 
@@ -104,11 +113,10 @@ class Log:
 
 def _level(result: Result) -> str:
     match result.outcome:
-        case Failed(failure):
-            unasked = failure.kind.value == "interrupted" and not result.attempts
-            return "debug" if unasked else "warning"
-        case Deferred():
+        case Failed() | Deferred():
             return "warning"
+        case NotReached():
+            return "warning" if result.attempts else "debug"
         case Stored() | NotModified() | Skipped() | Duplicate():
             return "info"
 
@@ -131,5 +139,7 @@ def _text(result: Result) -> str:
             return f"duplicate  {url} ({where}): same as line {of_line}"
         case Deferred(failure):
             return f"deferred  {url} ({where}): {failure.message}"
+        case NotReached(failure):
+            return f"not reached  {url} ({where}): {failure.message}{again}"
         case Failed(failure):
             return f"failed  {url} ({where}): {failure.kind.value}: {failure.message}{again}"

@@ -63,7 +63,8 @@ class Tally:
 
     def over(self, budget: Budget) -> bool:
         """Whether more failed than is tolerated."""
-        return self.failures > 0 and budget.exceeded(self.failures, self.targets)
+        reached = self.targets - self.statuses["not_reached"]
+        return self.failures > 0 and budget.exceeded(self.failures, reached)
 
     def elapsed_s(self) -> float:
         """Seconds since the start."""

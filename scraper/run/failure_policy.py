@@ -1,6 +1,7 @@
 """What follows a failed attempt: another attempt later, or the end of the target.
 
-Another attempt continues the body where the last one broke off.
+Another attempt continues the body where the last one broke off. An attempt that the end of the
+run broke off is no failure: its target was not reached.
 
 Owns: that decision and the state it needs. This is the retry policy, the circuit breaker of
 the destination, and the partial bodies of targets that wait for a retry. A partial body is an
@@ -11,7 +12,7 @@ open file, so no more are kept than transfers are allowed. Does not know: where 
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import Attempt, Deferred, Failed, Failure
+from scraper.model.records import Attempt, Deferred, Failed, Failure, NotReached
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.run.stopping import Note, Stop
@@ -42,7 +43,7 @@ class FailurePolicy:
 
     def of(
         self, completion: Completion, failed: Failed, started: float, now: float
-    ) -> Following | Failed | Deferred:
+    ) -> Following | Failed | Deferred | NotReached:
         """What follows `completion`, which `failed`: another attempt, or how the target ends.
 
         The next attempt takes the partial body. If none follows, the completion keeps it.
@@ -55,6 +56,8 @@ class FailurePolicy:
             return Following(following, now + verdict.delay_s)
         if isinstance(verdict, Defer):
             return Deferred(failure, failed.response)
+        if failure.kind is Kind.INTERRUPTED:
+            return NotReached(failure, failed.response)
         return failed
 
     def take(self, key: str) -> Partial | None:

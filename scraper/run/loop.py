@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from scraper.engines.base import Engine
-from scraper.model.errors import Held, Kind, UsageError
+from scraper.model.errors import Held, UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
@@ -42,7 +42,7 @@ from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
-from scraper.run.unfinished import ends_of, interrupted, unfinished
+from scraper.run.unfinished import ends_of, not_reached, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source.keys import make_rule
@@ -204,7 +204,7 @@ class Run:
 
     @property
     def cut_short(self) -> bool:
-        """Whether a limit of the whole run kept targets from being fetched."""
+        """Whether the run was stopped before all targets were tried, for whatever reason."""
         return self._stop.cut_short
 
     @property
@@ -393,7 +393,7 @@ class Run:
         in_flight = [one for one in self._in_flight if not self._is_robots_txt(one.attempt)]
         read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
         self._account.skip(read_ahead.skipped)
-        outcome = interrupted(self._stop.reason)
+        outcome = not_reached(self._stop.reason)
         for result in unfinished(in_flight, self._entrance, read_ahead, outcome):
             self._account.record(result)
-        self._stop.cut_short &= not_all_read or self.tally.kinds[Kind.INTERRUPTED.value] > 0
+        self._stop.cut_short = not_all_read or self.tally.statuses["not_reached"] > 0

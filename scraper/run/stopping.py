@@ -31,8 +31,8 @@ class Stop:
 
     `reason`: None until the run must stop. `give_up_at`: when transfers in flight are broken
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
-    and may still be busy. `error`: what the run raises at its end. `cut_short`: whether a limit
-    of the whole run is the reason. `over_at`: when the destination is waited for no longer.
+    and may still be busy. `error`: what the run raises at its end. `cut_short`: whether targets
+    were not reached therefore; it is known at the end. `over_at`: when the destination is waited for no longer.
     `limit_at`: when `--max-run-time` is over. `wake` is called when the run must stop.
     """
 
@@ -81,7 +81,6 @@ class Stop:
                 self.because_of(quota.full)
             else:
                 self._note("warning", "limit", {"message": reached})
-                self.cut_short = True
                 self.ask(reached, GRACE_S)
 
     def wait_on(self, engine: Engine, in_flight: int) -> bool:

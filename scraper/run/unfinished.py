@@ -1,4 +1,4 @@
-"""Targets that a stopped run did not finish: each gets a Result of kind `interrupted`.
+"""Targets that a stopped run did not finish: each gets a Result `not_reached`.
 
 Owns: where such targets are found (in flight, in the frontier, read and not yet looked at),
 and how transfers that were broken off are waited for.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
-from scraper.model.records import Attempt, Failed, Failure, Outcome, Result, Stored, Times
+from scraper.model.records import Attempt, Failure, NotReached, Outcome, Result, Stored, Times
 from scraper.run.prefilter import Sifted
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from scraper.transfer import Transfer
 
 
-def interrupted(reason: str) -> Outcome:
+def not_reached(reason: str) -> Outcome:
     """The outcome of a target that was not finished, since the run stopped for `reason`."""
-    return Failed(Failure(Kind.INTERRUPTED, f"not finished: {reason}", transient=False))
+    return NotReached(Failure(Kind.INTERRUPTED, f"not finished: {reason}", transient=False))
 
 
 def unfinished(

@@ -263,7 +263,9 @@ def test_fail_fast_stops_at_the_first_failure_over_the_budget(cli: Command, serv
     assert [record["line"] for record in records[:4]] == [1, 2, 3, 4]
     assert {record["error"]["kind"] for record in records[4:]} == {"interrupted"}
     summary = next(line for line in ran.errors if " targets: " in line)
-    assert summary.startswith(f"{len(records)} targets: {len(records) - 1} failed, 1 stored in ")
+    assert summary.startswith(
+        f"{len(records)} targets: {len(records) - 4} not_reached, 3 failed, 1 stored in "
+    )
 
 
 def test_without_fail_fast_the_run_goes_on_to_the_end(cli: Command, serve: Serve) -> None:

@@ -86,8 +86,8 @@ def test_no_byte_over_the_total_size_is_kept_however_a_body_comes(
     records = by_key(place.records())
     assert [records[key]["status"] for key in ("first", "large", "later")] == [
         "stored",
-        "failed",
-        "failed",
+        "not_reached",
+        "not_reached",
     ]
     assert records["large"]["error"] == records["later"]["error"] == interrupted(reason)
     assert (records["large"]["attempts"], records["large"]["http_code"]) == (1, 200)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 
-from scraper.manifest.codec import encode, to_record
+from scraper.manifest.codec import encode, status_of, to_record
 from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Outcome, Result, Target
 from scraper.model.settings import Settings
@@ -46,7 +46,10 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "error": dict,
 }
 ALWAYS = {"url", "line", "source", "status", "attempts"}
-STATUSES = {"stored", "not_modified", "skipped", "duplicate", "deferred", "failed"}
+STATUSES = {
+    *("stored", "not_modified", "skipped", "duplicate", "deferred", "failed"),
+    "not_reached",
+}
 
 
 def check(record: dict[str, Any]) -> None:
@@ -59,7 +62,7 @@ def check(record: dict[str, Any]) -> None:
         assert record["error"].keys() == {"kind", "message"}
         assert record["error"]["kind"] in {kind.value for kind in Kind}
         assert isinstance(record["error"]["message"], str)
-    assert ("error" in record) == (record["status"] in {"failed", "deferred"})
+    assert ("error" in record) == (record["status"] in {"failed", "deferred", "not_reached"})
     assert ({"size", "sha256"} <= record.keys()) == (record["status"] == "stored")
     if "started" in record:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["started"])
@@ -159,7 +162,7 @@ TIMED = {
         (
             UNSTARTED,
             {
-                "status": "failed",
+                "status": "not_reached",
                 "error": {"kind": "interrupted", "message": "not finished: SIGINT"},
                 "attempts": 0,
             },
@@ -167,7 +170,7 @@ TIMED = {
         (
             BROKEN_OFF,
             {
-                "status": "failed",
+                "status": "not_reached",
                 "error": {"kind": "interrupted", "message": "not finished: SIGINT"},
                 "attempts": 1,
                 "time_total": 9.0,
@@ -188,6 +191,14 @@ def test_a_line_that_is_no_target_has_no_key() -> None:
         "error": {"kind": "bad_url", "message": "no scheme"},
         "attempts": 0,
     }
+
+
+def test_what_older_versions_called_failed_is_read_as_not_reached() -> None:
+    old = to_record(UNSTARTED) | {"status": "failed"}
+    assert status_of(old) == status_of(to_record(UNSTARTED)) == "not_reached"
+    assert status_of(to_record(FAILED)) == status_of({"status": "failed"}) == "failed"
+    assert status_of({"status": "failed", "error": "interrupted"}) == "failed"
+    assert {status_of(to_record(result)) for result in EVERY_RESULT.values()} == STATUSES
 
 
 def test_the_examples_have_every_outcome_there_is() -> None:

@@ -14,6 +14,7 @@ from scraper.model.records import (
     Failed,
     Failure,
     NotModified,
+    NotReached,
     Outcome,
     Response,
     Result,
@@ -33,6 +34,7 @@ OUTCOMES: dict[str, Outcome] = {
     "duplicate": Duplicate(3),
     "deferred": Deferred(FAILURE),
     "failed": Failed(FAILURE, RESPONSE),
+    "not_reached": NotReached(FAILURE),
 }
 
 
@@ -45,7 +47,9 @@ def test_every_outcome_has_the_word_of_the_contract() -> None:
 
 def test_only_what_went_wrong_has_a_failure() -> None:
     failures = {status: Result(TARGET, outcome).failure for status, outcome in OUTCOMES.items()}
-    assert {status for status, failure in failures.items() if failure} == {"deferred", "failed"}
+    assert {status for status, failure in failures.items() if failure} == {
+        *("deferred", "failed", "not_reached")
+    }
 
 
 def test_a_response_is_there_if_one_was_seen() -> None:

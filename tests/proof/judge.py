@@ -312,7 +312,8 @@ def _account(story: "CombinedStory", made: Round) -> None:
         assert not results, "no summary"
         return
     statuses = Counter(record["status"] for record in results)
-    kinds = Counter(record["error"]["kind"] for record in results if "error" in record)
+    failed = [record for record in results if record["status"] == "failed"]
+    kinds = Counter(record["error"]["kind"] for record in failed)
     assert summary["targets"] == len(results)
     assert summary["statuses"] == statuses
     assert summary["errors"] == kinds
@@ -323,7 +324,7 @@ def _account(story: "CombinedStory", made: Round) -> None:
         assert made.status == STATUS[made.signalled]
         return
     failures = statuses["failed"] + statuses["deferred"]
-    cut = made.stopped and (len(results) < len(story.lines) or kinds["interrupted"])
+    cut = made.stopped and (len(results) < len(story.lines) or statuses["not_reached"])
     wrong = failures > made.plan.max_failures or cut
     assert made.status in {1 if wrong else 0, STATUS.get(made.signalled)}, made.said
 

@@ -91,7 +91,8 @@ def summary(*results: Result, stopped: str | None = None) -> Summary:
             f"failed  {URL} (urls.txt:7): connect: {REFUSED.message} after 4 attempts",
         ),
         (BAD_LINE, "failed  nonsense (urls.txt:8): bad_url: no scheme"),
-        (UNSTARTED, f"failed  {URL} (urls.txt:7): interrupted: not finished: SIGINT"),
+        (UNSTARTED, f"not reached  {URL} (urls.txt:7): not finished: SIGINT"),
+        (BROKEN_OFF, f"not reached  {URL} (urls.txt:7): not finished: SIGINT"),
     ],
 )
 def test_what_became_of_a_target_is_one_line(result: Result, line: str) -> None:
@@ -114,7 +115,7 @@ def test_the_two_renderings_do_not_contradict_each_other(result: Result) -> None
             assert str(record[name]) in line
     if "error" in record:
         assert record["error"]["message"] in line
-        assert line.startswith(record["status"])
+        assert line.startswith(record["status"].replace("_", " "))
     if record["attempts"] > 1 and record["status"] in {"stored", "failed"}:
         assert f"after {record['attempts']} attempts" in line
 

@@ -13,6 +13,7 @@ from scraper.report.summary import Places, Summary, Tally, human_size, slowest
 from scraper.schedule.frontier import HostStatistics
 from tests.results import (
     BAD_LINE,
+    BROKEN_OFF,
     DEFERRED,
     DUPLICATE,
     EVERY_RESULT,
@@ -52,7 +53,8 @@ def test_counts_add_up_to_the_results_that_came(results: list[Result]) -> None:
     tally = tally_of(*results)
     assert tally.targets == len(results) == sum(tally.statuses.values())
     assert sum(tally.kinds.values()) == tally.statuses["failed"]
-    assert tally.failures == sum(result.failure is not None for result in results)
+    failed = {"failed", "deferred"}
+    assert tally.failures == sum(result.status in failed for result in results)
     assert tally.attempts == sum(result.attempts for result in results)
 
 
@@ -72,6 +74,13 @@ def test_a_deferred_target_counts_against_the_budget() -> None:
     assert not tally_of(STORED, FAILED).over(Budget(share=0.5))
     assert tally_of(STORED, FAILED, FAILED).over(Budget(share=0.5))
     assert not tally_of().over(Budget(share=0.0))
+
+
+def test_a_target_that_was_not_reached_counts_neither_as_a_failure_nor_as_a_target() -> None:
+    assert not tally_of(STORED, UNSTARTED, BROKEN_OFF).over(Budget(0))
+    assert tally_of(UNSTARTED, BROKEN_OFF).failures == 0
+    assert not tally_of(STORED, FAILED).over(Budget(share=0.5))
+    assert tally_of(STORED, FAILED, FAILED, *[UNSTARTED] * 9).over(Budget(share=0.5))
 
 
 def test_the_time_of_a_run_goes_on() -> None:
@@ -107,7 +116,7 @@ def test_an_empty_list_is_said() -> None:
 def test_a_run_that_was_stopped_says_so_first() -> None:
     head, counts, *_ = summary(STORED, UNSTARTED, stopped="SIGINT").as_text().splitlines()
     assert head == "stopped: SIGINT"
-    assert counts.startswith("2 targets: 1 stored, 1 failed in ")
+    assert counts.startswith("2 targets: 1 stored, 1 not_reached in ")
 
 
 def test_a_run_that_was_stopped_before_anything_came_calls_no_list_empty() -> None:

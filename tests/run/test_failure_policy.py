@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import Attempt, Deferred, Failed, Failure, Target, Times
+from scraper.model.records import Attempt, Deferred, Failed, Failure, NotReached, Target, Times
 from scraper.model.settings import Settings
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.stopping import Stop
@@ -38,7 +38,7 @@ class Scene:
 
     def after(
         self, failure: Failure, *, number: int = 1, key: str = "a", partial: Partial | None = None
-    ) -> Following | Failed | Deferred:
+    ) -> Following | Failed | Deferred | NotReached:
         target = Target(f"http://h/{key}?token=x", f"http://h/{key}", "h", key, 1, "list")
         attempt = Attempt(target, queued_at=0.0, number=number, first_started=99.0)
         failed = Failed(failure)
@@ -126,3 +126,11 @@ def test_a_destination_that_is_away_too_long_ends_the_run() -> None:
     assert scene.after(REFUSED) == Failed(REFUSED)
     assert isinstance(scene.stop.error, DestinationError)
     assert str(scene.stop.error) == "the destination refused all objects for 0 s: 503 SlowDown"
+
+
+def test_an_attempt_that_the_end_of_the_run_broke_off_is_no_failure_of_its_target() -> None:
+    scene = Scene()
+    broken_off_by_us = Failure(Kind.INTERRUPTED, "given up when the run was stopped")
+    assert scene.after(broken_off_by_us) == NotReached(broken_off_by_us)
+    assert isinstance(scene.after(broken_off_by_us), NotReached)
+    assert scene.told == []

@@ -400,7 +400,7 @@ def test_fail_fast_starts_nothing_after_the_first_failure(serve: Serve, tmp_path
     results = results_of(run)
     assert server.total == 4
     assert kinds(results) == {Kind.HTTP_STATUS: 1, Kind.INTERRUPTED: 46}
-    assert statuses(results) == {"stored": 3, "failed": 47}
+    assert statuses(results) == {"stored": 3, "failed": 1, "not_reached": 46}
     assert run.stopped is not None
 
 
@@ -435,7 +435,7 @@ def test_what_is_in_flight_when_the_run_is_stopped_may_end(serve: Serve, tmp_pat
     server.on_request = stop
     results = results_of(run)
     assert server.total == 4
-    assert statuses(results) == {"stored": 4, "failed": 16}
+    assert statuses(results) == {"stored": 4, "not_reached": 16}
     assert kinds(results) == {Kind.INTERRUPTED: 16}
     assert len(results) == 20
 
@@ -592,7 +592,7 @@ def test_a_destination_that_takes_no_more_ends_the_run_with_everything_recorded(
     with pytest.raises(DestinationError, match="disk full"):
         results_of(into(run, Faulty(DirectorySink(tmp_path), where, fault)))
     assert len(heard) == 30
-    assert statuses(heard) == {"stored": 5, "failed": 25}
+    assert statuses(heard) == {"stored": 5, "failed": 1, "not_reached": 24}
     assert kinds(heard) == {Kind.SINK: 1, Kind.INTERRUPTED: 24}
     assert server.total == 6
     assert len((tmp_path / ".scraper" / "manifest.jsonl").read_text().splitlines()) == 30
