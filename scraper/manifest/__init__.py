@@ -5,7 +5,7 @@ that with what is there. Does not know: requests, the loop. Others import the na
 `manifest.verify` is imported by its own name, since a run does not need it.
 """
 
-from scraper.manifest.codec import as_json, encode, status_of, to_record
+from scraper.manifest.codec import as_json, encode, to_record
 from scraper.manifest.history import History, IsAnother, remember
 from scraper.manifest.store import (
     ManifestStore,
@@ -28,6 +28,5 @@ __all__ = [
     "read_lines",
     "reading_of",
     "remember",
-    "status_of",
     "to_record",
 ]

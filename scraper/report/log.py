@@ -137,9 +137,7 @@ def _text(result: Result) -> str:
             return f"{response.http_code} unchanged  {url}"
         case Duplicate(of_line):
             return f"duplicate  {url} ({where}): same as line {of_line}"
-        case Deferred(failure):
-            return f"deferred  {url} ({where}): {failure.message}"
-        case NotReached(failure):
-            return f"not reached  {url} ({where}): {failure.message}{again}"
+        case Deferred(failure) | NotReached(failure):
+            return f"{result.status.replace('_', ' ')}  {url} ({where}): {failure.message}"
         case Failed(failure):
             return f"failed  {url} ({where}): {failure.kind.value}: {failure.message}{again}"

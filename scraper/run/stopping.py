@@ -32,8 +32,9 @@ class Stop:
     `reason`: None until the run must stop. `give_up_at`: when transfers in flight are broken
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
     and may still be busy. `error`: what the run raises at its end. `cut_short`: whether targets
-    were not reached therefore; it is known at the end. `over_at`: when the destination is waited for no longer.
-    `limit_at`: when `--max-run-time` is over. `wake` is called when the run must stop.
+    were not reached therefore; it is known at the end. `over_at`: when the destination is waited
+    for no longer. `limit_at`: when `--max-run-time` is over. `wake` is called when the run must
+    stop.
     """
 
     def __init__(self, wake: Callable[[], None], note: Note, limit_at: float = math.inf) -> None:
