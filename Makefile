@@ -34,7 +34,7 @@ HAS_HOLES := requests==2.19.0
 AS_LINES := import json, sys; found = [one["metadata"] for one in json.load(sys.stdin)["install"]]; \
 	print(*(one["name"] + "==" + one["version"] for one in found if one["name"] != "scraper"), sep="\n")
 
-.PHONY: help run test lint types bench audit wheel clean
+.PHONY: help run test lint types docs bench audit wheel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -60,6 +60,10 @@ lint: $(VENV)/.dev ## ruff
 
 types: $(VENV)/.dev ## mypy, strict
 	@$(BIN)/mypy
+
+docs: $(VENV)/.dev ## build the pages of docs/ into build/docs; a broken link is an error
+	@$(BIN)/python -m tests.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f - < docs/mkdocs.yml && echo 'docs: build/docs/index.html'
 
 bench: $(VENV)/.dev ## compare with other tools, side by side; ARGS=--full for an hour of it
 	@$(INSTALL_OPPONENTS)

@@ -4,7 +4,7 @@ The site has what a list of URLs meets on the web, and needs no network: pages, 
 redirects, a slow page, flaky pages, a 404, a 429 with Retry-After, a compressed page, a large one.
 Its content is the same at each start.
 
-Owns: the pages of the site, and the bucket. Does not know: the scraper.
+Owns: the pages of the site, the bucket, and the example list. Does not know: the scraper.
 Rejected: a web framework, since the standard library's server is enough. Rejected: files on disk.
 """
 
@@ -91,17 +91,21 @@ class Site:
         return "".join(f"{self.url}{path}\n" for path in paths).encode()
 
 
+class NoMoto(UsageError):
+    """Moto, which is the S3 endpoint, is not installed."""
+
+
 class Bucket:
     """A context manager that serves an S3 endpoint (moto's server) with one empty bucket.
 
-    Raises UsageError if moto is not installed.
+    Raises NoMoto.
     """
 
     def __init__(self, port: int = S3_PORT) -> None:
         try:
             from moto.server import ThreadedMotoServer
         except ImportError:
-            raise UsageError("the demo's S3 needs moto: pip install 'scraper[demo]'") from None
+            raise NoMoto("the demo's S3 needs moto: pip install 'moto[s3,server]'") from None
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._port = port
         self._moto = ThreadedMotoServer("127.0.0.1", port, verbose=False)
@@ -142,6 +146,11 @@ class Bucket:
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+
+def example_list(port: int = SITE_PORT) -> str:
+    """The list that explains its own grammar, for the site at `port`."""
+    return _EXAMPLE.replace("{site}", f"http://127.0.0.1:{port}")
 
 
 class _Server(ThreadingHTTPServer):
@@ -304,3 +313,75 @@ def _put_bucket(endpoint: str) -> None:
 
 def _taken(port: int, option: str, error: OSError) -> str:
     return f"port {port} can't be served ({error.strerror}): choose another with {option}"
+
+
+_EXAMPLE = """\
+# A list of URLs, as `scraper` reads it. This one is of the demo site:
+#
+#     scraper demo --write-list urls.example.txt
+#     scraper demo -- scraper urls.example.txt --to out --max-failures 1
+#
+# One target a line. Blank lines and lines that start with '#' are skipped.
+# The list is UTF-8; a byte order mark and Windows line ends do no harm.
+
+# A URL alone. Its key, the name of the object, is made from it: host/path.
+{site}/
+{site}/articles/0001.html
+{site}/articles/0002.html
+{site}/articles/0003.html
+{site}/images/01.png
+{site}/images/02.png
+{site}/styles/site.css
+{site}/feed.xml
+{site}/robots.txt
+
+# A query, or a name that some file system would not keep apart from another,
+# gets a short hash: items--<13 characters>
+{site}/api/items?page=1
+{site}/api/items?page=2
+
+# URL<TAB>key: a name of your own. Unsafe characters are replaced; a key that
+# would leave the destination is a failure of its line.
+{site}/articles/0004.html	reading/first.html
+{site}/articles/0005.html	reading/second.html
+{site}/images/03.png	pictures/cover.png
+
+# A line that begins with '{' is JSON: url, and if you like key and headers,
+# which are sent for this target only.
+{"url": "{site}/articles/0006.html"}
+{"url": "{site}/articles/0007.html", "key": "reading/third.html"}
+{"url": "{site}/api/items", "headers": {"Accept": "application/json"}}
+
+# A fragment is dropped for the request; unescaped characters are encoded as a
+# browser would.
+{site}/articles/0008.html#the-end
+{site}/api/items?q=café au lait
+
+# Redirects are followed (--max-redirects); the key stays the listed URL's.
+{site}/moved
+{site}/temporary
+
+# A slow page holds one slot, and no other target waits for it.
+{site}/slow
+
+# These fail at first (503), and are tried again with a growing delay.
+{site}/flaky/1.html
+{site}/flaky/2.html
+{site}/flaky/3.html
+
+# 429 with Retry-After: the whole host is left alone for so long.
+{site}/busy
+
+# Sent with gzip, stored as it is meant (--raw keeps the bytes as sent).
+{site}/compressed
+
+# A few megabytes.
+{site}/big.bin
+
+# The same URL and key again is fetched once: this line ends as `duplicate`.
+{site}/articles/0001.html
+
+# This page is not there, on purpose: one line ends as `failed`, of kind `http_status`. A line
+# that is no URL would be a failure too, of kind `bad_url`. Neither stops the run.
+{site}/missing
+"""

@@ -127,11 +127,11 @@ def test_a_port_that_is_taken_is_said_in_one_line(site: demo.Site) -> None:
         demo.Site(port)
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scraper", *arguments],
         cwd=cwd,
-        env=os.environ,
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
         timeout=100,
@@ -158,9 +158,60 @@ def test_a_command_finds_site_and_bucket_and_gives_its_status(tmp_path: Path) ->
 
 def test_the_example_list_fails_only_where_it_says(tmp_path: Path) -> None:
     with demo.Site(0) as site:
-        text = (Path(__file__).parent.parent / "urls.example.txt").read_text()
-        (tmp_path / "list").write_text(text.replace("http://127.0.0.1:8642", site.url))
+        (tmp_path / "list").write_text(demo.example_list(int(site.url.rpartition(":")[2])))
         ended = run("list", "--to", "out", "--max-failures", "1", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "1 duplicate, 1 failed" in ended.stderr
     assert (tmp_path / "out/reading/third.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_without_moto_the_demo_is_the_site_alone_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "none/moto").mkdir(parents=True)
+    (tmp_path / "none/moto/__init__.py").write_text("raise ImportError")
+    script = (
+        "import os, sys\n"
+        "from urllib.request import urlopen\n"
+        "assert 'AWS_ENDPOINT_URL' not in os.environ\n"
+        "sys.exit(urlopen(os.environ['SCRAPER_DEMO_URL']).status - 193)\n"
+    )
+    arguments = ["demo", "--port", "0", "--", sys.executable, "-c", script]
+    ended = run(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path / "none"))
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stderr.splitlines() == [
+        "scraper demo: the site alone; the demo's S3 needs moto: pip install 'moto[s3,server]'"
+    ]
+    ended = run(*arguments[:3], "--site-only", *arguments[3:], cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (7, "")
+
+
+# ---------------------------------------------------------------- the example list
+
+
+def test_the_list_of_the_repository_is_the_one_that_the_demo_writes(tmp_path: Path) -> None:
+    ended = run("demo", "--write-list", "urls.txt", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    written = (tmp_path / "urls.txt").read_bytes()
+    assert written == (Path(__file__).parent.parent / "urls.example.txt").read_bytes()
+    ended = run("demo", "--write-list", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout.encode()) == (0, written)
+    ended = run("demo", "--port", "1234", "--write-list", cwd=tmp_path)
+    assert ended.stdout.encode() == written.replace(b":8642", b":1234")
+
+
+def test_a_list_is_written_over_no_other_file(tmp_path: Path) -> None:
+    mine = tmp_path / "urls.txt"
+    mine.write_text(demo.example_list())
+    assert run("demo", "--write-list", "urls.txt", cwd=tmp_path).returncode == 0
+    mine.write_text("mine\n")
+    for name, said in (
+        ("urls.txt", "'urls.txt' is there already"),
+        (".", "'.' is there already"),
+        ("none/urls.txt", "can't write 'none/urls.txt': No such file or directory"),
+    ):
+        ended = run("demo", "--write-list", name, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert ended.stderr == f"scraper: --write-list: {said}\n"
+    assert mine.read_text() == "mine\n"
+    ended = run("demo", "--write-list", "other.txt", "--", "true", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert os.listdir(tmp_path) == ["urls.txt"]

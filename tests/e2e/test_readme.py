@@ -1,4 +1,10 @@
-"""Every command that the README shows does what it says, as it stands there."""
+"""Every command that the README and the pages of docs/ show does what it says, as it stands there.
+
+A fence's language says what is done with it. `sh`: each line is run and must end well, or with the
+status of a comment `# exit N`. `console`: a command after `$ `, and the end of what it says.
+`python`: run; a `text` after it is what it prints. `crontab`, `ini`, `yaml`: the command in it is
+run. `text`, `json` and `toml` are read by people alone.
+"""
 
 import json
 import os
@@ -11,14 +17,26 @@ from typing import NamedTuple
 
 import pytest
 
+from scraper.cli.command import group
 from scraper.demo import Bucket, Site
+from tests import reference
 from tests.e2e.command import WAIT_S, Command, folder, program
 from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-ELSEWHERE = ("make ", "pipx ", "eval ", "pip ")  # test_make runs these, or nobody can here
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LANGUAGES = {"sh", "console", "python", "crontab", "ini", "yaml", "toml", "text", "json"}
+ELSEWHERE = (
+    "make ",
+    "pipx ",
+    "pip ",
+    "docker ",
+    "man ",
+)  # other tests run these, or nobody can here
 
 
 class Demo(NamedTuple):
@@ -26,6 +44,40 @@ class Demo(NamedTuple):
 
     url: str
     environment: dict[str, str]
+
+
+class Fence(NamedTuple):
+    """One block of a page, and the text of the block after it if that is `text`."""
+
+    page: str
+    language: str
+    text: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.text.splitlines()[0]}"
+
+
+def fences() -> Iterator[Fence]:
+    for page, text in PAGES.items():
+        found = FENCE.findall(text)
+        following = [*found[1:], ("", "")][: len(found)]
+        for (language, block), (then, said) in zip(found, following, strict=True):
+            yield Fence(page, language, block, said if then == "text" else "")
+
+
+def blocks(language: str) -> list[Fence]:
+    return [fence for fence in fences() if fence.language == language]
+
+
+def commands() -> Iterator[tuple[str, int]]:
+    """Commands of the `sh` blocks, and the exit status of each."""
+    for fence in blocks("sh"):
+        for line in fence.text.replace("\\\n", " ").splitlines():
+            command, _, remark = re.sub(r"(\s{2,}|^)# ", "\0", line, count=1).partition("\0")
+            if command.strip() and not command.startswith(ELSEWHERE):
+                status = re.search(r"\bexit (\d+)", remark)
+                yield command.strip(), int(status[1]) if status else 0
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +88,14 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def ready(cli: Command, demo: Demo) -> Command:
-    """A directory with the lists that the README names, `out` from an earlier run among them."""
+    """A directory with the lists that the pages name, `out` from an earlier run among them."""
     pages = [f"{demo.url}/articles/{number:04}.html" for number in range(1, 21)]
     cli.write("urls.txt", *pages)
     cli.write("more.txt", *pages[:3], f"{demo.url}/feed.xml")
+    cli.write("m.jsonl")
     cli.environment |= demo.environment
     assert cli("urls.txt", "-q", "--to", "out").status == 0
     return cli
-
-
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCKS if name == language]
-
-
-def commands() -> Iterator[str]:
-    for block in blocks("sh"):
-        for line in block.splitlines():
-            command = re.sub(r"\s{2,}# .*", "", line).strip()
-            if command and not command.startswith(ELSEWHERE):
-                yield command
 
 
 def adapted(text: str, cli: Command, demo: Demo) -> str:
@@ -78,39 +119,44 @@ def run(command: str, cli: Command) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", list(dict.fromkeys(commands())))
-def test_a_command_of_the_readme_works(command: str, ready: Command, demo: Demo) -> None:
+@pytest.mark.parametrize(("command", "status"), dict.fromkeys(commands()))
+def test_a_command_that_is_shown_works(
+    command: str, status: int, ready: Command, demo: Demo
+) -> None:
     ran = run(adapted(command, ready, demo), ready)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == status, ran.stderr
     assert "Traceback" not in ran.stderr
 
 
 def test_the_first_run_ends_as_the_readme_says(cli: Command) -> None:
-    (command,) = (block.removeprefix("$ ") for block in blocks("console"))
+    (session,) = (fence.text for fence in blocks("console"))
     site, s3 = free_port(), free_port()
-    listed = (ROOT / "urls.example.txt").read_text().replace("127.0.0.1:8642", f"127.0.0.1:{site}")
-    (cli.directory / "urls.example.txt").write_text(listed)
-    ran = run(command.replace("demo --", f"demo --port {site} --s3-port {s3} --"), cli)
-    assert ran.returncode == 0, ran.stderr
-    said = [line for line in ran.stderr.splitlines() if " targets: " in line or line[:2] == "  "]
-    shown = blocks("text")[0].splitlines()
-    assert len(said) == len(shown)
+    said: list[str] = []
+    for line in session.splitlines():
+        if line.startswith("$ "):
+            assert not said, "only the last command says something"
+            command = line[2:].replace("scraper demo", f"scraper demo --port {site}", 1)
+            ran = run(command.replace(" -- ", f" --s3-port {s3} -- "), cli)
+            assert ran.returncode == 0, ran.stderr
+            said = ran.stderr.splitlines()
+    shown = [line for line in session.splitlines() if not line.startswith("$ ")]
     took = r" in [\d.]+ s, [\d.]+ MB, [\d.]+/s"
-    assert [re.sub(took, "", line) for line in said] == [re.sub(took, "", line) for line in shown]
+    said, shown = ([re.sub(took, "", line) for line in lines] for lines in (said, shown))
+    assert said[-len(shown) :] == shown
 
 
 def test_the_crontab_line_is_quiet_when_all_is_well(ready: Command, demo: Demo) -> None:
-    (line,) = (block.strip() for block in blocks("crontab"))
-    minute, hour, day, month, weekday, command = line.split(maxsplit=5)
-    assert (minute.isdecimal(), hour.isdecimal(), day, month, weekday) == (True, True, *"***")
-    for _ in range(2):
-        ran = run(adapted(command, ready, demo), ready)
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert len(list(ready.directory.rglob("pages/**/*.html"))) == 20
+    for line in {fence.text.strip() for fence in blocks("crontab")}:
+        minute, hour, day, month, weekday, command = line.split(maxsplit=5)
+        assert (minute.isdecimal(), hour.isdecimal(), day, month, weekday) == (True, True, *"***")
+        for _ in range(2):
+            ran = run(adapted(command, ready, demo), ready)
+            assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+        assert len(list(ready.directory.rglob("pages/**/*.html"))) == 20
 
 
 def test_the_service_of_the_systemd_timer_runs(ready: Command, demo: Demo) -> None:
-    (unit,) = blocks("ini")
+    (unit,) = (fence.text for fence in blocks("ini"))
     command = re.search(r"^ExecStart=/usr/local/bin/(.*)$", unit, re.MULTILINE)
     assert command is not None
     ran = run(adapted(command[1], ready, demo), ready)
@@ -119,7 +165,7 @@ def test_the_service_of_the_systemd_timer_runs(ready: Command, demo: Demo) -> No
 
 
 def test_the_container_of_the_cronjob_runs(ready: Command, demo: Demo) -> None:
-    (job,) = blocks("yaml")
+    (job,) = (fence.text for fence in blocks("yaml"))
     arguments = re.search(r"^\s*args: (\[.*\])$", job, re.MULTILINE)
     assert arguments is not None
     words = json.loads(adapted(arguments[1], ready, demo))
@@ -128,10 +174,10 @@ def test_the_container_of_the_cronjob_runs(ready: Command, demo: Demo) -> None:
     assert "s3://demo/pages" in ran.err
 
 
-def test_the_python_example_runs(ready: Command, demo: Demo) -> None:
-    (code,) = blocks("python")
+@pytest.mark.parametrize("fence", blocks("python"), ids=str)
+def test_a_python_example_runs(fence: Fence, ready: Command, demo: Demo) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", adapted(code, ready, demo)],
+        [sys.executable, "-c", adapted(fence.text, ready, demo)],
         cwd=ready.directory,
         env={**os.environ, **ready.environment},
         capture_output=True,
@@ -140,19 +186,72 @@ def test_the_python_example_runs(ready: Command, demo: Demo) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == f"stored {folder(demo.url)}/feed.xml\n"
+    if fence.after:
+        assert ran.stdout.replace(folder(demo.url), "127.0.0.1_http_8642") == fence.after
 
 
-def test_the_readme_lists_every_option_that_it_names() -> None:
-    from scraper.cli.demo import demo as demo_command
-    from scraper.cli.fetch import fetch
-    from scraper.cli.verify import verify
+# ---------------------------------------------------------------- what the pages say
 
-    previous = {
+
+def test_every_block_has_a_language_that_says_what_is_done_with_it() -> None:
+    assert {fence.language for fence in fences()} <= LANGUAGES
+
+
+def test_the_readme_is_read_in_some_minutes() -> None:
+    assert PAGES["README.md"].count("\n") <= 150
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_option_that_a_page_names_is_one(page: str) -> None:
+    known = {
         name
-        for command in (fetch, verify, demo_command)
+        for command in group.commands.values()
         for param in command.params
         for name in (*param.opts, *param.secondary_opts)
     }
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README))
-    assert named <= previous | {"--help"}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*\b", PAGES[page]))
+    assert named <= known | {"--help"}
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may name in a page: its headings, as GitHub and MkDocs both write them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", PAGES[page]), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_leads_to_a_page_and_to_a_heading_of_it(page: str) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", FENCE.sub("", PAGES[page])):
+        path, _, anchor = link.partition("#")
+        to = os.path.relpath((ROOT / page).parent / path, ROOT) if path else page
+        assert to in PAGES, link
+        assert not anchor or anchor in anchors(to), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_test_that_a_page_names_is_there(page: str) -> None:
+    for path in re.findall(r"`((?:tests|scraper)/[\w/.]+)`", PAGES[page]):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("path", reference.pages(), ids=lambda path: path.name)
+def test_a_page_that_is_made_from_the_options_is_the_one_of_today(path: Path) -> None:
+    said = f"{path.name} is not of today's options: python -m tests.reference"
+    assert path.read_text(encoding="utf-8") == reference.pages()[path], said
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    config = (ROOT / "docs/mkdocs.yml").read_bytes()
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "-q", "--strict", "-f-", "-d", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        input=config,
+        capture_output=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr.decode()
+    pages = {path.stem for path in tmp_path.glob("*.html")} - {"404"}
+    assert pages == {Path(page).stem for page in PAGES} - {"README"}
+    assert b"fonts.googleapis" not in (tmp_path / "index.html").read_bytes()
