@@ -18,6 +18,7 @@ import click
 from click_default_group import DefaultGroup
 
 from scraper.cli.demo import demo
+from scraper.cli.failed import failed
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
 from scraper.cli.options import HELP
 from scraper.cli.title import hide_secrets
@@ -35,6 +36,16 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
         fetch.format_help(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Whoever reads its stdout may have enough (`| head`): no error.
+
+        Click would end the process with status 1.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return 0
+
 
 @click.group(
     cls=MainGroup,
@@ -49,6 +60,7 @@ def group() -> None:
 
 
 group.add_command(fetch)
+group.add_command(failed)
 group.add_command(verify)
 group.add_command(demo)
 

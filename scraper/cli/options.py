@@ -77,7 +77,8 @@ class SectionedCommand(click.Command):
 def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> str | None:
     """Make the values in the TOML file at `path` the defaults of this command.
 
-    Raises UsageError when the file can't be read, or holds what no option accepts.
+    Options of `fetch` that another command does not have are passed over. Raises UsageError when
+    the file can't be read, or holds what no option accepts.
     """
     if path is None:
         return None
@@ -94,6 +95,8 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
     defaults: dict[str, Any] = {}
     for name, value in given.items():
         param = known.get(name.replace("_", "-"))
+        if param is None and name.replace("_", "-") in names_of_fetch():
+            continue  # one file serves every command
         if not isinstance(param, SectionOption) or param.name in {None, "config"}:
             raise click.UsageError(f"--config {path!r}: there is no option {name!r}")
         assert param.name is not None
@@ -258,6 +261,14 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
     click.version_option(__version__, message="%(prog)s %(version)s"),
 )  # fmt: skip
+
+
+def names_of_fetch() -> set[str]:
+    """The long names of its options."""
+
+    def bare() -> None: ...
+
+    return {_long_name(param) for param in fetch_options(bare).__click_params__}  # type: ignore[attr-defined]
 
 
 def fetch_options(command: F) -> F:

@@ -2,14 +2,16 @@
 
 Owns: the record as JSON, where its lines are kept, what earlier runs said, and the comparison of
 that with what is there. Does not know: requests, the loop. Others import the names below.
-`manifest.verify` is imported by its own name, since a run does not need it.
+`manifest.verify` and `manifest.not_done` are imported by their own names, since most runs do
+not need them.
 """
 
-from scraper.manifest.codec import as_json, encode, to_record
+from scraper.manifest.codec import Reading, as_json, encode, status_of, to_record
 from scraper.manifest.history import History, IsAnother, remember
 from scraper.manifest.store import (
     ManifestStore,
     Patience,
+    exists,
     open_store,
     path_for,
     read_lines,
@@ -21,12 +23,15 @@ __all__ = [
     "IsAnother",
     "ManifestStore",
     "Patience",
+    "Reading",
     "as_json",
     "encode",
+    "exists",
     "open_store",
     "path_for",
     "read_lines",
     "reading_of",
     "remember",
+    "status_of",
     "to_record",
 ]

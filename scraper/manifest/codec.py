@@ -52,6 +52,8 @@ def to_record(result: Result) -> dict[str, Any]:
     }
     if target.key:
         record["key"] = target.key
+    if target.headers:  # their names: without them the target can't be asked for again
+        record["headers"] = sorted(target.headers)
     record["status"] = result.status
     match outcome:
         case Stored(response, size, digest):

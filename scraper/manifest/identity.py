@@ -21,6 +21,7 @@ fetch everything again); a slow hash (ten million targets); the secret in the li
 
 import hashlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from scraper.model import urls
@@ -72,7 +73,7 @@ def plain(key: str, url: str, userinfo: str = "") -> int:
     return urls.fingerprint(f"{key}\0{url}\0{userinfo}" if userinfo else f"{key}\0{url}")
 
 
-def of_record(record: dict[str, Any]) -> int:
+def of_record(record: Mapping[str, Any]) -> int:
     """The identity of the target that `record` is about.
 
     An old record of a redacted URL gets one that no target has. Raises LookupError, TypeError,

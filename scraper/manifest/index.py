@@ -89,6 +89,7 @@ SELECT max(kept, 0), CASE WHEN state = 0 OR kept <= 0 THEN last ELSE kept END FR
 _COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept > 0 THEN 1 END) FROM known"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id)"
 _REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
+_FAILURES = "SELECT last FROM known WHERE state = 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -118,7 +119,8 @@ class Unusable(DestinationError):
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """Errors of SQLite become Unusable."""
     try:
         yield
     except sqlite3.Error as error:
@@ -132,7 +134,7 @@ class Index:
     are read; an index that was made with other folding is not used.
     """
 
-    @_told()
+    @told()
     def __init__(self, place: str = "", reading: Reading = ANY) -> None:
         self._reading = reading
         self._db = sqlite3.connect(
@@ -151,16 +153,16 @@ class Index:
     @property
     def mark(self) -> Mark:
         """How far the manifest was absorbed."""
-        with _told():
+        with told():
             return Mark(*self._db.execute("SELECT stat, crc, bytes, lines FROM mark").fetchone())
 
     @property
     def empty(self) -> bool:
         """Whether no target is known."""
-        with _told():
+        with told():
             return self._db.execute("SELECT 1 FROM known LIMIT 1").fetchone() is None
 
-    @_told()
+    @told()
     def absorb(self, lines: Iterable[bytes]) -> None:
         """Take in the next lines of the manifest, all or none.
 
@@ -192,32 +194,32 @@ class Index:
                 self._db.execute("DELETE FROM fresh")
             self._mark(Mark("", crc, size, number))
 
-    @_told()
+    @told()
     def confirm(self, stat: str) -> None:
         """Note that the manifest begins with what was absorbed while its file is in this state."""
         mark = self.mark
         if mark.stat != stat:
             self._mark(replace(mark, stat=stat))
 
-    @_told()
+    @told()
     def find(self, ids: Sequence[int]) -> dict[int, PreviousRecord]:
         """What is known of these targets."""
         rows = chain.from_iterable(self._asked(_FIND, ids))
         return {row[0]: PreviousRecord(bool(row[1]), *row[2:]) for row in rows}
 
-    @_told()
+    @told()
     def done(self, ids: Sequence[int]) -> dict[int, Done]:
         """Those of these targets that are done. It is quicker than `find`."""
         rows = chain.from_iterable(self._asked(_DONE, ids))
         return {row[0]: row[1:] for row in rows}
 
-    @_told()
+    @told()
     def owns(self, key: str) -> bool:
         """Whether some target was stored under `key`."""
         ask = "SELECT 1 FROM owners WHERE key = ?"
         return self._db.execute(ask, (self._reading.key_of(key),)).fetchone() is not None
 
-    @_told()
+    @told()
     def standing(self) -> bytearray:
         """For each line that was absorbed, in order: 1 if it still says something, else 0."""
         flags = bytearray(self.mark.lines + 1)
@@ -225,12 +227,12 @@ class Index:
             flags[kept] = flags[last] = 1
         return flags[1:]
 
-    @_told()
+    @told()
     def count_standing(self) -> int:
         """How many lines these are."""
         return int(self._db.execute(_COUNT).fetchone()[0])
 
-    @_told()
+    @told()
     def objects(self) -> bytearray:
         """For each line that was absorbed, in order, what it says of its object now.
 
@@ -245,7 +247,15 @@ class Index:
             flags[last] = REPLACED if state == 2 else DENIED
         return flags[1:]
 
-    @_told()
+    @told()
+    def failures(self) -> bytearray:
+        """For each line that was absorbed, in order: 1 if it is the last word of a failure."""
+        flags = bytearray(self.mark.lines + 1)
+        for (last,) in self._db.execute(_FAILURES):
+            flags[last] = 1
+        return flags[1:]
+
+    @told()
     def clear(self) -> None:
         """Forget everything: this is another manifest."""
         with self._transaction():

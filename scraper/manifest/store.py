@@ -131,6 +131,24 @@ def full_name(destination: str, sink: Sink) -> str:
     return f"{name} at {endpoint}" if endpoint and not is_amazon else name
 
 
+def exists(path: str | None, destination: str, sink: Sink) -> bool:
+    """Whether there is a manifest that `read_lines` would read. Nothing is written.
+
+    `sink` has been reached if the manifest lies in it and it is no directory. Raises
+    DestinationError if that can't be found out.
+    """
+    file = path_for(path, destination)
+    if file is None:
+        return SinkManifestStore(sink, destination).begun
+    try:
+        os.stat(file, follow_symlinks=path is not None)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DestinationError(f"can't read the manifest {str(file)!r}: {error.strerror}") from None
+    return True
+
+
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
     """Every line of the manifest that `open_store` would open, in order. Nothing is written.
 

@@ -413,7 +413,7 @@ def test_help_is_the_help_of_fetch(arguments: list[str]) -> None:
 
 def test_the_help_of_the_whole_names_the_commands() -> None:
     commands = run("--help").stdout.partition("\nCommands:\n")[2]
-    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", "demo", "verify"]
+    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", "demo", "failed", "verify"]
 
 
 def test_the_version_is_told() -> None:

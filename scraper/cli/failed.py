@@ -1,0 +1,147 @@
+"""`scraper failed DEST`: the targets that are not done, as a list, as a table or as records.
+
+Owns: the command's options and output. Does not know: which targets these are
+(`scraper.manifest.not_done`). The exit status is 0 whether there are any or not: `scraper status`
+tells that by its own.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scraper.cli.options import HELP
+from scraper.cli.place import opened, place_options
+from scraper.model.errors import Kind, UsageError
+
+if TYPE_CHECKING:
+    from scraper.manifest.not_done import Missing, Wanted
+
+_COLUMNS = ("url", "key", "status", "http_code", "kind", "attempts", "started", "message")
+
+
+@click.command(context_settings=HELP, short_help="Tell which targets are not done.")
+@place_options
+@click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    metavar="CODE,...",
+    help="Only these statuses of HTTP: 404,5xx. May be repeated.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND,...",
+    help="Only these kinds of failure: dns,timeout. May be repeated.",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST,...",
+    help="Only these hosts: example.com,*.example.org. May be repeated.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["urls", "tsv", "json"]),
+    default="urls",
+    show_default=True,
+    help="urls: a list that scraper can fetch; json: records, a line each.",
+)
+def failed(destination: str, **options: Any) -> int:
+    """Print the targets of DEST that are not done, by the last record of each.
+
+    As they come they are a list for scraper, with the same keys: a URL a line, and URL<TAB>key
+    where that is needed.
+    """
+    from scraper.manifest.not_done import not_done
+
+    wanted = _wanted(options)
+    as_line = _FORMATS[options["format_"]]
+    left_out: Counter[Missing] = Counter()
+    with opened(destination, options) as place:
+        from scraper.cli.table import flush, row, say
+
+        if options["format_"] == "tsv":
+            say(row(_COLUMNS))
+        for record in not_done(place.lines, place.reading):
+            if wanted.has(record):
+                line = as_line(record)
+                if isinstance(line, bytes):
+                    say(line)
+                else:
+                    left_out[line] += 1
+        flush()
+    for text in left_out_of_list(left_out, destination):
+        click.echo(f"scraper: {text}", err=True)
+    return 0
+
+
+def _wanted(options: Mapping[str, Any]) -> "Wanted":
+    from scraper.manifest.not_done import Wanted
+
+    codes, kinds = _values(options["codes"]), _values(options["kinds"])
+    for code in codes:
+        if not re.fullmatch(r"[1-9](?:\d\d|xx)", code):
+            raise UsageError(f"--code {code!r} is not a status like 404, or a class like 5xx")
+    for kind in kinds - set(Kind):
+        raise UsageError(f"--kind {kind!r} is none of {', '.join(Kind)}")
+    return Wanted(codes, kinds, _values(options["hosts"]))
+
+
+def _values(given: Iterable[str]) -> frozenset[str]:
+    return frozenset(value.strip().lower() for one in given for value in one.split(",")) - {""}
+
+
+def _as_list(record: Mapping[str, Any]) -> "bytes | Missing":
+    from scraper.manifest.not_done import list_line
+
+    return list_line(record)
+
+
+def _as_row(record: Mapping[str, Any]) -> bytes:
+    from scraper.cli.table import row
+    from scraper.manifest import status_of
+
+    given = record.get("error")
+    error = given if isinstance(given, dict) else {}
+    cells = {
+        **record,
+        "status": status_of(record),
+        "kind": error.get("kind"),
+        "message": error.get("message"),
+    }
+    return row(cells.get(column) for column in _COLUMNS)
+
+
+def _as_json(record: Mapping[str, Any]) -> bytes:
+    from scraper.manifest import as_json, status_of
+
+    return as_json({**record, "status": status_of(record)})
+
+
+_FORMATS: Mapping[str, "Callable[[Mapping[str, Any]], bytes | Missing]"] = {
+    "urls": _as_list,
+    "tsv": _as_row,
+    "json": _as_json,
+}
+
+
+def left_out_of_list(left_out: "Counter[Missing]", destination: str) -> Iterable[str]:
+    """What to say of targets that no line of a list can name: a line each."""
+    from scraper.manifest.not_done import Missing
+    from scraper.model.urls import redact
+
+    again = f"scraper LIST --to {redact(destination)} --retry-failed"
+    if count := left_out[Missing.SECRET]:
+        why = "their secrets or headers are not in the manifest"
+        yield f"{count:,} left out, since {why}; with their list: {again}"
+    if count := left_out[Missing.KEY]:
+        yield f"{count:,} left out, since no list can give their keys; with their list: {again}"
+    if count := left_out[Missing.TARGET]:
+        yield f"{count:,} left out, since they name no target (bad_url): see --format tsv"
