@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 import scraper
-from tests.bench import against, ceiling, measure, opponents, report, servers, turns, workloads
+from tests.bench import against, ceiling, measure, opponents, report, runner, servers, workloads
 from tests.bench.opponents import Opponent
 from tests.bench.report import Run
 from tests.bench.servers import Web
@@ -142,8 +142,8 @@ STORES = (
 def test_a_run_counts_when_all_bodies_are_there(
     code: str, problem: str | None, tmp_path: Path
 ) -> None:
-    places = turns.Destinations(tmp_path)
-    assert turns.one(case(3, 3), python(code), 1, places, tmp_path).problem == problem
+    places = runner.Destinations(tmp_path)
+    assert runner.run_one(case(3, 3), python(code), 1, places, tmp_path).problem == problem
     assert not list(tmp_path.iterdir()), "something was left behind"
 
 
@@ -239,7 +239,7 @@ def test_the_code_of_a_commit_is_what_runs(tmp_path: Path) -> None:
     tool = opponents.ours(tree)[0][-1]
     said = subprocess.run(
         [*tool.program, "--version"],
-        env={**turns.environment(tmp_path), **tool.env},
+        env={**runner.environment(tmp_path), **tool.env},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import against, opponents, report, servers, turns, workloads
+from tests.bench import against, opponents, report, runner, servers, workloads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(header(web, options, field.missing), flush=True)
         for name in options.workload or workloads.WORKLOADS:
             cases = list(workloads.WORKLOADS[name](web, scale))
-            runs += turns.take(cases, field, options.rounds, scratch)
+            runs += runner.run_all(cases, field, options.rounds, scratch)
             print("\n".join(tables(cases, runs, field)), flush=True)
             save(options.json, runs, web, field.missing)
         print("\n".join(closing(runs, field, options.json)))

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from tests.bench import report, turns
+from tests.bench import report, runner
 from tests.bench.opponents import Field, Opponent, ours
 from tests.bench.servers import REPOSITORY, Web
 from tests.bench.workloads import Case, files
@@ -37,7 +37,7 @@ def compare(revision: str, web: Web, scratch: Path, rounds: int) -> str:
         replace(ours(REPOSITORY)[0][-1], name=HERE),
         replace(ours(tree)[0][-1], name=revision),
     )
-    runs = list(turns.take([case], Field(both, (), ()), rounds, scratch))
+    runs = list(runner.run_all([case], Field(both, (), ()), rounds, scratch))
     lines = [f"### {HERE} against {revision}: {title}\n", report.markdown(case, runs, HERE)]
     lines += report.failures(runs)
     lines.append(
@@ -118,7 +118,7 @@ def _by_callgrind(tool: Opponent, case: Case, scratch: Path) -> int:
 def _under(prefix: list[str], tool: Opponent, case: Case, scratch: Path) -> str:
     """What `tool` says when `prefix` runs it. Its hashes are not random, as instructions tell."""
     under = replace(tool, program=(*prefix, *tool.program), env={**tool.env, "PYTHONHASHSEED": "0"})
-    got = turns.fetch(case, under, turns.Destinations(scratch), scratch)
+    got = runner.fetch(case, under, runner.Destinations(scratch), scratch)
     if got.problem:
         raise RuntimeError(f"{prefix[0]} {tool.name}: {got.problem}")
     return got.usage.said

@@ -6,6 +6,7 @@ for each place, PROOF_SEED=17 that one; without them a few are told.
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -86,27 +87,43 @@ class Together:
         assert set(last.values()) <= DONE, last
         assert self.place.leftovers() == []
 
+    def first_did_all(self, first: Watched) -> None:
+        """One run alone has asked for everything, two at once at most."""
+        assert len(first.results) == LISTED
+        assert self.site.max_in_flight <= 2
+        self.all_is_there()
+
+
+@contextmanager
+def held_at(runs: Together, number: int, offset_s: int, concurrency: int) -> Iterator[Watched]:
+    """A run that has the destination: its `number`-th response is held until `site.release`."""
+    runs.site.begin_run("", Hold(number, "head"))
+    with runs.running("first", offset_s, "-c", concurrency) as first:
+        runs.site.wait_until(lambda: runs.site.held or first.ended, WAIT_S)
+        assert not first.ended, first.said
+        yield first
+
+
+def ends(run: Watched, status: int = 0) -> None:
+    """It ends by itself, or has ended."""
+    assert run.process.wait(2 * WAIT_S) == status, run.said
+
 
 @each_clock
 def test_a_live_run_keeps_its_destination_whatever_the_clock_of_another_says(
     offset_s: int, site: CombinedSite, place: Place, cli: Command
 ) -> None:
     runs = Together(site, place, cli)
-    site.begin_run("", Hold(2, "head"))
-    with runs.running("first", 0, "-c", 2) as first:
-        site.wait_until(lambda: site.held or first.ended, WAIT_S)
+    with held_at(runs, 2, 0, concurrency=2) as first:
         how = "skip" if offset_s < 0 else "fail"
         with runs.running("other", offset_s, "--lock", how) as other:
-            other.process.wait(2 * WAIT_S)
-        assert other.process.returncode == HELD, other.said
+            ends(other, HELD)
         assert other.results == []
         assert not first.ended
         assert site.requests_of("other") == []
         site.release()
-        assert first.process.wait(WAIT_S) == 0, first.said
-    assert len(first.results) == LISTED
-    assert site.max_in_flight <= 2
-    runs.all_is_there()
+        ends(first)
+    runs.first_did_all(first)
 
 
 @each_clock
@@ -114,17 +131,15 @@ def test_who_waits_for_a_run_of_another_clock_goes_on_when_that_is_done(
     offset_s: int, site: CombinedSite, place: Place, cli: Command
 ) -> None:
     runs = Together(site, place, cli)
-    site.begin_run("", Hold(2, "head"))
-    with runs.running("first", offset_s, "-c", 2) as first:
-        site.wait_until(lambda: site.held or first.ended, WAIT_S)
-        with runs.running("waits", 0, "--lock", "wait", "--resume", "-c", 2) as waits:
-            site.release()
-            assert first.process.wait(WAIT_S) == 0, first.said
-            assert waits.process.wait(2 * WAIT_S) == 0, waits.said
+    with (
+        held_at(runs, 2, offset_s, concurrency=2) as first,
+        runs.running("waits", 0, "--lock", "wait", "--resume", "-c", 2) as waits,
+    ):
+        site.release()
+        ends(first)
+        ends(waits)
     assert site.requests_of("waits") == [], "all was done"
-    assert len(first.results) == LISTED
-    assert site.max_in_flight <= 2
-    runs.all_is_there()
+    runs.first_did_all(first)
 
 
 @each_clock
@@ -132,14 +147,12 @@ def test_a_run_that_was_killed_leaves_its_destination_to_the_next_at_once(
     offset_s: int, site: CombinedSite, place: Place, cli: Command
 ) -> None:
     runs = Together(site, place, cli)
-    site.begin_run("", Hold(3, "head"))
-    with runs.running("first", offset_s, "-c", 1) as first:
-        site.wait_until(lambda: site.held or first.ended, WAIT_S)
+    with held_at(runs, 3, offset_s, concurrency=1) as first:
         first.process.kill()
-        first.process.wait()
+        ends(first, -signal.SIGKILL)
     site.release()
     with runs.running("next", 0, "--resume") as following:
-        assert following.process.wait(WAIT_S) == 0, following.said
+        ends(following)
     runs.all_is_there()
 
 

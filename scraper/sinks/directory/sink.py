@@ -114,11 +114,13 @@ class DirectorySink:
         if (now := time.monotonic()) >= self._look_at:
             self._look_at = now + _LOOK_AGAIN_S
             if not self._directories.is_at(self._temporary, self._temporary_path):
-                gone = OSError(errno.ENOENT, f"No such file or directory: {self._temporary_path!r}")
-                raise _refused_all(gone)
+                raise self._removed()
         if self._read_only:
             self._refuse_read_only(key)
-        return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
+        try:
+            return FileUpload(self, self._temporary, f"{next(self._names):x}", key)
+        except FileNotFoundError:
+            raise self._removed() from None
 
     def place(self, temporary: OpenDirectory, name: str, key: str) -> None:
         """Make the temporary file `name` the object `key`. Missing directories are made.
@@ -244,12 +246,20 @@ class DirectorySink:
                     raise _refused_there(OSError(errno.EROFS, os.strerror(errno.EROFS)), key, place)
             self._read_only.discard(place)
 
+    def _removed(self) -> DestinationError:
+        """The directory for all temporary files is not there any more."""
+        reason = f"{os.strerror(errno.ENOENT)}: {self._temporary_path!r}"
+        return _refused_all(OSError(errno.ENOENT, reason))
+
     def _unusable(self, reason: str | None) -> DestinationError:
         return DestinationError(f"can't write to directory {str(self.root)!r}: {reason}")
 
 
 class FileUpload:
-    """One body on its way into one file."""
+    """One body on its way into one file.
+
+    Raises SinkError, DestinationError; FileNotFoundError if `temporary` was removed.
+    """
 
     def __init__(self, sink: DirectorySink, temporary: OpenDirectory, name: str, key: str) -> None:
         self._sink = sink
@@ -258,6 +268,8 @@ class FileUpload:
         self._key = key
         try:
             self._fd = os.open(name, _NEW_FILE, 0o666, dir_fd=temporary.fd)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             if error.errno in _TRANSIENT:
                 raise _mapped(error, key) from None

@@ -1,8 +1,8 @@
-"""The runs: every tool fetches every list in turn, round after round.
+"""The runner: every tool fetches every list, the tools by turns, round after round.
 
-Owns: the order, a fresh list and destination for each run, and the check that
-all bodies arrived: a run whose bodies are not all there, by count and bytes, has
-a problem instead of a time. Refuses to know: what is made of the figures.
+It owns the order, a fresh list and destination for each run, and the check that all bodies
+arrived. A run whose bodies are not all there, by count and bytes, has a problem instead of a
+time. It does not know what is made of the figures.
 """
 
 import os
@@ -77,7 +77,7 @@ class Destinations:
         }
 
 
-def take(cases: Sequence[Case], field: Field, rounds: int, scratch: Path) -> Iterator[Run]:
+def run_all(cases: Sequence[Case], field: Field, rounds: int, scratch: Path) -> Iterator[Run]:
     """Run everything; a tool's cases come one after the other, then the next tool's."""
     pairs = [(case, tool) for case in cases for tool in field.of(case)]
     names = [tool.name for _, tool in pairs]
@@ -86,14 +86,14 @@ def take(cases: Sequence[Case], field: Field, rounds: int, scratch: Path) -> Ite
     try:
         for number in range(1, rounds + 1):
             for case, tool in pairs:
-                run = one(case, tool, number, places, scratch)
+                run = run_one(case, tool, number, places, scratch)
                 _tell(run)
                 yield run
     finally:
         places.close()
 
 
-def one(whole: Case, tool: Opponent, number: int, places: Destinations, scratch: Path) -> Run:
+def run_one(whole: Case, tool: Opponent, number: int, places: Destinations, scratch: Path) -> Run:
     """One run of one tool."""
     case = whole.shortened(tool.share)
     got = fetch(case, tool, places, scratch)
