@@ -53,7 +53,7 @@ test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=pyt
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
-	@$(BIN)/python -m pytest -n 4 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --maxschedchunk 2 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo 'ruff: clean'

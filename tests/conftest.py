@@ -20,6 +20,9 @@ import pytest
 sys.path.append(str(Path(__file__).parent.parent))
 
 from tests.servers import HttpFarm, HttpServer, RawServer, Routes, Script, tls_context
+from tests.slow import skip_slow
+
+pytest_plugins = ["pytester"]
 
 # A busy machine is no bug: no deadline for one example, no verdict on how slow they come.
 hypothesis.settings.register_profile(
@@ -43,6 +46,21 @@ _OUTSIDE = (
     "SSL_CERT_",
     "NETRC",
 )
+
+
+# Rooms whose tests take long, the longest first: no worker of xdist is left with one at the end.
+_LONG = ("e2e", "proof", "hostile", "sinks", "run")
+
+
+@pytest.hookimpl(trylast=True)  # after -k: what is asked for runs
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow is skipped, what takes long comes first."""
+    skip_slow(items)
+    places = {room: place for place, room in enumerate(_LONG)}
+    here = Path(__file__).parent
+    rooms = [item.path.relative_to(here).parts[0] for item in items]
+    order = sorted(range(len(items)), key=lambda number: places.get(rooms[number], len(places)))
+    items[:] = [items[number] for number in order]
 
 
 @pytest.fixture(scope="session", autouse=True)

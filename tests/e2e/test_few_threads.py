@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
 from scraper.sinks.s3 import objectstore
-from tests.s3servers import S3Server, moto
+from tests.s3servers import S3Server
 from tests.servers import HttpServer
 
 pytestmark = pytest.mark.skipif(
@@ -49,12 +49,6 @@ def within(threads: int) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    with moto() as server:
-        yield server
-
-
 @pytest.fixture(params=["threads", "curl"])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -67,7 +61,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[str], di
         return ["--to", str(tmp_path / "out")], {}
     if request.param == "obstore" and not objectstore.is_installed():
         pytest.skip("obstore is not installed")
-    server: S3Server = request.getfixturevalue("s3")
+    server: S3Server = request.getfixturevalue("moto_server")
     bucket = f"s3://{server.make_bucket()}/p"
     options = ["--to", bucket, "--s3-endpoint", server.url, "--s3-client", request.param]
     return options, server.credentials
@@ -91,6 +85,7 @@ def judge(status: int, log: str, asked: int) -> None:
     assert log.count(FEWER) <= 1
 
 
+@pytest.mark.each_value
 def test_all_is_stored_or_nothing_is_begun(
     engine: str, place: tuple[Sequence[str], dict[str, str]], tmp_path: Path
 ) -> None:
@@ -168,7 +163,9 @@ def script(threads: int, code: str, *words: str, **variables: str) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("threads", [1, 3, 5])
+@pytest.mark.parametrize("place", ["directory", "boto3"], indirect=True)  # Rust keeps its threads
 def test_a_run_that_could_not_begin_leaves_nothing_behind(
     threads: int, engine: str, place: tuple[Sequence[str], dict[str, str]]
 ) -> None:
@@ -191,15 +188,13 @@ def test_a_run_that_could_not_begin_leaves_nothing_behind(
     )
     options, variables = place
     where = [options[1], *options[3::2]]
-    if len(where) > 1 and where[2] == "obstore":
-        pytest.skip("Rust's runtime keeps its threads: it is the same as with boto3 else")
     with HttpServer({"/": b"page"}) as server:
         script(threads, code, f"{server.url}/", engine, *where, **variables)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5, 12])
 def test_a_large_body_is_put_by_the_threads_that_there_are(
-    threads: int, s3: S3Server, tmp_path: Path
+    threads: int, moto_server: S3Server, tmp_path: Path
 ) -> None:
     """At once, or part by part."""
     code = (
@@ -218,12 +213,12 @@ def test_a_large_body_is_put_by_the_threads_that_there_are(
         "    bucket.put_file(key, Path(path), len(data), facts)\n"
         "bucket.close()\n"
     )
-    bucket = s3.make_bucket()
+    bucket = moto_server.make_bucket()
     data = os.urandom(3 << 20) * 5
     body = tmp_path / "body"
     body.write_bytes(data)
-    script(threads, code, bucket, s3.url, str(body), **s3.credentials)
-    assert s3.read(bucket, "a") == s3.read(bucket, "b") == data
+    script(threads, code, bucket, moto_server.url, str(body), **moto_server.credentials)
+    assert moto_server.read(bucket, "a") == moto_server.read(bucket, "b") == data
 
 
 def test_lines_that_must_not_be_lost_need_a_thread_and_a_log_does_not() -> None:

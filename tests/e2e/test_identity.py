@@ -86,6 +86,7 @@ def runs(cli: Command, place: Place) -> Runs:
 # ---------------------------------------------------------------- who owns a key
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("again", AGAIN)
 @pytest.mark.parametrize("other", ["bbb", "longer"])
 def test_a_key_belongs_to_the_last_url_that_was_stored_there(
@@ -99,6 +100,7 @@ def test_a_key_belongs_to_the_last_url_that_was_stored_there(
     assert runs(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["skipped"]
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("again", AGAIN)
 def test_a_list_in_another_order_with_keys_by_line(
     again: tuple[str, ...], runs: Runs, site: Site, engine: str
@@ -161,6 +163,7 @@ def test_verify_tells_what_an_old_version_took_for_unmodified(
 # ---------------------------------------------------------------- the whole URL
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("again", AGAIN[:2])
 @pytest.mark.parametrize(
     ("one", "two"),
@@ -321,6 +324,7 @@ def test_an_old_manifest_is_of_the_destination_that_it_is_used_with(
     assert cli("list", "--manifest", "m.jsonl", "--to", "elsewhere").status == 2
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("name", ["m.jsonl", "link.jsonl", "hard.jsonl"])
 def test_a_manifest_is_held_while_a_run_writes_to_it(
     name: str, cli: Command, place: Place, serve: Serve

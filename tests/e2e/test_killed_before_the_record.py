@@ -144,6 +144,7 @@ def begin(
 Begin = Callable[[bool], tuple[Site, Runs]]
 
 
+@pytest.mark.each_value
 @each_validator
 def test_a_304_of_the_recorded_body_fetches_it_anew(dated: bool, begin: Begin) -> None:
     site, runs = begin(dated)
@@ -156,6 +157,7 @@ def test_a_304_of_the_recorded_body_fetches_it_anew(dated: bool, begin: Begin) -
     assert runs("--resume") == "skipped"
 
 
+@pytest.mark.each_value
 @each_way_again
 def test_so_it_is_where_the_last_record_is_a_failure(again: str, dated: bool, begin: Begin) -> None:
     site, runs = begin(dated)
@@ -167,6 +169,7 @@ def test_so_it_is_where_the_last_record_is_a_failure(again: str, dated: bool, be
     assert runs() == "not_modified"
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("place", ["directory"], indirect=True)
 @each_way_again
 def test_a_directory_is_looked_at_before_a_target_counts_as_done(

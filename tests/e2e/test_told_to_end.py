@@ -27,10 +27,12 @@ from tests.e2e.watch import Process, end, is_idle, open_files, said, time_to_sta
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, Asked, Front, S3Server
 from tests.servers import Misbehave, Reply, Serve, silent
+from tests.slow import VARIABLE
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 ENGINES = pytest.mark.parametrize("engine", ["threads", "curl"])
 CLIENTS = pytest.mark.parametrize("client", ["boto3", "obstore"])
+MOMENTS = 40 if os.environ.get(VARIABLE) else 10
 MOST_S = GRACE_S + LAST_GRACE_S + RECORDS_S
 ROOM_S = 5.0  # for what a run has to do, from its first import on
 
@@ -96,6 +98,7 @@ def is_manifest(asked: Asked) -> bool:
 # ---------------------------------------------------------------- S3 is silent
 
 
+@pytest.mark.each_value
 @ENGINES
 @CLIENTS
 def test_one_signal_ends_a_run_whose_s3_is_silent(
@@ -132,6 +135,7 @@ def test_a_second_signal_ends_a_run_whose_s3_is_silent_at_once(
             assert "stopped:" not in end(process).err  # as after the grace
 
 
+@pytest.mark.each_value
 @SIGNALS
 @CLIENTS
 def test_a_last_segment_that_can_not_be_put_is_given_up(
@@ -194,6 +198,7 @@ def test_s3_that_is_silent_at_the_start_is_left_at_once(
             at_once(process, number)
 
 
+@pytest.mark.each_value
 @CLIENTS
 @pytest.mark.parametrize("how", ["check", "lock", "manifest"])
 def test_max_run_time_ends_a_run_whose_s3_is_silent_at_the_start(
@@ -449,7 +454,7 @@ def test_a_signal_during_an_import_ends_without_a_traceback(
 def test_a_signal_at_any_moment_of_the_start_ends_without_a_traceback(
     number: signal.Signals, cli: Command, serve: Serve
 ) -> None:
-    """Forty moments, the same each time, up to the first request.
+    """Many moments, the same each time, up to the first request.
 
     SIGTERM from the start of the process on. SIGINT from our first lines on: before them it is
     Python that answers, with its own traceback.
@@ -472,7 +477,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_without_a_traceback(
         takes_s = time.monotonic() - began
         process.kill()
     go.set()
-    for _ in range(40):
+    for _ in range(MOMENTS):
         with cli.start(*words, env={"PYTHONPATH": str(cli.directory)}) as process:
             until_started(process)
             time.sleep(pauses.uniform(0.0, takes_s))

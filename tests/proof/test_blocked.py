@@ -61,6 +61,7 @@ def whole_manifest(place: Place) -> None:
         assert key in objects
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("blocked", ["results", "log", "fifo"])
 def test_nobody_reads_and_a_signal_ends_it(
@@ -80,6 +81,7 @@ def test_nobody_reads_and_a_signal_ends_it(
     runs.all_is_there()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("blocked", ["results", "log", "fifo"])
 def test_nobody_reads_and_the_time_of_the_run_is_over(
     blocked: str, runs: Together, cli: Command
@@ -150,6 +152,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("plant", [link, hard_link, fifo, folder, link_to_a_folder])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_planted_under_a_name_of_ours_neither_redirects_nor_blocks(

@@ -109,6 +109,7 @@ def far(place: Place, request: pytest.FixtureRequest) -> int:
     return FAR[request.node.callspec.params["place"]]
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("holder", ["slow", "fast"])
 def test_of_three_runs_with_clocks_apart_the_one_that_has_the_lease_keeps_it(
     holder: str, place: Place, request: pytest.FixtureRequest
@@ -128,6 +129,7 @@ def test_of_three_runs_with_clocks_apart_the_one_that_has_the_lease_keeps_it(
         assert asked(first) == "has it"
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(
     ("written", "read"), [(-1, 1), (1, -1)], ids=["read later", "read earlier"]
 )
