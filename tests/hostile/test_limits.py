@@ -226,7 +226,8 @@ def test_a_pipe_that_says_nothing_more_does_not_outlast_the_run_time(
 
 def test_bodies_without_end_get_their_grace_and_no_more(cli: Command, serve: Serve) -> None:
     server = serve(lambda _: Reply(body=endless(b"x" * 10)))
-    words = [pages(server, cli, 3), "-c", 1, "--max-run-time", 1]
+    limit = 2 * time_to_start(cli)  # two start at once
+    words = [pages(server, cli, 3), "-c", 1, "--max-run-time", limit]
     with (  # at once, because each takes the whole grace
         cli.start(*words, "--engine", "curl", "--to", "curl") as curl,
         cli.start(*words, "--engine", "threads", "--to", "threads") as threads,
