@@ -563,11 +563,11 @@ def test_a_bomb_that_goes_off_for_hours_holds_up_nobody_and_is_broken_off(
         HttpServer({"/": PAGE}) as server,
     ):
         made = bench(PATIENT)
+        endless = made.start(bad.url)
+        made.poll_until(lambda: bad.connections == 1)
         made.plan = Plan(BRIEF, Http(), "scraper/1", {})
         brief = made.start(bad.url)
         made.plan = Plan(PATIENT, Http(), "scraper/1", {})
-        endless = made.start(bad.url)
-        made.poll_until(lambda: bad.connections == 2)
         others = [made.start(server.url) for _ in range(3)]
         made.wait(*others, brief)
         assert [made.body(other) for other in others] == [PAGE] * 3
