@@ -130,7 +130,8 @@ def test_make_with_another_python_works_beside_the_usual_one_and_says_so(tree: C
     ran = make(tree, "test", f"PYTHON={sys.executable}")
     assert (ran.status, ran.err) == (0, "")
     assert ran.lines[0] == f"testing with Python 9.9 of {other}"
-    assert said.read_text().splitlines()[-1] == f"{other}/bin/python -m pytest -n 4"
+    started = said.read_text().splitlines()[-1]
+    assert started == f"{other}/bin/python -m pytest -n 4 --maxschedchunk 2"
     ran = make(tree, "test", "PYTHON=python0")
     assert ran.status == 2
     assert "PYTHON=python0: there is no such Python" in ran.err
