@@ -1,10 +1,11 @@
 """Of a matrix each value is met, of what is slow nothing runs, and a variable runs everything."""
 
-from itertools import product
+from collections.abc import Iterable
+from itertools import combinations, product
 
 import pytest
 
-from tests.slow import VARIABLE, each_value
+from tests.slow import VARIABLE, VARIABLES, covering
 
 FILE = """
 import pytest
@@ -39,21 +40,25 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def ran(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     pytester.makepyfile(FILE)
     pytester.makeconftest(CONFTEST)
-    pytester.makeini("[pytest]\nmarkers =\n    slow\n    each_value\n")
+    pytester.makeini("[pytest]\nmarkers =\n    slow\n    each_value\n    each_pair\n")
     return pytester
 
 
-def test_each_value_is_met_by_few_cases() -> None:
+def test_each_value_and_each_pair_is_met_by_few_cases() -> None:
     cases = [dict(zip("abc", one, strict=True)) for one in product(range(4), range(2), range(3))]
-    kept = each_value(cases)
-    assert len(kept) == 4
-    met = {value for number in kept for value in cases[number].items()}
-    assert met == {value for case in cases for value in case.items()}
-    assert each_value([{}]) == set()
-    assert each_value(cases[:1]) == {0}
+    for together, few in ((1, 4), (2, 12), (3, 24)):
+        kept = covering(cases, together)
+        assert len(kept) == few
+
+        def met(numbers: Iterable[int], together: int = together) -> set[object]:
+            return {one for n in numbers for one in combinations(cases[n].items(), together)}
+
+        assert met(kept) == met(range(24))
+    assert covering(cases[:1], 1) == {0}
 
 
 def said(result: pytest.RunResult) -> list[str]:
@@ -78,8 +83,9 @@ def test_one_case_that_is_asked_for_runs(ran: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1, deselected=20)
 
 
-def test_with_the_variable_everything_runs(
-    ran: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", VARIABLES)
+def test_with_a_variable_that_asks_for_more_everything_runs(
+    name: str, ran: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "1")
+    monkeypatch.setenv(name, "1")
     ran.runpytest_inprocess("-q").assert_outcomes(passed=21)

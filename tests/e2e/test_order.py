@@ -167,6 +167,7 @@ def test_a_run_that_ends_before_its_destination_answers_leaves_last_nights_resul
 # ---------------------------------------------------------------- a run that begins
 
 
+@pytest.mark.each_value
 @ENGINES
 @pytest.mark.parametrize("when", [0, 1, 30, 200])
 def test_after_a_kill_the_results_are_whole_lines_of_one_run(

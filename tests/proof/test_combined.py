@@ -35,6 +35,7 @@ def place(request: pytest.FixtureRequest, cli: Command) -> Place:
     return Bucket(server, server.make_bucket())
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("seed", seeds())
 @pytest.mark.parametrize("place", PLACES, indirect=True)
 @pytest.mark.timeout(300)

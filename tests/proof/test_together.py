@@ -156,6 +156,7 @@ def test_a_run_that_was_killed_leaves_its_destination_to_the_next_at_once(
     runs.all_is_there()
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("seed", seeds())
 @pytest.mark.parametrize(
     ("place", "clocks"),

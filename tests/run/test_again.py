@@ -183,6 +183,7 @@ def grow(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("harm", [lose, cut, grow])
 @pytest.mark.parametrize("option", ["resume", "retry_failed", "refresh"])
 def test_an_object_that_is_not_as_it_was_stored_is_fetched_again(

@@ -112,6 +112,7 @@ def text(**headers: str) -> bytes:
 GZIP = {"raw": True, "headers": (("Accept-Encoding", "gzip"),)}
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("again", AGAIN)
 @pytest.mark.parametrize("vary", [None, "Accept-Encoding"])
 def test_a_coded_body_is_stored_decoded_then_raw_and_back(
@@ -136,6 +137,7 @@ def test_a_body_without_coding_is_the_same_with_raw(site: Site, runs: Runs) -> N
     assert runs(site.url) == ("not_modified", text())
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("again", AGAIN)
 @pytest.mark.parametrize("name", ["X-Lang", "Accept"])
 def test_a_header_that_the_response_varies_by_decides(
@@ -162,6 +164,7 @@ def test_a_header_that_the_response_does_not_vary_by_decides_nothing(
     assert runs(site.url, headers=(("X-Lang", "fr"),)) == ("not_modified", text(x_lang="de"))
 
 
+@pytest.mark.each_pair
 @pytest.mark.parametrize("again", AGAIN)
 def test_the_headers_of_a_line_decide_too(
     again: dict[str, Any], site: Site, anywhere: Runs
