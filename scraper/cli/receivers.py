@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from scraper.cli.signals import Signals
 from scraper.model.errors import NoThread, UsageError
+from scraper.model.version import __version__
 
 if TYPE_CHECKING:
     from scraper.model.records import Result
@@ -37,6 +38,7 @@ def make_log(ours: Mapping[str, Any], run: "Run | None" = None) -> "tuple[Lines,
     lines = Lines(ours["log_file"], lost, run.wake if run is not None else lambda: None)
     as_json = ours["log_format"] == "json"
     log = Log(lines.write, as_json=as_json, quiet=ours["quiet"], verbose=ours["verbose"])
+    log.run = run.id if run is not None else ""
     lines.lost_line = log.lost_line
     return lines, log
 
@@ -61,7 +63,7 @@ class Receivers:
         self._display: Display | None = None
         self._is_open = False
         self._lines, self.log = make_log(ours, run)
-        self._results = ResultStream(ours["results"], self._results_lost, run.wake)
+        self._results = ResultStream(ours["results"], self._results_lost, run.wake, run.id)
 
     def open(self, stack: ExitStack) -> None:
         """Open files, and show the display until `stack` ends. Raises UsageError, NoThread."""
@@ -73,7 +75,7 @@ class Receivers:
         self._is_open = True
         shown = "stdout" if ours["results"] == "-" else ours["results"]
         run.places = run.places._replace(results=shown, log=ours["log_file"])
-        self.log.say("info", "start", run.describe(), version=run.version)
+        self.log.say("info", "start", run.describe(), version=__version__, run=run.id)
         for name, text in caveats(run.settings.http):
             self.log.say("warning", name, text)
         if self._wants_display():

@@ -90,6 +90,7 @@ class FileManifestStore:
         own: bool = False,
     ) -> None:
         self.place = str(path)
+        self.run = ""
         self._own = own
         self.destination = destination
         self._sync = sync
@@ -122,7 +123,8 @@ class FileManifestStore:
 
     def __call__(self, result: Result) -> None:
         """Append the record of `result`, with the next `flush`. Never raises."""
-        self._lines += encode(result, self.identity if self.readable else None, self.destination)
+        identity = self.identity if self.readable else None
+        self._lines += encode(result, identity, self.destination, self.run)
         self._given += 1
 
     def _hold(self, wait_s: float) -> int:

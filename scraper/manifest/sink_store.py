@@ -53,7 +53,8 @@ class SinkManifestStore:
     def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
         self._sink = sink
         self._readable = sink if isinstance(sink, ReadableSink) else None
-        self._run = os.urandom(4).hex()
+        self.run = ""
+        self._unique = os.urandom(4).hex()
         self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
         self.destination = ""  # the segments lie in it
         self._has_secret = False  # as `_segments` found
@@ -76,7 +77,7 @@ class SinkManifestStore:
 
     def __call__(self, result: Result) -> None:
         """Append to the open segment."""
-        line = encode(result, self.identity if self.readable else None)
+        line = encode(result, self.identity if self.readable else None, run=self.run)
         self._lines.append(line)
         self._bytes += len(line)
 
@@ -200,7 +201,7 @@ class SinkManifestStore:
         return b"".join(self._readable.read(key))
 
     def _key(self, number: int) -> str:
-        return f".scraper/manifest-{number:08}-{self._run}.jsonl"
+        return f".scraper/manifest-{number:08}-{self._unique}.jsonl"
 
     def _put(self, *, full: bool) -> None:
         if not self._put_lines:

@@ -37,7 +37,7 @@ class ManifestStore(Protocol):
     `place`: its name for people. `begun`: whether it had lines when it was opened. `readable`:
     whether it can have lines. `index_path`: where an index of it may be kept, None for nowhere.
     `identity`: of its targets. `destination`: what its records say that they are of, "" if they
-    lie in their destination and need not say so.
+    lie in their destination and need not say so. `run`: the id of the run, for its records.
     """
 
     place: str
@@ -46,6 +46,7 @@ class ManifestStore(Protocol):
     index_path: Path | None
     identity: Identity
     destination: str
+    run: str
 
     def __call__(self, result: Result) -> None:
         """Append the record of `result`. It is written by a later `flush`. Never raises."""

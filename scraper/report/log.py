@@ -46,12 +46,13 @@ class Event(NamedTuple):
 class Log:
     """A receiver of Results that writes the events of this verbosity.
 
-    `quiet`: only failures. `verbose`: retries too.
+    `quiet`: only failures. `verbose`: retries too. `run`: the id of the run, "" for none.
     """
 
     def __init__(
         self, write: Write, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
     ) -> None:
+        self.run = ""
         self._write = write
         self._as_json = as_json
         self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
@@ -89,7 +90,7 @@ class Log:
         for result in told:
             level = _level(result)
             if level in self._levels:
-                record = to_record(result) if self._as_json else {}
+                record = to_record(result, self.run) if self._as_json else {}
                 text = "" if self._as_json else _text(result)
                 lines.append(self._line(Event("result", level, text, record)))
         if lines:

@@ -153,7 +153,8 @@ class ResultStream:
     """A receiver that writes records to stdout (`-`) or a file, when it hears of them.
 
     Nothing is opened or changed before `open`. `on_lost` is told when nothing more can be
-    written; later results go nowhere. `on_room` is told when `full` is over.
+    written; later results go nowhere. `on_room` is told when `full` is over. `run` is the id of
+    the run.
     """
 
     def __init__(
@@ -161,8 +162,10 @@ class ResultStream:
         path: str | None,
         on_lost: Callable[[OSError], None],
         on_room: Callable[[], None] = lambda: None,
+        run: str = "",
     ) -> None:
         self._path = path
+        self._run = run
         self._on_lost = on_lost
         self._on_room = on_room
         self._writer: Writer | None = None
@@ -189,7 +192,7 @@ class ResultStream:
     def __call__(self, *results: Result) -> None:
         """Write the records of `results`."""
         if self._writer is not None:
-            self._writer.write([encode(result) for result in results])
+            self._writer.write([encode(result, run=self._run) for result in results])
 
     def close(self, until: Callable[[], float] = forever) -> int:
         """Wait for the reader, not beyond `until()`. The number of records it did not get."""

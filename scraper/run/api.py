@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack
 
 from scraper.model.errors import ScraperError, UsageError
 from scraper.model.options import Options, in_python, unknown
-from scraper.model.records import Deferred, Failed, Result
+from scraper.model.records import Deferred, Failed, NotReached, Result
 from scraper.model.settings import Settings
 from scraper.report.summary import Summary
 from scraper.run.loop import Run
@@ -130,7 +130,10 @@ def results_of(run: Run) -> Generator[Result, None, None]:
         directory = run.destination.removeprefix(_FILE)
     with named_as_in_python(), run:
         for target, outcome, attempts, times, _ in run:
-            if isinstance(outcome, Failed | Deferred) and "--" in outcome.failure.message:
+            if (
+                isinstance(outcome, Failed | Deferred | NotReached)
+                and "--" in outcome.failure.message
+            ):
                 said = outcome.failure._replace(message=in_python(outcome.failure.message))
                 yield Result(target, outcome._replace(failure=said), attempts, times, directory)
             else:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Self
 from scraper.engines.base import Engine
 from scraper.model.errors import Held, UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
+from scraper.model.run_id import new_run_id
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.model.version import __version__
@@ -64,8 +65,8 @@ class Run:
     Entering checks the destination and raises DestinationError; nothing is written before.
     `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
     of retries, and that transfers in flight may end. `begun`: since when the run lasts, in
-    monotonic seconds. Set `paused` to a function to hold the run back: while it is true nothing
-    new is started. Call `wake` when that is over.
+    monotonic seconds. `id` is on all records. Set `paused` to a function to hold the run back:
+    while it is true nothing new is started. Call `wake` when that is over.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Run:
     ) -> None:
         now = datetime.now().astimezone()
         self._process = os.getpid()
+        self.id = new_run_id(now.timestamp())
         self.settings = settings
         self.destination = expand_date(settings.to, now)
         self.places = Places(redact(self.destination), "")
@@ -93,7 +95,7 @@ class Run:
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
         self._spacing = Spacing(self._frontier, self.wake)
         self._make_engine = choose_engine(settings)
-        self._resources = RunResources(settings, self.destination)
+        self._resources = RunResources(settings, self.destination, self.id)
         sink = self._resources.sink
         self._quota = Quota(settings.run_limits, begun, disk_of(sink))
         self._plan = make_plan(settings, sink, self._quota)
@@ -222,17 +224,12 @@ class Run:
         """Whether the destination was found usable and reading has begun."""
         return self._engine is not None
 
-    @property
-    def version(self) -> str:
-        """Of the package."""
-        return __version__
-
     def describe(self) -> str:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
         most = self.settings.politeness.max_concurrency
         carried = f"{describe(self._engine, self._resources.sink)}, at most {most} at once"
-        return f"scraper {self.version}: {carried}, to {self.places.destination}"
+        return f"scraper {__version__}: {carried}, to {self.places.destination}"
 
     @property
     def in_flight(self) -> int:

@@ -25,7 +25,7 @@ _LAST_S = 0.5  # for a lock that was waited for to say who holds it
 
 
 class RunResources:
-    """See the module. `store` and `history` exist after `open`.
+    """See the module. `store` and `history` exist after `open`. `run`: the id of the run.
 
     `abandoned`: the destination was silent, and a thread may still wait for it.
     Raises UsageError when no sink serves `destination`.
@@ -34,10 +34,11 @@ class RunResources:
     store: ManifestStore
     history: History
 
-    def __init__(self, settings: Settings, destination: str) -> None:
+    def __init__(self, settings: Settings, destination: str, run: str) -> None:
         at_once, durable = settings.politeness.max_concurrency, settings.durable
         options = SinkOptions(at_once, settings.s3, durable=durable)
         self.destination = destination
+        self._run = run
         self.sink: Sink = find_sink(destination, options)
         self._settings = settings
         self.abandoned = False
@@ -126,6 +127,7 @@ class RunResources:
             Patience(patience_s, wait_s),
             durable=self._settings.durable,
         )
+        self.store.run = self._run
         stack.callback(self.store.release)
         with ExitStack() as undone:
             undone.callback(self.store.close)

@@ -62,6 +62,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "x_robots_tag": str,
     "variant": str,
     "identity": str,
+    "run": str,
     "error": dict,
 }
 MORE = {"of_line": int}  # of a duplicate; more may be added

@@ -18,7 +18,7 @@ NO_LIMIT = Quota(RunLimits(), 0.0, None)
 
 
 def resources(to: Path, **options: Any) -> RunResources:
-    return RunResources(Settings.of(to=to, lock="fail", **options), str(to))
+    return RunResources(Settings.of(to=to, lock="fail", **options), str(to), "run")
 
 
 def open_(one: RunResources, quota: Quota = NO_LIMIT) -> None:
