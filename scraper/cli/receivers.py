@@ -37,8 +37,8 @@ def make_log(ours: Mapping[str, Any], run: "Run | None" = None) -> "tuple[Lines,
 
     lines = Lines(ours["log_file"], lost, run.wake if run is not None else lambda: None)
     as_json = ours["log_format"] == "json"
-    log = Log(lines.write, as_json=as_json, quiet=ours["quiet"], verbose=ours["verbose"])
-    log.run = run.id if run is not None else ""
+    id_ = run.id if run is not None else ""
+    log = Log(lines.write, as_json=as_json, quiet=ours["quiet"], verbose=ours["verbose"], run=id_)
     lines.lost_line = log.lost_line
     return lines, log
 

@@ -42,11 +42,8 @@ _TEXT = {str, type(None)}
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
 
 
-def to_record(result: Result, run: str = "") -> dict[str, Any]:
-    """The contract's fields of `result` in the run of this id.
-
-    A field whose value is unknown is absent.
-    """
+def to_record(result: Result) -> dict[str, Any]:
+    """The contract's fields of `result`. A field whose value is unknown is absent."""
     target, outcome = result.target, result.outcome
     record: dict[str, Any] = {
         "url": urls.redact(target.listed),
@@ -77,8 +74,6 @@ def to_record(result: Result, run: str = "") -> dict[str, Any]:
             record["error"] = {"kind": failure.kind.value, "message": failure.message}
     record["attempts"] = result.attempts
     _add_times(record, result.times)
-    if run:
-        record["run"] = run
     return record
 
 
@@ -120,7 +115,9 @@ def encode(
     `identity` adds the field `identity` where the URL is redacted. `destination` is added to the
     records of a manifest that does not lie in its destination. `run` is the id of the run.
     """
-    record = to_record(result, run)
+    record = to_record(result)
+    if run:
+        record["run"] = run
     if identity is not None and (field := identity.field(result.target, record["url"])):
         record["identity"] = field
     if destination:

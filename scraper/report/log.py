@@ -50,9 +50,15 @@ class Log:
     """
 
     def __init__(
-        self, write: Write, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
+        self,
+        write: Write,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        run: str = "",
     ) -> None:
-        self.run = ""
+        self._marks = {"run": run} if run else {}
         self._write = write
         self._as_json = as_json
         self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
@@ -90,7 +96,7 @@ class Log:
         for result in told:
             level = _level(result)
             if level in self._levels:
-                record = to_record(result, self.run) if self._as_json else {}
+                record = to_record(result) | self._marks if self._as_json else {}
                 text = "" if self._as_json else _text(result)
                 lines.append(self._line(Event("result", level, text, record)))
         if lines:

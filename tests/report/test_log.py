@@ -42,7 +42,7 @@ HEAD = {"time", "level", "event"}
 DRIVES = re.compile(r"[\x00-\x1f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def told(say: Callable[[Log], None], **how: bool) -> list[str]:
+def told(say: Callable[[Log], None], **how: Any) -> list[str]:
     """The lines that a log writes when `say` uses it."""
     lines: list[str] = []
     say(Log(lambda *more: lines.extend(more), **how))
