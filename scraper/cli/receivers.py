@@ -9,12 +9,15 @@ Owns: these streams, from the first line to the last. Does not know: when a run 
 the exit status. Everything heavy is imported when it is needed.
 """
 
+import os
+import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from scraper.cli.signals import Signals
+from scraper.cli.title import command_line
 from scraper.model.errors import NoThread, UsageError
 from scraper.model.version import __version__
 
@@ -27,20 +30,42 @@ if TYPE_CHECKING:
     from scraper.source.sources import Source
 
 
-def make_log(ours: Mapping[str, Any], run: "Run | None" = None) -> "tuple[Lines, Log]":
-    """Where the lines of the log go, and the log. The file is not open yet. Raises UsageError."""
-    from scraper.report.log import Log
+def make_log(
+    ours: Mapping[str, Any], run: "Run | None" = None, *, screen: bool = False
+) -> "tuple[Lines, Log]":
+    """Where the lines of the log go, and the log. The file is not open yet. Raises UsageError.
+
+    `screen`: on a terminal the log has the words for a screen.
+    """
+    from scraper.report.log import Log, Style
     from scraper.report.streams import Lines
+    from scraper.report.terminal import terminal_of
 
     def lost(error: OSError) -> None:
         lines.to_stderr(f"scraper: --log-file: {error.strerror}")
 
-    lines = Lines(ours["log_file"], lost, run.wake if run is not None else lambda: None)
-    as_json = ours["log_format"] == "json"
+    path, as_json = ours["log_file"], ours["log_format"] == "json"
+    lines = Lines(path, lost, run.wake if run is not None else lambda: None)
+    terminal = terminal_of(sys.stderr, os.environ)
+    text_there = path is None and not as_json
+    style = Style(
+        as_json=as_json,
+        stamped=path is not None or _is_file(sys.stderr),
+        coloured=text_there and terminal.colours,
+        screen=text_there and terminal.is_terminal and screen,
+    )
+    write = lines.show if path is None else lines.write
     id_ = run.id if run is not None else ""
-    log = Log(lines.write, as_json=as_json, quiet=ours["quiet"], verbose=ours["verbose"], run=id_)
+    log = Log(write, style, quiet=ours["quiet"], verbose=ours["verbose"], run=id_)
     lines.lost_line = log.lost_line
     return lines, log
+
+
+def _is_file(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # it has no descriptor
+        return False
 
 
 class Receivers:
@@ -54,15 +79,18 @@ class Receivers:
         self, ours: Mapping[str, Any], sources: "Sequence[Source]", run: "Run", signals: Signals
     ) -> None:
         from scraper.report.streams import ResultStream
+        from scraper.report.terminal import terminal_of
 
         self.closed = self.unusable = self.incomplete = self.stuck = False
         self._ours = ours
         self._sources = sources
         self._run = run
         self._signals = signals
+        self._terminal = terminal_of(sys.stderr, os.environ)
         self._display: Display | None = None
         self._is_open = False
-        self._lines, self.log = make_log(ours, run)
+        self._lines, log = make_log(ours, run, screen=True)
+        self._logs = [log, *self._beside()]
         self._results = ResultStream(ours["results"], self._results_lost, run.wake, run.id)
 
     def open(self, stack: ExitStack) -> None:
@@ -75,16 +103,17 @@ class Receivers:
         self._is_open = True
         shown = "stdout" if ours["results"] == "-" else ours["results"]
         run.places = run.places._replace(results=shown, log=ours["log_file"])
-        self.log.say("info", "start", run.describe(), version=__version__, run=run.id)
+        for log in self._logs:
+            log.start(run.describe(), command_line(), version=__version__, run=run.id)
         for name, text in caveats(run.settings.http):
-            self.log.say("warning", name, text)
+            self._say("warning", name, text)
         if self._wants_display():
             from scraper.report.progress import Display
 
             try:
                 self._display = stack.enter_context(Display(run, self._sources))
             except NoThread as error:
-                self.log.say("warning", "threads", f"no display: {error}")
+                self._say("warning", "threads", f"no display: {error}")
             else:
                 self._lines.divert(self._display)
 
@@ -95,23 +124,25 @@ class Receivers:
 
     def __call__(self, *results: "Result") -> None:
         """Tell what became of targets."""
-        self.log(*results)
+        for log in self._logs:
+            log(*results)
         self._results(*results)
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells. That it stops is said only after a signal."""
         if name in {"lock", "circuit_breaker", "robots", "limit", "threads"}:
-            self.log.say(level, name, str(record["message"]))
+            self._say(level, name, str(record["message"]))
         elif name != "stopping":
-            self.log.note(level, name, record)
+            for log in self._logs:
+                log.note(level, name, record)
         elif self._signals.number is not None:
             text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
-            self.log.say(level, name, f"{text}; once more stops at once", **record)
+            self._say(level, name, f"{text}; once more stops at once", **record)
 
     def say_held(self, text: str) -> None:
         """Say that another run holds the destination, and that this is no error."""
         self._open_log()
-        self.log.say("info", "held", text)
+        self._say("info", "held", text)
 
     def say_error(self, text: str) -> None:
         """Say what ended the run: in the log, and on stderr, where a person or cron sees it."""
@@ -119,8 +150,8 @@ class Receivers:
 
         text = redact_text(text)
         self._open_log()
-        self.log.say("error", "error", text)
-        if self._ours["log_file"] is not None:
+        self._say("error", "error", text)
+        if self._ours["log_file"] is not None and len(self._logs) == 1:
             self._lines.to_stderr(text)
 
     def finish(self, until: Callable[[], float]) -> None:
@@ -134,8 +165,23 @@ class Receivers:
                 self.incomplete = True
                 self.say_error(f"scraper: --results: {lost:,} records were not written")
             if self._is_open:
-                self.log.summary(self._run.summary())
+                summary = self._run.summary()
+                for log in self._logs:
+                    log.summary(summary)
         self.stuck |= not self._lines.close(until)
+
+    def _beside(self) -> "Iterator[Log]":
+        """The log of the terminal, if the log itself goes to a file."""
+        from scraper.report.log import Log, Style
+
+        ours, terminal = self._ours, self._terminal
+        if ours["log_file"] is not None and terminal.is_terminal:
+            style = Style(coloured=terminal.colours, screen=True)
+            yield Log(self._lines.show, style, quiet=ours["quiet"], verbose=ours["verbose"])
+
+    def _say(self, level: str, name: str, text: str, **record: Any) -> None:
+        for log in self._logs:
+            log.say(level, name, text, **record)
 
     def _open_log(self) -> None:
         """Open the file of the log if it isn't: a run that can't begin appends why."""
@@ -145,14 +191,16 @@ class Receivers:
     def _wants_display(self) -> bool:
         wanted = self._ours["progress"]
         if wanted is None:
-            wanted = not self._ours["quiet"] and self._ours["log_format"] != "json"
-        return bool(wanted) and sys.stderr.isatty()
+            is_machine = self._ours["log_format"] == "json" and self._ours["log_file"] is None
+            wanted = not self._ours["quiet"] and not is_machine
+        return bool(wanted) and self._terminal.draws
 
     def _results_lost(self, error: OSError) -> None:
         """Stop the run: a disk is full, or the reader has left (`| head`), which is no error."""
         if isinstance(error, BrokenPipeError):
             self.closed = True
-            self.log.mute()
+            for log in self._logs:
+                log.mute()
             self._run.stop("stdout was closed", grace_s=0.0)
         else:
             self.unusable = True

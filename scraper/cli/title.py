@@ -1,4 +1,4 @@
-"""The title of the process: what `ps` shows of the command line, without secrets.
+"""The command line without secrets: as the title of the process, which `ps` shows, and for logs.
 
 curl does the same. In the first moments of a run, before the title is changed, others can
 see the command line. They never see a variable (`SCRAPER_HEADER`, `SCRAPER_PROXY`) or a
@@ -26,6 +26,13 @@ def hide_secrets() -> None:
         from setproctitle import setproctitle  # seldom needed, so not imported at the top
 
         setproctitle(" ".join(shown))
+
+
+def command_line() -> str:
+    """What was typed, as a shell reads it, without secrets."""
+    from shlex import join
+
+    return join(["scraper", *redacted(sys.argv[1:])])
 
 
 def redacted(words: Sequence[str]) -> Iterator[str]:

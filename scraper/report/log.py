@@ -1,9 +1,9 @@
 """The log: one line for each event of a run, for people or for machines.
 
-Owns: the events. Text and JSON are two renderings of one record, so they always say the
-same. Does not know: where lines go; it is given a function that writes them. Tried and
-rejected: the `logging` module of the standard library; nobody would configure its levels
-and handlers.
+Owns: the events. Text and JSON are two renderings of one record, so they always say the same.
+A terminal has words of its own for results (`screen.py`). Does not know: where lines go; it is
+given a function that writes them. Tried and rejected: the `logging` module of the standard
+library; nobody would configure its levels and handlers.
 """
 
 import time
@@ -23,8 +23,10 @@ from scraper.model.records import (
     Skipped,
     Stored,
 )
+from scraper.report.screen import screen_line
 from scraper.report.streams import Write, lines_lost
 from scraper.report.summary import Summary, human_size
+from scraper.report.terminal import red
 
 _GOOD = (Stored, NotModified, Skipped, Duplicate)
 
@@ -43,6 +45,24 @@ class Event(NamedTuple):
         return as_json({**head, **self.record}).decode()
 
 
+class Style(NamedTuple):
+    """How lines look. `stamped`: text with the time before it, in UTC. `coloured`: bad ones red.
+
+    `screen`: for a terminal, so with words of its own, and without results that are good.
+    `totals`: without results that are good, since totals are told instead. `verbose` of the log
+    brings them back.
+    """
+
+    as_json: bool = False
+    stamped: bool = False
+    coloured: bool = False
+    screen: bool = False
+    totals: bool = False
+
+
+PLAIN = Style()
+
+
 class Log:
     """A receiver of Results that writes the events of this verbosity.
 
@@ -52,23 +72,25 @@ class Log:
     def __init__(
         self,
         write: Write,
+        style: Style = PLAIN,
         *,
-        as_json: bool = False,
         quiet: bool = False,
         verbose: bool = False,
         run: str = "",
     ) -> None:
         self._marks = {"run": run} if run else {}
         self._write = write
-        self._as_json = as_json
+        self._style = style
+        self._wide = verbose
         self._levels = {"warning", "error"} if quiet else {"info", "warning", "error"}
         if verbose:
             self._levels.add("debug")
+        self._only_bad = quiet or ((style.screen or style.totals) and not verbose)
 
     def event(self, event: Event) -> None:
         """Write `event`, unless it is below the verbosity."""
         if event.level in self._levels:
-            self._write(self._line(event))
+            self._write(self._line(event, self._stamp()))
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Write an event as its name and its fields: a retry."""
@@ -78,32 +100,60 @@ class Log:
     def mute(self) -> None:
         """Write nothing from now on."""
         self._levels = set()
+        self._only_bad = True
 
     def say(self, level: str, name: str, text: str, **record: Any) -> None:
         """Write an event that has a text of its own."""
         self.event(Event(name, level, text, {"message": text, **record}))
 
+    def start(self, text: str, command: str, *, version: str, run: str) -> None:
+        """Write the line that opens a run. `command`: what was typed, without secrets.
+
+        A terminal or a pipe shows `command` already, or is read by who gave it; a file is not.
+        """
+        record = {"message": text, "version": version, "run": run, "command": command}
+        shown = f"{text}; run {run}; command: {command}" if self._style.stamped else text
+        self.event(Event("start", "info", shown, record))
+
     def lost_line(self, lines: int) -> str:
         """The line that stands for lines that could not be written."""
-        return self._line(Event("lines_lost", "warning", lines_lost(lines), {"lines": lines}))
+        event = Event("lines_lost", "warning", lines_lost(lines), {"lines": lines})
+        return self._line(event, self._stamp())
 
     def __call__(self, *results: Result) -> None:
         """Write one line for each result, all of them in one call."""
         told = results
-        if "info" not in self._levels:  # nearly all targets end well
+        if self._only_bad:  # nearly all targets end well
             told = tuple(result for result in results if not isinstance(result.outcome, _GOOD))
         lines = []
+        stamp = self._stamp() if told else ""
         for result in told:
             level = _level(result)
             if level in self._levels:
-                record = to_record(result) | self._marks if self._as_json else {}
-                text = "" if self._as_json else _text(result)
-                lines.append(self._line(Event("result", level, text, record)))
+                lines.append(self._line(self._event(result, level), stamp))
         if lines:
             self._write(*lines)
 
-    def _line(self, event: Event) -> str:
-        return event.as_json() if self._as_json else urls.printable(event.text)
+    def _event(self, result: Result, level: str) -> Event:
+        if self._style.as_json:
+            return Event("result", level, "", to_record(result) | self._marks)
+        words = screen_line(result, wide=self._wide) if self._style.screen else _text(result)
+        return Event("result", level, words, {})
+
+    def _stamp(self) -> str:
+        return f"{rfc3339(time.time())} " if self._style.stamped else ""
+
+    def _line(self, event: Event, stamp: str) -> str:
+        """The line of an event, without anything that could drive a terminal but colours."""
+        if self._style.as_json:
+            return urls.printable(event.as_json())
+        text = urls.printable(event.text)
+        if self._style.coloured and event.level == "error":
+            text = red(text)
+        elif self._style.coloured and event.level == "warning" and event.name == "result":
+            reason, gap, rest = text.partition("  ")
+            text = f"{red(reason)}{gap}{rest}"
+        return stamp + text
 
     def summary(self, summary: Summary) -> None:
         """Write the closing account, unless the log is quiet and nothing failed."""
@@ -111,11 +161,12 @@ class Log:
         level = "warning" if bad else "info"
         if level not in self._levels:
             return
-        if self._as_json:
-            self._write(Event("summary", level, "", summary.as_record()).as_json())
+        if self._style.as_json:
+            self._write(urls.printable(Event("summary", level, "", summary.as_record()).as_json()))
         else:
-            for line in summary.as_text().splitlines():
-                self._write(urls.printable(line))
+            stamp = self._stamp()
+            lines = summary.as_text().splitlines()
+            self._write(*(stamp + urls.printable(line) for line in lines))
 
 
 def _level(result: Result) -> str:

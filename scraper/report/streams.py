@@ -13,6 +13,7 @@ import fcntl
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -75,6 +76,7 @@ class Lines:
         self._display: Shows | None = None
         self._file: Writer | None = None
         self._stderr: Writer | None = None
+        self._opening = threading.Lock()  # totals come from a thread of their own
         if path is not None:
             outputs.check("--log-file", path)
 
@@ -108,18 +110,22 @@ class Lines:
 
     def to_stderr(self, *lines: str) -> None:
         """Lines for stderr, whatever the log's file is."""
+        self.show(*map(printable, lines))
+
+    def show(self, *lines: str) -> None:
+        """Printable lines for stderr. They may have colours."""
         if self._display is not None:
-            self._display.print(*map(printable, lines))
+            self._display.print(*lines)
             return
-        if self._stderr is None:
-            self._stderr = self._of_stderr()
+        with self._opening:
+            if self._stderr is None:
+                self._stderr = self._of_stderr()
         if self._stderr is not None:
             encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-            text = [f"{printable(line)}\n" for line in lines]
-            self._stderr.write([line.encode(encoding, "backslashreplace") for line in text])
+            self._stderr.write([f"{line}\n".encode(encoding, "backslashreplace") for line in lines])
         elif sys.stderr is not None:  # one that a caller put there, without a descriptor
             with contextlib.suppress(OSError):
-                sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+                sys.stderr.write("".join(f"{line}\n" for line in lines))
                 sys.stderr.flush()
 
     def close(self, until: Callable[[], float] = forever) -> bool:

@@ -131,7 +131,7 @@ def test_one_signal_ends_a_run_whose_reader_does_not_read(
         block("log", *words, stderr="pipe"),
         block("log of S3", *words, place="bucket", stderr="pipe"),
         block("both", *words, "--results", "-", stdout="pipe", stderr="pipe"),
-        block("terminal", *words, stderr="terminal"),
+        block("terminal", *words, "-v", stderr="terminal"),
     ]
     site.wait_until(lambda: site.total == COUNT * len(runs))
     for one in runs:
@@ -159,7 +159,7 @@ def test_the_limit_of_time_ends_a_run_whose_reader_does_not_read(
         block("results", *words, "-q", "--results", "-", stdout="pipe"),
         block("results of S3", *words, "--results", "-", place="bucket", stdout="pipe"),
         block("log", *words, stderr="pipe"),
-        block("terminal", *words, stderr="terminal"),
+        block("terminal", *words, "-v", stderr="terminal"),
     ]
     for one in runs:
         ran = ended(one)
@@ -244,7 +244,7 @@ def test_a_reader_that_reads_late_gets_every_line_of_the_log(
 def test_a_stopped_terminal_gets_every_line_when_it_goes_on(
     cli: Command, site: HttpServer, block: Callable[..., Blocked]
 ) -> None:
-    one = block("terminal", listed(cli, site), stderr="terminal")
+    one = block("terminal", listed(cli, site), "-v", stderr="terminal")
     site.wait_until(lambda: site.total == COUNT)
     told: list[bytes] = []
 

@@ -61,7 +61,7 @@ def go() -> Iterator[threading.Event]:
 def test_the_display_is_not_drawn_for_each_line(cli: Command, serve: Serve, screen: Screen) -> None:
     server = serve(lambda request: Reply(body=b"page"))
     cli.write("list", *(f"{server.url}/{number}\t{number}" for number in range(1_000)))
-    words = ["list", "--progress"]
+    words = ["list", "--progress", "-v"]
     begun = time.monotonic()
     with cli.start(*words, env={"TERM": "xterm"}, stderr=screen.theirs) as process:
         assert process.wait(WAIT_S) == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scraper.manifest.codec import to_record
 from scraper.model.records import Result, Target, Times
 from scraper.model.settings import Settings
-from scraper.report.log import Event, Log
+from scraper.report.log import Event, Log, Style
 from scraper.report.streams import ResultStream
 from scraper.report.summary import Places, Summary, Tally
 from scraper.run.loop import Run
@@ -45,7 +45,8 @@ DRIVES = re.compile(r"[\x00-\x1f\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 def told(say: Callable[[Log], None], **how: Any) -> list[str]:
     """The lines that a log writes when `say` uses it."""
     lines: list[str] = []
-    say(Log(lambda *more: lines.extend(more), **how))
+    as_json = how.pop("as_json", False)
+    say(Log(lambda *more: lines.extend(more), Style(as_json=as_json), **how))
     return lines
 
 
@@ -232,10 +233,10 @@ def test_what_is_told_at_once_is_written_at_once_without_what_is_below_the_verbo
 
     results = [STORED, FAILED, SKIPPED]
     for one in results:
-        Log(write, as_json=as_json)(one)
-    Log(write, as_json=as_json)(*results)
-    Log(write, as_json=as_json, quiet=True)(*results)
-    Log(write, as_json=as_json, quiet=True)(STORED, SKIPPED)
+        Log(write, Style(as_json=as_json))(one)
+    Log(write, Style(as_json=as_json))(*results)
+    Log(write, Style(as_json=as_json), quiet=True)(*results)
+    Log(write, Style(as_json=as_json), quiet=True)(STORED, SKIPPED)
     bare = [[re.sub(r'"time":"[^"]*"', "", line) for line in lines] for lines in written]
     (stored,), (failed,), (skipped,), *together = bare
     assert together == [[stored, failed, skipped], [failed]]
@@ -322,7 +323,7 @@ def test_no_word_about_a_whole_run_has_a_secret(serve: Serve, tmp_path: Path) ->
     urls += [f"{site}/\t../out", "me:hunter2@host", "http://me:hunter2" + "x" * 300 + "@h:99999/"]
     lines: list[str] = []
     logs = [
-        Log(lambda *more: lines.extend(more), as_json=as_json, verbose=True)
+        Log(lambda *more: lines.extend(more), Style(as_json=as_json), verbose=True)
         for as_json in (False, True)
     ]
     results = ResultStream(str(tmp_path / "results"), lambda error: lines.append(str(error)))
