@@ -3,9 +3,9 @@
     for result in scraper.run(["https://example.com/"], to="./out"):
         print(result.status, result.target.key)
 
-`run` fetches. `Result` is what it yields, `Options` are its options, `Summary` is its account.
-`ScraperError` is the root of what it raises. `scraper.sinks.base` and `scraper.testing` are for
-authors of sinks.
+`run` fetches, and `arun` does for asyncio. `Result` is what they yield, `Options` are their
+options, `Summary` is the account. `ScraperError` is the root of what they raise.
+`scraper.sinks.base` and `scraper.testing` are for authors of sinks.
 """
 
 import sys
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scraper.model.options import Options
     from scraper.model.records import Failure, Result, Target
     from scraper.report.summary import Summary
+    from scraper.run.aio import AsyncResults, arun
     from scraper.run.api import Results, run
 
 _HOMES = {
@@ -42,9 +43,11 @@ _HOMES = {
     "scraper.model.options": ("Options",),
     "scraper.model.records": ("Failure", "Result", "Target"),
     "scraper.report.summary": ("Summary",),
+    "scraper.run.aio": ("AsyncResults", "arun"),
     "scraper.run.api": ("Results", "run"),
 }
 __all__ = [
+    "AsyncResults",
     "DestinationError",
     "Failure",
     "Held",
@@ -58,6 +61,7 @@ __all__ = [
     "Target",
     "UsageError",
     "__version__",
+    "arun",
     "run",
 ]
 
