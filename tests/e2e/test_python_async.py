@@ -113,7 +113,7 @@ def test_several_runs_in_one_loop_go_on_side_by_side(serve: Serve, tmp_path: Pat
         return len([result async for result in results if result.ok])
 
     async def main() -> None:
-        assert await asyncio.gather(fetch("one"), fetch("two")) == [50, 50]
+        assert [*await asyncio.gather(fetch("one"), fetch("two"))] == [50, 50]
 
     asyncio.run(main())
 
