@@ -16,12 +16,11 @@ cancelled.
 
 import asyncio
 import os
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import closing, suppress
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from scraper.model.options import Options
 from scraper.model.records import Result
@@ -29,6 +28,9 @@ from scraper.model.threads import start_thread
 from scraper.report.summary import Summary
 from scraper.run.api import make_run, results_of
 from scraper.run.loop import Run
+
+if TYPE_CHECKING:
+    import threading
 
 _AHEAD = 100  # Results that may wait for the task; those in flight then come on top
 
@@ -51,10 +53,12 @@ class AsyncResults(AsyncGenerator[Result, None]):
 
     async def __anext__(self) -> Result:
         """The next Result. Raises DestinationError, Held, ListError, and what `urls` raises."""
+        self._thread.end_with(asyncio.current_task())
         return await anext(self._results)
 
     async def asend(self, value: None) -> Result:
         """The same as `anext`."""
+        self._thread.end_with(asyncio.current_task())
         return await self._results.asend(value)
 
     async def athrow(
@@ -119,7 +123,7 @@ class _Left(Exception):
 class _RunThread:
     """The thread of one run, and the buffer between it and the event loop.
 
-    `leave` may be called from any thread. `start`, `take` and `end` are for the event loop.
+    `leave` may be called from any thread, the other methods from that of the event loop.
     """
 
     def __init__(self, run: Run) -> None:
@@ -144,7 +148,6 @@ class _RunThread:
 
     async def take(self) -> list[Result]:
         """The Results that are there, once there are some. Empty at the end of the run."""
-        self._end_with(asyncio.current_task())
         await asyncio.sleep(0)  # a turn for other tasks, also while there are Results all the time
         while True:
             ended = self._ended
@@ -158,6 +161,15 @@ class _RunThread:
             self._hungry = True
             if not self._buffer and not self._ended:
                 await self._news.wait()
+
+    def end_with(self, task: "asyncio.Task[object] | None") -> None:
+        """Leave the run when `task` is cancelled, whatever it does between two Results."""
+        if task is not self._task:
+            if self._task is not None:
+                self._task.remove_done_callback(self._on_end_of)
+            if task is not None:
+                task.add_done_callback(self._on_end_of)
+            self._task = task
 
     def reraise(self) -> None:
         """Raise the error that ended the run, if one did."""
@@ -173,18 +185,9 @@ class _RunThread:
     async def end(self) -> None:
         """Leave the run, and wait until it is over."""
         self.leave()
-        self._end_with(None)
+        self.end_with(None)
         await self._over.wait()
         self._thread.join()  # it has nothing more to do
-
-    def _end_with(self, task: "asyncio.Task[object] | None") -> None:
-        """Leave the run when `task` is cancelled, whatever it does between two Results."""
-        if task is not self._task:
-            if self._task is not None:
-                self._task.remove_done_callback(self._on_end_of)
-            if task is not None:
-                task.add_done_callback(self._on_end_of)
-            self._task = task
 
     def _on_end_of(self, task: "asyncio.Task[object]") -> None:
         if task.cancelled():
