@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # make run: the demo, or the real thing if URLS is given.
 DEMO_LIST := out/urls.example.txt
-FETCH := $(BIN)/scraper $(DEMO_LIST) http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $(ARGS)
+FETCH := $(BIN)/scraper $(DEMO_LIST) -i http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $(ARGS)
 
 # make bench: without root, tools that are missing are left out, and the table names them.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl

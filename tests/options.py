@@ -32,10 +32,12 @@ class Option(NamedTuple):
     @property
     def parameter(self) -> str:
         """What the command calls it."""
-        return "headers" if self.name == "header" else self.name.replace("-", "_")
+        many = {"header": "headers", "input-file": "input_files"}
+        return many.get(self.name, self.name.replace("-", "_"))
 
 
 OPTIONS = (
+    Option("input-file", "http://h/list", '"http://h/list"', ("http://h/list",), "9"),
     Option("to", "s3://b/{date}", '"s3://b/{date}"', "s3://b/{date}", "9"),
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),

@@ -144,7 +144,7 @@ def test_a_command_finds_site_and_bucket_and_gives_its_status(tmp_path: Path) ->
         "import os, subprocess, sys\n"
         "url = os.environ['SCRAPER_DEMO_URL']\n"
         "for to in ('out', 's3://demo/pages'):\n"
-        "    line = [sys.executable, '-m', 'scraper', url + '/urls.txt', '--to', to]\n"
+        "    line = [sys.executable, '-m', 'scraper', '-i', url + '/urls.txt', '--to', to]\n"
         "    subprocess.run(line, check=True)\n"
         "sys.exit(7)\n"
     )

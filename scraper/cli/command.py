@@ -53,7 +53,7 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
     default_if_no_args=True,
     context_settings=HELP,
     options_metavar="",
-    subcommand_metavar="[fetch] [OPTIONS] [FILE]...",
+    subcommand_metavar="[fetch] [OPTIONS] [URL|FILE]...",
 )
 def group() -> None:
     """Fetch every URL of a list into a directory or S3."""

@@ -106,10 +106,10 @@ def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
 
 def _explain(site: str, environment: dict[str, str], bucket: str) -> None:
     click.echo(f"A site of a few hundred pages is at {site}/ until Ctrl-C. In another shell:\n")
-    click.echo(f"    scraper {site}/urls.txt --to out")
+    click.echo(f"    scraper -i {site}/urls.txt --to out")
     if "AWS_ENDPOINT_URL" in environment:
         click.echo("\nAnd into S3:\n")
         settings = " ".join(f"{k}={v}" for k, v in environment.items() if k.startswith("AWS_"))
         click.echo(f"    export {settings}")
-        click.echo(f"    scraper {site}/urls.txt --to s3://{bucket}/pages")
+        click.echo(f"    scraper -i {site}/urls.txt --to s3://{bucket}/pages")
     sys.stdout.flush()

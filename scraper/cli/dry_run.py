@@ -6,7 +6,7 @@ would touch the destination.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
@@ -23,20 +23,22 @@ from scraper.sinks.base import SinkOptions, find_sink
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
-from scraper.source.sources import Source, open_sources
+from scraper.source.sources import OpenRemote, Source
 
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
 
 
 def dry_run(
-    settings: Settings, names: Sequence[str], open_streams: Callable[[], tuple[Lines, Log]]
+    settings: Settings,
+    open_sources: Callable[[OpenRemote], list[Source]],
+    open_streams: Callable[[], tuple[Lines, Log]],
 ) -> int:
     """Print every target with its key. The exit status, 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
     sink = find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))
     make_plan(settings, sink)  # raises UsageError for options that contradict each other
     rule = make_rule(settings.key, now)
-    sources = open_sources(names, _refuse)
+    sources = open_sources(_refuse)
     lines, log = open_streams()
     with closing(lines), closing(DuplicateFilter()) as duplicates:
         tally, printed = Tally(), 0

@@ -9,12 +9,13 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from scraper.cli.arguments import Inputs, inputs_of
 from scraper.cli.distinct import keep_apart
 from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
 from scraper.model.errors import DestinationError, Held, UsageError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from scraper.model.settings import Settings
     from scraper.report.log import Log
     from scraper.report.streams import Lines
-    from scraper.source.sources import Source
+    from scraper.source.sources import OpenRemote
 
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
@@ -34,20 +35,23 @@ _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "pr
 
 
 @click.command(cls=SectionedCommand, options_metavar="[OPTIONS]", context_settings=HELP)
-@click.argument("files", nargs=-1, type=PATH, metavar="[FILE]...")
+@click.argument("arguments", nargs=-1, type=PATH, metavar="[URL|FILE]...")
 @fetch_options
-def fetch(files: tuple[str, ...], **options: Any) -> int:
-    """Fetch every URL listed in FILE into a directory or S3, one object per URL.
+def fetch(arguments: tuple[str, ...], **options: Any) -> int:
+    """Fetch every URL into a directory or S3, one object per URL.
 
-    FILE is a list of URLs, one a line: a path, '-' for stdin, or an http(s) or s3 URL;
-    gzip, CSV, TSV and JSON Lines work too. Without FILE a pipe on stdin is read.
+    An argument that is an http(s) URL is fetched itself. Any other argument is a list of
+    URLs, one a line: a path, '-' for stdin, or an s3 URL; a list at an http(s) URL is given
+    with -i. Lists may be gzip, CSV, TSV or JSON Lines. Without arguments a pipe on stdin is
+    the list.
     """
     from scraper.model.settings import Settings, parse_header
 
     ours = {name: options.pop(name) for name in _OURS}
+    input_files = options.pop("input_files")
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
-    names = _names(files)
+    inputs = inputs_of(arguments, input_files, piped=_is_piped())
     if ours["quiet"] and ours["verbose"]:
         raise UsageError("--quiet and --verbose contradict each other")
     if ours["dry_run"] and ours["results"]:
@@ -55,19 +59,13 @@ def fetch(files: tuple[str, ...], **options: Any) -> int:
     if ours["dry_run"]:
         from scraper.cli.dry_run import dry_run
 
-        keep_apart(names, {"--log-file": ours["log_file"], "stdout": "-"})
-        return dry_run(settings, names, lambda: _open_log(ours))
-    return _Fetch(settings, names, ours).run()
+        keep_apart(inputs.lists, {"--log-file": ours["log_file"], "stdout": "-"})
+        return dry_run(settings, inputs.open, lambda: _open_log(ours))
+    return _Fetch(settings, inputs, ours).run()
 
 
-def _names(files: Sequence[str]) -> list[str]:
-    if files.count("-") > 1:
-        raise UsageError("stdin ('-') can be read once only")
-    if files:
-        return list(files)
-    if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("no list: give FILE, or pipe URLs into stdin (see --help)")
-    return ["-"]
+def _is_piped() -> bool:
+    return sys.stdin is not None and not sys.stdin.isatty()
 
 
 def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
@@ -81,7 +79,7 @@ def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
 class _Fetch:
     """One run of the command."""
 
-    def __init__(self, settings: "Settings", names: Sequence[str], ours: dict[str, Any]) -> None:
+    def __init__(self, settings: "Settings", inputs: Inputs, ours: dict[str, Any]) -> None:
         from scraper.cli.receivers import Receivers
         from scraper.cli.signals import Signals
         from scraper.manifest import path_for
@@ -89,12 +87,12 @@ class _Fetch:
 
         self._settings = settings
         self._begun = time.monotonic()
-        sources = _open(names, settings, self._begun)
+        sources = inputs.open(_opener(settings, self._begun))
         run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
         # Options are known to be right from here on.
         manifest = path_for(settings.manifest, run.destination)
         written = {"--manifest": manifest and str(manifest), "--results": ours["results"]}
-        keep_apart(names, {**written, "--log-file": ours["log_file"]})
+        keep_apart(inputs.lists, {**written, "--log-file": ours["log_file"]})
         self._signals = Signals(run)
         self._receivers = Receivers(ours, sources, run, self._signals)
         run.paused = self._is_behind
@@ -160,12 +158,10 @@ class _Fetch:
         return status
 
 
-def _open(names: Sequence[str], settings: "Settings", begun: float) -> "list[Source]":
-    from scraper.source.sources import open_sources
-
+def _opener(settings: "Settings", begun: float) -> "OpenRemote":
     def open_remote(url: str) -> BinaryIO:
         from scraper.run.remote import opener
 
         return opener(settings, begun)(url)
 
-    return open_sources(names, open_remote)
+    return open_remote

@@ -45,7 +45,24 @@ class Header(click.ParamType):  # type: ignore[type-arg]
 
     def split_envvar_value(self, rv: str) -> list[str]:
         """The lines of a variable. Blank lines are left out."""
-        return [line.strip() for line in rv.splitlines() if line.strip()]
+        return _lines(rv)
+
+
+class Place(click.Path):
+    """A path or a URL, for the shell's completion. A variable may hold several, one a line."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        super().__init__(readable=False)  # it checks nothing
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """The lines of a variable. Blank lines are left out. A colon is part of a URL."""
+        return _lines(rv)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 class SectionOption(click.Option):
@@ -146,6 +163,7 @@ def _option(
     return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
 
 
+_WHAT = "What to fetch"
 _WHERE = "Where to"
 _EARLIER = "After an earlier run"
 _AT_ONCE = "How much at once"
@@ -157,9 +175,12 @@ _S3 = "S3 (credentials, region and endpoint as for the aws command)"
 _TOLD = "What is told"
 _OTHER = "Other"
 
-PATH = click.Path(readable=False)  # for the shell's completion alone; it checks nothing
+PATH = Place()
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _option(_WHAT, "-i", "--input-file", "input_files", type=PATH, multiple=True,
+            metavar="FILE|URL|-", envvar="SCRAPER_INPUT_FILE",
+            help="A list of URLs, wherever it lies; may be repeated."),
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
             help="Directory or s3://bucket/prefix; {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",

@@ -13,7 +13,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import BinaryIO, NamedTuple
 
 from scraper.model import urls
@@ -61,6 +61,12 @@ def from_iterable(lines: Iterable[str | bytes], name: str = "urls") -> Source:
             yield line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
 
     return Source(name, opened)
+
+
+def from_words(words: Sequence[str], name: str, first: int = 1) -> Source:
+    """A source of words that were typed, one a line. The first of them is line `first`."""
+    raw = [b""] * (first - 1) + [os.fsencode(word) for word in words]  # blank lines say nothing
+    return Source(name, lambda: (line for line in raw), sum(map(len, raw)))
 
 
 def _file(path: str) -> Source:

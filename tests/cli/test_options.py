@@ -29,10 +29,11 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--max-total-size", "--max-run-time", "--min-free-space"),
+    *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
 SHORT = {
+    "-i": "--input-file",
     "-o": "--to",
     "-c": "--max-concurrency",
     "-H": "--header",
@@ -40,7 +41,16 @@ SHORT = {
     "-q": "--quiet",
     "-v": "--verbose",
 }
-RUN_ALONE = {"dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress"}
+RUN_ALONE = {
+    "input_files",
+    "dry_run",
+    "results",
+    "log_format",
+    "log_file",
+    "quiet",
+    "verbose",
+    "progress",
+}
 each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")
 PARAMETERS = {option.parameter for option in OPTIONS}
 
@@ -102,7 +112,7 @@ def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
 
 
 def test_nothing_has_a_value_unless_it_was_given() -> None:
-    assert parsed() == dict.fromkeys(PARAMETERS) | {"headers": ()}
+    assert parsed() == dict.fromkeys(PARAMETERS) | {"headers": (), "input_files": ()}
 
 
 def test_every_option_has_an_example() -> None:
@@ -334,6 +344,7 @@ def sections() -> dict[str, str]:
 def test_the_help_has_sections_in_the_order_of_what_people_reach_for() -> None:
     titles = [title for title in sections() if not title.startswith("Usage")]
     assert [title.partition(" (")[0] for title in titles] == [
+        "What to fetch",
         "Where to",
         "After an earlier run",
         "How much at once",

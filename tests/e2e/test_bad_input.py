@@ -117,11 +117,11 @@ def test_a_list_at_a_url_that_can_not_be_fetched_is_named_without_its_secrets(
 ) -> None:
     server = serve({})
     where = f"127.0.0.1:{server.port}/list?token=s3cret"
-    ran = cli(f"http://me:s3cret@{where}")
+    ran = cli("-i", f"http://me:s3cret@{where}")
     assert (ran.status, ran.out) == (2, "")
     named = f"http://REDACTED@{where}".replace("s3cret", "REDACTED")
     assert ran.err == f"scraper: can't fetch the list '{named}': HTTP 404\n"
-    ran = cli("--retries", 0, f"http://127.0.0.1:{closed_port()}/list")
+    ran = cli("--retries", 0, "-i", f"http://127.0.0.1:{closed_port()}/list")
     assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
     assert "Connection refused" in ran.err
     assert cli.wrote == []

@@ -17,6 +17,7 @@ from scraper.model.settings import Budget, Settings
 from tests.e2e.command import Command, program
 
 SECTIONS = [
+    "What to fetch:",
     "Where to:",
     "After an earlier run:",
     "How much at once:",
@@ -48,7 +49,9 @@ def test_help_has_its_sections_in_the_order_that_people_look_for(
 ) -> None:
     ran = cli(*words)
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith(f"Usage: scraper {'fetch ' * ('fetch' in words)}[OPTIONS] [FILE]...")
+    assert ran.out.startswith(
+        f"Usage: scraper {'fetch ' * ('fetch' in words)}[OPTIONS] [URL|FILE]..."
+    )
     found = [line for line in ran.lines if re.fullmatch(r"\S.*:", line)]
     assert found == (SECTIONS if "fetch" not in words else SECTIONS[:-1])
     assert cli.wrote == []
@@ -116,7 +119,11 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
 
 def test_an_option_that_is_not_given_has_no_value_so_that_settings_decide() -> None:
     params = fetch.make_context("scraper", []).params
-    assert {name for name, value in params.items() if value is not None} == {"files", "headers"}
+    assert {name for name, value in params.items() if value is not None} == {
+        "arguments",
+        "headers",
+        "input_files",
+    }
 
 
 def test_what_has_no_default_in_the_help_is_off_or_none() -> None:

@@ -240,7 +240,7 @@ def test_a_destination_that_does_not_answer_is_left_at_once(
 
 def test_a_list_that_does_not_come_is_left_at_once(cli: Command, misbehave: Misbehave) -> None:
     hangs = misbehave(silent)
-    with cli.start(f"{hangs.url}/list") as process:
+    with cli.start("-i", f"{hangs.url}/list") as process:
         hangs.wait_until(lambda: hangs.connections == 1)
         process.send_signal(signal.SIGINT)
         ran = end(process)

@@ -289,7 +289,7 @@ def test_a_list_at_an_http_url_is_fetched_first(form: str, cli: Command, serve: 
 
     server = serve(answer)
     source = f"{server.url}/list{'.csv' if form == 'csv' else ''}?page=1"
-    ran = cli("-q", source)
+    ran = cli("-q", "-i", source)
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     assert cli.files() == {"a": b"a", "b": b"b"}
     assert sources(cli.records()) == [(source, 1 + (form == "csv")), (source, 2 + (form == "csv"))]
@@ -326,7 +326,7 @@ def test_a_list_that_is_not_there_is_named_before_anything_is_written(
         ("s3://no-such-bucket/list", "s3://no-such-bucket/list"),
         ("http://", "http://"),
     ):
-        ran = cli("list", name, "--s3-endpoint", moto_server.url, env=CREDENTIALS)
+        ran = cli("list", "-i", name, "--s3-endpoint", moto_server.url, env=CREDENTIALS)
         assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
         assert ran.err.startswith("scraper: ")
         assert repr(shown) in ran.err

@@ -224,7 +224,7 @@ def test_max_run_time_ends_a_list_that_stalls(
 ) -> None:
     hangs = misbehave(silent)
     url = f"{hangs.url}/list" if scheme == "http" else "s3://bucket/list"
-    words = [url, "--max-run-time", "1", "--engine", engine, "--s3-endpoint", hangs.url]
+    words = ["-i", url, "--max-run-time", "1", "--engine", engine, "--s3-endpoint", hangs.url]
     with within(MOST_S, room_s=ROOM_S):
         ran = cli(*words, env=CREDENTIALS)
     assert (ran.status, ran.out) == (1, "")
@@ -239,7 +239,7 @@ def test_a_list_that_stalls_is_left_at_once(
 ) -> None:
     hangs = misbehave(silent)
     url = f"{hangs.url}/list" if scheme == "http" else "s3://bucket/list"
-    with cli.start(url, "--s3-endpoint", hangs.url, env=CREDENTIALS) as process:
+    with cli.start("-i", url, "--s3-endpoint", hangs.url, env=CREDENTIALS) as process:
         hangs.wait_until(lambda: hangs.connections == 1)
         at_once(process, number)
         assert end(process).err == ""

@@ -207,9 +207,9 @@ def test_a_redirect_to_the_same_name_is_refused_if_that_is_private_by_then(
 def test_a_lists_own_address_is_the_users_word_but_not_where_it_redirects_to(
     engine: str, cli: Command, land: Island
 ) -> None:
-    ran = cli("--public-only", "--engine", engine, "http://127.0.0.1/list")
+    ran = cli("--public-only", "--engine", engine, "-i", "http://127.0.0.1/list")
     assert outcomes(cli)["127.0.0.1"][0] == "blocked_address"
-    ran = cli("--engine", engine, f"http://{PUBLIC}/to/private")
+    ran = cli("--engine", engine, "-i", f"http://{PUBLIC}/to/private")
     assert ran.status == 2
     assert "redirected from a public address: 127.0.0.1 is not public" in ran.err
     assert land.asked() == [["127.0.0.1", "/list"], [PUBLIC, "/to/private"]]

@@ -448,7 +448,7 @@ def test_a_list_that_is_stored_over_itself_is_read_as_it_was(cli: Command, serve
 
 def test_a_list_at_a_url_may_list_that_url(cli: Command, serve: Serve) -> None:
     server = serve(lambda request: Reply(body=f"{server.url}/list\n{server.url}/a\n".encode()))
-    ran = cli(f"{server.url}/list", "--results", "-")
+    ran = cli("-i", f"{server.url}/list", "--results", "-")
     assert [record["status"] for record in ran.records] == ["stored", "stored"]
     assert server.hits == {"/list": 2, "/a": 1}
 

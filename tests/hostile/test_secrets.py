@@ -155,7 +155,7 @@ def everything(
         "TMPDIR": str(cli.directory / "tmp"),
     }
     return cli(
-        *("list", f"{place}?X-Amz-Signature={secret('signature of the list')}"),
+        *("list", "-i", f"{place}?X-Amz-Signature={secret('signature of the list')}"),
         *("-v", "--engine", engine, "--log-format", form, "--netrc", "--results", "-"),
         *(*headers(secret), "--retries", 1, "--key", "url" if form == "text" else "hash"),
         *(to_s3 if form == "json" else ["--log-file", "log"]),
@@ -277,9 +277,10 @@ WRONG: list[tuple[list[str], dict[str, str]]] = [
     (["--max-size", "http://me:{}@host/?key={}"], {}),
     (["ftp://me:{}@host/list?token={}"], {}),
     (["http://me:pass/{}@host/list?token={}"], {}),
-    (["http://me:{}@127.0.0.1:1/list?token={}", "--retries", "0"], {}),
+    (["-i", "http://me:pass/{}@host/list?token={}"], {}),
+    (["-i", "http://me:{}@127.0.0.1:1/list?token={}", "--retries", "0"], {}),
     (["s3://me:{}@bucket"], {}),
-    (["--dry-run", "http://me:{}@host/list"], {}),
+    (["--dry-run", "-i", "http://me:{}@host/list"], {}),
     (["--netrc"], {}),
     (["--config", "scraper.toml"], {}),
     (["--contact", "http://me:{}@host/("], {}),

@@ -1,0 +1,95 @@
+"""What `fetch` is told to fetch: its arguments, and the lists of `--input-file`.
+
+An argument that is an http(s) URL is a target. Any other argument is a list: a path, `-` for
+stdin, or an s3 URL. `--input-file` always names a list, so a list at an http(s) URL is given
+there.
+
+Owns: that rule, and the words for an argument that is neither. Does not know: what a line of a
+list means (`source/lists.py`); a URL here is read as such a line. Rejected: asking the server
+whether a URL is a list. The same command would mean another thing tomorrow.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from scraper.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from scraper.source.sources import OpenRemote, Source
+
+SOURCE = "arguments"  # the source of a target that is an argument; its line is its place there
+
+
+class Inputs(NamedTuple):
+    """Everything to fetch, in order: the arguments, then the lists of `--input-file`."""
+
+    arguments: tuple[str, ...]
+    input_files: tuple[str, ...]
+
+    @property
+    def lists(self) -> list[str]:
+        """The names of all lists, in order."""
+        return [word for word in self.arguments if not is_url(word)] + [*self.input_files]
+
+    def open(self, open_remote: "OpenRemote") -> "list[Source]":
+        """The sources in order. Neighbouring URLs are one source.
+
+        Raises ListError for a list that can't be opened.
+        """
+        from scraper.source.sources import from_words, open_sources
+
+        sources: list[Source] = []
+        for place, urls in self._runs_of_urls():
+            if urls:
+                sources.append(from_words(urls, SOURCE, place))
+            else:
+                sources += open_sources([self.arguments[place - 1]], open_remote)
+        return sources + open_sources(self.input_files, open_remote)
+
+    def _runs_of_urls(self) -> Iterator[tuple[int, list[str]]]:
+        """Place (from 1) and URLs of each row of neighbours; no URLs for a list."""
+        urls: list[str] = []
+        for place, word in enumerate(self.arguments, 1):
+            if is_url(word):
+                urls.append(word)
+                continue
+            if urls:
+                yield place - len(urls), urls
+                urls = []
+            yield place, []
+        if urls:
+            yield len(self.arguments) + 1 - len(urls), urls
+
+
+def is_url(word: str) -> bool:
+    """Whether an argument is a target."""
+    return word[:8].lower().startswith(("http://", "https://"))
+
+
+def inputs_of(arguments: Sequence[str], input_files: Sequence[str], *, piped: bool) -> Inputs:
+    """What is to be fetched; `piped`: stdin may be the list where nothing is named.
+
+    Raises UsageError for nothing, for stdin twice, and for a URL that is none.
+    """
+    inputs = Inputs(tuple(arguments), tuple(input_files))
+    if inputs.lists.count("-") > 1:
+        raise UsageError("stdin ('-') can be read once only")
+    for word in arguments:
+        if is_url(word):
+            _check(word)
+    if arguments or input_files:
+        return inputs
+    if not piped:
+        raise UsageError("no list: give FILE, or pipe URLs into stdin (see --help)")
+    return Inputs(("-",), ())
+
+
+def _check(word: str) -> None:
+    """Refuse a URL that could not be fetched. The user sees it before anything is written."""
+    from scraper.model import urls
+    from scraper.model.errors import BadTarget
+
+    try:
+        urls.parse(word.partition("\t")[0])
+    except BadTarget as error:
+        raise UsageError(f"{urls.redact_wreck(word)!r}: {error.message}") from None
