@@ -5,15 +5,11 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scraper.sinks.file_lock import FileHold
-from scraper.sinks.lock import Lease
-from scraper.sinks.s3.sink import S3Sink
 from tests.e2e.command import WAIT_S, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place, kinds
 from tests.e2e.watch import end, said, time_to_start, write
@@ -236,31 +232,6 @@ def test_bodies_without_end_get_their_grace_and_no_more(cli: Command, serve: Ser
     for name in ("curl", "threads"):
         assert kinds(cli.records(name)) == {"interrupted": 3}
         assert cli.files(name) == {}
-
-
-def test_waiting_for_another_run_takes_no_longer_than_the_run_may(
-    cli: Command, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cli.write("list", "http://127.0.0.1:1/")
-    waits = ["list", "--lock", "wait", "--max-run-time", time_to_start(cli)]
-    out = cli.directory / "out"
-    (out / ".scraper").mkdir(parents=True)
-    held = FileHold(out, 0)
-    ran = cli(*waits)
-    held.release()
-    assert (ran.status, ran.errors) == (75, ["scraper: another run holds 'out'"])
-    place = Bucket(moto_server, moto_server.make_bucket())
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    with closing(S3Sink(place.bucket, place.prefix, moto_server.options())) as sink:
-        sink.check()
-        lease = Lease(sink, "there", lambda _: None)
-        ran = cli(*waits, *place.words, env=place.environment)
-        lease.release()
-    assert ran.status == 75
-    assert [line.partition(" (")[0] for line in ran.errors] == [
-        f"scraper: another run holds s3://{place.bucket}/{place.prefix}"
-    ]
 
 
 # ---------------------------------------------------------------- --min-free-space
