@@ -177,7 +177,7 @@ def test_max_run_time_gives_up_a_last_segment_that_can_not_be_put(
     server = serve(lambda _: Reply(body=b"x"))
     with Silence(moto_server, lambda one: is_manifest(one) and one.operation == "PUT") as silence:
         silence.begun.set()
-        limit = time_to_start(cli)
+        limit = time_to_start(cli, silence.place)
         words = [listed(cli, server.url, 5), "-q", "--max-run-time", limit, *silence.place.words]
         with within(limit + MOST_S, room_s=ROOM_S):
             ran = cli(*words, env=CREDENTIALS)
@@ -336,7 +336,8 @@ def test_a_signal_ends_the_wait_for_a_lock_at_once(
 
 
 def test_max_run_time_ends_the_wait_for_a_lock(held: HeldPlace, cli: Command) -> None:
-    words = ["list", "--lock", "wait", "--max-run-time", time_to_start(cli), *held.place.words]
+    limit = time_to_start(cli, held.place)
+    words = ["list", "--lock", "wait", "--max-run-time", limit, *held.place.words]
     ran = cli(*words, env=held.place.environment)
     assert ran.status == 75
     to = held.place.words[1]

@@ -12,6 +12,7 @@ from struct import unpack
 from termios import FIONREAD
 
 from tests.e2e.command import WAIT_S, Command, Ran
+from tests.e2e.places import Bucket, Directory, Place
 
 Process = subprocess.Popen[bytes]
 
@@ -35,14 +36,20 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def time_to_start(cli: Command) -> int:
+def time_to_start(cli: Command, place: Place | None = None) -> int:
     """A `--max-run-time` in seconds that is not over before the first requests are answered.
 
-    More on a busy machine: several times what a run of one line takes there.
+    More on a busy machine: several times what a run of one line takes there, to a destination of
+    the kind of `place`. Most of what a run to S3 takes is its start.
     """
+    elsewhere: Place = Directory(cli, "elsewhere")
+    if isinstance(place, Bucket):
+        elsewhere = Bucket(place.server, place.server.make_bucket())
+    words = ["-", *elsewhere.words, "--retries", 0]
     begun = time.monotonic()
-    cli("-", "--to", "elsewhere", "--retries", 0, stdin="http://127.0.0.1:1/\n")
-    return max(2, math.ceil(6 * (time.monotonic() - begun)))
+    cli(*words, stdin="http://127.0.0.1:1/\n", env=elsewhere.environment)
+    times = 3 if isinstance(place, Bucket) else 6
+    return max(2, math.ceil(times * (time.monotonic() - begun)))
 
 
 def is_idle(process: Process) -> bool:

@@ -186,7 +186,7 @@ def test_a_night_that_is_too_short_ends_in_order_and_the_next_one_does_the_rest(
     go = threading.Event()
     server = serve(lambda _: Reply(body=PAGE, delay=go))
     words = [pages(server, cli, 20), "-c", 4, "--engine", engine, *place.words]
-    limit = time_to_start(cli)
+    limit = time_to_start(cli, place)
     night = [*words, "--max-run-time", limit]
     with cli.start(*night, env=place.environment, bufsize=0) as process:
         server.wait_until(lambda: server.in_flight == 4)
