@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -121,19 +122,23 @@ def test_a_display_is_left_out(engine: str, tmp_path: Path) -> None:
             path = listed(server, tmp_path / "urls.txt", threads)
             words = ["-", "--to", str(tmp_path / "out"), "--engine", engine, "-c", "8"]
             ours, theirs = pty.openpty()
-            with subprocess.Popen(
-                [*within(threads), *PYTHON, "-m", "scraper", *words],
-                stdin=subprocess.PIPE,
-                stderr=theirs,
-                env=os.environ | {"TERM": "xterm"},
-            ) as running:
+            with (
+                ThreadPoolExecutor(1) as reader,
+                subprocess.Popen(
+                    [*within(threads), *PYTHON, "-m", "scraper", *words],
+                    stdin=subprocess.PIPE,
+                    stderr=theirs,
+                    env=os.environ | {"TERM": "xterm"},
+                ) as running,
+            ):
+                os.close(theirs)
+                told = reader.submit(_all_of, ours)  # a terminal that nobody reads is full soon
                 assert running.stdin is not None
                 running.stdin.write(Path(path).read_bytes())
                 running.stdin.flush()  # the thread that reads it has no end yet
                 while running.poll() is None and server.total - before < LINES:
                     time.sleep(0.01)
-            os.close(theirs)
-            log = _all_of(ours).replace("\r\n", "\n")
+            log = told.result().replace("\r\n", "\n")
             judge(running.returncode, log, server.total - before)
             said.append("no display" in log)
     assert said.count(True) == 1  # the one thread fewer that a run without a display needs
