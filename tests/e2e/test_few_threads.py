@@ -110,8 +110,8 @@ def test_all_is_stored_or_nothing_is_begun(
             results = [orjson.loads(line) for line in ended.stdout.splitlines()]
             statuses.append(ended.returncode)
             assert [one["status"] for one in results] == ["stored"] * (server.total - before)
-    assert statuses == sorted(statuses, reverse=True)
-    assert {*statuses} == {0, 3}
+    # In between, it depends on whether the list was read to its end by then.
+    assert (statuses[0], statuses[-1]) == (3, 0)
 
 
 def test_a_display_is_left_out(engine: str, tmp_path: Path) -> None:

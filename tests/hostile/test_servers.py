@@ -89,7 +89,6 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         return found
 
 
-@pytest.mark.each_pair
 @every_engine
 @pytest.mark.parametrize("limit", ["", "1M"])
 @pytest.mark.parametrize("coding", BOMBS)
