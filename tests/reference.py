@@ -6,13 +6,17 @@ repository equal to what is made here. Does not know: how an option is declared;
 repository has no page to read.
 """
 
+import inspect
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import click
+from click_man.man import ManPage
 
 from scraper.cli.command import group
+from scraper.model.version import __version__
 
 DOCS = Path(__file__).parent.parent / "docs"
 _OPTIONS_HEAD = """\
@@ -26,10 +30,29 @@ Sizes are bytes: `500k`, `10M`, `2G` are powers of 1000, `64KiB`, `1GiB` powers 
 Times are seconds.
 """
 
+_MAN_TAIL = """\
+.SH EXIT STATUS
+{statuses}\
+.SH ENVIRONMENT
+Each option is also a variable: \\fBSCRAPER_MAX_CONCURRENCY\\fP for \\fB\\-\\-max\\-concurrency\\fP.
+S3's credentials, region and endpoint are found as by the aws command.
+.SH FILES
+.TP
+\\fIDEST\\fP/.scraper/manifest.jsonl
+The record of every target, one JSON object a line.
+.SH EXAMPLES
+.nf
+scraper urls.txt \\-\\-to out
+cat urls.txt | scraper \\-\\-to s3://bucket/pages \\-\\-max\\-concurrency 64
+scraper urls.txt \\-\\-to out \\-\\-resume
+.fi
+"""
+
 
 def pages() -> dict[Path, str]:
     """The text of each page, by its file."""
-    return {DOCS / "options.md": options_page()}
+    manual = {DOCS / "man" / name: text for name, text in man_pages()}
+    return {DOCS / "options.md": options_page(), **manual}
 
 
 def options_page() -> str:
@@ -45,16 +68,64 @@ def options_page() -> str:
     return "".join(parts)
 
 
+def man_pages() -> Iterator[tuple[str, str]]:
+    """Name and text (roff) of each manual page. The first is that of `fetch` and of the whole."""
+    commands = {name: command for name, command in group.commands.items() if not command.hidden}
+    fetch = commands.pop("fetch")
+    whole = _man_page(
+        "scraper", fetch, {name: one.get_short_help_str(200) for name, one in commands.items()}
+    )
+    yield "scraper.1", whole + _MAN_TAIL.format(statuses="".join(_statuses()))
+    yield "scraper-fetch.1", ".so man1/scraper.1\n"
+    for name, command in commands.items():
+        tail = ".SH SEE ALSO\n\\fBscraper\\fP(1)\n"
+        yield f"scraper-{name}.1", _man_page(f"scraper {name}", command, {}) + tail
+
+
+def _man_page(title: str, command: click.Command, commands: dict[str, str]) -> str:
+    page = ManPage(title)
+    page.version, page.date = __version__, ""  # a date would be another each day
+    page.short_help = _roff(command.get_short_help_str(200)).rstrip(".")
+    page.description = _roff(inspect.cleandoc(command.help or ""))
+    page.synopsis = " ".join(command.collect_usage_pieces(_context(command)))
+    by_section = sections(command)
+    page.options = [(n, _roff(h)) for records in by_section.values() for n, h in records]
+    page.commands = [(name, _roff(text)) for name, text in commands.items()]
+    parts = str(page).split("\n.TP\n")  # what is before the options, then one part an option
+    if len(by_section) > 1:
+        before = accumulate(map(len, by_section.values()), initial=0)
+        for index, section in zip(before, by_section, strict=False):
+            parts[index] += f'\n.SS "{_roff(section)}"'
+    return "\n.TP\n".join(parts)
+
+
+def _roff(text: str) -> str:
+    """The text as roff has it: hyphens that can be copied, and no line that is a request."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return re.sub(r"^(?=[.'])", "\\\\&", text, flags=re.MULTILINE)
+
+
+def _statuses() -> Iterator[str]:
+    """The rows of the table in docs/exit-status.md."""
+    text = (DOCS / "exit-status.md").read_text(encoding="utf-8")
+    for status, meaning in re.findall(r"^\| (\d[\d, ]*) \| (.*) \|$", text, re.MULTILINE):
+        yield f".TP\n{status}\n{_roff(meaning.replace('`', ''))}\n"
+
+
 def sections(command: click.Command) -> dict[str, list[tuple[str, str]]]:
     """Names and help of the options of `command`, by section, as its `--help` has them."""
-    parent = click.Context(group, info_name="scraper", **group.context_settings)
-    context = click.Context(command, parent, command.name, **command.context_settings)
+    context = _context(command)
     found: dict[str, list[tuple[str, str]]] = {}
     for param in command.get_params(context):
         record = param.get_help_record(context)
         if isinstance(param, click.Option) and record:
             found.setdefault(getattr(param, "section", "Other"), []).append(record)
     return found
+
+
+def _context(command: click.Command) -> click.Context:
+    parent = click.Context(group, info_name="scraper", **group.context_settings)
+    return click.Context(command, parent, command.name, **command.context_settings)
 
 
 def _table(records: list[tuple[str, str]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from click_default_group import DefaultGroup
 from scraper.cli.demo import demo
 from scraper.cli.failed import failed
 from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
+from scraper.cli.man import man
 from scraper.cli.options import HELP
 from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
@@ -63,6 +64,7 @@ group.add_command(fetch)
 group.add_command(failed)
 group.add_command(verify)
 group.add_command(demo)
+group.add_command(man)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
