@@ -424,11 +424,8 @@ def test_help_is_the_help_of_fetch(arguments: list[str]) -> None:
 
 def test_the_help_of_the_whole_names_the_commands() -> None:
     commands = run("--help").stdout.partition("\nCommands:\n")[2]
-<<<<<<< HEAD
-    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", "demo", "failed", "verify"]
-=======
-    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", "demo", "man", "verify"]
->>>>>>> dc7d96c (Manual pages, made from the options and kept in the repository; classifiers, POSIX among them; scraper man finds the page wherever pip put it)
+    names = re.findall(r"^  (\w+)", commands, re.MULTILINE)
+    assert names == ["fetch", "demo", "failed", "man", "verify"]
 
 
 def test_the_version_is_told() -> None:
