@@ -13,6 +13,8 @@ from typing import Literal, TypedDict
 
 from scraper.model.settings import Budget
 
+# A target: a line of the list's grammar, `(url, key)`, or the keys `url`, `key` and `headers`.
+Listed = str | bytes | tuple[str] | tuple[str, str | None] | Mapping[str, object]
 EngineName = Literal["auto", "threads", "curl"]
 
 

@@ -22,7 +22,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from scraper.model.options import Options
+from scraper.model.options import Listed, Options
 from scraper.model.records import Result
 from scraper.model.threads import start_thread
 from scraper.report.summary import Summary
@@ -92,7 +92,7 @@ class AsyncResults(AsyncGenerator[Result, None]):
 
 
 def arun(
-    urls: Iterable[str | bytes],
+    urls: Iterable[Listed],
     *,
     to: str | os.PathLike[str] = "./out",
     **options: Unpack[Options],

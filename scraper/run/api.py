@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from scraper.model.errors import ScraperError, UsageError
-from scraper.model.options import Options, in_python, unknown
+from scraper.model.options import Listed, Options, in_python, unknown
 from scraper.model.records import Deferred, Failed, NotReached, Result
 from scraper.model.settings import Settings
 from scraper.report.summary import Summary
@@ -75,14 +75,16 @@ class Results(Generator[Result, None, None]):
 
 
 def run(
-    urls: Iterable[str | bytes],
+    urls: Iterable[Listed],
     *,
     to: str | os.PathLike[str] = "./out",
     **options: Unpack[Options],
 ) -> Results:
     """Fetch every target of `urls` into `to`, and yield each Result when the manifest has it.
 
-    `urls` are lines of the list's grammar. They are taken lazily, on a thread of their own.
+    `urls` are lines of the list's grammar, tuples `(url, key)`, and dicts with a `url`, and
+    perhaps a `key` and `headers`; all of them may be mixed. They are taken lazily, on a thread of
+    their own. What is no target is yielded as a failed Result of kind `bad_url`.
     `to` is a directory, `s3://bucket/prefix` or a URL of any scheme that a sink serves.
     `options` are those of the command line, with underscores: `per_host=8`,
     `max_size=1_000_000` (bytes), `headers={"X": "y"}`. At most `max_concurrency` transfers are
@@ -96,7 +98,7 @@ def run(
     return Results(make_run(urls, to, options))
 
 
-def make_run(urls: Iterable[str | bytes], to: str | os.PathLike[str], options: Options) -> Run:
+def make_run(urls: Iterable[Listed], to: str | os.PathLike[str], options: Options) -> Run:
     """The Run that `scraper.run` means with these arguments. Raises UsageError."""
     if isinstance(urls, str | bytes):  # it could be iterated: over its characters
         raise UsageError("urls is one string: give a list of URLs, [url]")

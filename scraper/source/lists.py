@@ -2,7 +2,8 @@
 
 The grammar: UTF-8, one target a line. A line is `URL`, or `URL<TAB>key`, or a JSON object
 `{"url", "key"?, "headers"?}`. Blank lines and lines that start with `#` are skipped. A CSV or
-TSV list has a column `url` and may have a column `key`. A quoted URL has no line break.
+TSV list has a column `url` and may have a column `key`. A quoted URL has no line break. A program
+may give `(url, key)` and `{"url": ..., "key": ..., "headers": ...}` as objects, among its lines.
 
 Owns: that grammar, and the failed Result of a line that names no target. Does not know: where
 lines come from (`sources.py`, `lines.py`), threads (`reader.py`). Rejected: ending the run at a
@@ -12,6 +13,7 @@ bad line; one of a million lines would cost the others.
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 
@@ -27,7 +29,7 @@ from scraper.model.settings import (
 from scraper.source import keys
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 from scraper.source.plain import plain_target
-from scraper.source.sources import Source
+from scraper.source.sources import Given, Source
 from scraper.source.tables import Table
 
 _SHOWN_CHARS = 200  # of a line that names no target
@@ -35,6 +37,7 @@ _BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, f
 _HEADERS = re.compile(r"['\"]?headers?['\"]?\s*:", re.IGNORECASE)
 
 Read = Target | Result
+Parts = tuple[str, str, Mapping[str, str]]  # the URL, the key or "", and the headers
 
 
 def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
@@ -46,9 +49,11 @@ def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
 
 
 def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
-    headers: Mapping[str, str]
     name, plain = source.name, rule is keys.url_key
     for number, raw in enumerate(source.open(), 1):
+        if isinstance(raw, Given):
+            yield _read_given(raw.value, number, name, rule)
+            continue
         shown: bytes | str = raw
         try:
             if len(raw) > MAX_LINE_BYTES:
@@ -56,28 +61,30 @@ def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
             text = raw.decode().strip(_BLANK)
             if plain and (target := plain_target(text, number, name)) is not None:
                 yield target
-                continue
-            if not text or text.isspace():
-                continue
-            if text[0] == "{":
-                shown, key, headers = _parse_json(text)
-            elif "\r" in text or "\n" in text:  # in a comment too: it would hide a line
-                raise BadTarget(LINE_BREAK)  # noqa: TRY301
-            elif text[0] == "#":
-                continue
-            else:
-                shown, _, key = text.partition("\t")
-                shown, headers = shown.rstrip(_BLANK), NO_HEADERS
-            yield _target((shown, key.strip(), headers), number, name, rule)
+            elif (parts := _parse_line(text)) is not None:
+                shown = parts[0]
+                yield _target(parts, number, name, rule)
         except UnicodeDecodeError:
             yield _bad(raw, number, name, "line is not UTF-8")
         except BadTarget as error:
             yield _bad(shown, number, name, error.message)
 
 
-def _target(
-    given: tuple[str, str, Mapping[str, str]], line: int, source: str, rule: keys.KeyRule
-) -> Target:
+def _parse_line(text: str) -> Parts | None:
+    """What a line gives. None for a blank line and for a comment. Raises BadTarget."""
+    if not text or text.isspace():
+        return None
+    if text[0] == "{":
+        return _parts_of(_parse_json(text), "a JSON line")
+    if "\r" in text or "\n" in text:  # in a comment too: it would hide a line
+        raise BadTarget(LINE_BREAK)
+    if text[0] == "#":
+        return None
+    url, _, key = text.partition("\t")
+    return url.rstrip(_BLANK), key.strip(), NO_HEADERS
+
+
+def _target(given: Parts, line: int, source: str, rule: keys.KeyRule) -> Target:
     url, key, headers = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
@@ -108,27 +115,55 @@ def _url_of(line: str) -> str:
     return _HEADERS.split(line, maxsplit=1)[0]
 
 
-def _parse_json(text: str) -> tuple[str, str, Mapping[str, str]]:
+def _parse_json(text: str) -> Mapping[str, Any]:
     try:
-        given = orjson.loads(text)
+        given: Mapping[str, Any] = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadTarget(f"line is not JSON: {error}") from None
+    return given
+
+
+def _read_given(given: object, line: int, source: str, rule: keys.KeyRule) -> Read:
+    """The target that a tuple, a list or a dict means, or its failed Result."""
+    url = ""
+    try:
+        if isinstance(given, Mapping):
+            fields, what = given, "a dict"
+        elif isinstance(given, tuple | list) and 1 <= len(given) <= 2:
+            fields, what = dict(zip(("url", "key"), given, strict=False)), "a tuple"
+        else:
+            raise BadTarget(f"{type(given).__name__} is no line, no (url, key), and no dict")  # noqa: TRY301
+        url = fields["url"] if isinstance(fields.get("url"), str) else ""
+        parts = _parts_of(fields, what)
+        check_length("\t".join((*parts[:2], *parts[2], *parts[2].values())).encode())
+        return _target(parts, line, source, rule)
+    except UnicodeEncodeError:
+        shown = url.encode("utf-8", "backslashreplace")
+        return _bad(shown, line, source, "target is not UTF-8")
+    except BadTarget as error:
+        return _bad(url.encode("utf-8", "backslashreplace"), line, source, error.message)
+
+
+def _parts_of(given: Mapping[str, Any], what: str) -> Parts:
+    """What a JSON line gives, or `what` a program gives. Raises BadTarget."""
     url, key, headers = given.get("url"), given.get("key"), given.get("headers")
     if not isinstance(url, str):
-        raise BadTarget('JSON line has no "url"')
+        raise BadTarget(f'{what.removeprefix("a ")} has no "url"')
     if key is not None and not isinstance(key, str):
-        raise BadTarget('"key" of a JSON line is not a string')
+        raise BadTarget(f'"key" of {what} is not a string')
     if headers is None:
         headers = NO_HEADERS
-    elif not isinstance(headers, dict):
-        raise BadTarget('"headers" of a JSON line is not an object')
+    elif not isinstance(headers, Mapping):
+        raise BadTarget(f'"headers" of {what} is not an object')
     for name, value in headers.items():
+        if not isinstance(name, str):
+            raise BadTarget(f'"headers" of {what} has a name that is not a string')
         if not isinstance(value, str) or not is_field_name(name) or not is_field_value(value):
             shown = beginning_of_name(name)
-            raise BadTarget(f"header {shown!r} of a JSON line is not allowed in HTTP")
+            raise BadTarget(f"header {shown!r} of {what} is not allowed in HTTP")
         if announces_a_body(name):
-            raise BadTarget(f"header {name!r} of a JSON line announces a body, and there is none")
-    return _in_one_line(url), key or "", headers
+            raise BadTarget(f"header {name!r} of {what} announces a body, and there is none")
+    return _in_one_line(url), (key or "").strip(), dict(headers) if headers else NO_HEADERS
 
 
 def _in_one_line(url: str) -> str:

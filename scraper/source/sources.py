@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import ListError
@@ -24,14 +24,20 @@ from scraper.source.tables import Dialect, Table, dialect_of
 OpenRemote = Callable[[str], BinaryIO]
 
 
+class Given(NamedTuple):
+    """A target that a program gives as an object, and not as a line. See `lists.py`."""
+
+    value: object
+
+
 class Source(NamedTuple):
     """One list. `open` gives its lines; `size` is its length in bytes where that is known.
 
-    `dialect` is set for CSV and TSV.
+    `dialect` is set for CSV and TSV. Lines are bytes. Only an iterable has Given among them.
     """
 
     name: str
-    open: Callable[[], Generator[bytes, None, None]]
+    open: Callable[[], Generator[Any, None, None]]
     size: int | None = None
     dialect: Dialect | None = None
 
@@ -53,12 +59,18 @@ def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
     return sources
 
 
-def from_iterable(lines: Iterable[str | bytes], name: str = "urls") -> Source:
-    """A source of lines that are in memory already, or come from a generator."""
+def from_iterable(lines: Iterable[object], name: str = "urls") -> Source:
+    """A source of lines that are in memory already, or come from a generator.
 
-    def opened() -> Generator[bytes, None, None]:
+    What is neither str nor bytes is Given.
+    """
+
+    def opened() -> Generator[bytes | Given, None, None]:
         for line in lines:
-            yield line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+            if isinstance(line, str):
+                yield line.encode("utf-8", "surrogatepass")
+            else:
+                yield line if isinstance(line, bytes) else Given(line)
 
     return Source(name, opened)
 

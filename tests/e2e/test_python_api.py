@@ -78,6 +78,27 @@ def test_options_are_the_command_lines_with_underscores(serve: Serve, tmp_path: 
     assert len(parsed((tmp_path / "elsewhere.jsonl").read_bytes())) == 2
 
 
+def test_targets_are_lines_tuples_and_dicts(serve: Serve, tmp_path: Path) -> None:
+    server = serve(lambda request: Reply(body=request.headers.get("x-mine", "-").encode()))
+    targets: list[Any] = [
+        f"{server.url}/1\tline",
+        (f"{server.url}/2", "tuple"),
+        {"url": f"{server.url}/3", "key": "dict", "headers": {"X-Mine": "secret"}},
+        (f"{server.url}/4.txt",),
+        7,
+        {"url": None},
+    ]
+    results = {result.target.line: result for result in scraper.run(targets, to=tmp_path)}
+    assert [results[line].ok for line in range(1, 7)] == [True] * 4 + [False] * 2
+    assert (tmp_path / "tuple").read_bytes() == b"-"
+    assert (tmp_path / "dict").read_bytes() == b"secret"
+    assert results[4].key == f"{folder(server.url)}/4.txt"
+    assert str(results[5].error) == "bad_url: int is no line, no (url, key), and no dict"
+    again = scraper.run(targets, to=tmp_path, resume=True)
+    assert [one.status for one in again].count("skipped") == 4
+    assert b"secret" not in (tmp_path / ".scraper" / "manifest.jsonl").read_bytes()
+
+
 def test_lines_are_taken_lazily_and_results_come_before_the_last_line(
     serve: Serve, tmp_path: Path
 ) -> None:

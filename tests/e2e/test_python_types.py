@@ -36,6 +36,21 @@ try:
         print(one)
 except Held:
     pass
+
+
+async def fetch_too(to: Path) -> None:
+    target = {"url": "u", "headers": {"A": "b"}}
+    async with scraper.arun([("u", "key"), ("u", None), ("u",), target], to=to) as results:
+        async for result in results:
+            show(result)
+    print(results.summary)
+
+
+asyncio.run(fetch_too(Path("out")))
+rows: list[tuple[str, str]] = []
+dicts: list[dict[str, str]] = []
+scraper.run(rows)
+scraper.run(dicts)
 """
 # Each line is wrong. After `#` stands what mypy says of it.
 BAD = """
@@ -50,6 +65,9 @@ scraper.run(["u"], max_size="10M")  # arg-type
 scraper.run(["u"], headers={"A": 5})  # dict-item
 scraper.run(["u"], lock="maybe")  # arg-type
 scraper.run(5)  # arg-type
+scraper.run([5])  # list-item
+scraper.run([("u", 5)])  # list-item
+scraper.arun(["u"], engnie="curl")  # call-arg
 for result in scraper.run(["u"]): result.nonsense  # attr-defined
 scraper.run(["u"]).summary.nonsense  # attr-defined
 scraper.rnu(["u"])  # attr-defined
