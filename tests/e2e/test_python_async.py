@@ -50,7 +50,7 @@ def test_every_result_comes_and_the_summary_counts_them(
     async def main() -> list[scraper.Result]:
         results = scraper.arun([*urls(server, 500), "nonsense"], to=tmp_path, engine=engine)
         found = [result async for result in results]
-        assert results.summary.tally.targets == 501
+        assert results.summary.as_record()["targets"] == 501
         return found
 
     found = asyncio.run(main())
