@@ -151,9 +151,13 @@ def test_one_signal_ends_a_run_whose_reader_does_not_read(
 
 @ENGINES
 def test_the_limit_of_time_ends_a_run_whose_reader_does_not_read(
-    engine: str, cli: Command, site: HttpServer, block: Callable[..., Blocked]
+    engine: str,
+    cli: Command,
+    site: HttpServer,
+    places: Callable[[str], Place],
+    block: Callable[..., Blocked],
 ) -> None:
-    limit = 2 * time_to_start(cli)  # four start at once
+    limit = 2 * time_to_start(cli, places("bucket"))  # four start at once
     words = [listed(cli, site), "--engine", engine, "--max-run-time", limit]
     runs = [
         block("results", *words, "-q", "--results", "-", stdout="pipe"),
