@@ -93,7 +93,7 @@ class Run:
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
-        self._spacing = Spacing(self._frontier, self.wake)
+        self._spacing = Spacing(self._frontier, self.wake, settings.politeness)
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination, self.id)
         sink = self._resources.sink
@@ -103,10 +103,8 @@ class Run:
         if settings.politeness.robots:
             from scraper.run import robots_queue
 
-            self._robots_queue = robots_queue.RobotsQueue(
-                settings, self._plan, self._frontier, note
-            )
-            self._plan = replace(self._plan, forbids=self._robots_queue.forbids)
+            queue = robots_queue.RobotsQueue(settings, self._plan, self._frontier, note)
+            self._robots_queue, self._plan = queue, replace(self._plan, forbids=queue.forbids)
         self._entrance: Frontier | RobotsQueue = self._robots_queue or self._frontier
         self._reader = ListReader(sources, make_rule(settings.key, now), self.wake)
         self._engine: Engine | None = None
@@ -164,7 +162,15 @@ class Run:
         self._resources.close(self._stop.last_moment(), whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
-        """Every Result, when it is final. Raises DestinationError, Held, ListError at the end."""
+        """Every Result, when it is final. Raises DestinationError, Held, ListError, UsageError."""
+        for told in self._turns():
+            for result in told:
+                yield result
+                if os.getpid() != self._process:
+                    raise UsageError("this run belongs to the process that began it")
+
+    def _turns(self) -> Iterator[Sequence[Result]]:
+        """The loop, turn by turn: the Results that each turn tells."""
         engine = self._engine
         assert engine is not None, "Run is used in a with statement"
         while not self._finished():
@@ -172,7 +178,7 @@ class Run:
             self._check_lock()
             self._admit(now)
             self._start(engine, now)
-            yield from self._yield(self._account.settle(idle=self._is_idle()))
+            yield self._account.settle(idle=self._is_idle())
             ended = engine.poll(self._timeout(now))
             now = time.monotonic()
             self._stop.keep_within(self._quota, now)
@@ -183,7 +189,7 @@ class Run:
             if self._stop.give_up_at is not None and not self._stop.wait_on(engine, self.in_flight):
                 break
         self._record_unfinished()
-        yield from self._yield(self._account.finish())
+        yield self._account.finish()
         if self._stop.error is not None:
             raise self._stop.error
         self._reader.reraise()
@@ -243,13 +249,6 @@ class Run:
 
     # ------------------------------------------------------------ one turn of the loop
 
-    def _yield(self, told: Sequence[Result]) -> Iterator[Result]:
-        """Yield each of `told`. Raises UsageError in a process that was forked meanwhile."""
-        for result in told:
-            yield result
-            if os.getpid() != self._process:
-                raise UsageError("this run belongs to the process that began it")
-
     def _check_lock(self) -> None:
         """Stop if the lock ran out: this process, or the whole machine, was stopped meanwhile."""
         if self._stop.reason is None and not self._resources.holds():
@@ -290,17 +289,19 @@ class Run:
 
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
+        if self.paused():
+            return
         while (
             self._stop.reason is None
-            and not self.paused()
-            and self._failure_policy.breaker.may_start(self.in_flight, now)
+            and self._failure_policy.breaker.may_start(len(self._in_flight), now)
             and self._frontier.may_start(now)
-            and self.in_flight < self._most
+            and len(self._in_flight) < self._most
             and self._slots.acquire(blocking=False)
         ):
             attempt = self._frontier.start(now)
             transfer = self._spacing.resume(attempt, now) or self._make_transfer(attempt, now)
-            self._spacing.permit(transfer, always=self._is_robots_txt(attempt))
+            if self._spacing.may_apply:
+                self._spacing.permit(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
             engine.start(transfer)
             if engine.most < self._most:  # the system gives no more threads
@@ -352,7 +353,7 @@ class Run:
             return
         attempt = completion.attempt
         end: Outcome = completion.outcome
-        is_robots_txt = self._is_robots_txt(attempt)
+        is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
         failure = end.failure if isinstance(end, Failed) else None
         now = time.monotonic()
         self._frontier.ended(attempt, failure, transfer.started, completion.times.total or 0.0, now)

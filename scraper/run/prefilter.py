@@ -45,8 +45,10 @@ class Prefilter:
 
     def sift(self, items: Sequence[Read]) -> Sifted:
         """Sort `items`."""
-        ended = [item for item in items if isinstance(item, Result)]
-        targets = [item for item in items if not isinstance(item, Result)]
+        targets = [item for item in items if isinstance(item, Target)]
+        ended: list[Result] = []
+        if len(targets) < len(items):
+            ended += [item for item in items if isinstance(item, Result)]
         try:
             verdicts = self._duplicates.judge_all(targets)
             if any(verdicts):
@@ -54,11 +56,15 @@ class Prefilter:
                 pairs = zip(targets, verdicts, strict=True)
                 targets = [target for target, verdict in pairs if verdict is None]
             decisions = self._history.recall(targets, self._is_another)
-            decided = list(zip(targets, decisions, strict=True))
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)
-        skipped = [Result(target, one) for target, one in decided if isinstance(one, Skipped)]
-        left = [(target, one) for target, one in decided if not isinstance(one, Skipped)]
+        skipped: list[Result] = []
+        left: list[tuple[Target, PreviousRecord | None]] = []
+        for target, decision in zip(targets, decisions, strict=True):
+            if isinstance(decision, Skipped):
+                skipped.append(Result(target, decision))
+            else:
+                left.append((target, decision))
         return Sifted(ended, skipped, left)
 
     def close(self) -> None:

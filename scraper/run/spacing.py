@@ -17,14 +17,21 @@ from collections.abc import Callable
 
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Attempt, Target
+from scraper.model.settings import Politeness
 from scraper.schedule import Frontier
 from scraper.transfer import SendPermit, Transfer
 
 
 class Spacing:
-    """Used by the loop's thread. `wake` ends the engine's `poll`; it is called from any thread."""
+    """Used by the loop's thread. `wake` ends the engine's `poll`; it is called from any thread.
 
-    def __init__(self, frontier: Frontier, wake: Callable[[], None]) -> None:
+    `may_apply`: whether any host may have a gap. Else no transfer needs a permit.
+    """
+
+    def __init__(
+        self, frontier: Frontier, wake: Callable[[], None], politeness: Politeness
+    ) -> None:
+        self.may_apply = bool(politeness.delay or politeness.rate or politeness.robots)
         self._frontier = frontier
         self._wake = wake
         self._sent: deque[Target] = deque()
@@ -32,7 +39,7 @@ class Spacing:
 
     def resume(self, attempt: Attempt, now: float) -> Transfer | None:
         """The transfer that waited for this turn of `attempt`, if one did."""
-        transfer = self._waiting.pop(attempt.target.key, None)
+        transfer = self._waiting.pop(attempt.target.key, None) if self._waiting else None
         if transfer is not None:
             transfer.resume(now)
         return transfer
