@@ -95,7 +95,7 @@ class Host:
 
     def ready_at(self) -> float:
         """The earliest moment at which a target of this host may start; inf if none may."""
-        if self.unsent is not None or self.in_flight >= int(self.limit):
+        if self.unsent is not None or self.in_flight + 1 > self.limit:
             return _NEVER
         if not self.breaker.may_start(self.in_flight):
             return _NEVER
@@ -195,7 +195,8 @@ class Frontier:
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
         if attempt.first_started is None:
-            attempt = attempt._replace(first_started=now)
+            target, queued_at, number, _, previous = attempt
+            attempt = Attempt(target, queued_at, number, now, previous)
         return attempt
 
     def ended(
@@ -298,8 +299,7 @@ class Frontier:
 
     def _place(self, host: Host, now: float) -> None:
         """Put `host` where its next start is: among the ready, the sleepers, or nowhere."""
-        if host in self._ready:  # `may_start` looks again when its turn comes
-            self._ready.put(host, host.in_flight)
+        if self._ready.move(host, host.in_flight):  # `may_start` looks again when its turn comes
             return
         due = host.ready_at()
         if due <= now:

@@ -44,6 +44,13 @@ class LeastLoaded(Generic[Host]):
         self._at[host] = in_flight
         self._least = min(self._least, in_flight)
 
+    def move(self, host: Host, in_flight: int) -> bool:
+        """Put `host` where its transfers `in_flight` belong, if it is here; whether it is."""
+        if host not in self._at:
+            return False
+        self.put(host, in_flight)
+        return True
+
     def first(self) -> Host:
         """The host whose turn it is; there must be one."""
         while not self._levels[self._least]:

@@ -33,7 +33,7 @@ def plain_target(text: str, line: int, source: str) -> Target | None:
     if path[-1] == "/":
         key += "index.html"
     # So short a line counts as one in the buffers.
-    return Target._make((text, text, host, key, line, source, NO_HEADERS, "", 1))
+    return Target(text, text, host, key, line, source, NO_HEADERS, "", 1)
 
 
 @lru_cache(maxsize=4096)
