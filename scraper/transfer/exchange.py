@@ -4,7 +4,7 @@ Owns: these types, and how the length of a body is read from its head. Does not 
 or transfers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Next(Enum):
 
 
 class Request(NamedTuple):
-    """One hop; `headers` have names in lower case.
+    """One hop; `headers` have names in lower case. `origin` is that of `url`.
 
     `guarded` says why it may connect to public addresses only, "" if it may connect to any.
     `fresh`: over a new connection, since the request failed over a kept one.
@@ -30,6 +30,7 @@ class Request(NamedTuple):
 
     url: str
     headers: Mapping[str, str]
+    origin: str
     guarded: str = ""
     fresh: bool = False
 
@@ -37,11 +38,13 @@ class Request(NamedTuple):
 class Reply:
     """The head of a response; `headers` have names in lower case, in the order of arrival.
 
+    `get(name)` is the values of the header `name` (lower case) joined (RFC 9110 5.3), None if
+    absent. It is asked ten times for each response, so it is the dict's own method.
     `remote_ip` is the server's address, None behind a proxy. `time_connect` is seconds, 0.0 on a
     reused connection, None if unknown.
     """
 
-    __slots__ = ("_headers", "_values", "remote_ip", "status", "time_connect")
+    __slots__ = ("_headers", "get", "remote_ip", "status", "time_connect")
 
     def __init__(
         self,
@@ -54,18 +57,15 @@ class Reply:
         self.remote_ip = remote_ip
         self.time_connect = time_connect
         self._headers = headers
-        self._values = dict(headers)
-        if len(self._values) < len(headers):
-            for name in self._values:
-                self._values[name] = ", ".join(self.all(name))
+        values = dict(headers)
+        if len(values) < len(headers):
+            for name in values:
+                values[name] = ", ".join(self.all(name))
+        self.get: Callable[[str], str | None] = values.get
 
     def all(self, name: str) -> list[str]:
         """Every value of the header `name` (lower case)."""
         return [value for one, value in self._headers if one == name]
-
-    def get(self, name: str) -> str | None:
-        """The values of the header `name` (lower case) joined (RFC 9110 5.3), None if absent."""
-        return self._values.get(name)
 
 
 def content_length(reply: Reply) -> int | None:

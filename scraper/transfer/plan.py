@@ -77,11 +77,10 @@ class Plan:
 
     def conditions_of(self, attempt: Attempt, rest: RangeRequest | None) -> Conditions:
         """What `attempt` may ask with; `rest` asks for the rest of a body that broke off."""
-        headers, previous, own = attempt.target.headers, attempt.previous, self._conditions.own
-        if headers:
-            own |= CONDITIONS.intersection(map(str.lower, headers))
-        elif previous is None and rest is None:
-            return self._conditions
+        headers, previous = attempt.target.headers, attempt.previous
+        if not headers and previous is None and rest is None:
+            return self._conditions  # as for most
+        own = self._conditions.own | CONDITIONS.intersection(map(str.lower, headers))
         return Conditions(own, previous, rest, self.http.raw)
 
     def asks_for_another(self, target: Target, variant: str | None, *, redirected: bool) -> bool:

@@ -111,7 +111,7 @@ class Transfer:
         hop, headers = self._hop, self._headers
         if self._asked:
             headers = {**headers, **self._asked}
-        return Request(hop.url.href, headers, hop.guarded, self._fresh)
+        return Request(hop.url.href, headers, hop.url.origin.text, hop.guarded, self._fresh)
 
     @property
     def must_wait(self) -> bool:

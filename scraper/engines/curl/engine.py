@@ -29,7 +29,6 @@ from scraper.engines.resolver import Resolved
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, NoThread, TransferError
 from scraper.model.settings import Http, Limits
-from scraper.model.urls import origin_of
 from scraper.sinks.base import Blocking
 from scraper.transfer import Next, Transfer
 
@@ -134,7 +133,7 @@ class CurlEngine:
             request = transfer.request
             proxy = self._proxies.of(request.url)
             handle.begin_hop(request, proxy, transfer.deadline)
-            handle.origin = proxy or origin_of(request.url)
+            handle.origin = proxy or request.origin
             resolved = self._origins.find(handle.origin, handle, transfer)
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             self._end(handle, transfer, error)

@@ -234,11 +234,13 @@ class CurlHandle:
         if self._guarded and not is_public(peer):  # kept from an unguarded hop
             self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
-        assert self.transfer is not None
-        if not self.transfer.may_send():
-            self._must_wait = True
-            return _REFUSE  # type: ignore[no-any-return]
-        self.transfer.sent()  # it is by the time at which the engine's `poll` returns
+        transfer = self.transfer
+        assert transfer is not None
+        if transfer.permit is not None:
+            if not transfer.may_send():
+                self._must_wait = True
+                return _REFUSE  # type: ignore[no-any-return]
+            transfer.sent()  # it is by the time at which the engine's `poll` returns
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer

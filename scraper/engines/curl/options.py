@@ -90,28 +90,28 @@ class HopOptions:
 
     def set(self, request: Request, proxy: str | None) -> None:
         """Make the handle ask for `request`. Raises pycurl.error for a URL that libcurl refuses."""
-        easy = self._easy
-        easy.setopt(pycurl.URL, request.url)
-        headers = request.headers
+        easy, url, headers = self._easy, request.url, request.headers
+        easy.setopt(pycurl.URL, url)
         if headers is not self._headers and headers != self._headers:
             easy.setopt(pycurl.HTTPHEADER, header_lines(headers))
             self._headers = headers
         if proxy != self._proxy:
             easy.setopt(pycurl.PROXY, proxy or "")
             self._proxy = proxy
-        secure = request.url.startswith("https:")
+        secure = url.startswith("https:")
         if secure != self._secure:
             version = pycurl.CURL_HTTP_VERSION_2TLS if secure else pycurl.CURL_HTTP_VERSION_1_1
             easy.setopt(pycurl.HTTP_VERSION, version)
             self._secure = secure
-        if not self._trusting and (secure or (proxy or "").startswith("https:")):
+        trusts = secure or (proxy is not None and proxy.startswith("https:"))
+        if trusts and not self._trusting:
             _set_trust(easy, self._http)
             self._trusting = True
-        self._set_target(request.url, absolute=proxy is not None and not secure)
-
-    def _set_target(self, url: str, *, absolute: bool) -> None:
-        """Send the URL as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""
         if "%" in url or url[-1] == "?" or self._targeted:  # it can't be unset once it was set
             self._targeted = True
-            target = url if absolute else url[url.index("/", 8) :]
-            self._easy.setopt(pycurl.REQUEST_TARGET, target)
+            self._set_target(request, absolute=proxy is not None and not secure)
+
+    def _set_target(self, request: Request, *, absolute: bool) -> None:
+        """Send the URL as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""
+        target = request.url if absolute else request.url[len(request.origin) :]
+        self._easy.setopt(pycurl.REQUEST_TARGET, target)
