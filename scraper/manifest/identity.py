@@ -51,10 +51,8 @@ class Identity:
             return plain(target.key, target.url, target.userinfo)
         return urls.fingerprint(f"{target.key}\0{target.url}")  # `plain`, in less time
 
-    def field(self, target: Target, shown: str) -> str | None:
-        """The `identity` of the record that shows the URL as `shown`; None if it needs none."""
-        if REDACTED not in shown or not target.url:
-            return None
+    def field(self, target: Target) -> str:
+        """The `identity` of a record whose URL is redacted."""
         self.unsaved = self._is_new
         return f"{self._keyed(target) % 2**64:016x}"
 

@@ -35,7 +35,7 @@ from scraper.sinks.directory.open_directories import (
     RootMovedError,
 )
 from scraper.sinks.directory.temporary_files import TemporaryFiles
-from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 OWN = ".scraper"
 _TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
@@ -288,8 +288,9 @@ class FileUpload:
     def commit(self, body: Body) -> Stored:
         """Set the time, flush to the disk, rename."""
         try:
-            accessed_ms, modified_ms = milliseconds(body.fetched_at), body.modified_ms
-            os.utime(self._fd, ns=(accessed_ms * _NS_OF_MS, modified_ms * _NS_OF_MS))
+            fetched_ms = milliseconds(body.fetched_at)
+            modified = modified_ms(body.response.last_modified, fetched_ms)
+            os.utime(self._fd, ns=(fetched_ms * _NS_OF_MS, modified * _NS_OF_MS))
             os.fsync(self._fd)
             self._close()
             self._sink.place(self._temporary, self._name, self._key)
