@@ -46,6 +46,7 @@ OPTIONS = (
     Option("dry-run", "true", "true", True, "0"),
     Option("resume", "true", "true", True, "0"),
     Option("retry-failed", "true", "true", True, "0"),
+    Option("new-failures", "true", "true", True, "0"),
     Option("refresh", "true", "true", True, "0"),
     Option("refresh", "false", "false", False, "1"),
     Option("lock", "wait", '"wait"', "wait", "skip"),

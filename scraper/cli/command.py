@@ -19,14 +19,19 @@ from click_default_group import DefaultGroup
 
 from scraper.cli.demo import demo
 from scraper.cli.failed import failed
-from scraper.cli.fetch import EXIT_DESTINATION, EXIT_USAGE, fetch
+from scraper.cli.fetch import fetch
 from scraper.cli.man import man
 from scraper.cli.options import HELP
 from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
-from scraper.model.errors import DestinationError, ScraperError, UsageError
-
-EXIT_INTERRUPTED = 130
+from scraper.model.errors import (
+    EXIT_DESTINATION,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    DestinationError,
+    ScraperError,
+    UsageError,
+)
 
 
 class MainGroup(DefaultGroup):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import printable, redact
 from scraper.report.log import Log
 from scraper.report.streams import Lines
-from scraper.report.summary import Tally
+from scraper.report.tally import Tally
 from scraper.run.build import make_plan
 from scraper.sinks.base import SinkOptions, find_sink
 from scraper.source import lists

@@ -18,7 +18,7 @@ import click
 from scraper.cli.arguments import Inputs, inputs_of
 from scraper.cli.distinct import keep_apart
 from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
-from scraper.model.errors import DestinationError, Held, UsageError
+from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
 
 if TYPE_CHECKING:
     from scraper.model.records import Result
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from scraper.report.streams import Lines
     from scraper.source.sources import OpenRemote
 
-EXIT_USAGE = 2
-EXIT_DESTINATION = 3
-EXIT_HELD = 75  # EX_TEMPFAIL of sysexits.h
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
 _OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
 
@@ -80,6 +77,7 @@ class _Fetch:
     """One run of the command."""
 
     def __init__(self, settings: "Settings", inputs: Inputs, ours: dict[str, Any]) -> None:
+        from scraper.cli.again import invocation
         from scraper.cli.receivers import Receivers
         from scraper.cli.signals import Signals
         from scraper.manifest import path_for
@@ -93,6 +91,8 @@ class _Fetch:
         manifest = path_for(settings.manifest, run.destination)
         written = {"--manifest": manifest and str(manifest), "--results": ours["results"]}
         keep_apart(inputs.lists, {**written, "--log-file": ours["log_file"]})
+        run.ending.invocation = invocation(sys.argv[1:], inputs.lists)
+        run.ending.final_status = self._final_status
         self._signals = Signals(run)
         self._receivers = Receivers(ours, sources, run, self._signals)
         run.paused = self._is_behind
@@ -107,11 +107,12 @@ class _Fetch:
                     self._receivers.open(stack)
                     for _ in run:
                         pass
+                    self._receivers.finish_results(self._patience())
             except (DestinationError, UsageError) as error:
-                status = EXIT_DESTINATION if isinstance(error, DestinationError) else EXIT_USAGE
+                status = status_of(error)
                 self._receivers.say_error(f"scraper: {error}")
             except Held as error:
-                status = EXIT_HELD
+                status = status_of(error)
                 if self._settings.lock == "skip" and not run.begun:
                     self._receivers.say_held(f"{error}: nothing is done here")
                 else:
@@ -144,15 +145,19 @@ class _Fetch:
 
         return until
 
+    def _final_status(self, status: int) -> int:
+        """The exit status, for the run's own: a signal wins, and results may have been lost."""
+        if self._signals.number is not None:
+            return 128 + self._signals.number
+        if self._receivers.unusable:
+            return EXIT_DESTINATION
+        return status or int(self._receivers.incomplete)
+
     def _ended(self, status: int) -> int:
         run, receivers = self._run, self._receivers
-        if self._signals.number is not None:
-            status = 128 + self._signals.number
-        elif receivers.unusable:
-            status = EXIT_DESTINATION
-        elif not status:
-            failed = run.tally.over(self._settings.max_failures)
-            status = int(run.cut_short or failed or receivers.incomplete)
+        if run.ending.summary is not None:
+            status = run.ending.summary.exit_status or status
+        status = self._final_status(status)
         if run.abandoned or receivers.stuck:  # a thread may wait for ever; nobody waits for it
             os._exit(status)
         return status

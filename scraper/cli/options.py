@@ -275,6 +275,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_TOLD, "--log-file", type=PATH, metavar="FILE",
             help="Append the log to FILE, not stderr."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
+    _option(_TOLD, "--new-failures", is_flag=True,
+            help="Tell of no failure that the run before had already, with -q for nightly mail."),
     _option(_TOLD, "-v", "--verbose", is_flag=True, help="Tell of retries too."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True,
             default="when it is a terminal", help="Live display on stderr."),

@@ -17,7 +17,6 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from scraper.cli.signals import Signals
-from scraper.cli.title import command_line
 from scraper.model.errors import NoThread, UsageError
 from scraper.model.version import __version__
 
@@ -91,6 +90,8 @@ class Receivers:
         self._is_open = False
         self._lines, log = make_log(ours, run, screen=True)
         self._logs = [log, *self._beside()]
+        for one in self._logs:
+            one.is_news = run.is_news
         self._results = ResultStream(ours["results"], self._results_lost, run.wake, run.id)
 
     def open(self, stack: ExitStack) -> None:
@@ -104,7 +105,9 @@ class Receivers:
         shown = "stdout" if ours["results"] == "-" else ours["results"]
         run.places = run.places._replace(results=shown, log=ours["log_file"])
         for log in self._logs:
-            log.start(run.describe(), command_line(), version=__version__, run=run.id)
+            log.start(
+                run.describe(), run.ending.invocation.command, version=__version__, run=run.id
+            )
         for name, text in caveats(run.settings.http):
             self._say("warning", name, text)
         if self._wants_display():
@@ -130,7 +133,7 @@ class Receivers:
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells. That it stops is said only after a signal."""
-        if name in {"lock", "circuit_breaker", "robots", "limit", "threads"}:
+        if name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary"}:
             self._say(level, name, str(record["message"]))
         elif name != "stopping":
             for log in self._logs:
@@ -154,20 +157,23 @@ class Receivers:
         if self._ours["log_file"] is not None and len(self._logs) == 1:
             self._lines.to_stderr(text)
 
+    def finish_results(self, until: Callable[[], float]) -> None:
+        """Wait for the reader of the results, not beyond `until()`, and say what it lost."""
+        lost = self._results.close(until)
+        if lost and not self.closed:
+            self.incomplete = True
+            self.say_error(f"scraper: --results: {lost:,} records were not written")
+
     def finish(self, until: Callable[[], float]) -> None:
         """Wait for the readers, not beyond `until()`, and say how the run ended."""
         if self._display is not None:
             self.stuck |= not self._display.finish(until)
             self._lines.divert(None)
-        lost = self._results.close(until)
-        if not self.closed:
-            if lost:
-                self.incomplete = True
-                self.say_error(f"scraper: --results: {lost:,} records were not written")
-            if self._is_open:
-                summary = self._run.summary()
-                for log in self._logs:
-                    log.summary(summary)
+        self.finish_results(until)
+        if self._is_open and not self.closed:
+            summary = self._run.summary()
+            for log in self._logs:
+                log.summary(summary)
         self.stuck |= not self._lines.close(until)
 
     def _beside(self) -> "Iterator[Log]":

@@ -28,11 +28,11 @@ def hide_secrets() -> None:
         setproctitle(" ".join(shown))
 
 
-def command_line() -> str:
-    """What was typed, as a shell reads it, without secrets."""
+def command_line(words: Sequence[str]) -> str:
+    """`scraper` with these words, as a shell reads it, without secrets."""
     from shlex import join
 
-    return join(["scraper", *redacted(sys.argv[1:])])
+    return join(["scraper", *redacted(words)])
 
 
 def redacted(words: Sequence[str]) -> Iterator[str]:

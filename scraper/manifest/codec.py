@@ -30,13 +30,14 @@ from scraper.model.records import (
 from scraper.sinks.object_stat import digest_of, modified_ms
 from scraper.source.keys import folded
 
-FAILED, NOT_MODIFIED, STORED = 0, 1, 2  # what a line says of its target; from 1 on it is done
+# What a line says of its target. From 1 on it is done.
+NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -1, 0, 1, 2
 _STATES = {
     "stored": STORED,
     "not_modified": NOT_MODIFIED,
     "failed": FAILED,
     "deferred": FAILED,
-    "not_reached": FAILED,
+    "not_reached": NOT_REACHED,
 }
 _TEXT = {str, type(None)}
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
@@ -150,10 +151,10 @@ def status_of(record: Mapping[str, Any]) -> str:
 class Entry(NamedTuple):
     """What one line says of its target's object. Only `stored` says more than `state`.
 
-    `id` is the target's identity, `state` FAILED, NOT_MODIFIED or STORED. `key` stands for the
-    object, `size` is bytes. `effective` is a digest of the URL that answered, 0 for the target's
-    own URL; `variant` which form of the body it is, None for older records. `digest` and
-    `modified_ms` are those of `sinks/object_stat.py`.
+    `id` is the target's identity, `state` one of those above. `key` stands for the object, `size`
+    is bytes. `effective` is a digest of the URL that answered, 0 for the target's own URL;
+    `variant` which form of the body it is, None for older records. `digest` and `modified_ms` are
+    those of `sinks/object_stat.py`.
     """
 
     id: int
@@ -196,12 +197,29 @@ def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
     try:
         record = orjson.loads(line)
         state = _STATES[record["status"]]
+        if state == FAILED:
+            state = _STATES[status_of(record)]  # of an older version, perhaps
         target, key = of_record(record), reading.key_of(record["key"])
     except _NO_RECORD:
         return None
     if reading.destination:
         check_destination(record, reading.destination)
     return Entry(target, state, key) if state is not STORED else _stored(record, target, key)
+
+
+def read_bad_line(line: bytes) -> int | None:
+    """What stands for the line of a list that `line` says is no target. None if it says no such."""
+    try:
+        record = orjson.loads(line)
+        is_one = "key" not in record and record["error"]["kind"] == Kind.BAD_URL
+        return bad_line(record["url"]) if is_one else None
+    except _NO_RECORD:
+        return None
+
+
+def bad_line(shown: str) -> int:
+    """64 bits that stand for a line of a list that is no target. No target has them."""
+    return urls.fingerprint(f"bad line {shown}")
 
 
 def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:

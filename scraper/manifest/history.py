@@ -10,12 +10,13 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from scraper.manifest.codec import Reading
+from scraper.manifest.codec import Reading, bad_line
 from scraper.manifest.identity import Identity
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.records import PreviousRecord, Skipped, Target
+from scraper.model.records import PreviousRecord, Result, Skipped, Target
 from scraper.model.settings import Earlier
+from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, ignores_case, object_stat_of
 from scraper.sinks.object_stat import is_recorded
 
@@ -69,16 +70,21 @@ def remember(earlier: Earlier, store: ManifestStore, sink: Sink) -> "History":
     Raises DestinationError when the store can't be read, and UsageError when `earlier` needs a
     store that can be read and this one never can.
     """
-    if not store.readable and (earlier.resume or earlier.retry_failed):
-        option = "--resume" if earlier.resume else "--retry-failed"
+    if not store.readable and (option := _needs_records(earlier)):
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
-    if not store.begun or not (earlier.resume or earlier.retry_failed or earlier.refresh):
+    if not store.begun or not (_needs_records(earlier) or earlier.refresh):
         return History(earlier, sink, store.identity, None)
     from scraper.manifest.index import open_index
 
     reading = Reading(ignores_case(sink), store.destination)
     index = open_index(store.index_path, store.catch_up, reading)
     return History(earlier, sink, store.identity, index)
+
+
+def _needs_records(earlier: Earlier) -> str:
+    """The option that makes no sense without records, "" if none was given."""
+    names = ("resume", "retry_failed", "new_failures")
+    return next((f"--{name.replace('_', '-')}" for name in names if getattr(earlier, name)), "")
 
 
 class History:
@@ -110,6 +116,16 @@ class History:
             )
             decisions[n] = decide(previous, self._earlier, there=there)
         return decisions
+
+    def has_failed(self, result: Result) -> bool:
+        """Whether this target had failed already when it was tried last. Never raises."""
+        if self._index is None:
+            return False
+        target = result.target
+        one = self._identity.of(target) if target.key else bad_line(redact(target.listed))
+        with contextlib.suppress(DestinationError):
+            return self._index.has_failed(one)
+        return False
 
     def _not_done(
         self, targets: Sequence[Target], ids: Sequence[int], is_another: IsAnother

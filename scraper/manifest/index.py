@@ -25,11 +25,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from scraper.manifest.codec import ANY, Reading, read_entry
+from scraper.manifest.codec import ANY, Reading, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 5
+_FORMAT = 6
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
@@ -38,6 +38,7 @@ CREATE TABLE known (id INTEGER PRIMARY KEY, state INTEGER, size INTEGER, etag TE
     last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
     kept INTEGER, last INTEGER);
 CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER);
+CREATE TABLE bad (id INTEGER PRIMARY KEY);
 CREATE TABLE mark (stat TEXT, crc INTEGER, bytes INTEGER, lines INTEGER);
 INSERT INTO mark VALUES ('', 0, 0, 0);
 """
@@ -55,12 +56,14 @@ CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners BEGIN
 END;
 """
 # The states are those of `codec.py`. A line that is not `stored` (2) changes the state only: the
-# object is still there.
+# object is still there. A target that was not reached (-1) after it failed (0) has failed.
 _MERGE = """
 INSERT INTO known SELECT id, state, size, etag, last_modified, effective, variant,
     digest, modified_ms,
     CASE state WHEN 2 THEN line ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, last = excluded.last,
+ON CONFLICT (id) DO UPDATE SET
+    state = CASE WHEN excluded.state < 0 AND state = 0 THEN 0 ELSE excluded.state END,
+    last = CASE WHEN excluded.state < 0 AND state = 0 THEN last ELSE excluded.last END,
     size = CASE excluded.kept WHEN 0 THEN size ELSE excluded.size END,
     etag = CASE excluded.kept WHEN 0 THEN etag ELSE excluded.etag END,
     last_modified = CASE excluded.kept WHEN 0 THEN last_modified ELSE excluded.last_modified END,
@@ -74,6 +77,7 @@ _OWN = """
 INSERT INTO owners SELECT key, id FROM fresh WHERE state = 2 ORDER BY key, line
 ON CONFLICT (key) DO UPDATE SET id = excluded.id WHERE id <> excluded.id
 """
+_BAD = b'"bad_url"'
 # Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
 _ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
 _FOUND = (
@@ -82,14 +86,14 @@ _FOUND = (
 _FIND = f"SELECT id, {_FOUND}{_ASKING}"
 _OBJECT = "variant, effective, size, digest, modified_ms"
 _DONE = f"SELECT id, {_OBJECT}{_ASKING} WHERE state > 0 AND kept > 0"
-# A failure (0) says something beside the line of the stored body; a 304 does not.
+# A failure (0, -1) says something beside the line of the stored body; a 304 does not.
 _STANDING = """
-SELECT max(kept, 0), CASE WHEN state = 0 OR kept <= 0 THEN last ELSE kept END FROM known
+SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known
 """
-_COUNT = "SELECT count(*) + count(CASE WHEN state = 0 AND kept > 0 THEN 1 END) FROM known"
+_COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id)"
 _REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
-_FAILURES = "SELECT last FROM known WHERE state = 0"
+_FAILURES = "SELECT last FROM known WHERE state <= 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -171,6 +175,7 @@ class Index:
         """
         mark, reading = self.mark, self._reading
         size, number, crc = mark.bytes, mark.lines, mark.crc
+        bad: list[tuple[int]] = []
 
         def rows() -> Iterator[tuple[Any, ...]]:
             nonlocal size, number, crc
@@ -181,6 +186,8 @@ class Index:
                 entry = read_entry(line, reading)
                 if entry is not None:
                     yield (*entry, number)
+                elif _BAD in line and (one := read_bad_line(line)) is not None:
+                    bad.append((one,))
 
         lines, before = iter(lines), -1
         with self._transaction():
@@ -192,6 +199,8 @@ class Index:
                 self._db.execute(_MERGE)
                 self._db.execute(_OWN)
                 self._db.execute("DELETE FROM fresh")
+                self._db.executemany("INSERT OR IGNORE INTO bad VALUES (?)", bad)
+                bad.clear()
             self._mark(Mark("", crc, size, number))
 
     @told()
@@ -212,6 +221,12 @@ class Index:
         """Those of these targets that are done. It is quicker than `find`."""
         rows = chain.from_iterable(self._asked(_DONE, ids))
         return {row[0]: row[1:] for row in rows}
+
+    @told()
+    def has_failed(self, one: int) -> bool:
+        """Whether the last word on this target, or on a line that names none, is a failure."""
+        ask = "SELECT 1 FROM known WHERE id = ? AND state = 0 UNION SELECT 1 FROM bad WHERE id = ?"
+        return self._db.execute(ask, (one, one)).fetchone() is not None
 
     @told()
     def owns(self, key: str) -> bool:
@@ -261,6 +276,7 @@ class Index:
         with self._transaction():
             self._db.execute("DELETE FROM known")
             self._db.execute("DELETE FROM owners")
+            self._db.execute("DELETE FROM bad")
             self._mark(Mark())
 
     def close(self) -> None:

@@ -10,14 +10,13 @@ segment. Rejected: ThreadPoolExecutor. The interpreter waits for its threads at 
 import queue
 import threading
 import time
-from hashlib import sha256
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, ScraperError
-from scraper.model.records import Response
 from scraper.model.threads import start_thread
-from scraper.sinks.base import Body, Sink
+from scraper.sinks.base import Sink, put_object
 
+LINES = "application/x-ndjson"  # the type of a segment
 _LAST_PATIENCE_S = 10.0  # with a sink that is away, when the run is over
 
 
@@ -95,7 +94,7 @@ class SegmentWriter:
         begun, delay = time.monotonic(), 0.5
         while True:
             try:
-                return put_object(self._sink, segment.key, segment.data)
+                return put_object(self._sink, segment.key, segment.data, LINES)
             except ScraperError as error:
                 patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
                 passing = getattr(error, "transient", False)
@@ -103,15 +102,3 @@ class SegmentWriter:
                     raise DestinationError(f"can't write the manifest: {error}") from None
             self._closing.wait(delay)
             delay = min(2 * delay, 10.0)
-
-
-def put_object(sink: Sink, key: str, data: bytes) -> None:
-    """Put one object of the manifest. Raises what the sink raises."""
-    response = Response(200, "", content_type="application/x-ndjson")
-    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
-    upload = sink.open(key)
-    try:
-        upload.write(data)
-        upload.commit(body)
-    finally:
-        upload.abort()

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import encode
 from scraper.manifest.identity import Identity
-from scraper.manifest.segment_writer import Segment, SegmentWriter, put_object
+from scraper.manifest.segment_writer import LINES, Segment, SegmentWriter
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Result
 from scraper.model.threads import submit
 from scraper.model.urls import redact
-from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.base import ReadableSink, Sink, put_object
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -149,7 +149,7 @@ class SinkManifestStore:
         assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
-            put_object(self._sink, key, gzip.compress(lines, 6))
+            put_object(self._sink, key, gzip.compress(lines, 6), LINES)
         for each in old:
             if each != key:
                 self._readable.remove(each)

@@ -19,6 +19,12 @@ into the manifest as a word.
 
 from enum import StrEnum
 
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DESTINATION = 3
+EXIT_HELD = 75  # EX_TEMPFAIL of sysexits.h
+EXIT_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
+
 
 class Kind(StrEnum):
     """Why a target failed. The values are those of `error.kind` in the manifest."""
@@ -102,3 +108,20 @@ class SinkError(TransferError):
 
     def __init__(self, message: str, *, transient: bool) -> None:
         super().__init__(Kind.SINK, message, transient=transient)
+
+
+def status_of(error: BaseException | None) -> int:
+    """The exit status of a run that ended with `error`, 0 for None."""
+    match error:
+        case None:
+            return 0
+        case DestinationError():
+            return EXIT_DESTINATION
+        case Held():
+            return EXIT_HELD
+        case UsageError():
+            return EXIT_USAGE
+        case KeyboardInterrupt():
+            return EXIT_INTERRUPTED
+        case _:
+            return EXIT_FAILED

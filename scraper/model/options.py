@@ -70,6 +70,7 @@ class Options(TypedDict, total=False):
     s3_sse: str | None
     resume: bool | None
     retry_failed: bool | None
+    new_failures: bool | None  # of the summary: those that the run before did not have
     refresh: bool | None
 
 

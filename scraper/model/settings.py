@@ -276,6 +276,7 @@ class Earlier:
     resume: bool = False
     retry_failed: bool = False
     refresh: bool = True
+    new_failures: bool = False
 
     def __post_init__(self) -> None:
         _require(

@@ -7,7 +7,7 @@ library; nobody would configure its levels and handlers.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from scraper.manifest import as_json, to_record
@@ -25,8 +25,9 @@ from scraper.model.records import (
 )
 from scraper.report.screen import screen_line
 from scraper.report.streams import Write, lines_lost
-from scraper.report.summary import Summary, human_size
+from scraper.report.summary import Summary
 from scraper.report.terminal import red
+from scraper.report.units import human_size
 
 _GOOD = (Stored, NotModified, Skipped, Duplicate)
 
@@ -67,6 +68,7 @@ class Log:
     """A receiver of Results that writes the events of this verbosity.
 
     `quiet`: only failures. `verbose`: retries too. `run`: the id of the run, "" for none.
+    Set `is_news` to a function that says of which results people hear without `verbose`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Log:
         run: str = "",
     ) -> None:
         self._marks = {"run": run} if run else {}
+        self.is_news: Callable[[Result], bool] = lambda _: True
         self._write = write
         self._style = style
         self._wide = verbose
@@ -128,7 +131,7 @@ class Log:
         lines = []
         stamp = self._stamp() if told else ""
         for result in told:
-            level = _level(result)
+            level = _level(result) if self.is_news(result) else "debug"
             if level in self._levels:
                 lines.append(self._line(self._event(result, level), stamp))
         if lines:
@@ -157,16 +160,14 @@ class Log:
 
     def summary(self, summary: Summary) -> None:
         """Write the closing account, unless the log is quiet and nothing failed."""
-        bad = summary.tally.failures or summary.stopped
-        level = "warning" if bad else "info"
+        level = "warning" if summary.is_bad else "info"
         if level not in self._levels:
             return
         if self._style.as_json:
             self._write(urls.printable(Event("summary", level, "", summary.as_record()).as_json()))
         else:
             stamp = self._stamp()
-            lines = summary.as_text().splitlines()
-            self._write(*(stamp + urls.printable(line) for line in lines))
+            self._write(*(f"{stamp}{line}" for line in summary.as_text().split("\n")))
 
 
 def _level(result: Result) -> str:

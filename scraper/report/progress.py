@@ -23,7 +23,8 @@ from rich.text import Text
 
 from scraper.model.errors import ListError, NoThread
 from scraper.model.threads import start_thread
-from scraper.report.summary import Tally, human_size
+from scraper.report.tally import Tally
+from scraper.report.units import human_size
 from scraper.source.sources import Source
 
 _EVERY_S = 0.1

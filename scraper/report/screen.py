@@ -20,7 +20,7 @@ from scraper.model.records import (
     Skipped,
     Stored,
 )
-from scraper.report.summary import human_size
+from scraper.report.units import human_size
 from scraper.source.keys import url_key
 
 _COLUMN = 15  # where no good target is shown; the longest name of a kind that is used often

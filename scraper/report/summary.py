@@ -1,21 +1,25 @@
-"""The summary: the closing account of a run, as numbers and as text.
+"""The summary: the closing account of a run, as one frozen record.
 
-Owns: counting Results, and the closing words. Does not know: where the words are
-written (`log.py`). Tried and rejected: counting the records of the manifest; it may hold
-those of earlier runs.
+The last screen, the log, `scraper.run` and the file `summary.json` all show this record.
+
+Owns: what is in it, and its JSON. Does not know: how it looks as text (`closing.py`), where its
+file lies (`summary_file.py`), how Results are counted (`tally.py`).
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scraper.model.records import STATUSES, Failed, Result, Stored
-from scraper.model.settings import Budget
+from scraper.model.dates import rfc3339
+from scraper.model.errors import Kind
+from scraper.model.records import STATUSES
+from scraper.model.version import __version__
+from scraper.report.failures import FailureGroup, HostFailures, by_code, by_kind
+from scraper.report.tally import Tally
 from scraper.schedule import HostStatistics
 
 _SLOWEST = 5
+_PERMANENT = {404, 410}  # asked again, they say the same
 
 
 class Places(NamedTuple):
@@ -25,108 +29,184 @@ class Places(NamedTuple):
     manifest: str
     results: str | None = None
     log: str | None = None
+    summary: str | None = None
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts Results. `size`: bytes stored. `begun`: monotonic seconds."""
+class Invocation(NamedTuple):
+    """The command that began a run, and those that do the rest of it. Without secrets.
 
-    statuses: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    size: int = 0
-    attempts: int = 0
-    begun: float = field(default_factory=time.monotonic)
+    `resume` goes on with a list that was not read to its end; `retry_failed` fetches what is not
+    done. All are "" for a run that no command began.
+    """
 
-    def __call__(self, result: Result) -> None:
-        """Count one result."""
-        outcome = result.outcome
-        self.statuses[STATUSES[type(outcome)]] += 1
-        self.attempts += result.attempts
-        if isinstance(outcome, Stored):
-            self.size += outcome.size
-        elif isinstance(outcome, Failed):
-            self.kinds[outcome.failure.kind.value] += 1
+    command: str = ""
+    resume: str = ""
+    retry_failed: str = ""
 
-    def skip(self, targets: int) -> None:
-        """Count `targets` that were skipped."""
-        self.statuses["skipped"] += targets
 
-    @property
-    def targets(self) -> int:
-        """The number of results so far."""
-        return self.statuses.total()
+NO_INVOCATION = Invocation()
 
-    @property
-    def failures(self) -> int:
-        """Targets that count against `--max-failures`: failed and deferred ones."""
-        return self.statuses["failed"] + self.statuses["deferred"]
 
-    def over(self, budget: Budget) -> bool:
-        """Whether more failed than is tolerated."""
-        reached = self.targets - self.statuses["not_reached"]
-        return self.failures > 0 and budget.exceeded(self.failures, reached)
+class Ending(NamedTuple):
+    """How a run ended. `exit_status` is None while it goes on.
 
-    def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.begun
+    `stopped` says why nothing more was started, `error` what the run raised. `unread`: lines of
+    the list were not read.
+    """
+
+    exit_status: int | None = None
+    stopped: str | None = None
+    error: str | None = None
+    unread: bool = False
 
 
 class Summary(NamedTuple):
-    """The closing account. `stopped`: why the run was stopped, if it was."""
+    """The closing account. `start` and `end` are seconds since 1970 (UTC), `size` is bytes.
 
-    tally: Tally
-    elapsed_s: float
+    `statuses` has every status, with 0 where there is none. `tried`: targets for which there was
+    a request. `new`: failures that the run before did not have, None if nobody asked.
+    `earlier_runs`: the last few before this one, the latest first.
+    """
+
+    run: str
+    start: float
+    end: float
+    ending: Ending
+    statuses: Mapping[str, int]
+    tried: int
+    attempts: int
+    size: int
+    failures: tuple[FailureGroup, ...]
+    failing_hosts: tuple[HostFailures, ...]
     slowest: Sequence[HostStatistics]
     places: Places
-    stopped: str | None = None
+    new: tuple[FailureGroup, ...] | None = None
+    invocation: Invocation = NO_INVOCATION
+    earlier_runs: tuple[Mapping[str, Any], ...] = ()
+    version: str = __version__
+
+    @property
+    def targets(self) -> int:
+        """The number of results."""
+        return sum(self.statuses.values())
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return self.end - self.start
+
+    @property
+    def exit_status(self) -> int | None:
+        """What the command ends with. None while the run goes on."""
+        return self.ending.exit_status
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run was stopped, None if it was not."""
+        return self.ending.stopped
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run was stopped, or why its status is not 0. None if all is well."""
+        found = self.ending.stopped or self.ending.error
+        if found is None and self.ending.exit_status and self.failed:
+            return "more failures than --max-failures"
+        return found
+
+    @property
+    def failed(self) -> int:
+        """Targets that failed or were deferred."""
+        return self.statuses["failed"] + self.statuses["deferred"]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it is worth a mail: it was stopped, or something failed that is news."""
+        return bool((self.failed if self.new is None else self.new) or self.stopped)
+
+    @property
+    def again(self) -> str:
+        """The command that does the rest, "" if there is none or nothing can get better."""
+        if self.ending.unread:
+            return self.invocation.resume
+        passing = any(_may_pass(group) for group in self.failures)
+        return self.invocation.retry_failed if passing or self.statuses["not_reached"] else ""
 
     def as_record(self) -> dict[str, Any]:
-        """The account for a JSON log."""
-        record: dict[str, Any] = {
-            "targets": self.tally.targets,
-            "statuses": dict(self.tally.statuses),
-            "errors": dict(self.tally.kinds),
-            "attempts": self.tally.attempts,
-            "bytes": self.tally.size,
-            "seconds": round(self.elapsed_s, 3),
+        """The account as JSON. docs/results.md says what each field means."""
+        seconds = max(self.seconds, 1e-3)
+        return self.head() | {
+            "seconds": round(self.seconds, 3),
+            "tried": self.tried,
+            "attempts": self.attempts,
+            "bytes_per_second": round(self.size / seconds),
+            "targets_per_second": round(self.tried / seconds, 3),
+            "errors": by_kind(self.failures),
+            "http_codes": by_code(self.failures),
+            "failures": [group.as_record() for group in self.failures],
+            "failing_hosts": [host._asdict() for host in self.failing_hosts],
             "slowest_hosts": [
                 {"host": host.name, "mean_s": round(host.mean_s, 3), "attempts": host.attempts}
                 for host in self.slowest
             ],
+            **self._known(),
             "destination": self.places.destination,
             "manifest": self.places.manifest,
+            "earlier_runs": [*self.earlier_runs],
         }
+
+    def head(self) -> dict[str, Any]:
+        """The main facts: what later summaries tell of this run."""
+        facts = {
+            "run": self.run,
+            "version": self.version,
+            "start": rfc3339(self.start),
+            "end": rfc3339(self.end),
+            "exit_status": self.ending.exit_status,
+            "reason": self.reason,
+            "targets": self.targets,
+            "statuses": dict(self.statuses),
+            "bytes": self.size,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def _known(self) -> dict[str, Any]:
+        """What not every run has."""
         optional = {
+            "new_failures": None if self.new is None else [one.as_record() for one in self.new],
             "results": self.places.results,
             "log": self.places.log,
-            "stopped": self.stopped,
+            "command": self.invocation.command or None,
+            "again": self.again or None,
         }
-        return record | {name: value for name, value in optional.items() if value}
+        return {name: value for name, value in optional.items() if value is not None}
 
     def as_text(self) -> str:
-        """The account for people: a few lines."""
-        tally, seconds = self.tally, max(self.elapsed_s, 1e-9)
-        if tally.targets:
-            head = f"{tally.targets:,} target{'s' if tally.targets > 1 else ''}"
-            counts = f"{_counts(tally.statuses)} in {_duration(seconds)}"
-            rate = f"{human_size(tally.size)}, {tally.targets / seconds:,.1f}/s"
-            lines = [f"{head}: {counts}, {rate}"]
-        else:
-            lines = ["0 targets" if self.stopped else "0 targets: the list is empty, nothing to do"]
-        if self.stopped:
-            lines.insert(0, f"stopped: {self.stopped}")
-        if tally.kinds:
-            lines.append(f"  failed:    {_counts(tally.kinds)}")
-        if len(self.slowest) > 1:
-            hosts = ", ".join(f"{host.name} {host.mean_s:.2f} s" for host in self.slowest)
-            lines.append(f"  slowest:   {hosts} (mean of an attempt)")
-        lines.append(f"  stored in: {self.places.destination}")
-        lines.append(f"  manifest:  {self.places.manifest}")
-        if self.places.results:
-            lines.append(f"  results:   {self.places.results}")
-        if self.places.log:
-            lines.append(f"  log:       {self.places.log}")
-        return "\n".join(lines)
+        """The account for people: the last screen."""
+        from scraper.report.closing import as_text
+
+        return as_text(self)
+
+
+def summed_up(
+    run: str, tally: Tally, ending: Ending, places: Places, hosts: Iterable[HostStatistics]
+) -> Summary:
+    """The account of the run with this id, as far as `tally` has come. It ends now."""
+    end = time.time()
+    return Summary(
+        run=run,
+        start=end - tally.elapsed_s(),
+        end=end,
+        ending=ending,
+        statuses={status: tally.statuses[status] for status in STATUSES.values()},
+        tried=tally.tried,
+        attempts=tally.attempts,
+        size=tally.size,
+        failures=tally.groups.frozen(),
+        failing_hosts=tally.groups.worst_hosts(),
+        slowest=slowest(hosts),
+        places=places,
+        new=None if tally.new is None else tally.new.frozen(),
+    )
 
 
 def slowest(hosts: Iterable[HostStatistics]) -> list[HostStatistics]:
@@ -134,24 +214,6 @@ def slowest(hosts: Iterable[HostStatistics]) -> list[HostStatistics]:
     return sorted(hosts, key=lambda host: -host.mean_s)[:_SLOWEST]
 
 
-def human_size(size: float) -> str:
-    """Bytes in units of 1000, as `ls --si` shows them."""
-    if size < 1000:
-        return f"{size:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if size < 999.95:  # more would be shown as 1000.0
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} TB"
-
-
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{number:,} {name}" for name, number in counter.most_common())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min {rest:02} s" if hours else f"{minutes} min {rest:02} s"
+def _may_pass(group: FailureGroup) -> bool:
+    """Whether another run may do better."""
+    return group.kind != Kind.BAD_URL and group.http_code not in _PERMANENT

@@ -14,14 +14,15 @@ the run is killed and started again.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from scraper.manifest import ManifestStore
 from scraper.model.errors import DestinationError
-from scraper.model.records import Result
+from scraper.model.records import Deferred, Failed, Result
 from scraper.model.settings import Settings
-from scraper.report.summary import Tally
+from scraper.report.failures import FailureGroups
+from scraper.report.tally import Tally
 from scraper.run.stopping import GRACE_S, Stop
 from scraper.run.timeout import call_until
 
@@ -36,14 +37,20 @@ class Receiver(Protocol):
 
 
 class Account:
-    """The account of one run. `store` is set when the destination is open."""
+    """The account of one run. `store` is set when the destination is open.
+
+    So is `has_failed`, which says whether a target had failed already when it was tried last.
+    """
 
     store: ManifestStore
+    has_failed: Callable[[Result], bool]
 
     def __init__(
         self, settings: Settings, receivers: Sequence[Receiver], stop: Stop, begun: float
     ) -> None:
         self.tally = Tally(begun=begun)
+        if settings.earlier.new_failures:
+            self.tally.new = FailureGroups()
         self._fails_fast = settings.fail_fast
         self._budget = settings.max_failures
         self._receivers = receivers
@@ -56,12 +63,18 @@ class Account:
     def record(self, result: Result) -> None:
         """Put a Result into the manifest, and count it."""
         self.store(result)
-        self.tally(result)
+        self.tally(result, known=self.tally.new is not None and not self.is_news(result))
         self._untold.append(result)
         if self._fails_fast and self._stop.reason is None and result.failure is not None:
             judged = max(self.tally.targets, _JUDGED_FROM)
             if self._budget.exceeded(self.tally.failures, judged):
                 self._stop.ask("--fail-fast: more failures than --max-failures", GRACE_S)
+
+    def is_news(self, result: Result) -> bool:
+        """Whether people are told of `result`. With --new-failures an old failure is no news."""
+        if self.tally.new is None or not isinstance(result.outcome, Failed | Deferred):
+            return True
+        return not self.has_failed(result)
 
     def skip(self, results: Sequence[Result]) -> None:
         """Count Results that the manifest has from an earlier run."""

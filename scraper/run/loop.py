@@ -35,9 +35,10 @@ from scraper.model.run_id import new_run_id
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.model.version import __version__
-from scraper.report.summary import Places, Summary, slowest
+from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver
 from scraper.run.build import choose_engine, describe, make_plan
+from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
@@ -89,7 +90,8 @@ class Run:
         longest = settings.run_limits.max_run_time
         self._stop = Stop(self.wake, note, math.inf if longest is None else begun + longest)
         self._account = Account(settings, receivers, self._stop, begun)
-        self.tally = self._account.tally
+        self.tally, self.is_news = self._account.tally, self._account.is_news
+        self.ending = RunEnding(self.id, self.tally, settings.max_failures, self._stop)
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
@@ -117,6 +119,7 @@ class Run:
         resources = self._resources
         resources.open(self._quota, self._lost, self._note)
         self._account.store = resources.store
+        self._account.has_failed = resources.history.has_failed
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
@@ -159,6 +162,8 @@ class Run:
         self._failure_policy.close()
         self._spacing.close()
         self._prefilter.close()
+        self.ending.sum_up(error, self.places, self._frontier)
+        self.ending.keep(self._resources, self._note)
         self._resources.close(self._stop.last_moment(), whole=whole)
 
     def __iter__(self) -> Iterator[Result]:
@@ -173,6 +178,7 @@ class Run:
         """The loop, turn by turn: the Results that each turn tells."""
         engine = self._engine
         assert engine is not None, "Run is used in a with statement"
+        self.ending.begun = True
         while not self._finished():
             now = time.monotonic()
             self._check_lock()
@@ -211,19 +217,13 @@ class Run:
         return self._stop.reason
 
     @property
-    def cut_short(self) -> bool:
-        """Whether the run was stopped before all targets were tried, for whatever reason."""
-        return self._stop.cut_short
-
-    @property
     def abandoned(self) -> bool:
         """Whether a thread may still wait for a server or for the destination after the end."""
         return self._stop.abandoned or self._resources.abandoned
 
     def summary(self) -> Summary:
-        """The account so far."""
-        hosts = slowest(self._frontier.statistics())
-        return Summary(self.tally, self.tally.elapsed_s(), hosts, self.places, self._stop.reason)
+        """The account of the run: of the whole run after its end, until then the account so far."""
+        return self.ending.summary or self.ending.so_far(self.places, self._frontier)
 
     @property
     def begun(self) -> bool:
@@ -385,7 +385,7 @@ class Run:
         """When the run was stopped: record everything that was read and not finished."""
         if self._stop.reason is None:
             return
-        not_all_read = not self._reader.exhausted
+        self._stop.unread = not self._reader.exhausted
         self._reader.close()
         self._stop.abandoned = bool(self._in_flight)
         in_flight = [one for one in self._in_flight if not self._is_robots_txt(one.attempt)]
@@ -394,4 +394,4 @@ class Run:
         outcome = not_reached(self._stop.reason)
         for result in unfinished(in_flight, self._entrance, read_ahead, outcome):
             self._account.record(result)
-        self._stop.cut_short = not_all_read or self.tally.statuses["not_reached"] > 0
+        self._stop.cut_short = self._stop.unread or self.tally.statuses["not_reached"] > 0

@@ -10,17 +10,20 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
+from typing import TypeVar
 
 from scraper.manifest import History, ManifestStore, Patience, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
+from scraper.report.summary_file import SummaryFile
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.lock import Lock, hold
 from scraper.transfer import Quota
 
+T = TypeVar("T")
 _LAST_S = 0.5  # for a lock that was waited for to say who holds it
 
 
@@ -40,6 +43,7 @@ class RunResources:
         self.destination = destination
         self._run = run
         self.sink: Sink = find_sink(destination, options)
+        self.summary_file = SummaryFile(self.sink, destination, durable=durable)
         self._settings = settings
         self.abandoned = False
         self._lock: Lock | None = None
@@ -54,7 +58,7 @@ class RunResources:
         left_s = quota.left_s(time.monotonic())
         until = math.inf if left_s is None else time.monotonic() + left_s + _LAST_S
         try:
-            self._wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
+            self.wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
         except TimeoutError:
             self.abandoned = True
             message = f"{redact(self.destination)} did not answer within --max-run-time"
@@ -70,21 +74,21 @@ class RunResources:
         Raises DestinationError.
         """
         try:
-            self._wait_for(partial(self._close, whole=whole), until)
+            self.wait_for(partial(self._close, whole=whole), until)
         except TimeoutError:
             self.abandoned = True
 
-    def _wait_for(
+    def wait_for(
         self,
-        work: Callable[[], None],
+        work: Callable[[], T],
         until: Callable[[], float],
-        undo: Callable[[None], None] = lambda _: None,
-    ) -> None:
-        """Do `work`, on a thread that can be given up where the destination is far away."""
-        if getattr(self.sink, "near", False):
-            work()
-        else:
-            call_until(work, until, undo)
+        undo: Callable[[T], None] = lambda _: None,
+    ) -> T:
+        """Do `work`, on a thread that can be given up where the destination is far away.
+
+        Raises what `work` raises, and TimeoutError at `until`.
+        """
+        return work() if getattr(self.sink, "near", False) else call_until(work, until, undo)
 
     def _undo(self, _: None) -> None:
         """The destination has answered after all, and the run is over."""
@@ -104,9 +108,18 @@ class RunResources:
                 stack.callback(lock.release)
                 if lock.remark:
                     note("info", "lock", {"message": lock.remark})
+            self._check_summary()
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
+
+    def _check_summary(self) -> None:
+        """Raise DestinationError if something else has the name of the summary."""
+        try:
+            self.summary_file.check()
+        except OSError as error:
+            message = f"can't write {self.summary_file.place!r}: {error.strerror}"
+            raise DestinationError(message) from None
 
     def _close(self, *, whole: bool) -> None:
         try:

@@ -32,7 +32,8 @@ class Stop:
     `reason`: None until the run must stop. `give_up_at`: when transfers in flight are broken
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
     and may still be busy. `error`: what the run raises at its end. `cut_short`: whether targets
-    were not reached therefore; it is known at the end. `over_at`: when the destination is waited
+    were not reached therefore, and `unread`: whether some were not even read; both are known at
+    the end. `over_at`: when the destination is waited
     for no longer. `limit_at`: when `--max-run-time` is over. `wake` is called when the run must
     stop.
     """
@@ -44,7 +45,7 @@ class Stop:
         self.abandoned = False
         self.over_at = math.inf
         self.limit_at = limit_at
-        self.cut_short = False
+        self.cut_short = self.unread = False
         self._wake = wake
         self._note = note
         self._told = False

@@ -17,8 +17,10 @@ Rejected: base classes. A Protocol is enough to check the types of a plug-in, an
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -185,6 +187,18 @@ class ConditionalSink(Protocol):
 
     def remove(self, key: str) -> None:
         """Delete the object. Nothing happens if there is none."""
+
+
+def put_object(sink: Sink, key: str, data: bytes, content_type: str) -> None:
+    """Put one small object of our own. Raises what the sink raises."""
+    response = Response(200, "", content_type=content_type)
+    body = Body("", time.time(), len(data), sha256(data).hexdigest(), response)
+    upload = sink.open(key)
+    try:
+        upload.write(data)
+        upload.commit(body)
+    finally:
+        upload.abort()
 
 
 def blocking_of(sink: Sink) -> Blocking:

@@ -23,7 +23,11 @@ from typing import Any
 
 WAIT_S = 120.0  # how long a program may take that should be done at once
 MANIFEST = ".scraper/manifest.jsonl"
-_OWN = {MANIFEST, f"{MANIFEST}.index", f"{MANIFEST}.key", ".scraper/lock", ".scraper/tmp/lock"}
+SUMMARY = ".scraper/summary.json"
+_OWN = {
+    *(MANIFEST, f"{MANIFEST}.index", f"{MANIFEST}.key", SUMMARY),
+    *(".scraper/lock", ".scraper/tmp/lock"),
+}
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONWARNINGS": "error",

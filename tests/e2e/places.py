@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.e2e.command import Command, parsed
+from tests.e2e.command import SUMMARY, Command, parsed
 from tests.s3servers import S3Server
 
 _OWN = ".scraper/"
@@ -106,7 +106,7 @@ class Bucket:
 
     def records(self) -> list[dict[str, Any]]:
         """Of all segments, in their order; the program keeps nothing else for itself."""
-        own = [key for key in self.all() if key.startswith(_OWN)]
+        own = [key for key in self.all() if key.startswith(_OWN) and key != SUMMARY]
         assert all(key.startswith(".scraper/manifest-") for key in own)
         lines = [key for key in own if not key.endswith(".key")]
         return [record for key in lines for record in parsed(self.read(key))]

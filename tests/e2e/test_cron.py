@@ -45,6 +45,7 @@ def test_a_bare_environment_without_home_and_terminal_is_enough(
     assert [line.split(":")[0] for line in (ran.errors[0], *ran.errors[3:])] == [
         "scraper 0.1.0",
         "2 targets",
+        "  fetched",
         "  stored in",
         "  manifest",
     ]

@@ -264,7 +264,7 @@ def test_fail_fast_stops_at_the_first_failure_over_the_budget(cli: Command, serv
     assert {record["error"]["kind"] for record in records[4:]} == {"interrupted"}
     summary = next(line for line in ran.errors if " targets: " in line)
     assert summary.startswith(
-        f"{len(records)} targets: {len(records) - 4} not_reached, 3 failed, 1 stored in "
+        f"{len(records)} targets: {len(records) - 4} not reached, 3 failed, 1 stored in "
     )
 
 

@@ -103,7 +103,7 @@ def test_a_signal_starts_nothing_more_and_lets_what_is_in_flight_end(
     assert_account_is_whole(place, 20)
     assert f"stopped: {number.name}" in ran.errors
     assert sum(" -> " in line for line in ran.errors) == 4
-    assert any(line.startswith("20 targets: 16 not_reached, 4 stored in ") for line in ran.errors)
+    assert any(line.startswith("20 targets: 16 not reached, 4 stored in ") for line in ran.errors)
     assert not any(line.startswith(NOT_DONE) for line in ran.errors)  # they were never asked for
 
 

@@ -171,7 +171,7 @@ def test_a_log_for_machines_has_the_limit_as_an_event_and_in_its_summary(
     reason = "--max-total-size 15,000 bytes is reached"
     (limit,) = [one for one in events if one["event"] == "limit"]
     assert (limit["level"], limit["message"]) == ("warning", reason)
-    assert (events[-1]["event"], events[-1]["stopped"]) == ("summary", reason)
+    assert (events[-1]["event"], events[-1]["reason"]) == ("summary", reason)
 
 
 # ---------------------------------------------------------------- --max-run-time

@@ -17,7 +17,11 @@ from tests.servers import Reply, Serve
 
 MANIFEST = ".scraper/manifest.jsonl"
 BESIDE = ("index", "index-journal", "index-wal", "index-shm", "key", "key.new")
-FILES = (".scraper/lock", ".scraper/tmp/lock", MANIFEST, *(f"{MANIFEST}.{end}" for end in BESIDE))
+SUMMARY = ".scraper/summary.json"
+FILES = (
+    *(".scraper/lock", ".scraper/tmp/lock", SUMMARY, f"{SUMMARY}.new", MANIFEST),
+    *(f"{MANIFEST}.{end}" for end in BESIDE),
+)
 DIRECTORIES = (".scraper", ".scraper/tmp")
 CASES = [
     *((name, what) for name in FILES for what in WHAT),

@@ -11,8 +11,17 @@ from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.history import History, decide, remember
 from scraper.manifest.sink_store import SinkManifestStore
-from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.records import PreviousRecord, Result, Skipped, Stored, Target
+from scraper.model.errors import DestinationError, Kind, SinkError, UsageError
+from scraper.model.records import (
+    Failed,
+    Failure,
+    NotReached,
+    PreviousRecord,
+    Result,
+    Skipped,
+    Stored,
+    Target,
+)
 from scraper.model.settings import Earlier
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
@@ -333,3 +342,74 @@ def test_nothing_is_compacted_for_a_few_lines(place: Place) -> None:
 def test_results_that_are_no_objects_are_not_remembered(place: Place) -> None:
     place.write(result("a", Skipped("done")), stored("b", 1))
     assert place.recall(RESUME, A, B) == [None, DONE]
+
+
+# ---------------------------------------------------------------- what had failed before
+
+NEWS = Earlier(refresh=False, new_failures=True)
+NOWHERE = Target("nonsense", "", "", "", 1, "urls")
+
+
+def not_reached(name: str) -> Result:
+    failure = Failure(Kind.INTERRUPTED, "not finished: SIGINT")
+    return Result(target(name), NotReached(failure))
+
+
+def bad_line() -> Result:
+    return Result(NOWHERE, Failed(Failure(Kind.BAD_URL, "no scheme")))
+
+
+@pytest.mark.parametrize(
+    ("records", "had_failed"),
+    [
+        ([], False),
+        ([failed("a")], True),
+        ([stored("a", 1)], False),
+        ([failed("a"), stored("a", 1)], False),
+        ([stored("a", 1), failed("a")], True),
+        ([failed("a"), unchanged("a")], False),
+        ([not_reached("a")], False),
+        ([failed("a"), not_reached("a")], True),
+        ([failed("a"), not_reached("a"), not_reached("a")], True),
+        ([failed("a"), stored("a", 1), not_reached("a")], False),
+        ([not_reached("a"), failed("a")], True),
+        ([failed("b")], False),
+    ],
+)
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_target_had_failed_if_it_did_when_it_was_tried_last(
+    records: list[Result], had_failed: bool, compacted: bool, place: Place
+) -> None:
+    place.write(*records)
+    store = FileManifestStore(place.manifest)
+    history = remember(NEWS, store, place.sink)
+    if compacted and history._index is not None:
+        store.close()
+        store.compact(history._index)
+        store.release()
+        history._index.close()
+        store = FileManifestStore(place.manifest)
+        history = remember(NEWS, store, place.sink)
+    assert history.has_failed(failed("a")) == had_failed
+    store.close()
+    history.close(store, whole=False)
+    store.release()
+
+
+def test_a_line_that_is_no_target_had_failed_too(place: Place) -> None:
+    place.write(bad_line())
+    store = FileManifestStore(place.manifest)
+    history = remember(NEWS, store, place.sink)
+    assert history.has_failed(bad_line())
+    assert not history.has_failed(Result(NOWHERE._replace(listed="other"), bad_line().outcome))
+    store.close()
+    history.close(store, whole=False)
+    store.release()
+
+
+def test_what_was_not_reached_is_fetched_by_resume_and_by_retry_failed(place: Place) -> None:
+    place.write(stored("a", 5), not_reached("a"), not_reached("b"))
+    for earlier in (RESUME, RETRY):
+        assert all(
+            not isinstance(one, Skipped) for one in place.recall(earlier, target("a"), target("b"))
+        )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.e2e import places
-from tests.e2e.command import MANIFEST
+from tests.e2e.command import MANIFEST, SUMMARY
 
 
 class Place(places.Place, Protocol):
@@ -68,7 +68,7 @@ class Bucket(places.Bucket):
 
     def leftovers(self) -> list[str]:
         """Objects of our own that are no segment, and unfinished uploads."""
-        own = {key for key in self.all() if key.startswith(".scraper/")}
+        own = {key for key in self.all() if key.startswith(".scraper/")} - {SUMMARY}
         return sorted(own.difference(self._segments())) + self.server.unfinished(self.bucket)
 
     def _segments(self) -> list[str]:

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.manifest.codec import to_record
-from scraper.model.records import Result, Target, Times
+from scraper.model.errors import Kind
+from scraper.model.records import Failed, Failure, Result, Target, Times
 from scraper.model.settings import Settings
 from scraper.report.log import Event, Log, Style
 from scraper.report.streams import ResultStream
-from scraper.report.summary import Places, Summary, Tally
+from scraper.report.summary import Invocation, Places, Summary
 from scraper.run.loop import Run
+from scraper.schedule import HostStatistics
 from scraper.source.sources import from_iterable
+from tests.report.summaries import summary
 from tests.results import (
     BAD_LINE,
     BROKEN_OFF,
@@ -61,13 +64,6 @@ def record_of(say: Callable[[Log], None]) -> dict[str, Any]:
     assert found.keys() >= HEAD
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
     return found
-
-
-def summary(*results: Result, stopped: str | None = None) -> Summary:
-    tally = Tally()
-    for result in results:
-        tally(result)
-    return Summary(tally, 1.0, [], Places("./out", "m"), stopped)
 
 
 # ---------------------------------------------------------------- what became of a target
@@ -271,9 +267,17 @@ def test_no_event_drives_the_terminal(as_json: bool) -> None:
         log.say("info", "start", "to " + ODD, where=ODD)
         log.note("debug", "retry", {"message": ODD})
         log.event(Event("other", "error", ODD, {"text": ODD}))
-        tally = Tally()
-        tally(STORED)
-        log.summary(Summary(tally, 1.0, [], Places(ODD, "m" + ODD, ODD, ODD), ODD))
+        target = Target(URL + ODD, URL, "a" + ODD, "key" + ODD, 1, "list" + ODD)
+        failure = Failure(Kind.CONNECT, ODD)
+        places = Places(ODD, "m" + ODD, ODD, ODD, ODD)
+        hosts = [HostStatistics(f"{number}{ODD}", 1, 0, 1.0) for number in range(2)]
+        again = Invocation(ODD, ODD, ODD)
+        results = STORED, Result(target, Failed(failure), 1)
+        closing = summary(
+            *results, stopped=ODD, places=places, hosts=hosts, invocation=again, version=ODD
+        )
+        assert closing.as_text().count("\n") == len(closing.as_text().splitlines()) - 1
+        log.summary(closing)
 
     lines = told(say, verbose=True, as_json=as_json)
     assert len(lines) >= 4

@@ -1,148 +1,127 @@
-"""The summary: counts that add up, and closing words for every way a run can end."""
+"""The summary: one record, with every count, which all ways of telling share."""
 
 import json
-import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.model.records import Failed, Result
-from scraper.model.settings import Budget
-from scraper.report.summary import Places, Summary, Tally, human_size, slowest
+from scraper.model.records import STATUSES, Result
+from scraper.model.version import __version__
+from scraper.report.summary import Ending, Invocation, Places, slowest
 from scraper.schedule.frontier import HostStatistics
+from tests.report.summaries import summary
 from tests.results import (
     BAD_LINE,
-    BROKEN_OFF,
     DEFERRED,
-    DUPLICATE,
-    EVERY_RESULT,
     FAILED,
     SKIPPED,
     STORED,
     UNREACHED,
     UNSTARTED,
+    URL,
     any_result,
 )
 
-PLACES = Places("./out", "out/.scraper/manifest.jsonl")
-
-
-def tally_of(*results: Result) -> Tally:
-    tally = Tally()
-    for result in results:
-        tally(result)
-    return tally
-
-
-def summary(
-    *results: Result,
-    elapsed_s: float = 2.0,
-    hosts: tuple[HostStatistics, ...] = (),
-    places: Places = PLACES,
-    stopped: str | None = None,
-) -> Summary:
-    return Summary(tally_of(*results), elapsed_s, hosts, places, stopped)
-
-
-# ---------------------------------------------------------------- counts
-
-
-@given(st.lists(any_result() | st.sampled_from(list(EVERY_RESULT.values()))))
-def test_counts_add_up_to_the_results_that_came(results: list[Result]) -> None:
-    tally = tally_of(*results)
-    assert tally.targets == len(results) == sum(tally.statuses.values())
-    assert sum(tally.kinds.values()) == tally.statuses["failed"]
-    failed = {"failed", "deferred"}
-    assert tally.failures == sum(result.status in failed for result in results)
-    assert tally.attempts == sum(result.attempts for result in results)
-
-
-def test_bytes_are_those_of_stored_bodies() -> None:
-    assert tally_of(STORED, STORED, FAILED, DUPLICATE).size == 2 * 1234
-
-
-def test_kinds_are_those_of_failed_targets_alone() -> None:
-    assert tally_of(FAILED, FAILED, UNREACHED, DEFERRED).kinds == {"http_status": 2, "connect": 1}
-
-
-def test_a_deferred_target_counts_against_the_budget() -> None:
-    assert not tally_of(STORED, SKIPPED, DUPLICATE).over(Budget(0))
-    assert tally_of(STORED, DEFERRED).over(Budget(0))
-    assert not tally_of(STORED, DEFERRED).over(Budget(1))
-    assert tally_of(STORED, DEFERRED, FAILED).over(Budget(1))
-    assert not tally_of(STORED, FAILED).over(Budget(share=0.5))
-    assert tally_of(STORED, FAILED, FAILED).over(Budget(share=0.5))
-    assert not tally_of().over(Budget(share=0.0))
-
-
-def test_a_target_that_was_not_reached_counts_neither_as_a_failure_nor_as_a_target() -> None:
-    assert not tally_of(STORED, UNSTARTED, BROKEN_OFF).over(Budget(0))
-    assert tally_of(UNSTARTED, BROKEN_OFF).failures == 0
-    assert not tally_of(STORED, FAILED).over(Budget(share=0.5))
-    assert tally_of(STORED, FAILED, FAILED, *[UNSTARTED] * 9).over(Budget(share=0.5))
-
-
-def test_the_time_of_a_run_goes_on() -> None:
-    tally = Tally()
-    first = tally.elapsed_s()
-    assert 0 <= first <= tally.elapsed_s()
-
-
-# ---------------------------------------------------------------- words
-
-
-def test_the_words_say_how_many_of_what_how_long_and_where() -> None:
-    results = [STORED] * 1230 + [FAILED, FAILED, UNREACHED, DEFERRED]
-    assert summary(*results, elapsed_s=10).as_text().splitlines() == [
-        "1,234 targets: 1,230 stored, 3 failed, 1 deferred in 10.0 s, 1.5 MB, 123.4/s",
-        "  failed:    2 http_status, 1 connect",
-        "  stored in: ./out",
-        "  manifest:  out/.scraper/manifest.jsonl",
-    ]
-
-
-def test_one_target_is_no_plural() -> None:
-    assert summary(STORED).as_text().startswith("1 target: 1 stored in 2.0 s, 1.2 kB, 0.5/s\n")
-    assert summary(STORED, STORED).as_text().startswith("2 targets: 2 stored in ")
-
-
-def test_an_empty_list_is_said() -> None:
-    head, *rest = summary().as_text().splitlines()
-    assert head == "0 targets: the list is empty, nothing to do"
-    assert len(rest) == 2
-
-
-def test_a_run_that_was_stopped_says_so_first() -> None:
-    head, counts, *_ = summary(STORED, UNSTARTED, stopped="SIGINT").as_text().splitlines()
-    assert head == "stopped: SIGINT"
-    assert counts.startswith("2 targets: 1 stored, 1 not_reached in ")
-
-
-def test_a_run_that_was_stopped_before_anything_came_calls_no_list_empty() -> None:
-    head, counts, *_ = summary(stopped="SIGTERM").as_text().splitlines()
-    assert (head, counts) == ("stopped: SIGTERM", "0 targets")
-
-
-def test_a_run_of_no_time_has_no_infinite_rate() -> None:
-    assert "1 target: 1 stored in 0.0 s" in summary(STORED, elapsed_s=0.0).as_text()
-
-
-def test_results_and_log_are_named_if_there_are_any() -> None:
-    places = Places("s3://b/p", "s3://b/p/.scraper/manifest-*.jsonl", "stdout", "log.txt")
-    text = summary(STORED, places=places).as_text()
-    assert text.splitlines()[-4:] == [
-        "  stored in: s3://b/p",
-        "  manifest:  s3://b/p/.scraper/manifest-*.jsonl",
-        "  results:   stdout",
-        "  log:       log.txt",
-    ]
-    assert "results:" not in summary(STORED).as_text()
-    assert "log:" not in summary(STORED).as_text()
+COMMAND = Invocation("scraper l", "scraper l --resume", "scraper l --retry-failed")
 
 
 def host(name: str, attempts: int, total_s: float) -> HostStatistics:
     return HostStatistics(name, attempts, 0, total_s)
+
+
+def test_the_record_has_every_status_and_says_why_what_failed() -> None:
+    results = STORED, STORED, FAILED, UNREACHED, DEFERRED, SKIPPED
+    ending = Ending(exit_status=1)
+    told = summary(*results, hosts=(host("b", 1, 2.0),), ending=ending, invocation=COMMAND)
+    record = told.as_record()
+    assert record == {
+        "run": "the-id",
+        "version": __version__,
+        "start": "2026-03-25T08:45:30.250Z",
+        "end": "2026-03-25T08:45:32.250Z",
+        "exit_status": 1,
+        "reason": "more failures than --max-failures",
+        "targets": 6,
+        "statuses": {
+            "stored": 2,
+            "not_modified": 0,
+            "skipped": 1,
+            "duplicate": 0,
+            "deferred": 1,
+            "failed": 2,
+            "not_reached": 0,
+        },
+        "bytes": 2468,
+        "seconds": 2.0,
+        "tried": 5,
+        "attempts": 1 + 1 + 1 + 4 + 2,
+        "bytes_per_second": 1234,
+        "targets_per_second": 2.5,
+        "errors": {"http_status": 1, "connect": 1},
+        "http_codes": {"404": 1},
+        "failures": [
+            {
+                "status": "failed",
+                "kind": "http_status",
+                "http_code": 404,
+                "reason": "HTTP 404",
+                "failures": 1,
+                "hosts": 1,
+                "urls": [URL],
+            },
+            {
+                "status": "failed",
+                "kind": "connect",
+                "reason": "can't connect: Connection refused",
+                "failures": 1,
+                "hosts": 1,
+                "urls": [URL],
+            },
+            {
+                "status": "deferred",
+                "kind": "http_status",
+                "http_code": 429,
+                "reason": "HTTP 429",
+                "failures": 1,
+                "hosts": 1,
+                "urls": [URL],
+            },
+        ],
+        "failing_hosts": [{"host": "example.com", "failures": 3}],
+        "slowest_hosts": [{"host": "b", "mean_s": 2.0, "attempts": 1}],
+        "command": "scraper l",
+        "again": "scraper l --retry-failed",
+        "destination": "./out",
+        "manifest": "out/.scraper/manifest.jsonl",
+        "earlier_runs": [],
+    }
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_the_record_names_what_there_is_beyond_that() -> None:
+    places = Places("./out", "m", "stdout", "log.txt")
+    record = summary(places=places, stopped="SIGINT").as_record()
+    assert (record["results"], record["log"], record["reason"]) == ("stdout", "log.txt", "SIGINT")
+    assert record["targets"] == 0
+    few = summary().as_record()
+    assert {"results", "log", "reason", "command", "again", "new_failures"}.isdisjoint(few)
+    assert "exit_status" not in few  # it goes on
+
+
+@given(st.lists(any_result()))
+def test_counts_add_up_whatever_came(results: list[Result]) -> None:
+    record = summary(*results).as_record()
+    assert list(record["statuses"]) == list(STATUSES.values())
+    assert sum(record["statuses"].values()) == record["targets"] == len(results)
+    assert sum(record["errors"].values()) == record["statuses"]["failed"]
+    failed = record["statuses"]["failed"] + record["statuses"]["deferred"]
+    assert sum(group["failures"] for group in record["failures"]) == failed
+
+
+def test_a_run_that_an_error_ended_has_that_as_its_reason() -> None:
+    told = summary(STORED, ending=Ending(3, None, "the disk is full"))
+    assert (told.exit_status, told.reason, told.stopped) == (3, "the disk is full", None)
+    assert summary(FAILED, ending=Ending(0)).reason is None
 
 
 def test_the_slowest_hosts_are_a_few_and_the_slowest_comes_first() -> None:
@@ -152,96 +131,39 @@ def test_the_slowest_hosts_are_a_few_and_the_slowest_comes_first() -> None:
     assert slowest([]) == []
 
 
-def test_the_slowest_hosts_are_told_unless_there_is_one_alone() -> None:
-    two = (host("b", 1, 2.0), host("a", 3, 0.75))
-    text = summary(STORED, hosts=two).as_text()
-    assert "\n  slowest:   b 2.00 s, a 0.25 s (mean of an attempt)\n" in text
-    assert "slowest" not in summary(STORED, hosts=two[:1]).as_text()
+# ---------------------------------------------------------------- the command that does the rest
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (0.04, "0.0 s"),
-        (1, "1.0 s"),
-        (119.9, "119.9 s"),
-        (120, "2 min 00 s"),
-        (125.4, "2 min 05 s"),
-        (3599.6, "1 h 00 min 00 s"),
-        (3725, "1 h 02 min 05 s"),
-        (360_000, "100 h 00 min 00 s"),
-    ],
-)
-def test_a_duration_is_as_exact_as_anyone_needs(seconds: float, shown: str) -> None:
-    assert f"1 stored in {shown}, " in summary(STORED, elapsed_s=seconds).as_text()
+def test_what_may_get_better_is_fetched_again() -> None:
+    again = "scraper l --retry-failed"
+    for results in ([UNREACHED], [DEFERRED], [UNSTARTED], [FAILED, UNREACHED]):
+        assert summary(*results, invocation=COMMAND).again == again
 
 
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [
-        (0, "0 B"),
-        (1, "1 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (1949, "1.9 kB"),
-        (999_949, "999.9 kB"),
-        (999_960, "1.0 MB"),
-        (1_000_000, "1.0 MB"),
-        (999_999_999, "1.0 GB"),
-        (5_500_000_000, "5.5 GB"),
-        (999_999_999_999, "1.0 TB"),
-        (10**15, "1000.0 TB"),
-    ],
-)
-def test_a_size_is_in_decimal_units(size: int, shown: str) -> None:
-    assert human_size(size) == shown
+def test_what_can_not_get_better_is_not_fetched_again() -> None:
+    assert summary(STORED, FAILED, BAD_LINE, SKIPPED, invocation=COMMAND).again == ""
 
 
-@given(st.integers(0, 10**14))
-def test_a_size_has_at_most_three_digits_before_its_point(size: int) -> None:
-    number, unit = human_size(size).split()
-    assert float(number) < 1000
-    factor = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}[unit]
-    assert abs(float(number) * factor - size) <= factor / 19
+def test_a_list_that_was_not_read_to_its_end_is_gone_on_with() -> None:
+    ending = Ending(130, "SIGINT", None, unread=True)
+    told = summary(STORED, ending=ending, invocation=COMMAND)
+    assert told.again == "scraper l --resume"
 
 
-# ---------------------------------------------------------------- the record
+# ---------------------------------------------------------------- what is worth a mail
 
 
-def test_the_record_has_the_same_counts_as_the_words() -> None:
-    hosts = (host("b", 1, 2.0),)
-    record = summary(STORED, STORED, FAILED, UNREACHED, DEFERRED, hosts=hosts).as_record()
-    assert record == {
-        "targets": 5,
-        "statuses": {"stored": 2, "failed": 2, "deferred": 1},
-        "errors": {"http_status": 1, "connect": 1},
-        "attempts": 1 + 1 + 1 + 4 + 2,
-        "bytes": 2468,
-        "seconds": 2.0,
-        "slowest_hosts": [{"host": "b", "mean_s": 2.0, "attempts": 1}],
-        "destination": "./out",
-        "manifest": "out/.scraper/manifest.jsonl",
-    }
-    assert json.loads(json.dumps(record)) == record
+def test_a_run_is_bad_if_something_failed_or_it_was_stopped() -> None:
+    assert not summary(STORED, SKIPPED).is_bad
+    assert summary(STORED, FAILED).is_bad
+    assert summary(stopped="SIGINT").is_bad
 
 
-def test_the_record_names_what_there_is_beyond_that() -> None:
-    places = Places("./out", "m", "stdout", "log.txt")
-    record = summary(places=places, stopped="SIGINT").as_record()
-    assert (record["results"], record["log"], record["stopped"]) == ("stdout", "log.txt", "SIGINT")
-    assert record["targets"] == 0
-    assert {"results", "log", "stopped"}.isdisjoint(summary().as_record())
-
-
-@given(st.lists(any_result(), min_size=1))
-def test_every_number_of_the_record_stands_in_the_words(results: list[Result]) -> None:
-    told = summary(*results)
-    record, text = told.as_record(), told.as_text()
-    counts = re.findall(r"(\d[\d,]*) (\w+)", text.partition(": ")[2].partition(" in ")[0])
-    assert {name: int(number.replace(",", "")) for number, name in counts} == record["statuses"]
-    failed = any(isinstance(result.outcome, Failed) for result in results)
-    assert ("  failed:    " in text) == failed == bool(record["errors"])
-
-
-def test_bad_lines_are_failures_of_their_kind() -> None:
-    assert summary(BAD_LINE).as_record()["errors"] == {"bad_url": 1}
+def test_failures_that_the_run_before_had_are_no_news() -> None:
+    old = summary(STORED, FAILED, known=[FAILED])
+    assert not old.is_bad
+    assert old.as_record()["new_failures"] == []
+    assert old.as_record()["statuses"]["failed"] == 1
+    new = summary(UNREACHED, FAILED, known=[FAILED])
+    assert new.is_bad
+    assert [one["kind"] for one in new.as_record()["new_failures"]] == ["connect"]

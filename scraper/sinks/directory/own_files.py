@@ -127,27 +127,34 @@ def lock_own(path: Path, *, wait: bool = False) -> int | None:
 
 
 @contextlib.contextmanager
-def replace_own(path: Path, beside: str) -> Iterator[BinaryIO]:
+def replace_own(path: Path, beside: str, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A new file that takes the place of the one at `path` when the block ends without an error.
 
     Until then it has the name `beside`, which is ours: what a killed run left there is removed.
-    It has the permissions of the file that it replaces, and its owner if that is allowed. It is
-    on the disk before it is renamed. Raises Planted, OSError.
+    It has the permissions of the file that it replaces, and its owner if that is allowed. There
+    may be none to replace. With `sync` it is on the disk before it is renamed. Raises Planted, also
+    for what was planted at `path`, and OSError.
     """
     with _opened(path.parent, REMOVE) as directory:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=directory)
+        old = None
+        with contextlib.suppress(FileNotFoundError):
+            old = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+            _check(old, path, REMOVE, writes=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        fd = open_at(directory, path.with_name(beside), flags, 0o600)
+        mode = 0o600 if old is not None else 0o666
+        fd = open_at(directory, path.with_name(beside), flags, mode)
         try:
             with open(fd, "wb") as file:
-                old = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
-                with contextlib.suppress(PermissionError):  # the owner is root's to give
-                    os.fchown(fd, old.st_uid, old.st_gid)
-                os.fchmod(fd, stat.S_IMODE(old.st_mode))
+                if old is not None:
+                    with contextlib.suppress(PermissionError):  # the owner is root's to give
+                        os.fchown(fd, old.st_uid, old.st_gid)
+                    os.fchmod(fd, stat.S_IMODE(old.st_mode))
                 yield file
                 file.flush()
-                os.fsync(fd)
+                if sync:
+                    os.fsync(fd)
             os.rename(beside, path.name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -1,0 +1,200 @@
+"""Failures, grouped by reason: how many, at how many hosts, and the first URLs of each.
+
+    groups = FailureGroups()
+    groups.add(result)             of each target that failed or was deferred
+    groups.frozen(), groups.worst_hosts()
+
+Owns: what is one group, and the bounds of memory. Ten million failures of a million hosts take a
+few megabytes. A group counts up to SET_HOSTS hosts one by one, then in a bitmap (linear counting:
+Whang, Vander-Zanden, Taylor 1990; off by less than one percent up to three million hosts). The
+hosts with most failures are found with RANKED counters (Misra and Gries 1982).
+Does not know: how groups are shown (`closing.py`). Rejected: a set of all hosts; a million names
+take 100 MB.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from scraper.model.errors import Kind
+from scraper.model.records import Deferred, Failed, Failure, Result
+from scraper.model.urls import printable, redact
+
+URLS = 3  # of each group
+SET_HOSTS = 1_000
+RANKED = 1_000  # hosts with a counter
+WORST = 10  # hosts that are told
+_URL_CHARS = 1_000
+_REASONS = 8  # of one kind; the others have a group together
+_REASON_CHARS = 60
+_BITS = 1 << 19
+_VARYING = r"'[^']*'|\S*://\S*|\d[\d,.]*"  # compiled by the first failure that needs it
+_HEAD = {Kind.BAD_URL, Kind.PROTOCOL, Kind.DNS, Kind.TRUNCATED, Kind.BLOCKED_ADDRESS}
+_NAMES_HOST = {  # kinds whose messages begin with the name of a host, or say nothing of a cause
+    Kind.HOST_DOWN: "host is down",
+    Kind.ROBOTS: "robots.txt",
+    Kind.SINK: "refused by the destination",
+}
+
+
+class FailureGroup(NamedTuple):
+    """Failures of one reason. `status`: `failed` or `deferred`.
+
+    `http_code` is None unless the kind is `http_status`. `hosts` is their number, about, where it
+    is over SET_HOSTS. `urls`: the first few, without secrets.
+    """
+
+    status: str
+    kind: str
+    http_code: int | None
+    reason: str
+    failures: int
+    hosts: int
+    urls: tuple[str, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        """The group as JSON. `http_code` is absent if there is none."""
+        facts = self._asdict() | {"urls": [*self.urls]}
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+class HostFailures(NamedTuple):
+    """A host and its failures: so many at least."""
+
+    host: str
+    failures: int
+
+
+class FailureGroups:
+    """See the module. `count`: all failures."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._groups: dict[tuple[str, Kind, int | None, str], _Group] = {}
+        self._reasons: dict[Kind, set[str]] = {}
+        self._ranked: dict[str, int] = {}
+
+    def add(self, result: Result) -> None:
+        """Count the failure of `result`. Nothing happens if it is none."""
+        outcome = result.outcome
+        if not isinstance(outcome, Failed | Deferred):
+            return
+        self.count += 1
+        key = (result.status, *self._reason_of(outcome.failure, outcome.response))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group()
+        group.add(result)
+        if host := result.target.host:
+            self._rank(host)
+
+    def frozen(self) -> tuple[FailureGroup, ...]:
+        """The groups, the largest first."""
+        groups = [
+            FailureGroup(status, kind.value, code, reason, group.count, len(group.hosts), urls)
+            for (status, kind, code, reason), group in self._groups.items()
+            for urls in [tuple(group.urls)]
+        ]
+        return tuple(sorted(groups, key=lambda group: -group.failures))
+
+    def worst_hosts(self) -> tuple[HostFailures, ...]:
+        """The hosts with most failures, the worst first."""
+        ranked = sorted(self._ranked.items(), key=lambda item: -item[1])
+        return tuple(HostFailures(*item) for item in ranked[:WORST])
+
+    def _reason_of(self, failure: Failure, response: Any) -> tuple[Kind, int | None, str]:
+        kind = failure.kind
+        if kind is Kind.HTTP_STATUS:
+            code = failure.http_code or (response.http_code if response is not None else None)
+            return kind, code, f"HTTP {code}" if code else "HTTP"
+        reason = _NAMES_HOST.get(kind) or _constant(kind, failure.message)
+        known = self._reasons.setdefault(kind, set())
+        if reason not in known:
+            if len(known) >= _REASONS:
+                return kind, None, f"other ({kind.value})"
+            known.add(reason)
+        return kind, None, reason
+
+    def _rank(self, host: str) -> None:
+        ranked = self._ranked
+        if host in ranked:
+            ranked[host] += 1
+        elif len(ranked) < RANKED:
+            ranked[host] = 1
+        else:  # all lose one, and so does this host: once in RANKED failures at most
+            self._ranked = {name: count - 1 for name, count in ranked.items() if count > 1}
+
+
+class _Group:
+    """One group that grows."""
+
+    __slots__ = ("count", "hosts", "urls")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.hosts = _Hosts()
+        self.urls: list[str] = []
+
+    def add(self, result: Result) -> None:
+        self.count += 1
+        target = result.target
+        if target.host:
+            self.hosts.add(target.host)
+        if len(self.urls) < URLS:
+            shown = printable(redact(target.listed))
+            if shown not in self.urls:
+                self.urls.append(shown if len(shown) <= _URL_CHARS else f"{shown[:_URL_CHARS]}...")
+
+
+class _Hosts:
+    """Counts different hosts."""
+
+    __slots__ = ("_bitmap", "_names")
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._bitmap: bytearray | None = None
+
+    def add(self, name: str) -> None:
+        if self._bitmap is not None:
+            bit = hash(name) % _BITS
+            self._bitmap[bit >> 3] |= 1 << (bit & 7)
+            return
+        self._names.add(name)
+        if len(self._names) > SET_HOSTS:
+            names, self._names, self._bitmap = self._names, set(), bytearray(_BITS >> 3)
+            for one in names:
+                self.add(one)
+
+    def __len__(self) -> int:
+        if self._bitmap is None:
+            return len(self._names)
+        empty = _BITS - int.from_bytes(self._bitmap, "little").bit_count()
+        return round(_BITS * math.log(_BITS / max(empty, 1)))
+
+
+def _constant(kind: Kind, message: str) -> str:
+    """What all failures of one reason say: `message` without what differs from URL to URL."""
+    if kind in _HEAD:
+        message = message.partition(": ")[0]
+    reason = re.sub(_VARYING, "...", message).removeprefix("connection was ")
+    return reason if len(reason) <= _REASON_CHARS else f"{reason[:_REASON_CHARS]}..."
+
+
+def by_kind(groups: tuple[FailureGroup, ...]) -> Mapping[str, int]:
+    """How many targets failed by kind. Deferred ones are not among them."""
+    kinds: dict[str, int] = {}
+    for group in groups:
+        if group.status == "failed":
+            kinds[group.kind] = kinds.get(group.kind, 0) + group.failures
+    return kinds
+
+
+def by_code(groups: tuple[FailureGroup, ...]) -> Mapping[str, int]:
+    """How many targets failed by HTTP code, as text: keys of JSON are."""
+    codes: dict[str, int] = {}
+    for group in groups:
+        if group.status == "failed" and group.http_code is not None:
+            codes[str(group.http_code)] = codes.get(str(group.http_code), 0) + group.failures
+    return codes

@@ -1,0 +1,83 @@
+"""The file of the summary: `.scraper/summary.json`, in every destination, after every run.
+
+It lies in the destination also when the manifest does not (`--manifest`). So a monitor finds it in
+one place whatever the options are, and a manifest may be a pipe, which has no place beside it.
+
+A file is replaced as a whole, so a reader never sees a part. What was planted under its name is
+left alone, and the run that finds it does not begin. In a bucket it is one put.
+
+Owns: where it lies, what of the last one is told in the next. Does not know: what a summary says
+(`summary.py`), how long a silent store is waited for (`run/ending.py`). Rejected: a file for each
+run; nobody would ever remove them.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from scraper.manifest import as_json
+from scraper.model.errors import ScraperError
+from scraper.model.urls import redact
+from scraper.sinks.base import ReadableSink, Sink, put_object, scheme_of
+from scraper.sinks.directory import check_own, open_own, path_of, replace_own
+
+KEY = ".scraper/summary.json"
+EARLIER = 10  # runs that are told beside the last one
+_MOST_BYTES = 8 << 20  # of an older summary that is read
+_NEW = ".new"
+_TOLD = (
+    *("run", "version", "start", "end", "exit_status", "reason"),
+    *("targets", "statuses", "bytes"),
+)
+
+
+class SummaryFile:
+    """The summary of `destination`, which `sink` serves. `place`: its name for people."""
+
+    def __init__(self, sink: Sink, destination: str, *, durable: bool = False) -> None:
+        self._sink = sink
+        self._durable = durable
+        self._path = path_of(destination) / KEY if scheme_of(destination) == "file" else None
+        self.place = str(self._path or f"{redact(destination).rstrip('/')}/{KEY}")
+
+    def check(self) -> None:
+        """Make sure that nothing else has its name. Raises DestinationError, OSError."""
+        if self._path is not None:
+            for name in (self._path.name, self._path.name + _NEW):
+                check_own(self._path.with_name(name))
+
+    def earlier(self) -> tuple[Mapping[str, Any], ...]:
+        """The runs that the last summary tells of, itself first. Empty if it can't be read."""
+        try:
+            last = orjson.loads(self._read())
+            told = {name: last[name] for name in _TOLD if name in last}
+            before = [one for one in last.get("earlier_runs", ()) if isinstance(one, dict)]
+        except (OSError, ScraperError, ValueError, TypeError, AttributeError):
+            return ()
+        return (told, *before)[:EARLIER]
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Replace the file. Raises DestinationError, SinkError, OSError."""
+        data = as_json(record) + b"\n"
+        if self._path is None:
+            put_object(self._sink, KEY, data, "application/json")
+        else:
+            with replace_own(self._path, self._path.name + _NEW, sync=self._durable) as file:
+                file.write(data)
+
+    def _read(self) -> bytes:
+        if self._path is not None:
+            with open(open_own(self._path, os.O_RDONLY), "rb") as file:
+                return file.read(_MOST_BYTES)
+        if not isinstance(self._sink, ReadableSink):
+            return b""
+        data = bytearray()
+        with contextlib.closing(self._sink.read(KEY)) as pieces:  # type: ignore[type-var]
+            for piece in pieces:
+                data += piece
+                if len(data) > _MOST_BYTES:
+                    return b""
+        return bytes(data)

@@ -1,0 +1,77 @@
+"""The tally: counts of Results while a run goes on.
+
+Owns: counting. Does not know: the closing account (`summary.py`), which is made of it. Rejected:
+counting the records of the manifest; it may hold those of earlier runs.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scraper.model.records import STATUSES, Deferred, Failed, NotReached, Result, Stored
+from scraper.model.settings import Budget
+from scraper.report.failures import FailureGroups, by_kind
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts Results. `size`: bytes stored. `begun`: monotonic seconds.
+
+    `groups`: the failures by reason. `new`: those of them that the run before did not have, None
+    if nobody asks for that.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    groups: FailureGroups = field(default_factory=FailureGroups)
+    new: FailureGroups | None = None
+    size: int = 0
+    attempts: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    _tried_in_vain: int = 0
+
+    def __call__(self, result: Result, *, known: bool = False) -> None:
+        """Count one result. `known`: the run before had this failure already."""
+        outcome = result.outcome
+        self.statuses[STATUSES[type(outcome)]] += 1
+        self.attempts += result.attempts
+        if isinstance(outcome, Stored):
+            self.size += outcome.size
+        elif isinstance(outcome, Failed | Deferred | NotReached):
+            self._tried_in_vain += result.attempts > 0
+            self.groups.add(result)
+            if self.new is not None and not known:
+                self.new.add(result)
+
+    def skip(self, targets: int) -> None:
+        """Count `targets` that were skipped."""
+        self.statuses["skipped"] += targets
+
+    @property
+    def targets(self) -> int:
+        """The number of results so far."""
+        return self.statuses.total()
+
+    @property
+    def tried(self) -> int:
+        """Targets for which there was a request."""
+        return self.statuses["stored"] + self.statuses["not_modified"] + self._tried_in_vain
+
+    @property
+    def failures(self) -> int:
+        """Targets that count against `--max-failures`: failed and deferred ones."""
+        return self.statuses["failed"] + self.statuses["deferred"]
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """How many targets failed, by kind."""
+        return by_kind(self.groups.frozen())
+
+    def over(self, budget: Budget) -> bool:
+        """Whether more failed than is tolerated."""
+        reached = self.targets - self.statuses["not_reached"]
+        return self.failures > 0 and budget.exceeded(self.failures, reached)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.begun
