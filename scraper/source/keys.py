@@ -23,7 +23,6 @@ Does not know: sinks and responses. Rejected: numbering clashes (depends on the 
 pathvalidate (it returns `..` for `..`); an extension from Content-Type (needs a request).
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Callable
@@ -33,7 +32,7 @@ from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from scraper.model.errors import BadTarget, UsageError
-from scraper.model.urls import Origin, Url
+from scraper.model.urls import Origin, Url, fingerprint
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _MADE_BYTES = 896  # the most that a rule makes; 128 bytes are left for a prefix in a bucket
@@ -55,6 +54,8 @@ PLAIN_PATH = rf"/(?:{_NAME}/)*+(?:{_NAME}{_ENDING})?"
 _PLAIN_PATH = re.compile(PLAIN_PATH)
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # nor any character that NFKC turns into one of them
+_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
 _DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
@@ -92,17 +93,18 @@ def url_key(url: Url, line: int = 0) -> str:
     host, path = host_segment(origin), href[len(origin.text) :]
     if len(path) <= MAX_SEGMENT_BYTES and "--" not in path and _PLAIN_PATH.fullmatch(path):
         return f"{host}{path}index.html" if path[-1] == "/" else host + path
-    *directories, name = url.path[1:].split("/")
-    if not directories:
-        return f"{host}/{_file_name(name, url)}"
-    if len(directories) < _MADE_BYTES // 2:
-        prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
-        cached = len(url.path) <= 512  # long paths would make the cache large
-        parts = (_directories if cached else _directories.__wrapped__)(prefix, tuple(directories))
-        key = f"{host}/{parts}/{_file_name(name, url)}"
+    path, query, _ = path.partition("?")
+    above, _, name = path.rpartition("/")
+    file = _file_name(name, href, has_query=bool(query))
+    if not above:
+        return f"{host}/{file}"
+    if above.count("/") < _MADE_BYTES // 2:
+        cached = len(path) <= 512  # long paths would make the cache large
+        parts = (_directories if cached else _directories.__wrapped__)(origin, above)
+        key = f"{host}/{parts}/{file}"
         if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
             return key
-    return f"{host}/{_mark(url.href)}/{_file_name(name, url)}"
+    return f"{host}/{_mark(href)}/{file}"
 
 
 def hash_key(url: Url, line: int = 0) -> str:
@@ -149,6 +151,8 @@ def folded(key: str) -> str:
 def extension(path: str) -> str:
     """The extension of a URL's path with its dot, lower-case, or ""."""
     name = path.rpartition("/")[2]
+    if "." not in name:
+        return ""
     found = _DOUBLE.search(name) or _EXTENSION.search(name)
     return found[1].lower() if found and found.start() else ""
 
@@ -177,10 +181,11 @@ def host_segment(origin: Origin) -> str:
 
 
 @lru_cache(maxsize=16384)
-def _directories(prefix: str, names: tuple[str, ...]) -> str:
-    """The names of directories below the origin `prefix`, as segments of a key."""
+def _directories(origin: Origin, path: str) -> str:
+    """The names of the directories in `path`, which begins with a slash, as segments of a key."""
+    prefix = f"{origin.scheme}://{origin.hostname}:{origin.port}"
     parts = []
-    for name in names:
+    for name in path[1:].split("/"):
         prefix += "/" + name
         plain = _plain(name)
         if plain and "." not in name:
@@ -190,17 +195,17 @@ def _directories(prefix: str, names: tuple[str, ...]) -> str:
     return "/".join(parts)
 
 
-def _file_name(name: str, url: Url) -> str:
-    if not name and not url.search:
+def _file_name(name: str, href: str, *, has_query: bool) -> str:
+    if not name and not has_query:
         return "index.html"
-    if not url.search and name != "index.html" and "." in name:
+    if not has_query and name != "index.html" and "." in name:
         plain = _plain(name)
         if plain:
             return plain
     readable = _readable(name) or "index.html"
     ending = extension("/" + readable)
     stem = readable[: len(readable) - len(ending)] if ending else readable
-    return _shortened(stem) + _mark(url.href) + ending
+    return _shortened(stem) + _mark(href) + ending
 
 
 def _plain(name: str) -> str:
@@ -224,6 +229,8 @@ def _plain(name: str) -> str:
 
 
 def _decoded(name: str) -> str:
+    if "%" not in name and name.isascii():
+        return name
     try:
         return unquote_to_bytes(name).decode("utf-8")
     except UnicodeDecodeError:
@@ -235,7 +242,7 @@ def _composed(text: str) -> str:
 
     Normalising 26,000 accents takes half a second.
     """
-    return normalize("NFC", text) if len(text) <= MAX_KEY_BYTES else text
+    return text if text.isascii() or len(text) > MAX_KEY_BYTES else normalize("NFC", text)
 
 
 def _readable(name: str) -> str:
@@ -275,8 +282,14 @@ def _shortened(text: str, limit: int = 200) -> str:
 
 
 def _mark(text: str) -> str:
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return "--" + base64.b32encode(digest).decode().rstrip("=").lower()
+    """`--` and a hash of `text`: 64 bits in base 32 (RFC 4648 6), in lower case.
+
+    Two digits at a time, in a third of the time of `base64.b32encode`.
+    """
+    bits, two = fingerprint(text) << 1, _PAIRS  # 65 bits are 13 digits
+    first = f"{two[bits >> 55 & 1023]}{two[bits >> 45 & 1023]}{two[bits >> 35 & 1023]}"
+    rest = f"{two[bits >> 25 & 1023]}{two[bits >> 15 & 1023]}{two[bits >> 5 & 1023]}"
+    return f"--{first}{rest}{_DIGITS[bits & 31]}"
 
 
 def _sha256(url: Url) -> str:
