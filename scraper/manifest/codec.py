@@ -27,7 +27,7 @@ from scraper.model.records import (
     Stored,
     Times,
 )
-from scraper.sinks.object_stat import digest_of, modified_ms
+from scraper.sinks.object_stat import digest_of, given_ms
 from scraper.source.keys import folded
 
 # What a line says of its target. From 1 on it is done.
@@ -39,7 +39,7 @@ _STATES = {
     "deferred": FAILED,
     "not_reached": NOT_REACHED,
 }
-_TEXT = {str, type(None)}
+_TEXT = (str, type(None))
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
 
@@ -233,8 +233,8 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
         variant = record.get("variant")
     except _NO_RECORD:
         return None
-    fit = type(size) is int and size < 2**63 and {*map(type, (etag, modified, variant))} <= _TEXT
-    if not fit:
+    texts = isinstance(etag, _TEXT) and isinstance(modified, _TEXT) and isinstance(variant, _TEXT)
+    if not (texts and type(size) is int and size < 2**63):
         return None
     digest = digest_of(record.get("sha256"))
     return Entry(target, STORED, key, size, etag, modified, effective, variant, digest, modified_at)
@@ -245,10 +245,10 @@ def _modified_ms(record: dict[str, Any], last_modified: str | None) -> int | Non
 
     Older versions, whose records have no `variant`, did not always set a time.
     """
-    started = parse_rfc3339(record.get("started"))
-    if started is None or "variant" not in record:
+    if "variant" not in record:
         return None
-    return modified_ms(last_modified, started)
+    given = given_ms(last_modified)
+    return parse_rfc3339(record.get("started")) if given is None else given
 
 
 def check_destination(record: Any, destination: str) -> None:

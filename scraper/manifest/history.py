@@ -134,15 +134,15 @@ class History:
         if not (self._earlier.resume or self._earlier.retry_failed):
             return range(len(targets))
         assert self._index is not None
-        done, left = self._index.done(ids), []
+        found, left = self._index.done(ids), []
         for n, (one, target) in enumerate(zip(ids, targets, strict=True)):
-            found = done.get(one)
-            if (
-                found is None
-                or is_another(target, found[0], redirected=found[1] != 0)
-                or not self._has(target.key, *found[2:])
-            ):
-                left.append(n)
+            if one in found:
+                variant, effective, size, digest, modified_ms = found[one]
+                if not is_another(target, variant, redirected=effective != 0) and self._has(
+                    target.key, size, digest, modified_ms
+                ):
+                    continue
+            left.append(n)
         return left
 
     def close(self, store: ManifestStore, *, whole: bool) -> None:

@@ -22,18 +22,12 @@ _USUAL = re.compile(
     r" ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) GMT",
     re.ASCII,
 )
-_USUAL_CHARS = len("Sun, 06 Nov 1994 08:49:37 GMT")
 
 
 def parse_http_date(text: str | None) -> float | None:
     """Seconds since 1970 (UTC) of an HTTP date. None if `text` is no date."""
     if text is None:
         return None
-    return _parsed(text) if len(text) == _USUAL_CHARS else _parsed.__wrapped__(text)
-
-
-@lru_cache(maxsize=256)  # many files of a server were made in the same second
-def _parsed(text: str) -> float | None:
     found = _USUAL.fullmatch(text)
     try:
         if found is not None and found[2] in _MONTHS:

@@ -271,7 +271,8 @@ class Run:
         """Take lines in, as long as there are some and room for them."""
         if self._stop.reason is not None or self.paused() or not self._wants_lines(now):
             return
-        items = self._reader.take(min(_ADMITTED_AT_ONCE, self._entrance.room))
+        most = BUFFER if self._is_idle() else _ADMITTED_AT_ONCE  # nobody waits for the engine
+        items = self._reader.take(min(most, self._entrance.room))
         ended, skipped, left, error = self._prefilter.sift(items)
         if error is not None:
             self._stop.because_of(error)

@@ -20,11 +20,13 @@ destination that was copied or restored from a backup would be fetched anew. Rej
 attributes; many file systems and copying tools drop them.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from scraper.model.dates import parse_http_date
 
 _KEPT_BY_ALL_S = 2**31  # from 1970 on
+_LONGEST = 40  # characters of a date, more than any form of RFC 9110 has
 _COARSE_MS = (10, 1000, 2000)
 
 
@@ -69,7 +71,21 @@ def digest_of(sha256: object) -> int | None:
 
 def modified_ms(last_modified: str | None, fetched_ms: int) -> int:
     """The time that an object gets, in milliseconds since 1970. `fetched_ms`: of the fetch."""
+    given = given_ms(last_modified)
+    return fetched_ms if given is None else given
+
+
+def given_ms(last_modified: str | None) -> int | None:
+    """The same where the response alone gives the time. None if the fetch does."""
+    if last_modified is None:
+        return None
+    cached = len(last_modified) <= _LONGEST  # longer ones would make the cache large
+    return (_given_ms if cached else _given_ms.__wrapped__)(last_modified)
+
+
+@lru_cache(maxsize=256)  # many files of a server were made in the same second
+def _given_ms(last_modified: str) -> int | None:
     modified = parse_http_date(last_modified)
     if modified is None or not 0 <= modified < _KEPT_BY_ALL_S:
-        return fetched_ms
+        return None
     return int(modified * 1000)

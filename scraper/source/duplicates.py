@@ -33,7 +33,7 @@ class DuplicateFilter:
     """
 
     def __init__(self, *, ignores_case: bool = False) -> None:
-        self._fold: Callable[[str], str] = folded if ignores_case else str
+        self._fold: Callable[[str], str] | None = folded if ignores_case else None
         self._db = sqlite3.connect(
             "", isolation_level=None, check_same_thread=False, cached_statements=_BATCH + 2
         )
@@ -76,7 +76,7 @@ class DuplicateFilter:
         before, put = len(self._first), self._first.setdefault
         for number, key in enumerate(self._hashes(targets), first):
             put(key, number)
-        self._urls.extend(map(_url_hash, targets))
+        self._urls.extend([_url_hash(one) if one.userinfo else hash(one.url) for one in targets])
         self._lines.extend([target.line for target in targets])
         return len(self._first) - before == len(targets)
 
@@ -91,7 +91,8 @@ class DuplicateFilter:
 
     def _hashes(self, targets: Sequence[Target]) -> list[int]:
         """Hashes of the keys: SipHash with a secret of this process."""
-        fold = self._fold
+        if (fold := self._fold) is None:
+            return [hash(target.key) for target in targets]
         return [hash(fold(target.key)) for target in targets]
 
     def _find(self, key: int) -> tuple[int, int, int]:
@@ -110,7 +111,7 @@ class DuplicateFilter:
         if url == _url_hash(target):
             return Result(target, Duplicate(of_line=line))
         message = f"key {target.key!r} is taken by another URL in line {line}"
-        if self._fold is folded:
+        if self._fold is not None:
             message += " (case does not count in this destination)"
         return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))
 
