@@ -18,6 +18,8 @@ from scraper.model.options import Listed, Options, in_python, unknown
 from scraper.model.records import Deferred, Failed, NotReached, Result
 from scraper.model.settings import Settings
 from scraper.report.summary import Summary
+from scraper.run.build import caveats
+from scraper.run.events import log_event
 from scraper.run.loop import Run
 from scraper.sinks.base import scheme_of
 from scraper.source.sources import from_iterable
@@ -112,7 +114,7 @@ def make_run(urls: Iterable[Listed], to: str | os.PathLike[str], options: Option
     if given.get("cacert") is not None:
         given["cacert"] = os.fspath(given["cacert"])
     with named_as_in_python():
-        return Run(Settings.of(**given), [from_iterable(urls)])
+        return Run(Settings.of(**given), [from_iterable(urls)], note=log_event)
 
 
 @contextmanager
@@ -131,6 +133,9 @@ def results_of(run: Run) -> Generator[Result, None, None]:
     if scheme_of(run.destination) == "file":
         directory = run.destination.removeprefix(_FILE)
     with named_as_in_python(), run:
+        log_event("info", "start", {"message": run.describe()})
+        for name, text in caveats(run.settings.http):
+            log_event("warning", name, {"message": text})
         for target, outcome, attempts, times, _ in run:
             if (
                 isinstance(outcome, Failed | Deferred | NotReached)

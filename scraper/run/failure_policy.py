@@ -16,7 +16,15 @@ from scraper.model.records import Attempt, Deferred, Failed, Failure, NotReached
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.run.stopping import Note, Stop
-from scraper.schedule import Again, CircuitBreaker, Defer, RetryPolicy, Verdict, is_transient
+from scraper.schedule import (
+    Again,
+    CircuitBreaker,
+    Defer,
+    HostChange,
+    RetryPolicy,
+    Verdict,
+    is_transient,
+)
 from scraper.transfer import Completion, Partial
 
 
@@ -30,7 +38,7 @@ class Following(NamedTuple):
 class FailurePolicy:
     """See the module. `stop`: the run's; it stops when the destination fails for too long.
 
-    `breaker` is public: the loop asks it what may start, and reports what was stored.
+    `breaker` is public: the loop asks it what may start.
     """
 
     def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
@@ -51,7 +59,7 @@ class FailurePolicy:
         attempt, failure = completion.attempt, failed.failure
         verdict, following = self._after(attempt, failure, started, now)
         if isinstance(verdict, Again) and self._stop.reason is None:
-            self._tell(attempt, failure, verdict.delay_s)
+            self._tell_retry(attempt, failure, verdict.delay_s)
             self._keep(completion.partial, following)
             return Following(following, now + verdict.delay_s)
         if isinstance(verdict, Defer):
@@ -59,6 +67,18 @@ class FailurePolicy:
         if failure.kind is Kind.INTERRUPTED:
             return NotReached(failure, failed.response)
         return failed
+
+    def stored(self) -> None:
+        """Note that the destination took an object."""
+        if self.breaker.is_open:
+            message = "the destination takes objects again"
+            self._note("info", "circuit_breaker", {"message": message})
+        self.breaker.succeeded()
+
+    def tell(self, change: HostChange | None) -> None:
+        """Tell what changed for a host, if anything did."""
+        if change is not None:
+            self._note("debug", change.event, change.record)
 
     def take(self, key: str) -> Partial | None:
         """Hand the partial body of `key` to the next attempt."""
@@ -94,7 +114,7 @@ class FailurePolicy:
         following = attempt._replace(number=attempt.number + 1)
         return self._policy.decide(failure, attempt, now), following
 
-    def _tell(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:
+    def _tell_retry(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:
         record = {
             "url": redact(attempt.target.listed),
             "attempt": attempt.number,

@@ -357,7 +357,9 @@ class Run:
         is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
         failure = end.failure if isinstance(end, Failed) else None
         now = time.monotonic()
-        self._frontier.ended(attempt, failure, transfer.started, completion.times.total or 0.0, now)
+        took_s = completion.times.total or 0.0
+        change = self._frontier.ended(attempt, failure, transfer.started, took_s, now)
+        self._failure_policy.tell(change)
         if completion.error is not None:
             self._stop.because_of(completion.error)
         if isinstance(end, Failed):
@@ -367,7 +369,7 @@ class Run:
                 return
             end = follows
         elif isinstance(end, Stored) and not is_robots_txt:
-            self._failure_policy.breaker.succeeded()
+            self._failure_policy.stored()
         if completion.partial is not None:
             completion.partial.discard()
         if not is_robots_txt:

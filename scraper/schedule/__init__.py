@@ -6,7 +6,8 @@ own name, since few runs need it.
 """
 
 from scraper.schedule.circuit_breaker import CircuitBreaker
-from scraper.schedule.frontier import Frontier, HostStatistics
+from scraper.schedule.frontier import Frontier
+from scraper.schedule.hosts import HostChange, HostStatistics
 from scraper.schedule.retry import (
     Again,
     Defer,
@@ -21,6 +22,7 @@ __all__ = [
     "CircuitBreaker",
     "Defer",
     "Frontier",
+    "HostChange",
     "HostStatistics",
     "RetryPolicy",
     "Verdict",

@@ -19,12 +19,12 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from itertools import count, islice
-from typing import NamedTuple
 
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Politeness
 from scraper.schedule.circuit_breaker import HostCircuitBreaker
+from scraper.schedule.hosts import HostChange, HostState, HostStatistics, change_of
 from scraper.schedule.least_loaded import LeastLoaded
 
 WINDOW = 10_000  # targets waiting in memory
@@ -32,20 +32,6 @@ IDLE_HOSTS = 10_000  # hosts without work that are still remembered
 _LATE_S = 0.05  # what a busy machine needs to wake up
 _PUSHBACK = frozenset({429, 503})
 _NEVER = math.inf
-
-
-class HostStatistics(NamedTuple):
-    """What a host did in this run: attempts ended, failures, and seconds they took together."""
-
-    name: str
-    attempts: int
-    failures: int
-    total_s: float
-
-    @property
-    def mean_s(self) -> float:
-        """Seconds an attempt took on average."""
-        return self.total_s / self.attempts if self.attempts else 0.0
 
 
 class Host:
@@ -106,6 +92,11 @@ class Host:
         else:
             return _NEVER
         return max(due, self.paused_until, self.next_start)
+
+    @property
+    def state(self) -> HostState:
+        """What keeps requests from it."""
+        return HostState(self.paused_until, self.deferred_until, self.breaker.is_open)
 
     def take(self, now: float) -> Attempt:
         """The target whose turn it is: a retry that is due, else the oldest that waits."""
@@ -201,9 +192,10 @@ class Frontier:
 
     def ended(
         self, attempt: Attempt, failure: Failure | None, started: float, took_s: float, now: float
-    ) -> None:
+    ) -> HostChange | None:
         """Note the end of an attempt: it may change the host's cap, its pause, and its breaker."""
         host = self._leave(attempt)
+        before = host.state if failure is not None or host.breaker.is_open else None
         host.attempts += 1
         host.total_s += took_s
         if failure is not None:
@@ -216,6 +208,7 @@ class Frontier:
             host.limit = min(self._cap, host.limit + 1 / host.limit)
         self._note_reachability(host, failure, now)
         self._place(host, now)
+        return before and change_of(host.name, before, host.state, failure, now)
 
     def has_gap(self, name: str) -> bool:
         """Whether time has to pass between the requests to this host, which has one in flight."""

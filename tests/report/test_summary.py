@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scraper.model.records import STATUSES, Result
 from scraper.model.version import __version__
 from scraper.report.summary import Ending, Invocation, Places, slowest
-from scraper.schedule.frontier import HostStatistics
+from scraper.schedule import HostStatistics
 from tests.report.summaries import summary
 from tests.results import (
     BAD_LINE,
