@@ -26,10 +26,11 @@ if TYPE_CHECKING:
         UsageError,
     )
     from scraper.model.options import Options
-    from scraper.model.records import Failure, Result, Target
+    from scraper.model.records import Failure, Target
     from scraper.report.summary import Summary
     from scraper.run.aio import AsyncResults, arun
     from scraper.run.api import Results, run
+    from scraper.run.result import Result
 
 _HOMES = {
     "scraper.model.errors": (
@@ -41,10 +42,11 @@ _HOMES = {
         "UsageError",
     ),
     "scraper.model.options": ("Options",),
-    "scraper.model.records": ("Failure", "Result", "Target"),
+    "scraper.model.records": ("Failure", "Target"),
     "scraper.report.summary": ("Summary",),
     "scraper.run.aio": ("AsyncResults", "arun"),
     "scraper.run.api": ("Results", "run"),
+    "scraper.run.result": ("Result",),
 }
 __all__ = [
     "AsyncResults",

@@ -23,11 +23,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from scraper.model.options import Listed, Options
-from scraper.model.records import Result
 from scraper.model.threads import start_thread
 from scraper.report.summary import Summary
 from scraper.run.api import make_run, results_of
 from scraper.run.loop import Run
+from scraper.run.result import Result
 
 if TYPE_CHECKING:
     import threading
@@ -88,7 +88,7 @@ class AsyncResults(AsyncGenerator[Result, None]):
     @property
     def summary(self) -> Summary:
         """The account of the run: of the whole run after its end, until then the account so far."""
-        return self._run.summary()
+        return self._thread.summary or self._run.summary()
 
 
 def arun(
@@ -124,6 +124,7 @@ class _RunThread:
     """The thread of one run, and the buffer between it and the event loop.
 
     `leave` may be called from any thread, the other methods from that of the event loop.
+    `summary` is None until the run has ended.
     """
 
     def __init__(self, run: Run) -> None:
@@ -133,6 +134,7 @@ class _RunThread:
         self._left = False
         self._ended = False
         self._error: BaseException | None = None
+        self.summary: Summary | None = None
         self._task: asyncio.Task[object] | None = None  # the last one that took Results
         self._loop: asyncio.AbstractEventLoop
         self._news: asyncio.Event
@@ -214,6 +216,7 @@ class _RunThread:
         except BaseException as error:  # noqa: BLE001 - raised where Results are awaited
             self._error = error
         finally:
+            self.summary = self._run.summary()
             self._ended = True
             with suppress(RuntimeError):  # the event loop was closed: nobody waits
                 self._loop.call_soon_threadsafe(self._news.set)

@@ -15,12 +15,13 @@ from typing import Any, Self, Unpack
 
 from scraper.model.errors import ScraperError, UsageError
 from scraper.model.options import Listed, Options, in_python, unknown
-from scraper.model.records import Deferred, Failed, NotReached, Result
+from scraper.model.records import Deferred, Failed, NotReached
 from scraper.model.settings import Settings
 from scraper.report.summary import Summary
 from scraper.run.build import caveats
 from scraper.run.events import log_event
 from scraper.run.loop import Run
+from scraper.run.result import Result
 from scraper.sinks.base import scheme_of
 from scraper.source.sources import from_iterable
 
@@ -37,14 +38,19 @@ class Results(Generator[Result, None, None]):
     def __init__(self, run: Run) -> None:
         self._run = run
         self._results = results_of(run)
+        self._last: Summary | None = None
 
     def __next__(self) -> Result:
         """The next Result. Raises DestinationError, Held, ListError, and what `urls` raises."""
-        return next(self._results)
+        try:
+            return next(self._results)
+        except BaseException:
+            self._last = self.summary
+            raise
 
-    def send(self, value: None) -> Result:
+    def send(self, _: None) -> Result:
         """The same as `next`."""
-        return self._results.send(value)
+        return next(self)
 
     def throw(
         self,
@@ -56,11 +62,17 @@ class Results(Generator[Result, None, None]):
         error = value if isinstance(value, BaseException) else kind
         if trace is not None and isinstance(error, BaseException):
             error = error.with_traceback(trace)
-        return self._results.throw(error)
+        try:
+            return self._results.throw(error)
+        finally:
+            self._last = self.summary
 
     def close(self) -> None:
         """End the run: break off what is in flight, close the manifest, unlock the destination."""
-        self._results.close()
+        try:
+            self._results.close()
+        finally:
+            self._last = self.summary
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -73,7 +85,7 @@ class Results(Generator[Result, None, None]):
     @property
     def summary(self) -> Summary:
         """The account of the run: of the whole run after its end, until then the account so far."""
-        return self._run.summary()
+        return self._last or self._run.summary()
 
 
 def run(

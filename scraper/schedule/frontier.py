@@ -259,8 +259,8 @@ class Frontier:
             yield from self._emptied(host)
 
     def statistics(self) -> Iterator[HostStatistics]:
-        """What each host did that is still remembered."""
-        for host in self._hosts.values():
+        """What each host did that is still remembered. From any thread."""
+        for host in list(self._hosts.values()):
             if host.attempts:
                 yield HostStatistics(host.name, host.attempts, host.failures, host.total_s)
 

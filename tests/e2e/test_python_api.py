@@ -1,7 +1,9 @@
 """The package as a library: `scraper.run` yields a Result for every line."""
 
 import ast
+import hashlib
 import inspect
+import json
 import subprocess
 import sys
 import threading
@@ -268,6 +270,44 @@ def test_a_result_has_the_file_of_its_object(
     assert found[3].path == found[4].path == tmp_path / "out" / "now" / "b"
     again = scraper.run(lines[:1], to=tmp_path / "out" / "now", resume=True)
     assert [(one.status, one.path) for one in again] == [("skipped", found[1].path)]
+
+
+def test_a_result_is_the_manifests_record_as_a_dict(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"/a.txt": b"abc"})
+    secret = server.url.replace("//", "//me:pass-word@")
+    targets: list[Any] = [
+        f"{secret}/a.txt?token=pass-word",
+        {"url": f"{server.url}/gone", "headers": {"Authorization": "pass-word"}},
+        "bad",
+        f"{server.url}/a.txt\tb",
+        f"{server.url}/a.txt\tb",
+    ]
+    results = scraper.run(targets, to=tmp_path)
+    shown = {result.target.line: result.as_dict() for result in results}
+    records = parsed((tmp_path / ".scraper" / "manifest.jsonl").read_bytes())
+    ours = {"run", "identity"}
+    assert shown == {
+        record["line"]: {name: one for name, one in record.items() if name not in ours}
+        for record in records
+    }
+    assert shown[1]["sha256"] == hashlib.sha256(b"abc").hexdigest()
+    assert "pass-word" not in json.dumps(shown)
+
+
+def test_the_summary_of_a_run_that_has_ended_does_not_change(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"/a.txt": b"abc"})
+    results = scraper.run([f"{server.url}/a.txt"], to=tmp_path)
+    for _ in results:
+        assert results.summary.as_record()["targets"] == 1
+    first = results.summary
+    results.close()
+    assert results.summary.as_record() == first.as_record()
+    assert first.as_record()["bytes"] == 3
+    failed = scraper.run([], to=tmp_path / "a.txt" / "b")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(scraper.DestinationError):
+        next(failed)
+    assert failed.summary.as_record()["targets"] == 0
 
 
 def test_a_result_in_s3_has_no_file(

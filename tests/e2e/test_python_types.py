@@ -25,8 +25,9 @@ def fetch(urls: list[str]) -> Summary:
 def show(result: Result) -> None:
     size: int | None = result.size
     path: Path | None = result.path
+    fields: dict[str, object] = result.as_dict()
     if result.error is not None and result.error.kind is scraper.Kind.DNS:
-        print(result.url, result.key, result.status, result.ok, size, path)
+        print(result.url, result.key, result.status, result.ok, size, path, fields)
 
 
 try:
