@@ -49,9 +49,9 @@ def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
 
 
 def _read_lines(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
-    name, plain = source.name, rule is keys.url_key
+    name, plain, mixed = source.name, rule is keys.url_key, source.mixed
     for number, raw in enumerate(source.open(), 1):
-        if isinstance(raw, Given):
+        if mixed and isinstance(raw, Given):
             yield _read_given(raw.value, number, name, rule)
             continue
         shown: bytes | str = raw

@@ -33,13 +33,14 @@ class Given(NamedTuple):
 class Source(NamedTuple):
     """One list. `open` gives its lines; `size` is its length in bytes where that is known.
 
-    `dialect` is set for CSV and TSV. Lines are bytes. Only an iterable has Given among them.
+    `dialect` is set for CSV and TSV. Lines are bytes; Given may be among them if it is `mixed`.
     """
 
     name: str
     open: Callable[[], Generator[Any, None, None]]
     size: int | None = None
     dialect: Dialect | None = None
+    mixed: bool = False
 
 
 def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
@@ -72,7 +73,7 @@ def from_iterable(lines: Iterable[object], name: str = "urls") -> Source:
             else:
                 yield line if isinstance(line, bytes) else Given(line)
 
-    return Source(name, opened)
+    return Source(name, opened, mixed=True)
 
 
 def from_words(words: Sequence[str], name: str, first: int = 1) -> Source:
