@@ -182,6 +182,8 @@ class _RunThread:
         """Have the run end as soon as it can."""
         self._left = True
         if not self._ended:
+            if not self._run.begun:  # it may wait for a lock, or for a silent destination
+                self._run.stop("the iteration was left", 0.0)
             self._run.wake()
 
     async def end(self) -> None:

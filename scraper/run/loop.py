@@ -205,6 +205,7 @@ class Run:
     def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
         """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
         self._stop.ask(reason, grace_s)
+        self._resources.leave()
 
     def wake(self) -> None:
         """End the wait for the engine: something has changed. From any thread or signal."""

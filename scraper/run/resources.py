@@ -6,6 +6,7 @@ them. Only a manifest that could be closed may be compacted.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -20,7 +21,7 @@ from scraper.report.summary_file import SummaryFile
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
-from scraper.sinks.lock import Lock, hold
+from scraper.sinks.lock import Limit, Lock, hold
 from scraper.transfer import Quota
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class RunResources:
         self._settings = settings
         self.abandoned = False
         self._lock: Lock | None = None
+        self._left = threading.Event()
         self._kept = ExitStack()
 
     def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
@@ -58,11 +60,21 @@ class RunResources:
         left_s = quota.left_s(time.monotonic())
         until = math.inf if left_s is None else time.monotonic() + left_s + _LAST_S
         try:
-            self.wait_for(partial(self._open, quota, on_lost, note), lambda: until, self._undo)
+            self.wait_for(
+                partial(self._open, quota, on_lost, note),
+                lambda: -math.inf if self._left.is_set() else until,
+                self._undo,
+            )
         except TimeoutError:
             self.abandoned = True
+            if self._left.is_set():
+                raise DestinationError(f"{redact(self.destination)} was not waited for") from None
             message = f"{redact(self.destination)} did not answer within --max-run-time"
             raise DestinationError(message) from None
+
+    def leave(self) -> None:
+        """Have `open` wait no longer, for a lock or for a silent destination. From any thread."""
+        self._left.set()
 
     def holds(self) -> bool:
         """Whether no other run can have the destination yet. Once false, it stays false."""
@@ -102,7 +114,8 @@ class RunResources:
             quota.check_disk()
             left_s = quota.left_s(time.monotonic())
             until = math.inf if left_s is None else time.monotonic() + left_s
-            lock = hold(self.sink, self.destination, self._settings.lock, on_lost, left_s)
+            limit = Limit(math.inf if left_s is None else left_s, self._left.is_set)
+            lock = hold(self.sink, self.destination, self._settings.lock, on_lost, limit)
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from scraper.model.errors import DestinationError, Held
@@ -25,8 +26,10 @@ class FileHold:
 
     remark = ""
 
-    def __init__(self, root: Path, wait_s: float = 0.0) -> None:
-        """Wait for it for `wait_s` seconds. Raises Held, DestinationError."""
+    def __init__(
+        self, root: Path, wait_s: float = 0.0, left: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait for it for `wait_s` seconds, or until `left()`. Raises Held, DestinationError."""
         path = root / OWN / "lock"
         until = time.monotonic() + wait_s
         while True:
@@ -37,7 +40,7 @@ class FileHold:
                 raise DestinationError(f"can't lock {shown!r}: {error.strerror}") from None
             if fd is not None:
                 break
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or left():
                 raise Held(f"another run holds {os.fspath(root)!r}")
             time.sleep(min(_LOOK_AGAIN_S, max(0.0, until - time.monotonic())))
         self._fd = fd

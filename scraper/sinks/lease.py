@@ -50,10 +50,14 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Patience(NamedTuple):
-    """Seconds: how long another run is waited for; how long a lease is watched that may be dead."""
+    """Seconds: how long another run is waited for; how long a lease is watched that may be dead.
+
+    `left`: whether nobody wants the lease any more.
+    """
 
     wait_s: float = 0.0
     watch_s: float = math.inf
+    left: Callable[[], bool] = lambda: False
 
 
 NO_WAIT = Patience()
@@ -112,9 +116,11 @@ class Lease:
                 found, life = self._insist(self._settle)
             if life is None:
                 return
-            most_s = max(patience) if life is Life.DOUBTFUL else patience.wait_s
+            most_s = patience.wait_s
+            if life is Life.DOUBTFUL:
+                most_s = max(most_s, patience.watch_s)
             left_s = begun + most_s - time.monotonic()
-            if left_s <= 0:
+            if left_s <= 0 or patience.left():
                 raise Held(f"another run holds {self._place} ({_shown(found)})")
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 

@@ -8,7 +8,7 @@ This module owns the choice between them. It does not know what a run does when 
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import ConditionalSink, Sink, scheme_of
@@ -16,7 +16,7 @@ from scraper.sinks.directory import path_of
 from scraper.sinks.file_lock import FileHold
 from scraper.sinks.lease import LEASE_KEY, LEASE_S, Lease, Patience
 
-__all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Lock", "hold"]
+__all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Limit", "Lock", "hold"]
 
 
 class Lock(Protocol):
@@ -31,27 +31,35 @@ class Lock(Protocol):
         """Give it to the next run. Never raises."""
 
 
+class Limit(NamedTuple):
+    """How long a lock may be waited for: at most `most_s` seconds, and until `left()`."""
+
+    most_s: float = math.inf
+    left: Callable[[], bool] = lambda: False
+
+
+NO_LIMIT = Limit()
+
+
 def hold(
     sink: Sink,
     destination: str,
     how: str,
     on_lost: Callable[[str], None],
-    most_s: float | None = None,
+    limit: Limit = NO_LIMIT,
 ) -> Lock | None:
     """The lock of `destination`. None if its sink has none.
 
-    `how` is `wait`, `skip` or `fail`. `most_s`: the most seconds that may be waited, None for any
-    time. `on_lost` is called from another thread with the reason when the lock is lost. Raises
-    Held if another run has it, and DestinationError.
+    `how` is `wait`, `skip` or `fail`. `on_lost` is called from another thread with the reason when
+    the lock is lost. Raises Held if another run has it, and DestinationError.
     """
-    patience_s = math.inf if most_s is None else most_s
-    wait_s = patience_s if how == "wait" else 0.0
+    wait_s = limit.most_s if how == "wait" else 0.0
     if scheme_of(destination) == "file":
-        return FileHold(path_of(destination), wait_s)
+        return FileHold(path_of(destination), wait_s, limit.left)
     if not isinstance(sink, ConditionalSink):
         return None
     try:
-        return Lease(sink, destination, on_lost, patience=Patience(wait_s, patience_s))
+        return Lease(sink, destination, on_lost, patience=Patience(wait_s, *limit))
     except (DestinationError, Held):
         raise
     except ScraperError as error:

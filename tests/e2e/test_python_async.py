@@ -389,6 +389,42 @@ def test_a_run_into_s3_that_is_cancelled_gives_the_lease_back(
     assert not [key for key in moto_server.keys(bucket) if key.endswith("lock.json")]
 
 
+@pytest.mark.parametrize("place", ["directory", "bucket"])
+def test_the_wait_for_a_lock_can_be_cancelled(
+    place: str,
+    serve: Serve,
+    tmp_path: Path,
+    moto_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server = serve(page)
+    to = str(tmp_path) if place == "directory" else f"s3://{moto_server.make_bucket()}/p"
+    options: dict[str, Any] = {"to": to, "s3_endpoint": moto_server.url}
+
+    async def main() -> None:
+        results = scraper.arun(urls(server, 3), lock="wait", **options)
+        await asyncio.wait_for(anext(results), 1.0)
+
+    before = set(threading.enumerate())
+    with scraper.run(urls(server, 500), max_concurrency=1, **options) as holder:
+        next(holder)
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+        ours = {"run", "call"}
+        until(
+            lambda: (
+                not [
+                    thread
+                    for thread in set(threading.enumerate()) - before
+                    if thread.name in ours and thread.is_alive()
+                ]
+            )
+        )
+        assert next(holder).ok
+
+
 PROGRAM = """
 import asyncio, sys, threading
 import scraper
