@@ -368,6 +368,22 @@ def test_the_public_names_are_those_of_the_package(tmp_path: Path) -> None:
         _ = scraper.nonsense  # type: ignore[attr-defined]
 
 
+def test_the_import_of_the_package_loads_nothing_but_its_version(cli: Command) -> None:
+    code = "import sys; before = {*sys.modules}; import scraper; print(*{*sys.modules} - before)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cli.directory,
+        env=cli.environment,
+        check=True,
+    )
+    loaded = {*ran.stdout.split()}
+    ours = {name for name in loaded if name.partition(".")[0] == "scraper"}
+    assert ours == {"scraper", "scraper.model", "scraper.model.version"}
+    assert not loaded & {"asyncio", "logging", "orjson", "click", "dataclasses"}
+
+
 def test_every_error_is_a_scraper_error() -> None:
     for error in (scraper.UsageError, scraper.ListError, scraper.DestinationError, scraper.Held):
         assert issubclass(error, scraper.ScraperError)
