@@ -110,7 +110,8 @@ def test_a_destination_that_is_away_for_a_while_costs_no_target(
     assert max(result.attempts for result in results) <= 3
     assert sum(result.attempts - 1 for result in results) == 9, "before it was sure"
     assert watched.told == [
-        "the destination refuses all objects, one target at a time tries for 300 s: 503 SlowDown"
+        "the destination refuses all objects, one target at a time tries for 300 s: 503 SlowDown",
+        "the destination takes objects again",
     ]
     assert workspaces(tmp_path) == []
     for result in results:
