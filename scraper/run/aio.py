@@ -32,7 +32,7 @@ from scraper.run.result import Result
 if TYPE_CHECKING:
     import threading
 
-_AHEAD = 100  # Results that may wait for the task; those in flight then come on top
+_AHEAD = 100  # Results that may wait for the task, beside those in flight and those it has taken
 
 
 class AsyncResults(AsyncGenerator[Result, None]):

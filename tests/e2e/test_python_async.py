@@ -90,7 +90,7 @@ def test_a_slow_task_holds_the_run(engine: EngineName, serve: Serve, tmp_path: P
         buffer = results._thread._buffer
         await asyncio.to_thread(until, lambda: len(buffer) >= aio._AHEAD)  # nobody takes any
         await asyncio.sleep(0.2)  # long enough for hundreds more
-        assert server.total <= aio._AHEAD + 20
+        assert server.total <= 2 * aio._AHEAD + 20  # those that the task has taken at once, too
         assert len(buffer) <= aio._AHEAD + 20
         return 1 + len([result async for result in results])
 
