@@ -357,9 +357,8 @@ class Run:
         end: Outcome = completion.outcome
         is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
         failure = end.failure if isinstance(end, Failed) else None
-        now = time.monotonic()
-        took_s = completion.times.total or 0.0
-        change = self._frontier.ended(attempt, failure, transfer.started, took_s, now)
+        started, now = transfer.started, time.monotonic()
+        change = self._frontier.ended(attempt, failure, started, completion.times.total or 0.0, now)
         self._failure_policy.tell(change)
         if completion.error is not None:
             self._stop.because_of(completion.error)

@@ -8,7 +8,7 @@ from scraper.model.errors import Kind
 from scraper.model.records import Failed, Failure, Result, Target
 from scraper.report.closing import COLUMNS
 from scraper.report.summary import Ending, Invocation, Places
-from scraper.schedule.frontier import HostStatistics
+from scraper.schedule import HostStatistics
 from tests.report.summaries import PLACES, summary
 from tests.results import (
     DEFERRED,
