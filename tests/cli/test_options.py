@@ -19,7 +19,7 @@ from tests.options import OPTIONS, Option
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only"}
+FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only", "--new-failures"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {

@@ -67,6 +67,7 @@ DEFAULTS: dict[str, Any] = {
     "resume": False,
     "retry_failed": False,
     "refresh": True,
+    "new_failures": False,
     "durable": False,
     "engine": "auto",
 }
@@ -148,6 +149,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "resume": True,
         "retry_failed": False,
         "refresh": False,
+        "new_failures": True,
         "durable": True,
         "engine": "threads",
     }
