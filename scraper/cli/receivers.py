@@ -114,7 +114,9 @@ class Receivers:
             from scraper.report.progress import Display
 
             try:
-                self._display = stack.enter_context(Display(run, self._sources))
+                self._display = stack.enter_context(
+                    Display(run.view(), self._sources, colours=self._terminal.colours)
+                )
             except NoThread as error:
                 self._say("warning", "threads", f"no display: {error}")
             else:

@@ -13,7 +13,7 @@ from scraper.transfer import Transfer
 
 
 class Engine(Protocol):
-    """All methods but `wake` are called on the loop's thread."""
+    """All methods but `wake` and `unwritten` are called on the loop's thread."""
 
     name: str
 
@@ -31,6 +31,9 @@ class Engine(Protocol):
 
         It waits for at most `timeout_s` seconds; None: for as long as it takes.
         """
+
+    def unwritten(self, transfer: Transfer) -> int:
+        """Bytes of its body that came and that it does not have yet. From any thread."""
 
     def wake(self) -> None:
         """Make `poll` return now. May be called from any thread, and from a signal handler."""

@@ -1,115 +1,83 @@
-"""The live display: rate, bytes, in flight, failures, time left. Only on a terminal.
+"""The live display. Only on a terminal that can draw.
 
-Ten times a second, which is as much as eyes can follow, a thread writes the lines of the
-log that came and draws anew below them. All that goes to the terminal goes through that
-thread, because a write to a terminal that is stopped (Ctrl-S) waits.
+    big.iso                            12.3 MB of 40.0 MB   31%   2.1 MB/s
+    waiting 31 s for example.com (429 Retry-After), 40 URLs
+    ━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    459 of 1,561  5 failed  108/s  12.8 MB  2.3 MB/s  16 in flight  10 s left
 
-Owns: what is drawn, and when. Does not know: what happens within a run; it asks for counts.
-rich is imported here and nowhere else. Tried and rejected: printing each line when it
-comes, which costs as much as fetching a page.
+Ten times a second, which is as much as eyes can follow, a thread writes the lines of the log that
+came and draws anew below them. All that goes to the terminal goes through that thread, because a
+write to a terminal that is stopped (Ctrl-S) waits.
+
+The cursor stands below the display and is never hidden, so a program that is killed leaves
+nothing to mend. After Ctrl-Z and `fg` the display begins anew where the cursor is, and in the
+background only lines of the log are written.
+
+Owns: what is drawn, and when. Does not know: what happens within a run; it asks for a snapshot.
+The words are those of `figures.py`. rich is imported here and nowhere else. Tried and rejected:
+printing each line when it comes, which costs as much as fetching a page; rich.live.Live, which
+can't begin anew.
 """
 
 import contextlib
+import os
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
+from rich.live_render import LiveRender
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
 from rich.text import Text
 
-from scraper.model.errors import ListError, NoThread
 from scraper.model.threads import start_thread
-from scraper.report.tally import Tally
-from scraper.report.units import human_size
+from scraper.report import figures
+from scraper.report.snapshot import Figures, Shown, Watch, Watched
+from scraper.report.total import LineCount
 from scraper.source.sources import Source
 
 _EVERY_S = 0.1
 _WAITING_LINES = 10_000  # as many may wait for the terminal
 _PATIENCE_S = 10.0  # then lines are lost, if the terminal has taken none
 _LOOK_AGAIN_S = 0.1  # at the end, for a signal that says not to wait so long
-
-
-class Running(Protocol):
-    """What is asked of a run. `lines`: targets read so far, and whether that is all of them.
-
-    `wake` is called when `Display.full` is over.
-    """
-
-    tally: Tally
-
-    @property
-    def in_flight(self) -> int: ...  # noqa: D102 - see above
-
-    @property
-    def lines(self) -> tuple[int, bool]: ...  # noqa: D102 - see above
-
-    def wake(self) -> None: ...  # noqa: D102 - see above
-
-
-class _Counts(ProgressColumn):
-    """What a run has done so far, in words."""
-
-    def __init__(self, run: Running) -> None:
-        super().__init__()
-        self._run = run
-
-    def render(self, task: Task) -> Text:
-        """One line. A narrow terminal cuts off its end, which matters least."""
-        tally = self._run.tally
-        of = f" of {task.total:,.0f}" if task.total else ""
-        rate = tally.targets / max(tally.elapsed_s(), 1e-3)
-        return Text(
-            f"{tally.targets:,}{of}  {tally.failures:,} failed  {rate:,.0f}/s  "
-            f"{human_size(tally.size)}  {self._run.in_flight} in flight",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-
-
-class _Console(Console):
-    """A console that never hides the cursor, since a killed program can't show it again."""
-
-    def show_cursor(self, show: bool = True) -> bool:  # noqa: FBT001, FBT002 - rich's
-        """Do nothing."""
-        del show
-        return False
+_NARROW = 72  # columns; with fewer a transfer is told in short
 
 
 class Display:
-    """A context manager: shows `run` on stderr until it ends, and lines of its log above.
+    """A context manager: shows `watched` on stderr until it ends, and lines of its log above.
 
-    It ends without waiting for the terminal. `finish` does that.
+    `watched` may be replaced. `sources` are counted, if their sizes are known. It ends without
+    waiting for the terminal. `finish` does that.
     """
 
-    def __init__(self, run: Running, sources: Sequence[Source]) -> None:
-        self._run = run
-        self._total: int | None = None
+    def __init__(
+        self, watched: Watched, sources: Sequence[Source] = (), *, colours: bool = True
+    ) -> None:
+        self._watched = watched
+        self._watch = Watch(time.monotonic())
+        self._count: LineCount | None = None
         self._lines: deque[str] = deque()
         self._lost = self._told = 0  # lines; one thread counts each
         self._drawn_at = time.monotonic()
-        self._progress = Progress(
-            BarColumn(bar_width=10),
-            _Counts(run),
-            TimeRemainingColumn(),
-            console=_Console(stderr=True, emoji=False),  # a URL may have :smile: in it
-            transient=True,
-            auto_refresh=False,
+        self._console = Console(
+            stderr=True, emoji=False, force_terminal=True, no_color=not colours, highlight=False
         )
-        self._task = self._progress.add_task("fetching", total=None)
+        self._drawn = _Drawn()
         self._ended = threading.Event()
-        self._sources = sources
         self._drawer: threading.Thread
+        self.count(sources)
 
     def __enter__(self) -> Self:
-        """Begin to draw. Raises NoThread; without one that counts, the time left is not shown."""
+        """Begin to draw. Raises NoThread."""
         self._drawer = start_thread("display", self._draw_on)
-        if all(source.size is not None for source in self._sources):
-            with contextlib.suppress(NoThread):
-                start_thread("counter", self._count)
         return self
 
     def __exit__(
@@ -118,8 +86,18 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Draw a last time, then wipe the display."""
+        """Write the last lines, then wipe the display."""
         self._ended.set()
+
+    def watch(self, watched: Watched, sources: Sequence[Source]) -> None:
+        """Show `watched` from now on."""
+        self._watched = watched
+        self.count(sources)
+
+    def count(self, sources: Sequence[Source]) -> None:
+        """Count the targets of `sources`, for the time left."""
+        if sources:
+            self._count = LineCount(sources)
 
     def finish(self, until: Callable[[], float]) -> bool:
         """Wait until the terminal has taken everything. False if that took longer than `until()`.
@@ -131,7 +109,7 @@ class Display:
         return not self._drawer.is_alive()
 
     def print(self, *lines: str) -> None:
-        """Write lines above the display, soon."""
+        """Write printable lines above the display, soon. They may have colours."""
         if len(self._lines) >= _WAITING_LINES and self._is_stuck():
             self._lost += len(lines)
         else:
@@ -145,34 +123,114 @@ class Display:
     def _is_stuck(self) -> bool:
         return time.monotonic() - self._drawn_at >= _PATIENCE_S
 
+    # ------------------------------------------------------------ on the thread
+
     def _draw_on(self) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
-            self._progress.start()
             while not self._ended.wait(_EVERY_S):
                 self._draw()
-            self._draw()
-            self._progress.stop()
+            self._draw(last=True)
 
-    def _draw(self) -> None:
-        lines, complete = self._run.lines
-        total = lines if complete else self._total
-        self._progress.update(self._task, total=total, completed=self._run.tally.targets)
-        self._write_lines()
-        self._progress.refresh()
+    def _draw(self, *, last: bool = False) -> None:
+        console, drawn = self._console, self._drawn
+        lines = self._take_lines()
+        shows = not last and _in_foreground()
+        if _was_stopped():
+            drawn = _Drawn()
+        seen = self._watched.snapshot()
+        total = None if self._count is None else self._count.total
+        parts = self._parts(self._watch.see(seen, total)) if shows else []
+        with console:  # all of it is one write
+            drawn.wipe(console)
+            if lines:
+                console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+            self._drawn = _Drawn(console, parts) if parts else _Drawn()
         self._drawn_at = time.monotonic()
 
-    def _write_lines(self) -> None:
+    def _take_lines(self) -> list[str]:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if len(lines) >= _WAITING_LINES:
-            self._run.wake()
+            self._watched.wake()
         if lost := self._lost - self._told:
             self._told += lost
             lines.append(f"{lost:,} lines of the log are missing here: the terminal was stopped")
-        if text := "\n".join(lines):
-            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return lines
 
-    def _count(self) -> None:
-        """Count the lines that may be targets, for the time left."""
-        with contextlib.suppress(ListError):  # the run meets the same error, and tells of it
-            lines = (line.strip() for source in self._sources for line in source.open())
-            self._total = sum(1 for line in lines if line and not line.startswith(b"#"))
+    def _parts(self, told: Figures) -> list[RenderableType]:
+        """What is drawn, a row each. The last rows count most, if the terminal has too few."""
+        width, height = self._console.size
+        rows: list[RenderableType] = [_transfer(one, width) for one in told.shown]
+        rows += [_row(text, "yellow") for text in figures.waits(told)]
+        if told.seen.has_begun:
+            rows.append(_bar(told))
+            kept = figures.fitting(figures.counts(told), width - 1)
+            bad = "red" if told.seen.failures else ""
+            line = Text("  ").join(Text(one.text, bad if one.rank == 1 else "") for one in kept)
+            line.no_wrap, line.overflow = True, "ellipsis"
+            rows.append(line)
+        return rows[-max(1, height - 2) :]
+
+
+class _Drawn:
+    """What stands on the terminal above the cursor, and how it is wiped."""
+
+    def __init__(
+        self, console: Console | None = None, parts: Sequence[RenderableType] = ()
+    ) -> None:
+        """Draw `parts`."""
+        self._rows = len(parts)
+        self._width = 0
+        self._render = LiveRender(Group(*parts))
+        if console is not None:
+            self._width = console.width
+            console.print(self._render)
+            console.line()
+
+    def wipe(self, console: Console) -> None:
+        """Wipe it. A terminal that became narrower has broken its rows in several."""
+        if not self._rows:
+            return
+        broken = -(-self._width // console.width) - 1 if console.width < self._width else 0
+        up = [(ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)] * (broken * self._rows)
+        console.control(Control(*up), self._render.restore_cursor())
+
+
+def _bar(told: Figures) -> Padding:
+    """The bar as a row of its own: by itself it does not end its row."""
+    if told.total is None:
+        return Padding(ProgressBar(total=None, pulse=True))
+    return Padding(ProgressBar(total=max(told.total, 1), completed=told.done))
+
+
+def _transfer(shown: Shown, width: int) -> Text:
+    """The row of a transfer. A long URL loses its beginning: the end tells more."""
+    url, told = figures.transfer(shown, short=width < _NARROW)
+    room = max(8, width - cell_len(told) - 3)
+    if cell_len(url) > room:
+        while cell_len(url) > room - 1:
+            url = url[1 + (cell_len(url) - room) // 2 :]
+        url = f"…{url}"
+    return _row(f"{set_cell_size(url, room)}  {told}", "dim")
+
+
+def _row(text: str, style: str) -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def _was_stopped() -> bool:
+    """Whether the process goes on after it was stopped. `cli/signals.py` has blocked SIGCONT.
+
+    Rejected: a handler. Python runs it on the main thread, which may be after the next drawing.
+    """
+    if signal.SIGCONT not in signal.sigpending():
+        return False
+    signal.sigwait({signal.SIGCONT})
+    return True
+
+
+def _in_foreground() -> bool:
+    """Whether the shell has given the terminal to this process. True if there is no shell."""
+    try:
+        return os.tcgetpgrp(2) == os.getpgrp()
+    except OSError:  # it is not the terminal that controls this process
+        return True

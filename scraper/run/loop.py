@@ -45,6 +45,7 @@ from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
 from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
 from scraper.run.unfinished import ends_of, not_reached, unfinished
+from scraper.run.view import Parts, RunView
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source.keys import make_rule
@@ -243,10 +244,12 @@ class Run:
         """Transfers in flight now."""
         return len(self._in_flight)
 
-    @property
-    def lines(self) -> tuple[int, bool]:
-        """Targets read so far, and whether that is all of them."""
-        return self._reader.lines, self._reader.complete
+    def view(self) -> RunView:
+        """What can be seen of it while it goes, once it has begun."""
+        assert self._engine is not None
+        breaker = self._failure_policy.breaker
+        parts = Parts(self._in_flight, self._frontier, breaker, self._reader, self._engine)
+        return RunView(self, parts)
 
     # ------------------------------------------------------------ one turn of the loop
 

@@ -7,7 +7,7 @@ own name, since few runs need it.
 
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.frontier import Frontier
-from scraper.schedule.hosts import HostChange, HostStatistics
+from scraper.schedule.hosts import HostChange, HostStatistics, HostWait
 from scraper.schedule.retry import (
     Again,
     Defer,
@@ -24,6 +24,7 @@ __all__ = [
     "Frontier",
     "HostChange",
     "HostStatistics",
+    "HostWait",
     "RetryPolicy",
     "Verdict",
     "is_transient",

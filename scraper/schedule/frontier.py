@@ -24,12 +24,14 @@ from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Politeness
 from scraper.schedule.circuit_breaker import HostCircuitBreaker
-from scraper.schedule.hosts import HostChange, HostState, HostStatistics, change_of
+from scraper.schedule.hosts import HostChange, HostState, HostStatistics, HostWait, change_of
 from scraper.schedule.least_loaded import LeastLoaded
 
 WINDOW = 10_000  # targets waiting in memory
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
 _LATE_S = 0.05  # what a busy machine needs to wake up
+_LOOKED_AT = 1_000  # of the hosts that wait, for who watches
+_SHOWN_DOWN = 20
 _PUSHBACK = frozenset({429, 503})
 _NEVER = math.inf
 
@@ -43,6 +45,7 @@ class Host:
         "deferred_until",
         "delay",
         "due",
+        "failure",
         "failures",
         "in_flight",
         "last_sent",
@@ -75,6 +78,7 @@ class Host:
         self.last_sent = -_NEVER
         self.breaker = HostCircuitBreaker()
         self.reason: Failure | None = None  # why down, or deferred
+        self.failure: Failure | None = None  # the last one
         self.due = _NEVER  # its place among the sleepers
         self.attempts = self.failures = 0
         self.total_s = 0.0
@@ -127,6 +131,7 @@ class Frontier:
         self._sleepers: list[tuple[float, int, Host]] = []
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
+        self._down: deque[Host] = deque(maxlen=_SHOWN_DOWN)  # the last that were found to be
         self._waiting = 0
         self._places = 0  # that they take
         self.in_flight = 0
@@ -200,6 +205,7 @@ class Frontier:
         host.total_s += took_s
         if failure is not None:
             host.failures += 1
+            host.failure = failure
             if failure.retry_after_s is not None:
                 self._be_patient(host, failure, now)
             if failure.http_code in _PUSHBACK:
@@ -257,6 +263,23 @@ class Frontier:
         """Take out every target that waits: the run stops."""
         for host in self._hosts.values():
             yield from self._emptied(host)
+
+    def waits(self, now: float) -> list[HostWait]:
+        """Hosts that nothing is sent to now, for a time. May be asked from any thread."""
+        found = []
+        for host in {one for _, _, one in self._sleepers[:_LOOKED_AT]}:
+            due, targets = host.due, len(host.waiting) + len(host.retries)
+            if now < due < _NEVER and targets:
+                asked = host.paused_until > now or not host.waiting
+                found.append(
+                    HostWait(host.name, due - now, targets, host.failure if asked else None)
+                )
+        for host in list(self._down):
+            left_s = host.breaker.probe_at - now
+            if host.breaker.is_open and left_s > 0:
+                targets = len(host.waiting) + len(host.retries)
+                found.append(HostWait(host.name, left_s, targets, host.reason, is_down=True))
+        return found
 
     def statistics(self) -> Iterator[HostStatistics]:
         """What each host did that is still remembered. From any thread."""
@@ -323,6 +346,8 @@ class Frontier:
                 host.breaker.succeeded()
         elif host.breaker.failed(host.in_flight, now):
             host.reason = failure
+            if host not in self._down:
+                self._down.append(host)
             self._end_all(host, now)
 
     def _early_end(self, host: Host, now: float) -> Outcome | None:

@@ -58,3 +58,17 @@ def change_of(
     if failure is not None:
         record["reason"] = failure.message
     return HostChange(event, record)
+
+
+class HostWait(NamedTuple):
+    """A host whose `targets` wait for `left_s` seconds more.
+
+    `reason`: the failure that they wait after. None: requests to the host have gaps. `is_down`:
+    its breaker is open, and the next target that the list names is tried then.
+    """
+
+    host: str
+    left_s: float
+    targets: int
+    reason: Failure | None = None
+    is_down: bool = False

@@ -130,6 +130,15 @@ class Transfer:
         if permit is not None and permit.host == self._hop.url.origin.host:
             permit.sent()
 
+    @property
+    def progress(self) -> tuple[int, int | None, int]:
+        """Of its body: bytes that came and that will come on the wire; bytes written.
+
+        May be asked from another thread.
+        """
+        body = self._body
+        return (0, None, 0) if body is None else (body.received, body.expected, body.size)
+
     def send_again(self) -> None:
         """Note that the server had closed the kept connection: carry out `request` once more."""
         self._fresh = True

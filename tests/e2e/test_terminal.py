@@ -7,12 +7,15 @@ import signal
 import struct
 import termios
 import threading
+from collections.abc import Callable, Iterator
 from fcntl import ioctl
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, lines
-from tests.servers import Reply, Serve
+from tests.e2e.places import Bucket, Directory, Place
+from tests.screens import Screen
+from tests.servers import Reply, Request, Serve, closed_port
 
 
 class Terminal:
@@ -28,6 +31,19 @@ class Terminal:
         while not re.search(pattern, self.text):
             self._seen += os.read(self.ours, 65_536)  # the test's time-out ends it
         return self.text
+
+    @property
+    def screen(self) -> Screen:
+        """What a person sees."""
+        screen = Screen(120)
+        screen.feed(self.text.replace("\ufffd", ""))
+        return screen
+
+    def see(self, pattern: str) -> Screen:
+        """Read until `pattern` is on the screen."""
+        while not re.search(pattern, (screen := self.screen).text):
+            self._seen += os.read(self.ours, 65_536)
+        return screen
 
     def rest(self) -> str:
         """Everything until the other end was closed."""
@@ -164,3 +180,154 @@ def test_nothing_on_a_terminal_asks_for_a_list(cli: Command, terminal: Terminal)
     terminal.rest()
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "scraper: no list: give FILE, or pipe URLs into stdin (see --help)\n"
+
+
+# ---------------------------------------------------------------- a display that is alive
+
+
+class Halves:
+    """Bodies of which the second half comes when `go` is set."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.go = threading.Event()
+
+    def __call__(self, request: Request) -> Reply:
+        del request
+        return Reply(headers={"Content-Length": str(self.size)}, body=self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        half = b"x" * (self.size // 2)
+        yield half
+        self.go.wait(WAIT_S)
+        yield half
+
+
+@pytest.fixture
+def halves() -> Iterator[Callable[[int], Halves]]:
+    made: list[Halves] = []
+
+    def make(size: int) -> Halves:
+        made.append(Halves(size))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.go.set()
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def place(request: pytest.FixtureRequest, cli: Command) -> Place:
+    if request.param == "directory":
+        return Directory(cli)
+    server = request.getfixturevalue("moto_server")
+    return Bucket(server, server.make_bucket())
+
+
+XTERM = {"TERM": "xterm"}
+
+
+@pytest.mark.parametrize("engine", ["curl", "threads"])
+@pytest.mark.parametrize("size", [200_000, 6_000_000])
+def test_bytes_are_shown_while_their_body_is_still_on_its_way(  # noqa: PLR0917 - fixtures
+    size: int, engine: str, place: Place, cli: Command, serve: Serve, terminal: Terminal,
+    halves: Callable[[int], Halves],
+) -> None:  # fmt: skip
+    answer = halves(size)
+    server = serve(answer)
+    path = cli.write("list.txt", f"{server.url}/large.iso")
+    half, whole = ("100.0 kB", "200.0 kB") if size == 200_000 else ("3.0 MB", "6.0 MB")
+    words = [path, "--engine", engine, *place.words]
+    env = {**place.environment, **XTERM}
+    with cli.start(*words, env=env, stderr=terminal.theirs) as process:
+        screen = terminal.see(f"/large.iso +{half} of {whole} +50%  ")
+        *_, bar, counts, end = screen.rows
+        assert (len(bar), end) == (120, "")  # the bar is as wide as the terminal
+        assert bar[:59] == "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * 59
+        rest = r"\d[\d.]* [kM]?B/s  1 in flight  \d+ (s|min) left"
+        assert re.fullmatch(rf"0 of 1  0 failed  0/s  {half}  {rest}", counts)
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+    terminal.rest()
+    assert "in flight" not in terminal.screen.text  # wiped
+
+
+def test_what_hosts_are_waited_for_is_shown(
+    cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(1_000)
+    held = serve(answer)
+    busy = serve(lambda _: Reply(429, {"Retry-After": "60"}))
+    closed = closed_port()
+    path = cli.write(
+        "list.txt",
+        f"{held.url}/held",
+        *(f"{busy.url}/{number}" for number in range(40)),
+        *(f"http://127.0.0.1:{closed}/{number}" for number in range(10)),
+    )
+    with cli.start(path, "--retries", 1, env=XTERM, stderr=terminal.theirs) as process:
+        terminal.see(rf"waiting \d\d s for 127.0.0.1:{busy.port} \(429 Retry-After\), 40 URLs")
+        terminal.see(rf"127.0.0.1:{closed} is down, next try in \d+ s")
+        process.send_signal(signal.SIGINT)
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130
+    terminal.rest()
+
+
+def test_a_display_that_was_stopped_begins_anew_below_what_the_shell_has_written(
+    cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(1_000)
+    server = serve(answer)
+    path = cli.write("list.txt", f"{server.url}/held")
+    with cli.start(path, env=XTERM, stderr=terminal.theirs) as process:
+        terminal.see("1 in flight")
+        process.send_signal(signal.SIGSTOP)  # what Ctrl-Z does
+        os.waitpid(process.pid, os.WUNTRACED)
+        os.write(terminal.theirs, b"[1]+ Stopped\n$ fg\n")
+        process.send_signal(signal.SIGCONT)
+        screen = terminal.see(r"fg\n(.*\n)*.*1 in flight")
+        assert "1 in flight" in screen.text.partition("[1]+ Stopped")[0]  # as it was left
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    terminal.rest()
+    after = terminal.screen.text.partition("$ fg\n")[2]
+    assert after.startswith("1 target: 1 stored")
+
+
+def test_a_terminal_that_becomes_narrower_gets_narrower_rows(
+    cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(1_000)
+    server = serve(answer)
+    path = cli.write("list.txt", f"{server.url}/held")
+    with cli.start(path, env=XTERM, stderr=terminal.theirs) as process:
+        terminal.see("1 in flight")
+        before = len(terminal.text)
+        ioctl(terminal.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 40, 0, 0))
+        terminal.wait_for(r"in flight[^\r]*\r\n(\x1b\[1A\x1b\[2K){4}\r(\x1b\[1A\x1b\[2K){2}")
+        until = terminal.text[before:].rindex("0 failed")
+        rows = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", terminal.text[before:][:until]).split("\r\n")
+        assert len(rows[-2]) == 40  # the bar
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    terminal.rest()
+
+
+def test_what_servers_and_lists_say_drives_no_terminal(
+    cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(1_000)
+    server = serve(lambda one: answer(one) if "held" in one.path else None)
+    evil = "\x1b[2J\x1b]0;owned\x07\x9b31m"
+    path = cli.write("list.txt", f"{server.url}/held{evil}", f"evil {evil}", f"{server.url}/{evil}")
+    with cli.start(path, "--retries", 0, env=XTERM, stderr=terminal.theirs) as process:
+        screen = terminal.see(r"held.*  50%")
+        screen = terminal.see(r"bad_url          evil \\u001b\[2J")
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    terminal.rest()
+    assert "owned" in terminal.screen.text
+    assert screen.rows

@@ -262,7 +262,7 @@ def test_every_line_has_one_result_and_the_counts_add_up(serve: Serve, tmp_path:
     )
     assert kinds(results) == {Kind.HTTP_STATUS: 1, Kind.BAD_URL: 8}
     assert run.tally.statuses == statuses(results)
-    assert run.lines == (len(results), True)
+    assert run.view().snapshot().lines == len(results)
     assert not (tmp_path.parent / "escape").exists()
 
 

@@ -92,6 +92,12 @@ class CurlEngine:
                 ended, self._ended = self._ended, []
                 return ended
 
+    def unwritten(self, transfer: Transfer) -> int:
+        """Bytes that wait for another thread."""
+        handle = self._live.get(transfer)
+        offload = None if handle is None else handle.offload
+        return 0 if offload is None else offload.waiting
+
     def wake(self) -> None:
         """Make `poll` return."""
         self._woken = True

@@ -44,6 +44,11 @@ class Offload:
         self._complete = False
         self._reason: Exception | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait. May be asked from any thread."""
+        return self._size
+
     def offer(self, chunk: bytes) -> bool:
         """Take `chunk`; False: there is no room for it now."""
         with self._lock:

@@ -1,0 +1,75 @@
+"""What can be seen of a run while it goes, from another thread.
+
+Owns: a `Snapshot`, taken when it is asked for. Nothing is counted for it: the loop, the transfers
+and the frontier know everything already, so a run that nobody watches pays nothing. Containers
+of the loop's thread are copied in one step before they are looked at, and CPython lets no other
+thread in meanwhile. Does not know: rates, words for transfers and hosts, when it is asked.
+"""
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from scraper.report.snapshot import Flight, Snapshot
+
+if TYPE_CHECKING:
+    from scraper.engines.base import Engine
+    from scraper.run.loop import Run
+    from scraper.schedule import CircuitBreaker, Frontier
+    from scraper.source.reader import ListReader
+    from scraper.transfer import Transfer
+
+
+class Parts(NamedTuple):
+    """The parts of a run that are looked at."""
+
+    in_flight: "set[Transfer]"
+    frontier: "Frontier"
+    breaker: "CircuitBreaker"
+    reader: "ListReader"
+    engine: "Engine"
+
+
+class RunView:
+    """Of one run that has begun."""
+
+    def __init__(self, run: "Run", parts: Parts) -> None:
+        self._run = run
+        self._parts = parts
+
+    def wake(self) -> None:
+        """Let the run look again whether it is held back."""
+        self._run.wake()
+
+    def snapshot(self) -> Snapshot:
+        """What is to be seen now."""
+        now, tally = time.monotonic(), self._run.tally
+        reader = self._parts.reader
+        flights = [self._flight(transfer) for transfer in list(self._parts.in_flight)]
+        return Snapshot(
+            at=now,
+            targets=tally.targets,
+            failures=tally.failures,
+            size=tally.size + sum(flight.size for flight in flights),
+            lines=reader.lines if reader.complete else None,
+            flights=flights,
+            hosts=self._parts.frontier.waits(now),
+            notes=self._notes(now),
+        )
+
+    def _flight(self, transfer: "Transfer") -> Flight:
+        received, expected, size = transfer.progress
+        more = self._parts.engine.unwritten(transfer)
+        listed, started = transfer.attempt.target.listed, transfer.started
+        return Flight(transfer, listed, started, received + more, expected, size + more)
+
+    def _notes(self, now: float) -> list[str]:
+        """What the whole run waits for."""
+        notes, (in_flight, frontier, breaker, reader, _) = [], self._parts
+        if breaker.is_open:
+            left_s = max(0.0, breaker.until - now)
+            notes.append(f"the destination refuses objects, next try in {left_s:.0f} s")
+        if self._run.paused():
+            notes.append("waiting for who reads the results or the log")
+        if not (in_flight or len(frontier) or reader.complete) and reader.empty:
+            notes.append("waiting for lines of the list")
+        return notes
