@@ -93,6 +93,7 @@ OPTIONS = (
     Option("log-file", "log", '"log"', "log", "9"),
     Option("quiet", "t", "true", True, "0"),
     Option("verbose", "y", "true", True, "0"),
+    Option("stats", "60", "60", 60.0, "9"),
     Option("progress", "true", "true", True, "0"),
     Option("progress", "false", "false", False, "1"),
 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scraper.source.sources import OpenRemote
 
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
-_OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "progress")
+_OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "stats", "progress")
 
 
 @click.command(cls=SectionedCommand, options_metavar="[OPTIONS]", context_settings=HELP)
@@ -49,16 +49,31 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
     inputs = inputs_of(arguments, input_files, piped=_is_piped())
-    if ours["quiet"] and ours["verbose"]:
-        raise UsageError("--quiet and --verbose contradict each other")
-    if ours["dry_run"] and ours["results"]:
-        raise UsageError("--dry-run has no results: leave --results out")
+    ours = _checked(ours)
     if ours["dry_run"]:
         from scraper.cli.dry_run import dry_run
 
         keep_apart(inputs.lists, {"--log-file": ours["log_file"], "stdout": "-"})
         return dry_run(settings, inputs.open, lambda: _open_log(ours))
     return _Fetch(settings, inputs, ours).run()
+
+
+def _checked(ours: dict[str, Any]) -> dict[str, Any]:
+    """Options of the command alone, with the date in the name of the log. Raises UsageError."""
+    if ours["quiet"] and ours["verbose"]:
+        raise UsageError("--quiet and --verbose contradict each other")
+    if ours["dry_run"] and ours["results"]:
+        raise UsageError("--dry-run has no results: leave --results out")
+    if ours["stats"] is not None and not 0 < ours["stats"] < math.inf:
+        raise UsageError(f"--stats {ours['stats']:g} must be more than 0 seconds")
+    if ours["log_file"] and "{" in ours["log_file"]:
+        from datetime import datetime
+
+        from scraper.model.settings import expand_date
+
+        now = datetime.now().astimezone()
+        ours = {**ours, "log_file": expand_date(ours["log_file"], now, "--log-file")}
+    return ours
 
 
 def _is_piped() -> bool:

@@ -22,11 +22,13 @@ from scraper.model.version import __version__
 
 if TYPE_CHECKING:
     from scraper.model.records import Result
-    from scraper.report.log import Log
+    from scraper.report.log import Event, Log
     from scraper.report.progress import Display
     from scraper.report.streams import Lines
     from scraper.run.loop import Run
     from scraper.source.sources import Source
+
+_DUMB_EVERY_S = 10.0  # a terminal that can't draw gets totals as often
 
 
 def make_log(
@@ -52,6 +54,7 @@ def make_log(
         stamped=path is not None or _is_file(sys.stderr),
         coloured=text_there and terminal.colours,
         screen=text_there and terminal.is_terminal and screen,
+        totals=screen and ours["stats"] is not None,
     )
     write = lines.show if path is None else lines.write
     id_ = run.id if run is not None else ""
@@ -110,17 +113,36 @@ class Receivers:
             )
         for name, text in caveats(run.settings.http):
             self._say("warning", name, text)
-        if self._wants_display():
-            from scraper.report.progress import Display
+        try:
+            if self._wants_display():
+                self._show(stack)
+            self._tell_totals(stack)
+        except NoThread as error:
+            self._say("warning", "threads", f"no display and no totals: {error}")
 
-            try:
-                self._display = stack.enter_context(
-                    Display(run.view(), self._sources, colours=self._terminal.colours)
-                )
-            except NoThread as error:
-                self._say("warning", "threads", f"no display: {error}")
-            else:
-                self._lines.divert(self._display)
+    def _show(self, stack: ExitStack) -> None:
+        from scraper.report.progress import Display
+
+        display = Display(self._run.view(), self._sources, colours=self._terminal.colours)
+        self._display = stack.enter_context(display)
+        self._lines.divert(display)
+
+    def _tell_totals(self, stack: ExitStack) -> None:
+        """Tell totals where there is no display: as `--stats` says, and on a dumb terminal."""
+        every_s, logs = self._ours["stats"], self._logs
+        if self._display is not None:
+            logs = [log for log in logs if not log.on_screen]
+        elif every_s is None and self._wants_words() and not self._terminal.draws:
+            every_s, logs = _DUMB_EVERY_S, [log for log in logs if log.on_screen]
+        if every_s is None or not logs:
+            return
+        from scraper.report.totals import Totals
+
+        def tell(event: "Event") -> None:
+            for log in logs:
+                log.totals(event)
+
+        stack.enter_context(Totals(self._run.view(), self._sources, every_s, tell))
 
     @property
     def full(self) -> bool:
@@ -197,11 +219,15 @@ class Receivers:
             self._lines.open()
 
     def _wants_display(self) -> bool:
+        return self._wants_words() and self._terminal.draws
+
+    def _wants_words(self) -> bool:
+        """Whether a terminal shall tell how far the run is."""
         wanted = self._ours["progress"]
         if wanted is None:
             is_machine = self._ours["log_format"] == "json" and self._ours["log_file"] is None
             wanted = not self._ours["quiet"] and not is_machine
-        return bool(wanted) and self._terminal.draws
+        return bool(wanted)
 
     def _results_lost(self, error: OSError) -> None:
         """Stop the run: a disk is full, or the reader has left (`| head`), which is no error."""

@@ -314,11 +314,13 @@ class Budget:
 _FIELD = re.compile(r"\{(?:date)?(?::([^{}]*))?\}")
 
 
-def expand_date(text: str, now: datetime) -> str:
+def expand_date(text: str, now: datetime, option: str = "--to") -> str:
     """`text` with `now` for `{date}`, `{date:%Y}`, `{:%Y}`. Raises UsageError for other braces."""
     expanded = _FIELD.sub(lambda field_: now.strftime(field_[1] or "%Y-%m-%d"), text)
     left = _FIELD.sub("", text)
-    _require("{" not in left and "}" not in left, f"--to {text!r} has a field other than {{date}}")
+    _require(
+        "{" not in left and "}" not in left, f"{option} {text!r} has a field other than {{date}}"
+    )
     return expanded
 
 

@@ -95,6 +95,16 @@ class Log:
         if event.level in self._levels:
             self._write(self._line(event, self._stamp()))
 
+    @property
+    def on_screen(self) -> bool:
+        """Whether it is the one of a terminal."""
+        return self._style.screen
+
+    def totals(self, event: Event) -> None:
+        """Write totals, which were asked for, whatever the verbosity. From any thread."""
+        if self._levels:
+            self._write(self._line(event, self._stamp()))
+
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Write an event as its name and its fields: a retry."""
         text = " ".join(f"{field}={value}" for field, value in record.items())

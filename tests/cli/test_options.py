@@ -49,6 +49,7 @@ RUN_ALONE = {
     "log_file",
     "quiet",
     "verbose",
+    "stats",
     "progress",
 }
 each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")

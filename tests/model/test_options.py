@@ -60,7 +60,17 @@ def test_the_words_of_an_option_are_those_that_settings_take(name: str) -> None:
 
 
 def test_every_option_of_the_command_line_that_a_run_has_is_named_in_python() -> None:
-    ours = {"to", "dry-run", "results", "log-format", "log-file", "quiet", "verbose", "progress"}
+    ours = {
+        "to",
+        "dry-run",
+        "results",
+        "log-format",
+        "log-file",
+        "quiet",
+        "verbose",
+        "stats",
+        "progress",
+    }
     for option in OPTIONS:
         if option.parameter in Options.__annotations__:
             assert in_python(f"--{option.name} is") == f"{option.parameter} is"
