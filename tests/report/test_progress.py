@@ -332,11 +332,16 @@ def test_it_is_wiped_at_the_end_and_the_cursor_was_never_hidden(
 def test_the_command_shows_it_on_a_terminal_unless_words_are_unwanted(
     arguments: list[str], shown: bool, on_terminal: Make, serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve({"/1": b"x"})
+    pages = Pages(free=0)
+    server = serve(pages)
     (tmp_path / "list").write_text(f"{server.url}/1\n")
     terminal = on_terminal(80)
     command = [sys.executable, "-m", "scraper", "list", *arguments]
-    subprocess.run(command, cwd=tmp_path, stderr=terminal.stream, check=True)
+    with subprocess.Popen(command, cwd=tmp_path, stderr=terminal.stream) as process:
+        if shown:
+            terminal.wait_for("1 in flight")
+        pages.go.set()
+    assert process.returncode == 0
     assert ("in flight" in terminal.close()) == shown
 
 
