@@ -29,6 +29,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
+    "--stats",
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }

@@ -1,5 +1,6 @@
 """What a terminal shows: the display and the failures, in colours where it has them."""
 
+import json
 import os
 import pty
 import re
@@ -14,8 +15,9 @@ import pytest
 
 from tests.e2e.command import WAIT_S, Command, lines
 from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.watch import until
 from tests.screens import Screen
-from tests.servers import Reply, Request, Serve, closed_port
+from tests.servers import Reply, Request, Serve, closed_port, status_on_demand
 
 
 class Terminal:
@@ -331,3 +333,82 @@ def test_what_servers_and_lists_say_drives_no_terminal(
     terminal.rest()
     assert "owned" in terminal.screen.text
     assert screen.rows
+
+
+# ---------------------------------------------------------------- totals, logs
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_without_a_terminal_totals_stand_for_the_lines_of_good_targets(
+    form: str, cli: Command, serve: Serve, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(4_000)
+    server = serve(lambda one: answer(one) if one.path == "/held" else status_on_demand(one))
+    path = cli.write(
+        "list.txt", *(f"{server.url}/{name}" for name in ("status/200", "gone", "held"))
+    )
+    with cli.start(path, "--stats", 0.05, "--log-format", form) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line.decode())
+            if "2.0 kB" in told[-1] or '"bytes":2011' in told[-1]:
+                break
+        answer.go.set()
+        told += process.stderr.read().decode().splitlines()
+        assert process.wait(WAIT_S) == 1
+    (failed,) = [line for line in told if "/gone" in line]
+    assert not [line for line in told if "/status/200" in line]
+    if form == "text":
+        assert failed.startswith("failed  ")
+        assert any(re.match(r"2 of 3, 1 failed, .*1 in flight(, .* left)?$", line) for line in told)
+    else:
+        totals = [json.loads(line) for line in told if '"event":"totals"' in line]
+        last = totals[-1]
+        assert (last["targets"], last["total"], last["failed"], last["in_flight"]) == (2, 3, 1, 1)
+        assert json.loads(failed)["status"] == "failed"
+
+
+def test_a_dumb_terminal_gets_totals_if_they_are_asked_for_sooner(
+    cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(4_000)
+    server = serve(answer)
+    path = cli.write("list.txt", f"{server.url}/held")
+    options = [path, "--stats", "0.1"]
+    with cli.start(*options, env={"TERM": "dumb"}, stderr=terminal.theirs) as process:
+        terminal.wait_for(r"0 of 1, 0 failed, 0/s, 2\.0 kB, .*1 in flight")
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
+    assert "\x1b" not in terminal.rest()
+
+
+def test_a_log_file_with_a_date_that_is_copied_and_emptied_begins_anew(
+    cli: Command, serve: Serve, halves: Callable[[int], Halves]
+) -> None:
+    answer = halves(4_000)
+    server = serve(lambda one: answer(one) if one.path == "/held" else status_on_demand(one))
+    path = cli.write("list.txt", f"{server.url}/gone", f"{server.url}/held")
+    with cli.start(path, "--log-file", "{:%Y}.log", stderr=None) as process:
+        until(lambda: any(b"/gone" in one.read_bytes() for one in cli.directory.glob("*.log")))
+        (log,) = cli.directory.glob("*.log")
+        assert re.fullmatch(r"\d{4}\.log", log.name)
+        os.truncate(log, 0)  # what logrotate does, with copytruncate
+        answer.go.set()
+        assert process.wait(WAIT_S) == 1
+    told = log.read_text()
+    assert re.match(r"\d{4}-\S+Z 200 .*/held", told)  # no hole, and nothing of before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--stats", "0"], "--stats 0 must be more than 0 seconds"),
+        (["--log-file", "{host}.log"], "--log-file '{host}.log' has a field other than {date}"),
+    ],
+)
+def test_wrong_totals_and_names_are_said(words: list[str], said: str, cli: Command) -> None:
+    ran = cli(*words, stdin="")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.errors[0] == f"scraper: {said}"
+    assert cli.wrote == []
