@@ -235,8 +235,7 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
-        most = self.settings.politeness.max_concurrency
-        carried = f"{describe(self._engine, self._resources.sink)}, at most {most} at once"
+        carried = f"{describe(self._engine, self._resources.sink)}, at most {self._most} at once"
         return f"scraper {__version__}: {carried}, to {self.places.destination}"
 
     @property
@@ -246,10 +245,8 @@ class Run:
 
     def view(self) -> RunView:
         """What can be seen of it while it goes, once it has begun."""
-        assert self._engine is not None
-        breaker = self._failure_policy.breaker
-        parts = Parts(self._in_flight, self._frontier, breaker, self._reader, self._engine)
-        return RunView(self, parts)
+        parts = Parts(self._in_flight, self._frontier, self._failure_policy, self._reader)
+        return RunView(self, self._engine, parts)
 
     # ------------------------------------------------------------ one turn of the loop
 

@@ -13,8 +13,9 @@ from scraper.report.snapshot import Flight, Snapshot
 
 if TYPE_CHECKING:
     from scraper.engines.base import Engine
+    from scraper.run.failure_policy import FailurePolicy
     from scraper.run.loop import Run
-    from scraper.schedule import CircuitBreaker, Frontier
+    from scraper.schedule import Frontier
     from scraper.source.reader import ListReader
     from scraper.transfer import Transfer
 
@@ -24,16 +25,17 @@ class Parts(NamedTuple):
 
     in_flight: "set[Transfer]"
     frontier: "Frontier"
-    breaker: "CircuitBreaker"
+    policy: "FailurePolicy"
     reader: "ListReader"
-    engine: "Engine"
 
 
 class RunView:
     """Of one run that has begun."""
 
-    def __init__(self, run: "Run", parts: Parts) -> None:
+    def __init__(self, run: "Run", engine: "Engine | None", parts: Parts) -> None:
+        assert engine is not None
         self._run = run
+        self._engine = engine
         self._parts = parts
 
     def wake(self) -> None:
@@ -58,13 +60,14 @@ class RunView:
 
     def _flight(self, transfer: "Transfer") -> Flight:
         received, expected, size = transfer.progress
-        more = self._parts.engine.unwritten(transfer)
+        more = self._engine.unwritten(transfer)
         listed, started = transfer.attempt.target.listed, transfer.started
         return Flight(transfer, listed, started, received + more, expected, size + more)
 
     def _notes(self, now: float) -> list[str]:
         """What the whole run waits for."""
-        notes, (in_flight, frontier, breaker, reader, _) = [], self._parts
+        in_flight, frontier, policy, reader = self._parts
+        notes, breaker = [], policy.breaker
         if breaker.is_open:
             left_s = max(0.0, breaker.until - now)
             notes.append(f"the destination refuses objects, next try in {left_s:.0f} s")
