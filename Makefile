@@ -15,9 +15,40 @@ S3_PORT ?= 8643
 ARGS ?=
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# make run: the demo, or the real thing if URLS is given.
-DEMO_LIST := out/urls.example.txt
-FETCH := $(BIN)/scraper $(DEMO_LIST) -i http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $(ARGS)
+# make run: the demo, or the real thing if URLS is given. What make says goes to stderr, beside what scraper
+# says; stdout is for ARGS='--results -'. Where stderr is no terminal, there is no line for each URL.
+DEMO_LIST := $(if $(filter 8642,$(PORT)),urls.example.txt,build/urls.$(PORT).txt)
+FETCH := $(BIN)/scraper $(DEMO_LIST) -i http://127.0.0.1:$(PORT)/urls.txt --max-failures 1 $$quiet $(ARGS)
+define DEMO
+test -t 2 || quiet=-q
+echo "1 of 2: a list of 370 URLs of a site on loopback, into ./out" >&2
+$(FETCH) --to ./out
+echo "2 of 2: the same list into an S3 bucket on loopback, s3://demo/pages" >&2
+$(FETCH) --to s3://demo/pages
+cat >&2 <<-END
+
+The failure is meant, one in each run: the list has a page that is not there (HTTP 404).
+The bodies are in ./out, each in a file named after its URL. The bucket is gone with the demo.
+
+Look:  ls out/127.0.0.1_http_$(PORT)
+       head -n 1 out/.scraper/manifest.jsonl    what became of each line
+       $(BIN)/scraper verify out             whether all of it is there
+Next:  make run                                 again: only what has changed is stored
+       make run URLS=mine.txt TO=./mine         a list of yours
+       $(BIN)/scraper --help
+       README.md, docs/                         ten tasks, and everything else
+END
+endef
+export DEMO
+
+# What pip installs, named while it does: the first time takes a minute or so.
+define INSTALL
+echo 'installing into $(VENV), from the package index (a minute or so, once):'; rm -f $(VENV)/.failed; \
+  { $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off -e '.[$(EXTRAS)]' || touch $(VENV)/.failed; } | \
+  awk '/^Collecting/ { sub(/[^A-Za-z0-9._-].*/, "", $$2); printf " %s", $$2; fflush() } \
+       /^Installing collected/ { print ""; print "unpacking them ..."; fflush() }'; \
+  test ! -e $(VENV)/.failed
+endef
 
 # make bench: without root, tools that are missing are left out, and the table names them.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
@@ -43,10 +74,8 @@ run: $(VENV)/.demo ## fetch the demo site into ./out and an S3 bucket; or URLS=l
 ifdef URLS
 	$(BIN)/scraper $(URLS) --to $(or $(TO),./out) $(ARGS)
 else
-	@mkdir -p out && sed 's/:8642/:$(PORT)/' urls.example.txt > $(DEMO_LIST)
-	@echo 'A site and an S3 endpoint on loopback; every page into ./out, then into s3://demo/pages:'
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec '\
-	  $(FETCH) --to ./out && echo && $(FETCH) --to s3://demo/pages'
+	@[ -e $(DEMO_LIST) ] || { mkdir -p build && $(BIN)/scraper demo --port $(PORT) --write-list > $(DEMO_LIST); }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$DEMO"
 endif
 
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
@@ -87,14 +116,16 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian, apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
+$(VENV)/.demo: EXTRAS := demo,fast
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
-	@[ -e $(VENV)/.dev ] || { echo 'installing into $(VENV) ...'; $(PIP) install -e '.[demo,fast]'; }
+	@[ -e $(VENV)/.dev ] || { $(INSTALL); }
 	@touch $@
 
 $(VENV)/.audit: $(VENV)/.python
 	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip --quiet --disable-pip-version-check install 'pip-audit>=2.7'
 	@touch $@
 
+$(VENV)/.dev: EXTRAS := dev
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
-	@echo 'installing into $(VENV) ...'; $(PIP) install -e '.[dev]'
+	@$(INSTALL)
 	@touch $@

@@ -1,6 +1,7 @@
 """`make run`, as a newcomer types it: in a tree of its own, with the installed program."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from scraper.demo import ARTICLES, IMAGES
-from tests.e2e.command import WAIT_S, Command, Ran, parsed
+from tests.e2e.command import WAIT_S, Command, Ran
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import Serve, free_port
 
@@ -57,23 +58,22 @@ def test_make_run_fetches_the_demo_into_a_directory_and_a_bucket(tree: Command) 
     ports = f"PORT={free_port()}", f"S3_PORT={free_port()}"
     ran = make(tree, "run", *ports, "ARGS=--results -")
     assert ran.status == 0, ran.err
-    said, _, rest = ran.out.partition("\n")
-    assert "every page into ./out, then into s3://demo/pages" in said
-    first, empty, second = rest.partition("\n\n")  # the Makefile's own line between the two
-    assert empty
-    here, there = parsed(first + "\n"), parsed(second)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for record in ran.records:  # stdout has nothing else
+        runs.setdefault(record["run"], []).append(record)
+    here, there = runs.values()
+    assert f"1 of 2: a list of {len(here)} URLs of a site on loopback, into ./out" in ran.errors
     assert settled(here) == settled(there)
     counts = Counter(record["status"] for record in here)
     assert counts["failed"] == 1
     assert counts["stored"] > ARTICLES + IMAGES
-    summaries = [line for line in ran.errors if " targets: " in line]
-    assert len(summaries) == 2
-    assert all(line.startswith(f"{len(here)} targets: ") for line in summaries)
-    assert "  stored in: ./out" in ran.errors
-    assert "  stored in: s3://demo/pages" in ran.errors
+    assert len(re.findall(rf"(?<!\d){len(here)} targets: ", ran.err)) == 2
+    assert [line for line in ran.errors if line.endswith("  stored in: ./out")]
+    assert [line for line in ran.errors if line.endswith("  stored in: s3://demo/pages")]
+    assert len(ran.errors) < 40  # not a line for each URL
+    assert [line for line in ran.errors if "The failure is meant" in line]
     stored = {record["key"]: record for record in here if record["status"] == "stored"}
     files = tree.files("out")
-    assert files.pop("urls.example.txt")  # the list itself, with this port
     assert set(files) == set(stored)
     for key, body in files.items():
         assert sha256(body).hexdigest() == stored[key]["sha256"]
@@ -151,3 +151,36 @@ def test_make_audit_that_hears_of_no_holes_where_some_are_known_has_audited_noth
     assert (
         ran.errors[1] == "audit: nothing was audited: who knows of holes can not be asked from here"
     )
+
+
+def test_make_run_ends_with_what_to_look_at_and_each_command_of_it_works(tree: Command) -> None:
+    ran = make(tree, "run", f"PORT={free_port()}", f"S3_PORT={free_port()}")
+    assert ran.status == 0, ran.err
+    shown = re.findall(r"^(?:Look:|Next:|     ) +(\S.*?)(?: {3,}.*)?$", ran.err, re.MULTILINE)
+    assert len(shown) > 4
+    for command in shown:
+        if not command.startswith(("make", "README.md")):
+            again = subprocess.run(
+                ["sh", "-c", command], cwd=tree.directory, capture_output=True, check=False
+            )
+            assert again.returncode == 0, command
+
+
+def test_make_says_what_pip_installs_and_fails_where_pip_does(tree: Command) -> None:
+    venv = tree.directory / ".venv"
+    (venv / ".demo").unlink()
+    (venv / ".dev").unlink()
+    (venv / "bin").unlink()
+    (venv / "bin").mkdir()
+    pip = venv / "bin/python"
+    said = (
+        "Collecting boto3>=1.36\\nCollecting urllib3!=2.2.0,<3\\nInstalling collected packages: x"
+    )
+    for status in (3, 0):
+        pip.write_text(f"#!/bin/sh\nprintf '{said}\\n'\nexit {status}\n")
+        pip.chmod(0o755)
+        ran = make(tree, ".venv/.demo")
+        assert ran.lines[0].startswith("installing into .venv, from the package index")
+        assert ran.lines[1:] == [" boto3 urllib3", "unpacking them ..."]
+        assert ran.status == (2 if status else 0)
+        assert (venv / ".demo").exists() == (status == 0)
