@@ -60,7 +60,7 @@ class FailureGroup(NamedTuple):
 
 
 class HostFailures(NamedTuple):
-    """A host and its failures: so many at least."""
+    """A host and its failures: so many at least, and fewer than twice as many."""
 
     host: str
     failures: int
@@ -74,6 +74,7 @@ class FailureGroups:
         self._groups: dict[tuple[str, Kind, int | None, str], _Group] = {}
         self._reasons: dict[Kind, set[str]] = {}
         self._ranked: dict[str, int] = {}
+        self._missed = 0
 
     def add(self, result: Result) -> None:
         """Count the failure of `result`. Nothing happens if it is none."""
@@ -99,9 +100,13 @@ class FailureGroups:
         return tuple(sorted(groups, key=lambda group: -group.failures))
 
     def worst_hosts(self) -> tuple[HostFailures, ...]:
-        """The hosts with most failures, the worst first."""
-        ranked = sorted(self._ranked.items(), key=lambda item: -item[1])
-        return tuple(HostFailures(*item) for item in ranked[:WORST])
+        """The hosts with most failures, the worst first.
+
+        None where no host stands out: a host may have had `_missed` failures more than it shows, so
+        those that show fewer say nothing.
+        """
+        ranked = sorted(self._ranked.items(), key=lambda item: -item[1])[:WORST]
+        return tuple(HostFailures(*item) for item in ranked if item[1] > self._missed)
 
     def _reason_of(self, failure: Failure, response: Any) -> tuple[Kind, int | None, str]:
         kind = failure.kind
@@ -124,6 +129,7 @@ class FailureGroups:
             ranked[host] = 1
         else:  # all lose one, and so does this host: once in RANKED failures at most
             self._ranked = {name: count - 1 for name, count in ranked.items() if count > 1}
+            self._missed += 1
 
 
 class _Group:

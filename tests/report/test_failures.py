@@ -132,6 +132,13 @@ def test_the_hosts_with_most_failures_are_found_among_very_many() -> None:
     assert len(groups.worst_hosts()) <= failures.WORST
 
 
+def test_where_no_host_stands_out_none_is_told() -> None:
+    groups = FailureGroups()
+    for number in range(3 * failures.RANKED):
+        groups.add(gone(number, host=f"h{number}"))
+    assert groups.worst_hosts() == ()
+
+
 def test_few_hosts_are_counted_exactly() -> None:
     groups = FailureGroups()
     for number in range(12):
