@@ -166,7 +166,7 @@ def test_a_host_that_refuses_is_down_at_once_and_the_others_are_not(
     lost = [record for record in cli.records() if record["status"] == "failed"]
     assert FAILURES_UNTIL_OPEN <= attempts(lost) < 40
     assert servers.total == 200
-    assert f"{counts['host_down']} host_down" in ran.err
+    assert f"{counts['host_down']} host is down" in ran.err
 
 
 def test_a_host_that_does_not_answer_costs_a_few_timeouts_and_not_one_for_each_line(

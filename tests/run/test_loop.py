@@ -508,6 +508,7 @@ def test_leaving_the_iteration_early_ends_the_run(serve: Serve, tmp_path: Path) 
     assert left - {".scraper/tmp/lock", ".scraper/lock"} == {
         first.target.key,
         ".scraper/manifest.jsonl",
+        ".scraper/summary.json",
     }
     assert workspaces(tmp_path) == []
     with pytest.raises(StopIteration):
