@@ -19,7 +19,7 @@ from scraper.report.tally import Tally
 from scraper.schedule import HostStatistics
 
 _SLOWEST = 5
-_PERMANENT = {404, 410}  # asked again, they say the same
+_PERMANENT = {404, 410, 451}  # --retry-failed leaves them alone
 
 
 class Places(NamedTuple):
