@@ -30,6 +30,7 @@ from scraper.model.urls import fingerprint
 
 NAMES = "abcd"  # of targets, each with a key of its own
 RIVALS = "xyz"  # of targets that share one key
+GONE = Failure(Kind.HTTP_STATUS, "HTTP 404")
 BROKEN = Failure(Kind.TRUNCATED, "body ended after 1 of 2 bytes")
 
 
@@ -69,6 +70,11 @@ def failed(name: str, version: int = 1) -> Result:
     return result(name, Failed(BROKEN, response(version)))
 
 
+def gone(name: str) -> Result:
+    """Failed for good."""
+    return result(name, Failed(GONE, Response(404, f"http://host/{name}")))
+
+
 def number(name: str) -> int:
     """What the index knows the target by."""
     return plain(target(name).key, target(name).url)
@@ -90,6 +96,7 @@ _results = st.one_of(
     st.builds(stored, _names, _versions, st.integers(0, 1)),
     st.builds(unchanged, _names, _versions),
     st.builds(failed, _names, _versions),
+    st.builds(gone, _names),
     st.builds(result, _names, st.builds(Deferred, st.just(BROKEN), st.builds(response, _versions))),
     st.builds(result, _names, st.just(Duplicate(of_line=1))),
 )
@@ -113,10 +120,12 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
         row["done"] = record["status"] in {"stored", "not_modified"} and (
             record["status"] == "stored" or row["size"] is not None
         )
+        row["permanent"] = record["status"] == "failed" and record.get("http_code") == 404
         if record["status"] == "stored":
             before = owners.get(record["key"], one)
             if before != one:  # its object is not there any more
-                rows[before] = {"done": False, "size": None}
+                lost = rows[before].get("permanent", False)
+                rows[before] = {"done": False, "size": None, "permanent": lost}
             owners[record["key"]] = one
             row["size"] = record["size"]
             row["etag"] = record.get("etag")

@@ -47,6 +47,7 @@ OPTIONS = (
     Option("resume", "true", "true", True, "0"),
     Option("retry-failed", "true", "true", True, "0"),
     Option("new-failures", "true", "true", True, "0"),
+    Option("all", "true", "true", True, "0"),
     Option("refresh", "true", "true", True, "0"),
     Option("refresh", "false", "false", False, "1"),
     Option("lock", "wait", '"wait"', "wait", "skip"),

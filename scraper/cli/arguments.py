@@ -61,6 +61,9 @@ class Inputs(NamedTuple):
             yield len(self.arguments) + 1 - len(urls), urls
 
 
+NOTHING = Inputs((), ())
+
+
 def is_url(word: str) -> bool:
     """Whether an argument is a target."""
     return word[:8].lower().startswith(("http://", "https://"))

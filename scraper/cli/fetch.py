@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from scraper.cli.arguments import Inputs, inputs_of
+from scraper.cli.arguments import NOTHING, Inputs, inputs_of
 from scraper.cli.distinct import keep_apart
 from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
 from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scraper.model.settings import Settings
     from scraper.report.log import Log
     from scraper.report.streams import Lines
+    from scraper.run.not_done import NotDone
     from scraper.source.sources import OpenRemote
 
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
@@ -48,9 +49,13 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     input_files = options.pop("input_files")
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
-    inputs = inputs_of(arguments, input_files, piped=_is_piped())
+    inputs = _inputs(arguments, input_files, settings)
     ours = _checked(ours)
     if ours["dry_run"]:
+        if inputs == NOTHING:
+            raise UsageError(
+                "--dry-run needs a list; `scraper failed DEST` shows what would be asked"
+            )
         from scraper.cli.dry_run import dry_run
 
         keep_apart(inputs.lists, {"--log-file": ours["log_file"], "stdout": "-"})
@@ -74,6 +79,18 @@ def _checked(ours: dict[str, Any]) -> dict[str, Any]:
         now = datetime.now().astimezone()
         ours = {**ours, "log_file": expand_date(ours["log_file"], now, "--log-file")}
     return ours
+
+
+def _inputs(
+    arguments: tuple[str, ...], input_files: tuple[str, ...], settings: "Settings"
+) -> Inputs:
+    """What is to be fetched: NOTHING if --retry-failed is to take it from the manifest."""
+    if settings.earlier.retry_failed and not arguments and not input_files:
+        from scraper.cli.stdin import is_empty
+
+        if is_empty(settings.run_limits.max_run_time):
+            return NOTHING
+    return inputs_of(arguments, input_files, piped=_is_piped())
 
 
 def _is_piped() -> bool:
@@ -100,7 +117,10 @@ class _Fetch:
 
         self._settings = settings
         self._begun = time.monotonic()
+        self._not_done = _not_done(settings) if inputs == NOTHING else None
         sources = inputs.open(_opener(settings, self._begun))
+        if self._not_done is not None:
+            sources = [self._not_done.source]
         run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
         # Options are known to be right from here on.
         manifest = path_for(settings.manifest, run.destination)
@@ -132,6 +152,7 @@ class _Fetch:
                     self._receivers.say_held(f"{error}: nothing is done here")
                 else:
                     self._receivers.say_error(f"scraper: {error}")
+            self._say_left_out()
             self._receivers.finish(self._patience())
         return self._ended(status)
 
@@ -140,6 +161,14 @@ class _Fetch:
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         self._receivers.note(level, name, record)
+
+    def _say_left_out(self) -> None:
+        """Say how many targets of the manifest could not be asked for."""
+        if self._not_done is not None and self._not_done.left_out:
+            from scraper.cli.failed import left_out_of_list
+
+            for text in left_out_of_list(self._not_done.left_out, self._run.places.destination):
+                self._receivers.say_error(f"scraper: {text}")
 
     def _is_behind(self) -> bool:
         return self._receivers.full
@@ -166,7 +195,8 @@ class _Fetch:
             return 128 + self._signals.number
         if self._receivers.unusable:
             return EXIT_DESTINATION
-        return status or int(self._receivers.incomplete)
+        left_out = self._not_done is not None and self._not_done.left_out.total() > 0
+        return status or int(self._receivers.incomplete or left_out)
 
     def _ended(self, status: int) -> int:
         run, receivers = self._run, self._receivers
@@ -176,6 +206,15 @@ class _Fetch:
         if run.abandoned or receivers.stuck:  # a thread may wait for ever; nobody waits for it
             os._exit(status)
         return status
+
+
+def _not_done(settings: "Settings") -> "NotDone":
+    from datetime import datetime
+
+    from scraper.model.settings import expand_date
+    from scraper.run.not_done import NotDone
+
+    return NotDone(settings, expand_date(settings.to, datetime.now().astimezone()))
 
 
 def _opener(settings: "Settings", begun: float) -> "OpenRemote":

@@ -196,7 +196,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Print URL<TAB>key, report collisions, fetch nothing."),
     _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),
     _option(_EARLIER, "--retry-failed", is_flag=True,
-            help="Fetch only what the manifest shows as not done."),
+            help="Fetch only what the manifest shows as not done; without FILE, all of that. "
+                 "What failed for good (404, 410, 451, bad_url) is left alone."),
+    _option(_EARLIER, "--all", is_flag=True,
+            help="With --retry-failed: also what failed for good."),
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask only for what has changed since.  [default: refresh]"),
     _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",

@@ -6,7 +6,7 @@ that with what is there. Does not know: requests, the loop. Others import the na
 not need them.
 """
 
-from scraper.manifest.codec import Reading, as_json, encode, status_of, to_record
+from scraper.manifest.codec import Reading, as_json, encode, is_permanent, status_of, to_record
 from scraper.manifest.history import History, IsAnother, remember
 from scraper.manifest.store import (
     ManifestStore,
@@ -27,6 +27,7 @@ __all__ = [
     "as_json",
     "encode",
     "exists",
+    "is_permanent",
     "open_store",
     "path_for",
     "read_lines",

@@ -31,7 +31,10 @@ from scraper.sinks.object_stat import digest_of, given_ms
 from scraper.source.keys import folded
 
 # What a line says of its target. From 1 on it is done.
-NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -1, 0, 1, 2
+PERMANENT, NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -2, -1, 0, 1, 2
+# Failures that no later attempt makes better: the page is gone (RFC 9110 15.5.5 and 15.5.11), or
+# a law forbids it here (RFC 7725 3); or the line names no target of its own.
+PERMANENT_CODES = frozenset({404, 410, 451})
 _STATES = {
     "stored": STORED,
     "not_modified": NOT_MODIFIED,
@@ -148,6 +151,16 @@ def status_of(record: Mapping[str, Any]) -> str:
     return "not_reached" if status == "failed" and kind == Kind.INTERRUPTED else str(status)
 
 
+def is_permanent(record: Mapping[str, Any]) -> bool:
+    """Whether `record` is of a failure that no later attempt makes better."""
+    if record.get("status") != "failed":
+        return False
+    error = record.get("error")
+    kind = error.get("kind") if isinstance(error, dict) else None
+    is_gone = kind == Kind.HTTP_STATUS and record.get("http_code") in PERMANENT_CODES
+    return is_gone or kind == Kind.BAD_URL
+
+
 class Entry(NamedTuple):
     """What one line says of its target's object. Only `stored` says more than `state`.
 
@@ -204,7 +217,9 @@ def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
         return None
     if reading.destination:
         check_destination(record, reading.destination)
-    return Entry(target, state, key) if state is not STORED else _stored(record, target, key)
+    if state is STORED:
+        return _stored(record, target, key)
+    return Entry(target, PERMANENT if state is FAILED and is_permanent(record) else state, key)
 
 
 def read_bad_line(line: bytes) -> int | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
 _UNKNOWN = Skipped("not in the manifest")
+_PERMANENT = Skipped("failed for good in an earlier run (--all tries it again)")
 
 Decision = Skipped | PreviousRecord | None  # None: fetched as if it were new
 
@@ -44,6 +45,11 @@ def _never(*_: object, **__: object) -> bool:
     return False
 
 
+def leaves_alone(earlier: Earlier) -> bool:
+    """Whether what failed for good is not tried again."""
+    return earlier.retry_failed and not earlier.all
+
+
 def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) -> Decision:
     """The decision for a target of which earlier runs left `previous`.
 
@@ -55,6 +61,8 @@ def decide(previous: PreviousRecord | None, earlier: Earlier, *, there: bool) ->
         return _DONE
     if earlier.retry_failed and (done or previous is None):
         return _DONE if done else _UNKNOWN
+    if previous is not None and previous.permanent and leaves_alone(earlier):
+        return _PERMANENT
     asked = (
         there
         and earlier.refresh
@@ -98,6 +106,11 @@ class History:
         self._stat = object_stat_of(near) if near is not None else None
         self._identity = identity
         self._index = index
+
+    @property
+    def leaves_alone(self) -> bool:
+        """Whether what failed for good is not tried again."""
+        return leaves_alone(self._earlier)
 
     def recall(self, targets: Sequence[Target], is_another: IsAnother = _never) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""

@@ -29,7 +29,7 @@ from scraper.manifest.codec import ANY, Reading, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 6
+_FORMAT = 7
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
@@ -62,8 +62,8 @@ INSERT INTO known SELECT id, state, size, etag, last_modified, effective, varian
     digest, modified_ms,
     CASE state WHEN 2 THEN line ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
 ON CONFLICT (id) DO UPDATE SET
-    state = CASE WHEN excluded.state < 0 AND state = 0 THEN 0 ELSE excluded.state END,
-    last = CASE WHEN excluded.state < 0 AND state = 0 THEN last ELSE excluded.last END,
+    state = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN state ELSE excluded.state END,
+    last = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN last ELSE excluded.last END,
     size = CASE excluded.kept WHEN 0 THEN size ELSE excluded.size END,
     etag = CASE excluded.kept WHEN 0 THEN etag ELSE excluded.etag END,
     last_modified = CASE excluded.kept WHEN 0 THEN last_modified ELSE excluded.last_modified END,
@@ -81,18 +81,22 @@ _BAD = b'"bad_url"'
 # Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
 _ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
 _FOUND = (
-    "state > 0 AND kept > 0, size, etag, last_modified, effective, variant, digest, modified_ms"
+    "state > 0 AND kept > 0, size, etag, last_modified, effective, variant, digest, modified_ms,"
+    " state = -2 AS permanent"
 )
 _FIND = f"SELECT id, {_FOUND}{_ASKING}"
 _OBJECT = "variant, effective, size, digest, modified_ms"
 _DONE = f"SELECT id, {_OBJECT}{_ASKING} WHERE state > 0 AND kept > 0"
-# A failure (0, -1) says something beside the line of the stored body; a 304 does not.
+# A failure (0 and below) says something beside the line of the stored body; a 304 does not.
 _STANDING = """
 SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known
 """
 _COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id)"
 _REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
+_HAS_FAILED = (
+    "SELECT 1 FROM known WHERE id = ? AND state IN (0, -2) UNION SELECT 1 FROM bad WHERE id = ?"
+)
 _FAILURES = "SELECT last FROM known WHERE state <= 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
@@ -214,7 +218,7 @@ class Index:
     def find(self, ids: Sequence[int]) -> dict[int, PreviousRecord]:
         """What is known of these targets."""
         rows = chain.from_iterable(self._asked(_FIND, ids))
-        return {row[0]: PreviousRecord(bool(row[1]), *row[2:]) for row in rows}
+        return {row[0]: PreviousRecord._make((bool(row[1]), *row[2:])) for row in rows}
 
     @told()
     def done(self, ids: Sequence[int]) -> dict[int, Done]:
@@ -225,8 +229,7 @@ class Index:
     @told()
     def has_failed(self, one: int) -> bool:
         """Whether the last word on this target, or on a line that names none, is a failure."""
-        ask = "SELECT 1 FROM known WHERE id = ? AND state = 0 UNION SELECT 1 FROM bad WHERE id = ?"
-        return self._db.execute(ask, (one, one)).fetchone() is not None
+        return self._db.execute(_HAS_FAILED, (one, one)).fetchone() is not None
 
     @told()
     def owns(self, key: str) -> bool:

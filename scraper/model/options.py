@@ -71,6 +71,7 @@ class Options(TypedDict, total=False):
     resume: bool | None
     retry_failed: bool | None
     new_failures: bool | None  # of the summary: those that the run before did not have
+    all: bool | None  # with `retry_failed`: also what failed for good
     refresh: bool | None
 
 

@@ -65,7 +65,8 @@ class PreviousRecord(NamedTuple):
     if that was the target's own URL. `variant` says which form of the body it is
     (`transfer/variant.py`), None for records that were written before there was this field.
     `digest` and `modified_ms` tell the object from another of its size
-    (`sinks/object_stat.py`); None is unknown.
+    (`sinks/object_stat.py`); None is unknown. `permanent`: its last attempt failed in a way that
+    no later one makes better.
     """
 
     done: bool
@@ -76,6 +77,7 @@ class PreviousRecord(NamedTuple):
     variant: str | None = None
     digest: int | None = None
     modified_ms: int | None = None
+    permanent: bool = False
 
 
 class Attempt(NamedTuple):

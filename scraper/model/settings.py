@@ -277,12 +277,14 @@ class Earlier:
     retry_failed: bool = False
     refresh: bool = True
     new_failures: bool = False
+    all: bool = False
 
     def __post_init__(self) -> None:
         _require(
             not (self.resume and self.retry_failed),
             "--resume and --retry-failed contradict each other",
         )
+        _require(self.retry_failed or not self.all, "--all is for --retry-failed only")
 
 
 @dataclass(frozen=True, slots=True)

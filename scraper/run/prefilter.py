@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scraper.manifest import History, IsAnother
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import PreviousRecord, Result, Skipped, Target
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
@@ -58,7 +58,7 @@ class Prefilter:
             decisions = self._history.recall(targets, self._is_another)
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)
-        skipped: list[Result] = []
+        skipped = self._left_alone(ended) if self._history.leaves_alone else []
         left: list[tuple[Target, PreviousRecord | None]] = []
         for target, decision in zip(targets, decisions, strict=True):
             if isinstance(decision, Skipped):
@@ -66,6 +66,19 @@ class Prefilter:
             else:
                 left.append((target, decision))
         return Sifted(ended, skipped, left)
+
+    @staticmethod
+    def _left_alone(ended: list[Result]) -> list[Result]:
+        """Take out of `ended` the lines that name no target of their own: they are skipped."""
+        rest, skipped = [], []
+        for result in ended:
+            failure = result.failure
+            if failure is not None and failure.kind is Kind.BAD_URL:
+                skipped.append(Result(result.target, Skipped(f"bad_url: {failure.message}")))
+            else:
+                rest.append(result)
+        ended[:] = rest
+        return skipped
 
     def close(self) -> None:
         """Remove the filter's file."""

@@ -19,7 +19,7 @@ from tests.options import OPTIONS, Option
 
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
-FLAGS |= {"--resume", "--retry-failed", "--robots", "--public-only", "--new-failures"}
+FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
@@ -109,7 +109,8 @@ def test_the_options_are_those_of_the_contract() -> None:
 @each_option
 def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
     if option.parameter not in RUN_ALONE:
-        given = Settings.of(**{option.parameter: option.value})
+        needed = {"retry_failed": True} if option.name == "all" else {}
+        given = Settings.of(**{option.parameter: option.value}, **needed)
         assert (given == Settings()) == (option.flag[0] in DEFAULTS)
 
 

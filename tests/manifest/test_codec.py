@@ -46,6 +46,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "reason": str,
     "headers": list,
     "error": dict,
+    "headers": list,
 }
 ALWAYS = {"url", "line", "source", "status", "attempts"}
 STATUSES = {
@@ -242,6 +243,13 @@ def test_the_url_is_shown_as_listed_without_its_secrets() -> None:
     listed = "HTTP://me:hunter2@Example.com/a?X-Amz-Signature=hunter2&page=2#top"
     record = to_record(Result(Target(listed, URL, "example.com", "k", 1, "l"), SKIPPED.outcome))
     assert record["url"] == "HTTP://REDACTED@Example.com/a?X-Amz-Signature=REDACTED&page=2#top"
+
+
+def test_headers_of_a_target_are_named_without_their_values() -> None:
+    target = Target(URL, URL, "a", "k", 1, "l", {"X-B": "hunter2", "X-A": "hunter2"})
+    record = to_record(Result(target, SKIPPED.outcome))
+    check(record)
+    assert record["headers"] == ["X-A", "X-B"]
 
 
 def test_headers_and_userinfo_of_a_target_are_in_no_record() -> None:

@@ -34,6 +34,7 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 DONE = Skipped("done in an earlier run")
 RESUME = Earlier(resume=True)
 RETRY = Earlier(retry_failed=True)
+RETRY_ALL = Earlier(retry_failed=True, all=True)
 REFRESH = Earlier()
 ANEW = Earlier(refresh=False)
 
@@ -42,6 +43,9 @@ WITH_DATE = PreviousRecord(True, 5, None, DATE)
 BARE = PreviousRecord(True, 5)
 FAILED_REFRESH = PreviousRecord(False, 5, TAG)
 NEVER_STORED = PreviousRecord(False)
+GONE = PreviousRecord(False, permanent=True)
+GONE_REFRESH = PreviousRecord(False, 5, TAG, permanent=True)
+LEFT_ALONE = Skipped("failed for good in an earlier run (--all tries it again)")
 
 
 # ---------------------------------------------------------------- one decision
@@ -61,6 +65,12 @@ NEVER_STORED = PreviousRecord(False)
         (RETRY, WITH_TAG, False, None),
         (RETRY, FAILED_REFRESH, True, FAILED_REFRESH),
         (RETRY, NEVER_STORED, False, None),
+        (RETRY, GONE, False, LEFT_ALONE),
+        (RETRY, GONE_REFRESH, True, LEFT_ALONE),
+        (RETRY_ALL, GONE, False, None),
+        (RETRY_ALL, GONE_REFRESH, True, GONE_REFRESH),
+        (RESUME, GONE, False, None),
+        (REFRESH, GONE_REFRESH, True, GONE_REFRESH),
         (RETRY, None, False, Skipped("not in the manifest")),
         (REFRESH, WITH_TAG, True, WITH_TAG),
         (REFRESH, WITH_DATE, True, WITH_DATE),

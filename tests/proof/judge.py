@@ -278,12 +278,15 @@ def _expected(line: Line, record: Record, made: Round) -> None:
 
 def _endings(line: Line, made: Round) -> Iterator[str]:
     """Kinds of failures, or statuses."""
+    earlier = made.plan.earlier
     if line.page is None:
-        yield "duplicate" if line.sort == "repeat" else "bad_url"
+        bad = "skipped" if earlier == "--retry-failed" else "bad_url"  # it can't get better
+        yield "duplicate" if line.sort == "repeat" else bad
         return
-    target, page, earlier = (line.key, line.url), line.page, made.plan.earlier
+    target, page = (line.key, line.url), line.page
     known, done = made.before.last(), made.before.done()
-    if earlier == "--retry-failed" and target not in known:
+    for_good = target in known and known[target][1].get("http_code") in {404, 410}
+    if earlier == "--retry-failed" and (target not in known or for_good):
         yield "skipped"
         return
     if earlier in {"--resume", "--retry-failed"} and target in done:
