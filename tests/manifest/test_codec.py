@@ -44,7 +44,6 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
     "reason": str,
-    "headers": list,
     "error": dict,
     "headers": list,
 }
