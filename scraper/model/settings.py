@@ -280,10 +280,8 @@ class Earlier:
     all: bool = False
 
     def __post_init__(self) -> None:
-        _require(
-            not (self.resume and self.retry_failed),
-            "--resume and --retry-failed contradict each other",
-        )
+        both = self.resume and self.retry_failed
+        _require(not both, "--resume and --retry-failed contradict each other")
         _require(self.retry_failed or not self.all, "--all is for --retry-failed only")
 
 
