@@ -91,6 +91,7 @@ class Receivers:
         self._terminal = terminal_of(sys.stderr, os.environ)
         self._display: Display | None = None
         self._is_open = False
+        self._waited_for = ""
         self._lines, log = make_log(ours, run, screen=True)
         self._logs = [log, *self._beside()]
         for one in self._logs:
@@ -157,7 +158,9 @@ class Receivers:
 
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells. That it stops is said only after a signal."""
-        if name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary"}:
+        if name == "waiting":
+            self._say_waiting(str(record["message"]))
+        elif name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary"}:
             self._say(level, name, str(record["message"]))
         elif name != "stopping":
             for log in self._logs:
@@ -165,6 +168,15 @@ class Receivers:
         elif self._signals.number is not None:
             text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
             self._say(level, name, f"{text}; once more stops at once", **record)
+
+    def _say_waiting(self, text: str) -> None:
+        """Say once what is waited for. A file of the log is not open before that is over."""
+        if text == self._waited_for:
+            return
+        self._waited_for = text
+        for log in self._logs:
+            if log.on_screen or self._ours["log_file"] is None:
+                log.say("info", "waiting", text)
 
     def say_held(self, text: str) -> None:
         """Say that another run holds the destination, and that this is no error."""

@@ -114,7 +114,12 @@ class RunResources:
             quota.check_disk()
             left_s = quota.left_s(time.monotonic())
             until = math.inf if left_s is None else time.monotonic() + left_s
-            limit = Limit(math.inf if left_s is None else left_s, self._left.is_set)
+
+            def waits(holder: str) -> None:
+                text = f"waiting for {redact(self.destination)}: {holder or 'another run'} holds it"
+                note("info", "waiting", {"message": text})
+
+            limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
             lock = hold(self.sink, self.destination, self._settings.lock, on_lost, limit)
             if lock is not None:
                 self._lock = lock

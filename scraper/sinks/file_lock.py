@@ -27,9 +27,16 @@ class FileHold:
     remark = ""
 
     def __init__(
-        self, root: Path, wait_s: float = 0.0, left: Callable[[], bool] = lambda: False
+        self,
+        root: Path,
+        wait_s: float = 0.0,
+        left: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[str], None] = lambda _holder: None,
     ) -> None:
-        """Wait for it for `wait_s` seconds, or until `left()`. Raises Held, DestinationError."""
+        """Wait for it for `wait_s` seconds, or until `left()`. Raises Held, DestinationError.
+
+        `on_wait` is called with its holder, in words, again and again while it is waited for.
+        """
         path = root / OWN / "lock"
         until = time.monotonic() + wait_s
         while True:
@@ -42,6 +49,7 @@ class FileHold:
                 break
             if time.monotonic() >= until or left():
                 raise Held(f"another run holds {os.fspath(root)!r}")
+            on_wait(holder_of(path))
             time.sleep(min(_LOOK_AGAIN_S, max(0.0, until - time.monotonic())))
         self._fd = fd
 
@@ -59,3 +67,20 @@ class FileHold:
             with contextlib.suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_UN)
                 os.close(fd)
+
+
+def holder_of(path: Path) -> str:
+    """The process that holds the lock of the file at `path`: `process 123`; "" if unknown.
+
+    Linux tells it (proc_locks(5)), but not of a process in another PID namespace.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        found = os.stat(path)
+        major, minor = os.major(found.st_dev), os.minor(found.st_dev)
+        place = f"{major:02x}:{minor:02x}:{found.st_ino}"
+        with open("/proc/locks", encoding="ascii") as locks:
+            for line in locks:
+                words = line.split()
+                if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
+                    return f"process {words[4]}"
+    return ""

@@ -52,12 +52,14 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class Patience(NamedTuple):
     """Seconds: how long another run is waited for; how long a lease is watched that may be dead.
 
-    `left`: whether nobody wants the lease any more.
+    `left`: whether nobody wants the lease any more. `on_wait` is called with the holder, in words,
+    again and again while it is waited for.
     """
 
     wait_s: float = 0.0
     watch_s: float = math.inf
     left: Callable[[], bool] = lambda: False
+    on_wait: Callable[[str], None] = lambda _holder: None
 
 
 NO_WAIT = Patience()
@@ -122,6 +124,7 @@ class Lease:
             left_s = begun + most_s - time.monotonic()
             if left_s <= 0 or patience.left():
                 raise Held(f"another run holds {self._place} ({_shown(found)})")
+            patience.on_wait(_shown(found))
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 
     def _try(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:

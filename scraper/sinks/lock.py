@@ -32,10 +32,14 @@ class Lock(Protocol):
 
 
 class Limit(NamedTuple):
-    """How long a lock may be waited for: at most `most_s` seconds, and until `left()`."""
+    """How long a lock may be waited for: at most `most_s` seconds, and until `left()`.
+
+    `on_wait` is called with the holder, in words, again and again while it is waited for.
+    """
 
     most_s: float = math.inf
     left: Callable[[], bool] = lambda: False
+    on_wait: Callable[[str], None] = lambda _holder: None
 
 
 NO_LIMIT = Limit()
@@ -55,7 +59,7 @@ def hold(
     """
     wait_s = limit.most_s if how == "wait" else 0.0
     if scheme_of(destination) == "file":
-        return FileHold(path_of(destination), wait_s, limit.left)
+        return FileHold(path_of(destination), wait_s, limit.left, limit.on_wait)
     if not isinstance(sink, ConditionalSink):
         return None
     try:
