@@ -86,7 +86,7 @@ def test_on_a_terminal_there_is_a_display_and_the_failures_above_it(
     assert "200 " not in text  # good targets are shown with -v only
     assert "bad_url\x1b[39m          nonsense  " in text
     assert "11 targets: 10 stored, 1 failed" in text
-    assert text.rstrip().endswith("manifest:  out/.scraper/manifest.jsonl")  # wiped at the end
+    assert text.rstrip().endswith("summary:   out/.scraper/summary.json")  # wiped at the end
     assert len(cli.files()) == 10
 
 
@@ -357,7 +357,9 @@ def test_without_a_terminal_totals_stand_for_the_lines_of_good_targets(
         answer.go.set()
         told += process.stderr.read().decode().splitlines()
         assert process.wait(WAIT_S) == 1
-    (failed,) = [line for line in told if "/gone" in line]
+    is_result = "failed  http" if form == "text" else '"event":"result"'
+    (failed,) = [line for line in told if is_result in line]
+    assert "/gone" in failed
     assert not [line for line in told if "/status/200" in line]
     if form == "text":
         assert failed.startswith("failed  ")
