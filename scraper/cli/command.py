@@ -20,6 +20,7 @@ from click_default_group import DefaultGroup
 from scraper.cli.demo import demo
 from scraper.cli.failed import failed
 from scraper.cli.fetch import fetch
+from scraper.cli.listing import listing
 from scraper.cli.man import man
 from scraper.cli.options import HELP
 from scraper.cli.title import hide_secrets
@@ -67,6 +68,7 @@ def group() -> None:
 
 group.add_command(fetch)
 group.add_command(failed)
+group.add_command(listing)
 group.add_command(verify)
 group.add_command(demo)
 group.add_command(man)

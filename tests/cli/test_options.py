@@ -428,7 +428,7 @@ def test_help_is_the_help_of_fetch(arguments: list[str]) -> None:
 def test_the_help_of_the_whole_names_the_commands() -> None:
     commands = run("--help").stdout.partition("\nCommands:\n")[2]
     names = re.findall(r"^  (\w+)", commands, re.MULTILINE)
-    assert names == ["fetch", "demo", "failed", "man", "verify"]
+    assert names == ["fetch", "demo", "failed", "list", "man", "verify"]
 
 
 def test_the_version_is_told() -> None:
