@@ -32,6 +32,7 @@ The bodies are in ./out, each in a file named after its URL. The bucket is gone 
 
 Look:  ls out/127.0.0.1_http_$(PORT)
        head -n 1 out/.scraper/manifest.jsonl    what became of each line
+       $(BIN)/scraper failed out             what failed
        $(BIN)/scraper verify out             whether all of it is there
 Next:  make run                                 again: only what has changed is stored
        make run URLS=mine.txt TO=./mine         a list of yours
