@@ -43,6 +43,7 @@ OPTIONS = (
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),
     Option("durable", "true", "true", True, "0"),
     Option("durable", "false", "false", False, "1"),
+    Option("show-config", "true", "true", True, "0"),
     Option("dry-run", "true", "true", True, "0"),
     Option("resume", "true", "true", True, "0"),
     Option("retry-failed", "true", "true", True, "0"),

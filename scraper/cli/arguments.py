@@ -9,6 +9,8 @@ list means (`source/lists.py`); a URL here is read as such a line. Rejected: ask
 whether a URL is a list. The same command would mean another thing tomorrow.
 """
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,27 +74,66 @@ def is_url(word: str) -> bool:
 def inputs_of(arguments: Sequence[str], input_files: Sequence[str], *, piped: bool) -> Inputs:
     """What is to be fetched; `piped`: stdin may be the list where nothing is named.
 
-    Raises UsageError for nothing, for stdin twice, and for a URL that is none.
+    Raises UsageError for nothing, for stdin twice, for a URL that is none, and for a list that
+    is not there.
     """
     inputs = Inputs(tuple(arguments), tuple(input_files))
     if inputs.lists.count("-") > 1:
         raise UsageError("stdin ('-') can be read once only")
-    for word in arguments:
-        if is_url(word):
-            _check(word)
+    for place, word in enumerate(arguments):
+        _check_url(word) if is_url(word) else _check_list(word, place)
+    for word in input_files:
+        if not is_url(word):
+            _check_list(word, 0)
     if arguments or input_files:
         return inputs
     if not piped:
-        raise UsageError("no list: give FILE, or pipe URLs into stdin (see --help)")
+        hint = "scraper URL..., scraper FILE..., or pipe a list into it; -h has examples"
+        raise UsageError("nothing to fetch: no URL, no list", hint=hint)
     return Inputs(("-",), ())
 
 
-def _check(word: str) -> None:
+def check_destination(to: str) -> None:
+    """Refuse what nobody means as a directory: `-`, a file, a URL to fetch. Raises UsageError."""
+    plain = to[:5] == "s3://" or not ("." in to.rpartition("/")[2] or ":" in to)
+    if not plain or to == "-" or to.startswith("/dev/"):
+        from scraper.cli import mistyped
+
+        mistyped.check_destination(to)
+
+
+def _check_url(word: str) -> None:
     """Refuse a URL that could not be fetched. The user sees it before anything is written."""
     from scraper.model import urls
     from scraper.model.errors import BadTarget
 
+    if "[" in word or " " in word:
+        from scraper.cli.mistyped import check_url
+
+        check_url(word)
     try:
         urls.parse(word.partition("\t")[0])
     except BadTarget as error:
-        raise UsageError(f"{urls.redact_wreck(word)!r}: {error.message}") from None
+        from scraper.cli.mistyped import no_url
+
+        raise no_url(urls.redact_wreck(word), error.message) from None
+
+
+def _check_list(word: str, place: int) -> None:
+    """Refuse a list that is not there, and say what may have been meant."""
+    if word == "-" or word[:5].lower() == "s3://":
+        return
+    try:
+        found = os.stat(word)
+    except (FileNotFoundError, ValueError):
+        pass
+    except OSError:  # whoever opens it says why
+        return
+    else:
+        if not stat.S_ISDIR(found.st_mode):
+            return
+    import click
+
+    from scraper.cli.mistyped import no_list
+
+    raise no_list(word, place, click.get_current_context(silent=True))

@@ -1,7 +1,7 @@
 """The group of commands, of which `fetch` is the default, and how the process ends.
 
 Owns: the streams that a process needs at its start, and turning any error into one
-line and an exit status. Does not know: what the commands do. Tried and rejected:
+line, perhaps a hint, and an exit status. Does not know: what the commands do. Tried and rejected:
 Click's own error format, which has three lines; cron mails every one of them.
 """
 
@@ -12,17 +12,18 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click_default_group import DefaultGroup
 
+from scraper.cli.completion import VARIABLE, completion
 from scraper.cli.demo import demo
 from scraper.cli.failed import failed
 from scraper.cli.fetch import fetch
 from scraper.cli.listing import listing
 from scraper.cli.man import man
-from scraper.cli.options import HELP
+from scraper.cli.options import HELP, PATH, WHOLE_HELP, short_help_option
 from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
 from scraper.model.errors import (
@@ -34,14 +35,42 @@ from scraper.model.errors import (
     UsageError,
 )
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 
 class MainGroup(DefaultGroup):  # type: ignore[misc]
     """The group. `scraper --help` shows the options of `fetch`, which is what people run."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command. `-h` is its help, unless it has a short one."""
+        if not any("-h" in param.opts for param in cmd.params):
+            cmd.context_settings = {**HELP, **cmd.context_settings}
+        super().add_command(cmd, name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse. A TAB without a word yet is for the commands too, not for `fetch` alone."""
+        if ctx.resilient_parsing and not args:
+            return click.Group.parse_args(self, ctx, args)
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """What a TAB gets for the first word: options of `fetch`, or commands and files."""
+        if incomplete.startswith("-"):
+            context = click.Context(fetch, ctx, "fetch", resilient_parsing=True)
+            return fetch.shell_complete(context, incomplete)
+        named = [item for item in super().shell_complete(ctx, incomplete) if item.value[:1] != "-"]
+        return [*named, *PATH.shell_complete(ctx, self.params[0], incomplete)]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help of `fetch`, then the list of commands."""
         fetch.format_help(ctx, formatter)
         self.format_commands(ctx, formatter)
+        from scraper.cli.short_help import STATUSES
+
+        with formatter.section("Exit status"):
+            formatter.write_dl(STATUSES)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Whoever reads its stdout may have enough (`| head`): no error.
@@ -58,10 +87,11 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
     cls=MainGroup,
     default="fetch",
     default_if_no_args=True,
-    context_settings=HELP,
+    context_settings=WHOLE_HELP,
     options_metavar="",
     subcommand_metavar="[fetch] [OPTIONS] [URL|FILE]...",
 )
+@short_help_option
 def group() -> None:
     """Fetch every URL of a list into a directory or S3."""
 
@@ -72,6 +102,7 @@ group.add_command(listing)
 group.add_command(verify)
 group.add_command(demo)
 group.add_command(man)
+group.add_command(completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,6 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _end_at_signals()
         hide_secrets()
+    if VARIABLE in os.environ:
+        from scraper.cli.shells import register
+
+        register()
     try:
         status = _status_of(arguments)
     except Exception:  # noqa: BLE001 - a bug of ours or of a sink: shown as Python shows it
@@ -155,16 +190,19 @@ def _unblock() -> None:
 def _status_of(arguments: Sequence[str] | None) -> int:
     try:
         status: Any = group.main(arguments, prog_name="scraper", standalone_mode=False)
-    except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code)
+    except (click.ClickException, UsageError) as error:
+        from scraper.cli.words import explain
+
+        words = sys.argv[1:] if arguments is None else arguments
+        status = error.exit_code if isinstance(error, click.ClickException) else EXIT_USAGE
+        return _fail(*explain(error, words), status)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except UsageError as error:
-        return _fail(str(error), EXIT_USAGE)
     except DestinationError as error:
-        return _fail(str(error), EXIT_DESTINATION)
+        return _fail(str(error), error.hint, EXIT_DESTINATION)
     except (ScraperError, OSError) as error:  # OSError: a full disk, no temporary directory
-        return _fail(getattr(error, "strerror", None) or str(error), 1)
+        text = getattr(error, "strerror", None) or str(error)
+        return _fail(text, getattr(error, "hint", ""), 1)
     return status if isinstance(status, int) else 0
 
 
@@ -178,10 +216,12 @@ def _tell_trace() -> int:
     return 1
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(message: str, hint: str, status: int) -> int:
     from scraper.model.urls import redact_text
 
-    line = redact_text(" ".join(message.split()))  # it may repeat what was given
+    lines = f"scraper: {message}", f"hint: {hint}" if hint else ""
     with contextlib.suppress(OSError):
-        print(f"scraper: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+        for line in filter(None, lines):
+            shown = redact_text(" ".join(line.split()))  # it may repeat what was given
+            print(shown, file=sys.stderr)  # noqa: T201 - this is the command line
     return status

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from scraper.cli.arguments import NOTHING, Inputs, inputs_of
+from scraper.cli.arguments import NOTHING, Inputs, check_destination, inputs_of
 from scraper.cli.distinct import keep_apart
-from scraper.cli.options import HELP, PATH, SectionedCommand, fetch_options
+from scraper.cli.options import PATH, WHOLE_HELP, SectionedCommand, fetch_options
+from scraper.cli.variables import unknown
 from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
 
 if TYPE_CHECKING:
@@ -29,10 +30,20 @@ if TYPE_CHECKING:
     from scraper.source.sources import OpenRemote
 
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
-_OURS = ("dry_run", "results", "log_format", "log_file", "quiet", "verbose", "stats", "progress")
+_OURS = (
+    "show_config",
+    "dry_run",
+    "results",
+    "log_format",
+    "log_file",
+    "quiet",
+    "verbose",
+    "stats",
+    "progress",
+)
 
 
-@click.command(cls=SectionedCommand, options_metavar="[OPTIONS]", context_settings=HELP)
+@click.command(cls=SectionedCommand, options_metavar="[OPTIONS]", context_settings=WHOLE_HELP)
 @click.argument("arguments", nargs=-1, type=PATH, metavar="[URL|FILE]...")
 @fetch_options
 def fetch(arguments: tuple[str, ...], **options: Any) -> int:
@@ -49,8 +60,14 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     input_files = options.pop("input_files")
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
+    context = click.get_current_context()
+    if ours["show_config"]:
+        from scraper.cli.show_config import show
+
+        return show(context, settings)
+    check_destination(settings.to)
     inputs = _inputs(arguments, input_files, settings)
-    ours = _checked(ours)
+    ours = {**_checked(ours), "caveats": unknown(context)}
     if ours["dry_run"]:
         if inputs == NOTHING:
             raise UsageError(
@@ -102,6 +119,8 @@ def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
 
     lines, log = make_log(ours)
     lines.open()
+    if ours["caveats"]:
+        log.say("warning", "variables", ours["caveats"])
     return lines, log
 
 
@@ -145,13 +164,16 @@ class _Fetch:
                     self._receivers.finish_results(self._patience())
             except (DestinationError, UsageError) as error:
                 status = status_of(error)
-                self._receivers.say_error(f"scraper: {error}")
+                self._receivers.say_error(f"scraper: {error}", error.hint)
             except Held as error:
                 status = status_of(error)
                 if self._settings.lock == "skip" and not run.begun:
                     self._receivers.say_held(f"{error}: nothing is done here")
                 else:
-                    self._receivers.say_error(f"scraper: {error}")
+                    hint = (
+                        error.hint or "--lock wait waits for it, --lock skip leaves the work to it"
+                    )
+                    self._receivers.say_error(f"scraper: {error}", hint)
             self._say_left_out()
             self._receivers.finish(self._patience())
         return self._ended(status)

@@ -6,20 +6,25 @@ not given is None, and a test compares the default in the help with that of `Set
 Tried and rejected: importing `Settings` here; `scraper --help` must answer at once.
 """
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from scraper.model.errors import UsageError
 from scraper.model.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CONFIG = "scraper.config"  # in `meta` of a context: the path of its TOML file
 _SIZE = r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?"
 
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+WHOLE_HELP = {"help_option_names": ["--help"], "max_content_width": 100}  # -h is the short one
 
 
 class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 on
@@ -56,6 +61,12 @@ class Place(click.Path):
     def __init__(self) -> None:
         super().__init__(readable=False)  # it checks nothing
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, with the home directory for `~`, which a shell does not do in `--to=~/x`."""
+        if isinstance(value, str) and value.startswith("~"):
+            value = os.path.expanduser(value)
+        return super().convert(value, param, ctx)
+
     def split_envvar_value(self, rv: str) -> list[str]:
         """The lines of a variable. Blank lines are left out. A colon is part of a URL."""
         return _lines(rv)
@@ -75,8 +86,48 @@ class SectionOption(click.Option):
             self.envvar = f"SCRAPER_{self.name.upper()}"
 
 
+class Refused(click.UsageError):
+    """A usage error with a hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class SectionedCommand(click.Command):
     """A command whose help shows options by section, in the order they were declared."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse. `-output x` is refused: it would mean `-o utput`."""
+        if not ctx.resilient_parsing:
+            for word in args:
+                if word == "--":
+                    break
+                if len(word) > 3 and word[0] == "-" != word[1]:
+                    self._refuse_long(word.partition("=")[0], ctx)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # the parser leaves it out of some
+            raise
+
+    def _refuse_long(self, word: str, ctx: click.Context) -> None:
+        if f"-{word}" in {opt for param in self.params for opt in param.opts}:
+            raise click.NoSuchOption(word, ctx=ctx)
+        if word[1:].isalpha() or "-" in word[1:]:
+            from scraper.cli.foreign import OPTIONS
+
+            if f"-{word}" in OPTIONS:
+                raise click.NoSuchOption(word, ctx=ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Errors name an option as it was given: option, variable or key."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            from scraper.cli.words import attributed
+
+            raise attributed(error, ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""
@@ -101,26 +152,32 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         return None
     import tomllib
 
+    ctx.meta[CONFIG] = path
+    named = ctx.get_parameter_source("config") is ParameterSource.ENVIRONMENT
+    option = "SCRAPER_CONFIG" if named else "--config"
     try:
         with open(path, "rb") as file:
             given = tomllib.load(file)
     except OSError as error:
-        raise click.UsageError(f"--config: can't read {path!r}: {error.strerror}") from None
+        raise click.UsageError(f"{option}: can't read {path!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--config {path!r} is not TOML: {error}") from None
-    known = {_long_name(param): param for param in ctx.command.params}
+        raise click.UsageError(f"{option} {path!r} is not TOML: {error}") from None
+    known = {long_name(param): param for param in ctx.command.params}
     defaults: dict[str, Any] = {}
     for name, value in given.items():
         param = known.get(name.replace("_", "-"))
         if param is None and name.replace("_", "-") in names_of_fetch():
             continue  # one file serves every command
         if not isinstance(param, SectionOption) or param.name in {None, "config"}:
-            raise click.UsageError(f"--config {path!r}: there is no option {name!r}")
+            from scraper.cli.words import for_key
+
+            hint = for_key(name, names_of_fetch())
+            raise Refused(f"{option} {path!r}: there is no option {name!r}", hint)
         assert param.name is not None
         try:
             defaults[param.name] = _converted(ctx, param, value)
         except click.BadParameter as error:
-            raise click.UsageError(f"--config {path!r}: {name!r}: {error.message}") from None
+            raise Refused(f"{option} {path!r}: {name!r}: {error.message}") from None
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
 
@@ -150,7 +207,8 @@ _TOML_TYPES: dict[str, Any] = {
 }
 
 
-def _long_name(param: click.Parameter) -> str:
+def long_name(param: click.Parameter) -> str:
+    """The long name of an option without its dashes, or ""."""
     return next((opt.removeprefix("--") for opt in param.opts if opt.startswith("--")), "")
 
 
@@ -162,6 +220,17 @@ def _option(
         kwargs["help"] = f"{kwargs['help']}  [default: {default}]"
     return click.option(*names, cls=SectionOption, section=section, default=None, **kwargs)
 
+
+def _short_help(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - Click's
+    from scraper.cli.short_help import show
+
+    show(ctx, param, wanted)
+
+
+short_help_option = click.option(
+    "-h", is_flag=True, is_eager=True, expose_value=False, callback=_short_help,
+    help="Examples, the most used options and the exit statuses.",
+)  # fmt: skip
 
 _WHAT = "What to fetch"
 _WHERE = "Where to"
@@ -180,7 +249,7 @@ PATH = Place()
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "-i", "--input-file", "input_files", type=PATH, multiple=True,
             metavar="FILE|URL|-", envvar="SCRAPER_INPUT_FILE",
-            help="A list of URLs, wherever it lies; may be repeated."),
+            help="Read a list of URLs, also at an http(s) URL; may be repeated."),
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
             help="Directory or s3://bucket/prefix; {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
@@ -194,50 +263,56 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  "  [default: no-durable]"),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key, report collisions, fetch nothing."),
-    _option(_EARLIER, "--resume", is_flag=True, help="Skip what the manifest shows as done."),
+    _option(_EARLIER, "--resume", is_flag=True,
+            help="Go on: skip what the manifest of DEST shows as done."),
     _option(_EARLIER, "--retry-failed", is_flag=True,
             help="Fetch only what the manifest shows as not done; without FILE, all of that. "
                  "What failed for good (404, 410, 451, bad_url) is left alone."),
     _option(_EARLIER, "--all", is_flag=True,
             help="With --retry-failed: also what failed for good."),
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
-            help="Ask only for what has changed since.  [default: refresh]"),
+            help="Ask servers only for what has changed since the last run, by ETag and date."
+                 "  [default: refresh]"),
     _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",
             help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_AT_ONCE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
-            help="Transfers in flight, at most."),
+            help="Transfers at once, at most."),
     _option(_AT_ONCE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
-            help="Transfers in flight to one host, at most."),
+            help="Transfers to one host at once, at most."),
     _option(_AT_ONCE, "--delay", type=float, metavar="S", default="0",
             help="Least seconds between requests to one host."),
     _option(_AT_ONCE, "--rate", type=float, metavar="N", default="none",
-            help="Starts a second over all hosts, at most."),
+            help="Requests started a second, to all hosts together, at most."),
     _option(_AT_ONCE, "--robots", is_flag=True,
-            help="Obey robots.txt (RFC 9309) and its Crawl-delay; redirects where it is known."),
+            help="Obey robots.txt (RFC 9309) and its Crawl-delay."),
     _option(_AT_ONCE, "--engine", type=click.Choice(["auto", "threads", "curl"]),
-            default="auto: curl if pycurl is installed", help="What carries transfers."),
+            default="auto: curl if pycurl is installed",
+            help="What carries transfers: Python threads, or libcurl."),
     _option(_AGAIN, "--retries", type=int, metavar="N", default="3",
-            help="Further attempts after the first."),
+            help="Attempts at a target after the first one failed."),
     _option(_AGAIN, "--retry-max-time", type=float, metavar="S", default="300",
-            help="No new attempt of a target after so long."),
+            help="Seconds after which a target gets no new attempt."),
     _option(_AGAIN, "--max-retry-after", type=float, metavar="S", default="120",
-            help="Longest wait a server may ask for; beyond it a target ends as deferred."),
+            help="Longest wait in seconds that a server may ask for; a target that has to wait "
+                 "longer ends as deferred."),
     _option(_AGAIN, "--max-failures", metavar="N[%]", default="0",
-            help="Failures tolerated before exit status 1."),
-    _option(_AGAIN, "--fail-fast", is_flag=True, help="Stop at the first failure over that."),
+            help="Failures, in number or in percent, that the exit status 0 tolerates."),
+    _option(_AGAIN, "--fail-fast", is_flag=True,
+            help="Stop at the first failure beyond --max-failures."),
     _option(_LIMITS, "--connect-timeout", type=float, metavar="S", default="10",
-            help="Seconds to connect."),
+            help="Seconds to connect to a server."),
     _option(_LIMITS, "--read-timeout", type=float, metavar="S", default="30",
-            help="Seconds between two bytes."),
+            help="Seconds without a byte after which an attempt fails."),
     _option(_LIMITS, "--max-time", type=float, metavar="S", default="300",
-            help="Seconds for the whole, body included."),
+            help="Seconds for one attempt, body included."),
     _option(_LIMITS, "--speed-limit", type=Size(), metavar="BYTES", default="0: none",
-            help="Give up a body that comes slower, in bytes a second."),
+            help="Give up a body that comes slower than this, in bytes a second."),
     _option(_LIMITS, "--speed-time", type=float, metavar="S", default="30",
-            help="For so many seconds, that is."),
+            help="Seconds over which --speed-limit is measured."),
     _option(_LIMITS, "--max-size", type=Size(), metavar="BYTES", default="none",
-            help="Largest body, as decoded: 10M, 2GiB."),
-    _option(_LIMITS, "--max-redirects", type=int, metavar="N", default="10", help="Hops."),
+            help="Largest body that is stored, as decoded: 10M, 2GiB."),
+    _option(_LIMITS, "--max-redirects", type=int, metavar="N", default="10",
+            help="Redirects that one target may follow."),
     _option(_LIMITS, "--continue-above", type=Size(), metavar="BYTES", default="8M",
             help="A body that broke off after so much is continued, not begun anew."),
     _option(_WHOLE, "--max-total-size", type=Size(), metavar="BYTES", default="none",
@@ -249,7 +324,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "-H", "--header", "headers", type=Header(), multiple=True, metavar="'K: V'",
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",
-            help="Who to say we are."),
+            help="User-Agent of all requests."),
     _option(_HTTP, "--contact", metavar="ADDRESS",
             help="E-mail address or URL of who answers for this, told to the servers."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
@@ -265,14 +340,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "--raw", is_flag=True, help="Keep bytes as sent: undo no content coding."),
     _option(_HTTP, "--expect-type", metavar="GLOB",
             help="A body of another media type is a failure: 'image/*'."),
-    _option(_S3, "--s3-endpoint", metavar="URL", help="Another S3 than Amazon's."),
-    _option(_S3, "--s3-profile", metavar="NAME", help="Profile of ~/.aws/config."),
-    _option(_S3, "--s3-storage-class", metavar="CLASS", help="STANDARD_IA, GLACIER_IR, ..."),
-    _option(_S3, "--s3-sse", metavar="SSE", help="AES256, aws:kms or aws:kms:KEY-ID."),
+    _option(_S3, "--s3-endpoint", metavar="URL", help="URL of an S3 that is not Amazon's."),
+    _option(_S3, "--s3-profile", metavar="NAME",
+            help="Profile of ~/.aws/config that S3 is used with."),
+    _option(_S3, "--s3-storage-class", metavar="CLASS",
+            help="Storage class of the objects: STANDARD_IA, GLACIER_IR, ..."),
+    _option(_S3, "--s3-sse", metavar="SSE",
+            help="Encryption of the objects: AES256, aws:kms or aws:kms:KEY-ID."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3", "obstore"]), default="auto",
             help="What stores objects in S3; auto: obstore where it can, else boto3."),
     _option(_TOLD, "--results", type=PATH, metavar="-|FILE",
-            help="Records as JSON Lines, live; -: stdout."),
+            help="Write a JSON record of each URL as it is done; -: to stdout."),
     _option(_TOLD, "--log-format", type=click.Choice(["text", "json"]), default="text",
             help="The log of every URL, on stderr."),
     _option(_TOLD, "--log-file", type=PATH, metavar="FILE",
@@ -287,8 +365,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_TOLD, "--progress/--no-progress", is_flag=True,
             default="when it is a terminal", help="Live display on stderr."),
     _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
-            callback=read_config, help="TOML with these names; flags and SCRAPER_* win over it."),
+            callback=read_config,
+            help="Read options from this TOML file, by their long names; options and SCRAPER_* "
+                 "variables win over it. No file is read by itself."),
+    _option(_OTHER, "--show-config", is_flag=True,
+            help="Print every option, its value and where that came from, as TOML; fetch nothing."),
     click.version_option(__version__, message="%(prog)s %(version)s"),
+    short_help_option,
 )  # fmt: skip
 
 
@@ -297,7 +380,7 @@ def names_of_fetch() -> set[str]:
 
     def bare() -> None: ...
 
-    return {_long_name(param) for param in fetch_options(bare).__click_params__}  # type: ignore[attr-defined]
+    return {long_name(param) for param in fetch_options(bare).__click_params__}  # type: ignore[attr-defined]
 
 
 def fetch_options(command: F) -> F:

@@ -112,6 +112,8 @@ class Receivers:
             log.start(
                 run.describe(), run.ending.invocation.command, version=__version__, run=run.id
             )
+        if ours["caveats"]:
+            self._say("warning", "variables", ours["caveats"])
         for name, text in caveats(run.settings.http):
             self._say("warning", name, text)
         try:
@@ -183,15 +185,17 @@ class Receivers:
         self._open_log()
         self._say("info", "held", text)
 
-    def say_error(self, text: str) -> None:
+    def say_error(self, text: str, hint: str = "") -> None:
         """Say what ended the run: in the log, and on stderr, where a person or cron sees it."""
         from scraper.model.urls import redact_text
 
-        text = redact_text(text)
         self._open_log()
-        self._say("error", "error", text)
-        if self._ours["log_file"] is not None and len(self._logs) == 1:
-            self._lines.to_stderr(text)
+        for name, line in ("error", text), ("hint", hint and f"hint: {hint}"):
+            if line:
+                said = redact_text(line)
+                self._say("error", name, said)
+                if self._ours["log_file"] is not None and len(self._logs) == 1:
+                    self._lines.to_stderr(said)
 
     def finish_results(self, until: Callable[[], float]) -> None:
         """Wait for the reader of the results, not beyond `until()`, and say what it lost."""

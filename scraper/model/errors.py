@@ -48,7 +48,14 @@ class Kind(StrEnum):
 
 
 class ScraperError(Exception):
-    """The root of the tree: catch it to catch every error that the package raises on purpose."""
+    """The root of the tree: catch it to catch every error that the package raises on purpose.
+
+    `hint` is the way out in one line, or "". It is in the words of the command line.
+    """
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class UsageError(ScraperError):

@@ -13,6 +13,7 @@ bad line; one of a million lines would cost the others.
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -34,6 +35,7 @@ from scraper.source.tables import Table
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
+_FIELDS = {"url", "key", "headers"}  # of a JSON line
 _HEADERS = re.compile(r"['\"]?headers?['\"]?\s*:", re.IGNORECASE)
 
 Read = Target | Result
@@ -147,6 +149,8 @@ def _read_given(given: object, line: int, source: str, rule: keys.KeyRule) -> Re
 def _parts_of(given: Mapping[str, Any], what: str) -> Parts:
     """What a JSON line gives, or `what` a program gives. Raises BadTarget."""
     url, key, headers = given.get("url"), given.get("key"), given.get("headers")
+    if not given.keys() <= _FIELDS:
+        _check_fields(given, what)
     if not isinstance(url, str):
         raise BadTarget(f'{what.removeprefix("a ")} has no "url"')
     if key is not None and not isinstance(key, str):
@@ -164,6 +168,27 @@ def _parts_of(given: Mapping[str, Any], what: str) -> Parts:
         if announces_a_body(name):
             raise BadTarget(f"header {name!r} of {what} announces a body, and there is none")
     return _in_one_line(url), (key or "").strip(), dict(headers) if headers else NO_HEADERS
+
+
+def _check_fields(given: Mapping[Any, Any], what: str) -> None:
+    """Raise BadTarget for a field that is nearly one of ours, which is not there itself.
+
+    Else `header` for `headers` would send a request without its credentials. Other fields say
+    nothing here.
+    """
+    for field in given.keys() - _FIELDS:
+        meant = _meant(field) if isinstance(field, str) else ""
+        if meant and meant not in given:
+            raise BadTarget(f'{what.removeprefix("a ")} has "{field}": did you mean "{meant}"?')
+
+
+@lru_cache(256)
+def _meant(field: str) -> str:
+    from difflib import get_close_matches  # few lists have other fields than ours
+
+    if field.lower() in {"uri", "link", "href"}:
+        return "url"
+    return next(iter(get_close_matches(field.lower(), sorted(_FIELDS), 1, 0.8)), "")
 
 
 def _in_one_line(url: str) -> str:

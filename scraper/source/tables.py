@@ -8,7 +8,7 @@ lines; a lenient reader, for which a quote in the wrong place makes another URL.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from scraper.model.errors import BadTarget, ListError
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
@@ -63,7 +63,10 @@ class Table:
             return 0, None  # the list is empty
         names = [column.strip().lower() for column in header]
         if "url" not in names:
-            raise ListError(f"the list {name!r} has no column named 'url' in its first line")
+            raise ListError(
+                f"the list {name!r} has no column named 'url' in its first line",
+                hint=_columns_there(names),
+            )
         return names.index("url"), names.index("key") if "key" in names else None
 
     def __iter__(self) -> Iterator[str]:
@@ -80,6 +83,14 @@ class Table:
             if self._begun or not raw.startswith(b"#"):  # a comment may hold a quote
                 self._begun = True
                 return raw.decode("utf-8", "surrogateescape")
+
+
+def _columns_there(names: Sequence[str]) -> str:
+    """The hint for a table without a column `url`: what it has instead."""
+    if any(name.startswith(("http://", "https://")) for name in names):
+        return "the first line names the columns: url, or url and key"
+    shown = ", ".join(repr(name[:40]) for name in names[:8])
+    return f"it has {shown}: call the column with the URLs url"
 
 
 def _reason_of(message: str) -> str:

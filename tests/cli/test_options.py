@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.cli import command as cli
+from scraper.cli.command import group
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Header, SectionedCommand, Size, fetch_options
 from scraper.model.settings import Budget, Settings
@@ -20,6 +21,7 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
+FLAGS |= {"--show-config"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
@@ -43,6 +45,7 @@ SHORT = {
     "-v": "--verbose",
 }
 RUN_ALONE = {
+    "show_config",
     "input_files",
     "dry_run",
     "results",
@@ -98,12 +101,12 @@ def config(directory: Path, text: str) -> str:
 
 def test_the_options_are_those_of_the_contract() -> None:
     found = {opt for param in command.params for opt in (*param.opts, *param.secondary_opts)}
-    assert found == FLAGS | VALUES | SHORT.keys() | PAIRS | {"--version"}
+    assert found == FLAGS | VALUES | SHORT.keys() | PAIRS | {"--version", "-h"}
     for param in command.params:
         for short in SHORT.keys() & set(param.opts):
             assert SHORT[short] in param.opts
         assert isinstance(param, click.Option)
-        assert param.is_flag == bool((FLAGS | PAIRS | {"--version"}) & set(param.opts))
+        assert param.is_flag == bool((FLAGS | PAIRS | {"--version", "-h"}) & set(param.opts))
 
 
 @each_option
@@ -119,7 +122,7 @@ def test_nothing_has_a_value_unless_it_was_given() -> None:
 
 
 def test_every_option_has_an_example() -> None:
-    assert {param.name for param in command.params} - {"config", "version"} == PARAMETERS
+    assert {param.name for param in command.params} - {"config", "version", "h"} == PARAMETERS
 
 
 @each_option
@@ -426,9 +429,9 @@ def test_help_is_the_help_of_fetch(arguments: list[str]) -> None:
 
 
 def test_the_help_of_the_whole_names_the_commands() -> None:
-    commands = run("--help").stdout.partition("\nCommands:\n")[2]
-    names = re.findall(r"^  (\w+)", commands, re.MULTILINE)
-    assert names == ["fetch", "demo", "failed", "list", "man", "verify"]
+    commands = run("--help").stdout.partition("\nCommands:\n")[2].partition("\nExit")[0]
+    others = sorted(group.commands.keys() - {"fetch"})
+    assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", *others]
 
 
 def test_the_version_is_told() -> None:
@@ -469,7 +472,8 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith(f"scraper: {said}")
-    assert result.stderr.count("\n") == 1
+    said, _, hint = result.stderr[:-1].partition("\n")
+    assert not hint or re.fullmatch("hint: .+", hint)
     assert "hunter2" not in result.stderr
     assert list(tmp_path.iterdir()) == before
 

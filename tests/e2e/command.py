@@ -62,6 +62,12 @@ class Ran:
         return self.err.splitlines()
 
     @property
+    def complaints(self) -> list[str]:
+        """The lines of stderr without the hint, of which there may be one, at the end."""
+        lines = self.errors
+        return lines[:-1] if lines and lines[-1].startswith("hint: ") else lines
+
+    @property
     def records(self) -> list[dict[str, Any]]:
         """The JSON Lines on stdout, as `--results -` writes them."""
         return parsed(self.out)

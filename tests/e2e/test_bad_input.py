@@ -64,7 +64,7 @@ def test_a_bad_option_is_one_clear_line_and_nothing_is_written(
     files = {"--manifest": "m", "--results": "r", "--log-file": "l"}
     others = [word for pair in files.items() if not {*files} & {*options} for word in pair]
     ran = cli(LIST, *(others if "--dry-run" not in options else []), *options)
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert ran.err.startswith("scraper: ")
     assert said in ran.err
     assert cli.wrote == [LIST]
@@ -107,7 +107,7 @@ def test_a_list_that_makes_no_sense_is_named(
 ) -> None:
     (cli.directory / name).write_bytes(content)
     ran = cli(name)
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert f"the list '{name}' {said}" in ran.err
     assert cli.wrote == [name]
 
@@ -122,7 +122,7 @@ def test_a_list_at_a_url_that_can_not_be_fetched_is_named_without_its_secrets(
     named = f"http://REDACTED@{where}".replace("s3cret", "REDACTED")
     assert ran.err == f"scraper: can't fetch the list '{named}': HTTP 404\n"
     ran = cli("--retries", 0, "-i", f"http://127.0.0.1:{closed_port()}/list")
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert "Connection refused" in ran.err
     assert cli.wrote == []
 
@@ -214,7 +214,7 @@ def test_names_of_files_need_not_be_utf_8(cli: Command, serve: Serve) -> None:
     assert list(cli.files(f"to-{odd}").values()) == [b"a"]
     assert json.loads(ran.errors[-1])["destination"] == "to-odd-?"
     ran = cli(f"missing-{odd}")
-    assert (ran.status, len(ran.errors)) == (2, 1)
+    assert (ran.status, len(ran.complaints)) == (2, 1)
     assert "can't open the list" in ran.err
 
 

@@ -134,15 +134,18 @@ def test_several_headers_in_a_variable_stand_on_lines_of_their_own(
         ("max-concurrency = 1.5", "'max-concurrency': 1.5 is no integer"),
         ("max-concurrency = true", "'max-concurrency': True is no integer"),
         ("max-concurrency = 'many'", "'max-concurrency': 'many' is not a valid integer"),
-        ("max-concurrency = 0", "--max-concurrency must be a whole number, at least 1"),
+        (
+            "max-concurrency = 0",
+            "'max-concurrency' in 'config.toml' must be a whole number, at least 1",
+        ),
         ("delay = false", "'delay': False is no float"),
-        ("delay = nan", "--delay must be a number"),
+        ("delay = nan", "'delay' in 'config.toml' must be a number"),
         ("max-size = '10Q'", "'max-size': '10Q' is not a size like 500k, 10M or 2GiB"),
         ("max-size = true", "'max-size': True is no bytes"),
         ("insecure = 1", "'insecure': 1 is no boolean"),
         ("insecure = 'perhaps'", "'insecure': 'perhaps' is not a valid boolean"),
         ("header = [3]", "'header': 3 is no header"),
-        ("header = 'no colon'", "--header 'no' is not 'Name: value'"),
+        ("header = 'no colon'", "'header' in 'config.toml' 'no' is not 'Name: value'"),
         ("log-format = 'xml'", "'log-format': 'xml' is not one of 'text', 'json'"),
         ("to = 'a'\nto = 'b'", "is not TOML: "),
         ("to = \\", "is not TOML: "),
@@ -151,7 +154,7 @@ def test_several_headers_in_a_variable_stand_on_lines_of_their_own(
 def test_a_file_that_is_wrong_is_one_clear_line(toml: str, said: str, cli: Command) -> None:
     cli.write("config.toml", toml)
     ran = cli("--config", "config.toml", stdin="")
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert ran.err.startswith("scraper: ")
     assert said in ran.err
     assert cli.wrote == ["config.toml"]
@@ -159,6 +162,6 @@ def test_a_file_that_is_wrong_is_one_clear_line(toml: str, said: str, cli: Comma
 
 def test_a_variable_that_is_wrong_is_one_clear_line(cli: Command) -> None:
     ran = cli(stdin="", env={"SCRAPER_RETRIES": "often"})
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
-    assert "--retries': 'often' is not a valid integer" in ran.err
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
+    assert "'SCRAPER_RETRIES': 'often' is not a valid integer" in ran.err
     assert cli.wrote == []

@@ -148,7 +148,7 @@ def test_results_that_no_disk_takes_end_the_run_with_the_status_of_a_destination
 def test_no_list_at_all_is_wrong_usage(arguments: list[str], cron: Command) -> None:
     ran = in_shell(cron, "<&-", *arguments)
     assert (ran.status, ran.out) == (2, "")
-    assert len(ran.errors) == 1
+    assert len(ran.complaints) == 1
     assert cron.wrote == []
 
 

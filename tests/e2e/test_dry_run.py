@@ -50,7 +50,7 @@ def test_a_list_at_a_url_is_refused_since_fetching_it_would_ask_the_network(
 ) -> None:
     server = serve({"/list": b"https://example.com/\n"})
     ran = cli("--dry-run", "-i", f"{server.url}/list?token=s3cret")
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert f"--dry-run asks nothing of the network: fetch the list '{server.url}/list" in ran.err
     assert "s3cret" not in ran.err
     assert server.connections == 0

@@ -169,7 +169,7 @@ WRONG = [
 def test_a_wrong_call_ends_in_one_line(words: list[str], said: str, filled: Command) -> None:
     before = filled.wrote
     ran = filled("failed", "out" if words else "nowhere", *words)
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert said in ran.err
     assert filled.wrote == before
 
@@ -265,7 +265,7 @@ def test_nothing_is_made_where_only_is_read(runs: Runs, site: Site) -> None:
 def test_a_bucket_without_a_manifest_is_wrong_usage(moto_server: Any, cli: Command) -> None:
     place = Bucket(moto_server, moto_server.make_bucket())
     ran = cli("failed", *place.words[1:], env=place.environment)
-    assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     gone = ["s3://not-there/x", *place.words[2:]]
     assert cli("failed", *gone, env=place.environment).status == 3
 
@@ -276,7 +276,7 @@ def test_a_manifest_elsewhere(runs: Runs, site: Site, cli: Command) -> None:
     assert runs.failed("--manifest", "m.jsonl").lines == [f"{site.url}/a"]
     assert runs.failed(status=2).err.startswith("scraper: there is no manifest in ")
     ran = cli("failed", "other", "--manifest", "m.jsonl")
-    assert (ran.status, len(ran.errors)) == (2, 1)
+    assert (ran.status, len(ran.complaints)) == (2, 1)
 
 
 def test_a_configuration_of_fetch_serves_here_too(cli: Command, site: Site) -> None:
@@ -286,7 +286,7 @@ def test_a_configuration_of_fetch_serves_here_too(cli: Command, site: Site) -> N
     assert len(cli("failed", "out", "--config", "c.toml").lines) == 1
     cli.write("d.toml", "retrys = 0")
     ran = cli("failed", "out", "--config", "d.toml")
-    assert (ran.status, len(ran.errors)) == (2, 1)
+    assert (ran.status, len(ran.complaints)) == (2, 1)
 
 
 def test_a_reader_that_leaves_early_is_no_error(cli: Command) -> None:

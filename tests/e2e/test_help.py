@@ -11,6 +11,7 @@ import click
 import pytest
 
 import scraper
+from scraper.cli.command import group
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Size
 from scraper.model.settings import Budget, Settings
@@ -29,6 +30,7 @@ SECTIONS = [
     "What is told:",
     "Other:",
     "Commands:",
+    "Exit status:",
 ]
 HEAVY = [
     "boto3",
@@ -43,27 +45,30 @@ HEAVY = [
 ]
 
 
-@pytest.mark.parametrize("words", [["-h"], ["--help"], ["fetch", "-h"], ["fetch", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["fetch", "--help"], ["urls.txt", "--help"]])
 def test_help_has_its_sections_in_the_order_that_people_look_for(
     words: list[str], cli: Command
 ) -> None:
     ran = cli(*words)
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.startswith(
-        f"Usage: scraper {'fetch ' * ('fetch' in words)}[OPTIONS] [URL|FILE]..."
+        f"Usage: scraper {'fetch ' * (len(words) > 1)}[OPTIONS] [URL|FILE]..."
     )
     found = [line for line in ran.lines if re.fullmatch(r"\S.*:", line)]
-    assert found == (SECTIONS if "fetch" not in words else SECTIONS[:-1])
+    assert found == (SECTIONS if len(words) == 1 else SECTIONS[:-2])
     assert cli.wrote == []
 
 
 def test_help_lists_every_option_once_and_the_ways_out(cli: Command) -> None:
-    text = cli("--help").out
+    text = cli("--help").out.partition("\nCommands:")[0]
     for param in fetch.params:
         for name in [opt for opt in param.opts if opt.startswith("-")]:
-            assert len(re.findall(rf"^  .*{name}[ ,/\n]", text, re.MULTILINE)) == 1, name
+            pattern = rf"^  (?:\S+(?:,| /) )*{name}[ ,\n]"
+            assert len(re.findall(pattern, text, re.MULTILINE)) == 1, name
     assert "  --version" in text
-    assert "  -h, --help" in text
+    assert "  -h " in text
+    assert "  --help " in text
+    text = cli("--help").out
     assert "  demo " in text
     assert max(map(len, text.splitlines())) <= 80
 
@@ -100,6 +105,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "refresh": "refresh",
         "durable": "no-durable",
         "log_format": "text",
+        "stats": "none",
         "progress": "when it is a terminal",
     }
     shown = shown_defaults()
@@ -165,6 +171,55 @@ def test_a_module_is_the_same_program(cli: Command) -> None:
     assert ran.stdout == cli("--version").out
 
 
+# ---------------------------------------------------------------- the short one
+
+
+@pytest.mark.parametrize("words", [["-h"], ["fetch", "-h"], ["urls.txt", "-h"], ["-c", "4", "-h"]])
+def test_the_short_help_is_one_screen_with_examples_and_statuses(
+    words: list[str], cli: Command
+) -> None:
+    ran = cli(*words)
+    assert (ran.status, ran.err, cli.wrote) == (0, "", [])
+    assert len(ran.lines) <= 50
+    assert max(map(len, ran.lines)) <= 80
+    for word in ("Examples:", "Commands:", "Exit status:", "130, 143", "scraper --help"):
+        assert word in ran.out
+    for name in group.commands.keys() - {"fetch"}:
+        assert f"\n  {name} " in ran.out
+    assert ran.out == cli("-h").out
+
+
+def test_the_examples_of_the_short_help_are_calls_that_work(cli: Command) -> None:
+    cli.write("urls.txt", "https://example.com/a")
+    examples = re.findall(
+        r"^  .*?((?:printf .*\| )?scraper .*--to \S+.*)$", cli("-h").out, re.MULTILINE
+    )
+    assert len(examples) == 4
+    for example in examples:
+        command = example.partition("  #")[0].replace("scraper ", f"{program()[0]} --dry-run ")
+        command = command.replace("/srv/pages", "pages")
+        ran = subprocess.run(
+            ["sh", "-c", command],
+            capture_output=True,
+            text=True,
+            cwd=cli.directory,
+            env=cli.environment,
+            check=False,
+        )
+        assert (ran.returncode, bool(ran.stdout)) == (0, True), (example, ran.stderr)
+
+
+@pytest.mark.parametrize("name", sorted(group.commands.keys() - {"fetch"}))
+def test_another_command_has_one_help(name: str, cli: Command) -> None:
+    assert cli(name, "-h").out == cli(name, "--help").out != ""
+
+
+def test_the_help_says_in_two_sentences_what_is_a_url_and_what_a_list(cli: Command) -> None:
+    text = " ".join(cli("--help").out.split())
+    assert "An argument that is an http(s) URL is fetched itself. Any other argument is a" in text
+    assert "a list at an http(s) URL is given with -i." in text
+
+
 # ---------------------------------------------------------------- the shell's completion
 
 
@@ -179,8 +234,7 @@ def completed(cli: Command, *words: str) -> list[str]:
     """What bash is offered for the last of `words`."""
     environment = {
         "_SCRAPER_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(["scraper", *words]),
-        "COMP_CWORD": str(len(words)),
+        "COMP_LINE": " ".join(["scraper", *words]),
     }
     return cli(env=environment).lines
 
@@ -189,7 +243,11 @@ def test_options_values_and_paths_are_completed_without_naming_the_command(cli: 
     assert completed(cli, "--max-c") == ["plain,--max-concurrency"]
     assert completed(cli, "--version") == ["plain,--version"]
     assert completed(cli, "--log-format", "j") == ["plain,json"]
+    assert completed(cli, "--log-format=j") == ["plain,json"]
     assert completed(cli, "urls") == ["file,urls"]
+    assert completed(cli, "-i", "http://h:80/l") == ["file,http://h:80/l"]
+    assert completed(cli, "ver") == ["plain,verify", "file,ver"]
+    assert completed(cli, "verify", "--s3-e") == ["plain,--s3-endpoint"]
     for option in ("--to", "--manifest", "--cacert", "--results", "--log-file", "--config"):
         assert completed(cli, "fetch", option, "pa") == ["file,pa"], option
 

@@ -327,7 +327,7 @@ def test_a_list_that_is_not_there_is_named_before_anything_is_written(
         ("http://", "http://"),
     ):
         ran = cli("list", "-i", name, "--s3-endpoint", moto_server.url, env=CREDENTIALS)
-        assert (ran.status, ran.out, len(ran.errors)) == (2, "", 1)
+        assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
         assert ran.err.startswith("scraper: ")
         assert repr(shown) in ran.err
     assert cli.wrote == [here.name]

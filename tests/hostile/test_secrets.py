@@ -299,7 +299,7 @@ def test_what_is_wrong_is_told_without_the_secret_in_it(
         stdin=lines("http://host.invalid/"),
         env={name: value.replace("{}", word) for name, value in variables.items()},
     )
-    assert (ran.status, len(ran.errors)) == (2, 1)
+    assert (ran.status, len(ran.complaints)) == (2, 1)
     assert ran.err.startswith("scraper: ")
     assert secret.seen_in(*written(cli, ran)) == set()
 
