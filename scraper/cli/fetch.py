@@ -200,13 +200,13 @@ class _Fetch:
 
         A signal, or the time for the whole run, ends that with the grace that transfers have.
         """
-        from scraper.run.stopping import GRACE_S
+        from scraper.run.stopping import GRACE_S, limit_at
 
-        over_at, most_s = time.monotonic(), self._settings.run_limits.max_run_time
-        limit_at = math.inf if most_s is None else self._begun + most_s
+        over_at = time.monotonic()
+        limit = limit_at(self._begun, self._settings.run_limits.max_run_time)
 
         def until() -> float:
-            told_at = self._signals.at if self._signals.at is not None else limit_at
+            told_at = self._signals.at if self._signals.at is not None else limit
             return max(told_at + GRACE_S, over_at + _LAST_LOOK_S)
 
         return until

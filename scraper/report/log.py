@@ -23,7 +23,6 @@ from scraper.model.records import (
     Skipped,
     Stored,
 )
-from scraper.report.screen import screen_line
 from scraper.report.streams import Write, lines_lost
 from scraper.report.summary import Summary
 from scraper.report.terminal import red
@@ -150,8 +149,11 @@ class Log:
     def _event(self, result: Result, level: str) -> Event:
         if self._style.as_json:
             return Event("result", level, "", to_record(result) | self._marks)
-        words = screen_line(result, wide=self._wide) if self._style.screen else _text(result)
-        return Event("result", level, words, {})
+        if not self._style.screen:
+            return Event("result", level, _text(result), {})
+        from scraper.report.screen import screen_line  # only a terminal needs it
+
+        return Event("result", level, screen_line(result, wide=self._wide), {})
 
     def _stamp(self) -> str:
         return f"{rfc3339(time.time())} " if self._style.stamped else ""

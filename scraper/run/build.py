@@ -6,6 +6,7 @@ Owns: how Settings choose them, and the warnings about that choice. Does not kno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
@@ -14,6 +15,11 @@ from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
 from scraper.sinks.base import ReadableSink, Sink
 from scraper.transfer import Plan, Quota
+
+if TYPE_CHECKING:
+    from scraper.run.robots_queue import RobotsQueue
+    from scraper.run.stopping import Note
+    from scraper.schedule import Frontier
 
 
 def choose_engine(settings: Settings) -> Callable[[], Engine]:
@@ -58,11 +64,24 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
     return Plan(settings.limits, http, agent, _netrc(http), readable, quota=asked)
 
 
-def describe(engine: Engine, sink: Sink) -> str:
-    """Which engine and which client of the destination run, in words."""
+def obey_robots(
+    settings: Settings, plan: Plan, frontier: "Frontier", note: "Note"
+) -> "tuple[Plan, RobotsQueue | None]":
+    """The plan, and with --robots the queue that targets wait in before they reach `frontier`."""
+    if not settings.politeness.robots:
+        return plan, None
+    from scraper.run.robots_queue import RobotsQueue
+
+    queue = RobotsQueue(settings, plan, frontier, note)
+    return replace(plan, forbids=queue.forbids), queue
+
+
+def describe(engine: Engine, sink: Sink, *, at_once: int, destination: str) -> str:
+    """What runs, in one line: engine, client, how many transfers `at_once`, `destination`."""
     client, remark = (getattr(sink, name, "") for name in ("client", "remark"))
     text = f"{engine.name} engine" + (f", {client} client" if client else "")
-    return f"{text} ({remark})" if remark else text
+    carried = f"{text} ({remark})" if remark else text
+    return f"scraper {__version__}: {carried}, at most {at_once} at once, to {destination}"
 
 
 def caveats(http: Http) -> Iterator[tuple[str, str]]:

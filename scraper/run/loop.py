@@ -17,35 +17,31 @@ Result is recorded (`account.py`), HTTP, S3, Click, signals. Rejected: workers t
 targets from a queue. One that waits for a host or for a retry would hold its slot.
 """
 
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from scraper.engines.base import Engine
-from scraper.model.errors import Held, UsageError
+from scraper.model.errors import UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.run_id import new_run_id
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
-from scraper.model.version import __version__
 from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver
-from scraper.run.build import choose_engine, describe, make_plan
+from scraper.run.build import choose_engine, describe, make_plan, obey_robots
 from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
-from scraper.run.stopping import GRACE_S, LAST_GRACE_S, Note, Stop
-from scraper.run.unfinished import ends_of, not_reached, unfinished
-from scraper.run.view import Parts, RunView
+from scraper.run.stopping import GRACE_S, Note, Stop, limit_at
+from scraper.run.unfinished import stored_late, unfinished
 from scraper.schedule import Frontier
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source.keys import make_rule
@@ -54,7 +50,7 @@ from scraper.source.sources import Source
 from scraper.transfer import Quota, Transfer
 
 if TYPE_CHECKING:
-    from scraper.run.robots_queue import RobotsQueue
+    from scraper.run.view import RunView
 
 _TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
 _SOON_S = 0.02  # for the manifest to have the last Results, while nothing else goes on
@@ -88,8 +84,7 @@ class Run:
         self._note = note
         self.paused: Callable[[], bool] = lambda: False
         begun = time.monotonic() if begun is None else begun
-        longest = settings.run_limits.max_run_time
-        self._stop = Stop(self.wake, note, math.inf if longest is None else begun + longest)
+        self._stop = Stop(self.wake, note, limit_at(begun, settings.run_limits.max_run_time))
         self._account = Account(settings, receivers, self._stop, begun)
         self.tally, self.is_news = self._account.tally, self._account.is_news
         self.ending = RunEnding(self.id, self.tally, settings.max_failures, self._stop)
@@ -101,14 +96,9 @@ class Run:
         self._resources = RunResources(settings, self.destination, self.id)
         sink = self._resources.sink
         self._quota = Quota(settings.run_limits, begun, disk_of(sink))
-        self._plan = make_plan(settings, sink, self._quota)
-        self._robots_queue: RobotsQueue | None = None
-        if settings.politeness.robots:
-            from scraper.run import robots_queue
-
-            queue = robots_queue.RobotsQueue(settings, self._plan, self._frontier, note)
-            self._robots_queue, self._plan = queue, replace(self._plan, forbids=queue.forbids)
-        self._entrance: Frontier | RobotsQueue = self._robots_queue or self._frontier
+        plan = make_plan(settings, sink, self._quota)
+        self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
+        self._entrance = self._robots_queue or self._frontier
         self._reader = ListReader(sources, make_rule(settings.key, now), self.wake)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
@@ -118,7 +108,7 @@ class Run:
     def __enter__(self) -> Self:
         """Check the destination, lock it, read what its manifest knows, begin to read lists."""
         resources = self._resources
-        resources.open(self._quota, self._lost, self._note)
+        resources.open(self._quota, self._stop.lost, self._note)
         self._account.store = resources.store
         self._account.has_failed = resources.history.has_failed
         self.places = self.places._replace(manifest=resources.store.place)
@@ -126,11 +116,8 @@ class Run:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
             engine = self._engine = self._make_engine()
             undone.callback(engine.close)
-            self._prefilter = Prefilter(
-                resources.history,
-                self._plan.asks_for_another,
-                ignores_case=ignores_case(resources.sink),
-            )
+            asks, folds = self._plan.asks_for_another, ignores_case(resources.sink)
+            self._prefilter = Prefilter(resources.history, asks, ignores_case=folds)
             undone.callback(self._prefilter.close)
             self._reader.start()
             undone.pop_all()
@@ -156,9 +143,8 @@ class Run:
         self._reader.close()
         engine.give_up()
         if not self._stop.abandoned:  # what is stored after all need not be asked for again
-            for attempt, stored, times in ends_of(self._in_flight, engine, LAST_GRACE_S):
-                if not self._is_robots_txt(attempt):
-                    self._account.record(Result(attempt.target, stored, attempt.number, times))
+            for result in stored_late(self._in_flight, engine, self._is_robots_txt):
+                self._account.record(result)
         engine.close()
         self._failure_policy.close()
         self._spacing.close()
@@ -182,9 +168,11 @@ class Run:
         self.ending.begun = True
         while not self._finished():
             now = time.monotonic()
-            self._check_lock()
-            self._admit(now)
-            self._start(engine, now)
+            if self._stop.reason is None:
+                self._resources.check_lock()
+            if self._stop.reason is None and not self.paused():
+                self._admit(now)
+                self._start(engine, now)
             yield self._account.settle(idle=self._is_idle())
             ended = engine.poll(self._timeout(now))
             now = time.monotonic()
@@ -235,29 +223,22 @@ class Run:
     def describe(self) -> str:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
-        carried = f"{describe(self._engine, self._resources.sink)}, at most {self._most} at once"
-        return f"scraper {__version__}: {carried}, to {self.places.destination}"
+        used = self._engine, self._resources.sink
+        return describe(*used, at_once=self._most, destination=self.places.destination)
 
     @property
     def in_flight(self) -> int:
         """Transfers in flight now."""
         return len(self._in_flight)
 
-    def view(self) -> RunView:
+    def view(self) -> "RunView":
         """What can be seen of it while it goes, once it has begun."""
+        from scraper.run.view import Parts, RunView  # a run that nobody watches needs none
+
         parts = Parts(self._in_flight, self._frontier, self._failure_policy, self._reader)
         return RunView(self, self._engine, parts)
 
     # ------------------------------------------------------------ one turn of the loop
-
-    def _check_lock(self) -> None:
-        """Stop if the lock ran out: this process, or the whole machine, was stopped meanwhile."""
-        if self._stop.reason is None and not self._resources.holds():
-            self._lost(f"the lease of {self.places.destination} ran out before it was renewed")
-
-    def _lost(self, reason: str) -> None:
-        """Another run has the destination now. From the thread of the lock."""
-        self._stop.because_of(Held(reason))
 
     def _is_idle(self) -> bool:
         """Whether there is nothing to do but to wait for lines."""
@@ -270,7 +251,7 @@ class Run:
 
     def _admit(self, now: float) -> None:
         """Take lines in, as long as there are some and room for them."""
-        if self._stop.reason is not None or self.paused() or not self._wants_lines(now):
+        if not self._wants_lines(now):
             return
         most = BUFFER if self._is_idle() else _ADMITTED_AT_ONCE  # nobody waits for the engine
         items = self._reader.take(min(most, self._entrance.room))
@@ -291,8 +272,6 @@ class Run:
 
     def _start(self, engine: Engine, now: float) -> None:
         """Fill the free slots."""
-        if self.paused():
-            return
         while (
             self._stop.reason is None
             and self._failure_policy.breaker.may_start(len(self._in_flight), now)
@@ -355,7 +334,7 @@ class Run:
             return
         attempt = completion.attempt
         end: Outcome = completion.outcome
-        is_robots_txt = self._robots_queue is not None and self._robots_queue.owns(attempt)
+        is_robots_txt = self._is_robots_txt(attempt)
         failure = end.failure if isinstance(end, Failed) else None
         started, now = transfer.started, time.monotonic()
         change = self._frontier.ended(attempt, failure, started, completion.times.total or 0.0, now)
@@ -394,7 +373,6 @@ class Run:
         in_flight = [one for one in self._in_flight if not self._is_robots_txt(one.attempt)]
         read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
         self._account.skip(read_ahead.skipped)
-        outcome = not_reached(self._stop.reason)
-        for result in unfinished(in_flight, self._entrance, read_ahead, outcome):
+        for result in unfinished(in_flight, self._entrance, read_ahead, self._stop.reason):
             self._account.record(result)
         self._stop.cut_short = self._stop.unread or self.tally.statuses["not_reached"] > 0

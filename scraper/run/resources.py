@@ -48,6 +48,7 @@ class RunResources:
         self._settings = settings
         self.abandoned = False
         self._lock: Lock | None = None
+        self._on_lost: Callable[[str], None]
         self._left = threading.Event()
         self._kept = ExitStack()
 
@@ -57,11 +58,12 @@ class RunResources:
         `on_lost` is called, from another thread, when another run has taken the lock. Raises
         DestinationError, Held and UsageError; nothing stays open then.
         """
+        self._on_lost = on_lost
         left_s = quota.left_s(time.monotonic())
         until = math.inf if left_s is None else time.monotonic() + left_s + _LAST_S
         try:
             self.wait_for(
-                partial(self._open, quota, on_lost, note),
+                partial(self._open, quota, note),
                 lambda: -math.inf if self._left.is_set() else until,
                 self._undo,
             )
@@ -75,6 +77,12 @@ class RunResources:
     def leave(self) -> None:
         """Have `open` wait no longer, for a lock or for a silent destination. From any thread."""
         self._left.set()
+
+    def check_lock(self) -> None:
+        """Call `on_lost` if the lock ran out: this process or the machine was stopped meanwhile."""
+        if not self.holds():
+            name = redact(self.destination)
+            self._on_lost(f"the lease of {name} ran out before it was renewed")
 
     def holds(self) -> bool:
         """Whether no other run can have the destination yet. Once false, it stays false."""
@@ -107,7 +115,7 @@ class RunResources:
         with suppress(DestinationError):
             self._close(whole=False)
 
-    def _open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
+    def _open(self, quota: Quota, note: Note) -> None:
         with ExitStack() as stack:
             stack.callback(self.sink.close)
             self.sink.check()
@@ -120,7 +128,7 @@ class RunResources:
                 note("info", "waiting", {"message": text})
 
             limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
-            lock = hold(self.sink, self.destination, self._settings.lock, on_lost, limit)
+            lock = hold(self.sink, self.destination, self._settings.lock, self._on_lost, limit)
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)

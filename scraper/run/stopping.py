@@ -26,6 +26,11 @@ RECORDS_S = 0.9  # at least, for the last records and the lock; they may use the
 Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
+def limit_at(begun: float, max_run_time: float | None) -> float:
+    """When `--max-run-time` is over, for a run that began at `begun`. Monotonic seconds."""
+    return math.inf if max_run_time is None else begun + max_run_time
+
+
 class Stop:
     """Whether a run stops, and why. Times are monotonic seconds.
 
@@ -67,6 +72,10 @@ class Stop:
         least = self._least
         limit = self.limit_at + GRACE_S + LAST_GRACE_S
         return lambda: max(min(self.over_at, limit), least)
+
+    def lost(self, reason: str) -> None:
+        """Stop: another run has the destination now, or may have it. From any thread."""
+        self.because_of(Held(reason))
 
     def because_of(self, error: DestinationError | Held) -> None:
         """Stop, and end with `error` if it is the first. From any thread."""

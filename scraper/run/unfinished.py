@@ -1,17 +1,18 @@
 """Targets that a stopped run did not finish: each gets a Result `not_reached`.
 
-Owns: where such targets are found (in flight, in the frontier, read and not yet looked at),
-and how transfers that were broken off are waited for.
+Owns: where such targets are found (in flight, in the frontier, read and not yet looked at), and
+how transfers that were broken off are waited for.
 Does not know: why the run stops (`stopping.py`), how a Result is recorded (`account.py`).
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, NotReached, Outcome, Result, Stored, Times
 from scraper.run.prefilter import Sifted
+from scraper.run.stopping import LAST_GRACE_S
 
 if TYPE_CHECKING:
     from scraper.engines.base import Engine
@@ -20,22 +21,18 @@ if TYPE_CHECKING:
     from scraper.transfer import Transfer
 
 
-def not_reached(reason: str) -> Outcome:
-    """The outcome of a target that was not finished, since the run stopped for `reason`."""
-    return NotReached(Failure(Kind.INTERRUPTED, f"not finished: {reason}", transient=False))
-
-
 def unfinished(
     in_flight: "Iterable[Transfer]",
     waiting: "Frontier | RobotsQueue",
     unread: Sifted,
-    outcome: Outcome,
+    reason: str,
 ) -> Iterator[Result]:
-    """A Result with `outcome` for every target that has none yet.
+    """A Result `not_reached` for every target that has none yet; the run stopped for `reason`.
 
     `in_flight`: transfers of targets that were broken off. `unread`: the lines that were read
     ahead; those that need no request keep the outcome that they have.
     """
+    outcome = NotReached(Failure(Kind.INTERRUPTED, f"not finished: {reason}", transient=False))
     now = time.monotonic()
     for transfer in in_flight:
         attempt = transfer.attempt
@@ -49,14 +46,14 @@ def unfinished(
         yield Result(target, outcome)
 
 
-def ends_of(
-    in_flight: "set[Transfer]", engine: "Engine", most_s: float
-) -> Iterator[tuple[Attempt, Stored, Times]]:
-    """Wait `most_s` for transfers that were broken off, so that they remove their files.
+def stored_late(
+    in_flight: "set[Transfer]", engine: "Engine", is_robots_txt: Callable[[Attempt], bool]
+) -> Iterator[Result]:
+    """Wait LAST_GRACE_S for transfers that were broken off, so that they remove their files.
 
-    Yields those whose body was stored all the same.
+    Yields the Results of targets whose body was stored all the same.
     """
-    until = time.monotonic() + most_s
+    until = time.monotonic() + LAST_GRACE_S
     while in_flight and time.monotonic() < until:
         for transfer in engine.poll(until - time.monotonic()):
             in_flight.discard(transfer)
@@ -64,8 +61,9 @@ def ends_of(
                 continue
             if end.partial is not None:
                 end.partial.discard()
-            if isinstance(end.outcome, Stored):
-                yield end.attempt, end.outcome, end.times
+            attempt = end.attempt
+            if isinstance(end.outcome, Stored) and not is_robots_txt(attempt):
+                yield Result(attempt.target, end.outcome, attempt.number, end.times)
 
 
 def _not_started(attempt: Attempt, outcome: Outcome) -> Result:
