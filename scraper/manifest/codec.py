@@ -14,7 +14,7 @@ import orjson
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
 from scraper.model.dates import parse_rfc3339, rfc3339
-from scraper.model.errors import BadTarget, Kind, UsageError
+from scraper.model.errors import BadTarget, Kind, UsageError, is_permanent_failure
 from scraper.model.records import (
     Deferred,
     Duplicate,
@@ -32,9 +32,6 @@ from scraper.source.keys import folded
 
 # What a line says of its target. From 1 on it is done.
 PERMANENT, NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -2, -1, 0, 1, 2
-# Failures that no later attempt makes better: the page is gone (RFC 9110 15.5.5 and 15.5.11), or
-# a law forbids it here (RFC 7725 3); or the line names no target of its own.
-PERMANENT_CODES = frozenset({404, 410, 451})
 _STATES = {
     "stored": STORED,
     "not_modified": NOT_MODIFIED,
@@ -157,8 +154,7 @@ def is_permanent(record: Mapping[str, Any]) -> bool:
         return False
     error = record.get("error")
     kind = error.get("kind") if isinstance(error, dict) else None
-    is_gone = kind == Kind.HTTP_STATUS and record.get("http_code") in PERMANENT_CODES
-    return is_gone or kind == Kind.BAD_URL
+    return is_permanent_failure(kind, record.get("http_code"))
 
 
 class Entry(NamedTuple):

@@ -47,6 +47,15 @@ class Kind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+# The page is gone (RFC 9110 15.5.5 and 15.5.11), or a law forbids it here (RFC 7725 3).
+_PERMANENT_CODES = frozenset({404, 410, 451})
+
+
+def is_permanent_failure(kind: str | None, http_code: int | None) -> bool:
+    """Whether no later attempt is better: such a status, or a line that names no target."""
+    return kind == Kind.BAD_URL or (kind == Kind.HTTP_STATUS and http_code in _PERMANENT_CODES)
+
+
 class ScraperError(Exception):
     """The root of the tree: catch it to catch every error that the package raises on purpose.
 

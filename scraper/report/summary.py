@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scraper.model.dates import rfc3339
-from scraper.model.errors import Kind
+from scraper.model.errors import is_permanent_failure
 from scraper.model.records import STATUSES
 from scraper.model.version import __version__
 from scraper.report.failures import FailureGroup, HostFailures, by_code, by_kind
@@ -19,7 +19,6 @@ from scraper.report.tally import Tally
 from scraper.schedule import HostStatistics
 
 _SLOWEST = 5
-_PERMANENT = {404, 410, 451}  # --retry-failed leaves them alone
 
 
 class Places(NamedTuple):
@@ -215,5 +214,5 @@ def slowest(hosts: Iterable[HostStatistics]) -> list[HostStatistics]:
 
 
 def _may_pass(group: FailureGroup) -> bool:
-    """Whether another run may do better."""
-    return group.kind != Kind.BAD_URL and group.http_code not in _PERMANENT
+    """Whether another run may do better. `--retry-failed` leaves the others alone."""
+    return not is_permanent_failure(group.kind, group.http_code)
