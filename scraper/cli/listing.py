@@ -1,15 +1,23 @@
 """`scraper list DEST`: what is stored, by the manifest.
 
 Owns: the command's options and output. Does not know: which objects these are
-(`scraper.manifest.stored`), and whether they are as they were (`scraper verify` looks).
+(`scraper.manifest.stored`), which of them lists name (`cli/listed.py`), and whether they are as
+they were (`scraper verify` looks).
 """
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from scraper.cli.options import HELP
-from scraper.cli.place import opened, place_options
+from scraper.cli.options import HELP, PATH
+from scraper.cli.place import Place, opened, place_options
+from scraper.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from scraper.manifest.key_set import KeySet
 
 _COLUMNS = ("key", "size", "url", "date")
 
@@ -24,24 +32,67 @@ _COLUMNS = ("key", "size", "url", "date")
     show_default=True,
     help="tsv: key, size, URL and date of the fetch; json: records, a line each.",
 )
+@click.option(
+    "--unlisted",
+    "lists",
+    type=PATH,
+    multiple=True,
+    metavar="LIST",
+    help="Only objects whose keys no line of LIST names any more. May be repeated.",
+)
+@click.option(
+    "--key",
+    "template",
+    metavar="TEMPLATE",
+    default=None,
+    help="The rule by which the run with LIST made keys: url, hash, or a template.  [default: url]",
+)
 def listing(destination: str, **options: Any) -> int:
     """Print what the manifest of DEST says is stored there, in the order of its records."""
-    from scraper.manifest import as_json
     from scraper.manifest.stored import stored
 
-    format_ = options["format_"]
-    with opened(destination, options) as place:
-        from scraper.cli.table import flush, row, say
-
-        if format_ == "tsv":
-            say(row(_COLUMNS))
-        for record in stored(place.lines, place.reading):
-            if format_ == "json":
-                say(as_json(record))
-            elif format_ == "keys":
-                say(row([record["key"]]))
-            else:
-                cells = record["key"], record["size"], record["url"], record.get("started")
-                say(row(cells))
-        flush()
+    _check(options)
+    with opened(destination, options) as place, _named(options, place) as named:
+        records = stored(place.lines, place.reading)
+        if named is not None:
+            records = (record for record in records if record["key"] not in named)
+        _show(records, options["format_"])
     return 0
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    source = click.get_current_context().get_parameter_source("template")
+    if source is ParameterSource.COMMANDLINE and not options["lists"]:
+        raise UsageError("--key says how the targets of a list are named: give --unlisted LIST")
+
+
+@contextmanager
+def _named(options: Mapping[str, Any], place: Place) -> Iterator["KeySet | None"]:
+    """The keys that lists name. None without lists."""
+    template: str | None = options["template"]
+    if not options["lists"]:
+        yield None
+        return
+    from scraper.cli.listed import listed
+
+    with listed(options["lists"], template or "url", place.reading) as found:
+        if found.bad:
+            lines = "1 line names" if found.bad == 1 else f"{found.bad:,} lines name"
+            click.echo(f"scraper: {lines} no target", err=True)
+        yield found.keys
+
+
+def _show(records: Iterable[Mapping[str, Any]], format_: str) -> None:
+    from scraper.cli.table import flush, row, say
+    from scraper.manifest import as_json
+
+    if format_ == "tsv":
+        say(row(_COLUMNS))
+    for record in records:
+        if format_ == "json":
+            say(as_json(record))
+        elif format_ == "keys":
+            say(row([record["key"]]))
+        else:
+            say(row((record["key"], record["size"], record["url"], record.get("started"))))
+    flush()

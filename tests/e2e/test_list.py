@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.command import Command
+from tests.e2e.command import Command, folder
 from tests.e2e.places import Bucket, Directory, Place
 from tests.servers import Reply, Serve
 
@@ -50,3 +50,61 @@ def test_characters_that_drive_a_terminal_are_shown_safely(cli: Command, serve: 
 def test_without_a_manifest_it_is_wrong_usage(cli: Command) -> None:
     ran = cli("list", "nowhere")
     assert (ran.status, len(ran.errors), cli.wrote) == (2, 1, [])
+
+
+def _stored(cli: Command, place: Place, serve: Serve, *lines: str, key: str = "url") -> str:
+    """Store `lines`, in which `{}` is the server. Its URL."""
+    server = serve(lambda one: Reply(200, {}, one.path.encode()))
+    text = "".join(line.format(server.url) + "\n" for line in lines)
+    assert cli("-", *place.words, "--key", key, stdin=text, env=place.environment).status == 0
+    return server.url
+
+
+def test_unlisted_is_what_no_line_of_any_list_names(
+    cli: Command, place: Place, serve: Serve
+) -> None:
+    url = _stored(cli, place, serve, "{}/a.x", "{}/b.x", "{}/c\tc.txt", "{}/d\td.txt", "{}/e.x")
+    cli.write("plain.txt", f"{url}/a.x", f"{url}/c\tother.txt", f"{url}/new")
+    cli.write("more.csv", "url,key", f"{url}/another,d.txt")
+    lists = ["--unlisted", "plain.txt", "--unlisted", "more.csv"]
+    asked = ["list", *place.words[1:], *lists]
+    ran = cli(*asked, "--format", "keys", env=place.environment)
+    assert (ran.status, ran.err) == (0, "")
+    at = folder(url)
+    assert sorted(ran.lines) == sorted([f"{at}/b.x", "c.txt", f"{at}/e.x"])
+    records = cli(*asked, "--format", "json", env=place.environment).records
+    assert sorted(one["key"] for one in records) == sorted(ran.lines)
+
+
+def test_the_rule_of_keys_and_stdin_are_those_of_the_run(cli: Command, serve: Serve) -> None:
+    url = _stored(cli, Directory(cli), serve, "{}/a", "{}/b", key="hash")
+    asked = ["list", "out", "--format", "json", "--unlisted", "-"]
+    ran = cli(*asked, "--key", "hash", stdin=f"{url}/a\n")
+    assert [one["url"] for one in ran.records] == [f"{url}/b"]
+    assert len(cli(*asked, stdin=f"{url}/a\n").records) == 2
+    ran = cli(*asked, "--key", "hash", stdin=f"{url}/a\nno URL\n{url}/b\n")
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.errors == ["scraper: 1 line names no target"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"# nothing\n\n", b"no URL\n", b"\x1f\x8b\x08 broken", b"http://h/a\x00", "http"],
+    ids=["missing", "empty", "comments", "bad", "gzip", "binary", "remote"],
+)
+def test_a_list_that_names_nothing_is_refused(
+    cli: Command, serve: Serve, content: bytes | str | None
+) -> None:
+    url = _stored(cli, Directory(cli), serve, "{}/a")
+    cli.write("good.txt", f"{url}/other")
+    name = f"{url}/list" if isinstance(content, str) else "list.txt"
+    if isinstance(content, bytes):
+        (cli.directory / "list.txt").write_bytes(content)
+    ran = cli("list", "out", "--unlisted", "good.txt", "--unlisted", name)
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
+
+
+def test_a_rule_of_keys_without_a_list_is_wrong_usage(cli: Command, serve: Serve) -> None:
+    _stored(cli, Directory(cli), serve, "{}/a")
+    ran = cli("list", "out", "--key", "hash")
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)

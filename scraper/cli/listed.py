@@ -1,0 +1,62 @@
+"""The keys that lists name, for `scraper list --unlisted`.
+
+Owns: reading the lists, and that a list without any target is wrong usage: by an empty list all
+of a destination would be unlisted. Does not know: what is stored, the network. A list at a URL is
+refused; a run fetches those with options that this command does not have.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import BinaryIO, NamedTuple
+
+from scraper.manifest import Reading
+from scraper.manifest.key_set import KeySet
+from scraper.model.errors import UsageError
+from scraper.model.records import Target
+from scraper.model.urls import redact
+from scraper.source import lists
+from scraper.source.keys import KeyRule, make_rule
+from scraper.source.sources import Source, open_sources
+
+
+class Listed(NamedTuple):
+    """The keys that lists name. `bad` is how many of their lines name no target."""
+
+    keys: KeySet
+    bad: int
+
+
+@contextmanager
+def listed(names: Sequence[str], template: str, reading: Reading) -> Iterator[Listed]:
+    """The keys that the lists `names` give their targets now by the rule `template`.
+
+    Raises UsageError (ListError too) for a list that can't be read or names no target.
+    """
+    rule = make_rule(template, datetime.now().astimezone())
+    sources = open_sources(names, _refuse)
+    with closing(KeySet(reading)) as keys:
+        yield Listed(keys, sum([_add(keys, source, rule) for source in sources]))
+
+
+def _add(keys: KeySet, source: Source, rule: KeyRule) -> int:
+    """Add the keys of one list. How many of its lines name no target."""
+    good = bad = 0
+
+    def named() -> Iterator[str]:
+        nonlocal good, bad
+        for item in lists.read(source, rule):
+            if isinstance(item, Target):
+                good += 1
+                yield item.key
+            else:
+                bad += 1
+
+    keys.update(named())
+    if not good:
+        raise UsageError(f"--unlisted {source.name!r}: no line of this list names a target")
+    return bad
+
+
+def _refuse(url: str) -> BinaryIO:
+    raise UsageError(f"--unlisted {redact(url)!r}: fetch this list into a file first")
