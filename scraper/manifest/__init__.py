@@ -10,7 +10,7 @@ from scraper.manifest.codec import Reading, as_json, encode, is_permanent, statu
 from scraper.manifest.history import History, IsAnother, remember
 from scraper.manifest.store import (
     ManifestStore,
-    Patience,
+    StoreTimeouts,
     exists,
     open_store,
     path_for,
@@ -22,8 +22,8 @@ __all__ = [
     "History",
     "IsAnother",
     "ManifestStore",
-    "Patience",
     "Reading",
+    "StoreTimeouts",
     "as_json",
     "encode",
     "exists",

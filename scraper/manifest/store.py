@@ -74,7 +74,7 @@ class ManifestStore(Protocol):
         """Drop the lines that say nothing any more, by an `index` that has caught up."""
 
 
-class Patience(NamedTuple):
+class StoreTimeouts(NamedTuple):
     """Seconds to wait: for a sink that takes no records, for a run that holds the file."""
 
     sink_s: float
@@ -92,7 +92,7 @@ def open_store(
     path: str | None,
     destination: str,
     sink: Sink,
-    patience: Patience,
+    timeouts: StoreTimeouts,
     *,
     durable: bool = False,
 ) -> ManifestStore:
@@ -103,14 +103,14 @@ def open_store(
     """
     file = path_for(path, destination)
     if file is None:
-        store = SinkManifestStore(sink, destination, patience.sink_s)
+        store = SinkManifestStore(sink, destination, timeouts.sink_s)
         store.start()
         return store
     sync = sync_of(sink) if durable else None
     if path is None:
-        return FileManifestStore(file, sync, wait_s=patience.lock_s, own=True)
+        return FileManifestStore(file, sync, wait_s=timeouts.lock_s, own=True)
     named = full_name(destination, sink)
-    return FileManifestStore(file, sync, destination=named, wait_s=patience.lock_s)
+    return FileManifestStore(file, sync, destination=named, wait_s=timeouts.lock_s)
 
 
 def reading_of(path: str | None, destination: str, sink: Sink) -> Reading:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TypeVar
 
-from scraper.manifest import History, ManifestStore, Patience, open_store, remember
+from scraper.manifest import History, ManifestStore, StoreTimeouts, open_store, remember
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
@@ -163,7 +163,7 @@ class RunResources:
             manifest,
             self.destination,
             self.sink,
-            Patience(patience_s, wait_s),
+            StoreTimeouts(patience_s, wait_s),
             durable=self._settings.durable,
         )
         self.store.run = self._run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scraper.manifest.codec import encode
-from scraper.manifest.store import Patience, open_store, read_lines
+from scraper.manifest.store import StoreTimeouts, open_store, read_lines
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory.sink import DirectorySink
 from tests.histories import (
@@ -20,7 +20,7 @@ def test_the_manifest_is_beside_the_bodies_unless_another_place_is_given(
 ) -> None:
     sink = DirectorySink(tmp_path)
     chosen = None if given is None else f"{tmp_path}/{given}"
-    store = open_store(chosen, f"{scheme}{tmp_path}", sink, Patience(1.0))
+    store = open_store(chosen, f"{scheme}{tmp_path}", sink, StoreTimeouts(1.0))
     store(stored("a"))
     store.close()
     store.release()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scraper.manifest import Patience, open_store
+from scraper.manifest import StoreTimeouts, open_store
 from scraper.model.errors import DestinationError, Kind, SinkError
 from scraper.model.records import Failed, Failure, Result, Skipped, Target
 from scraper.model.settings import Settings
@@ -34,7 +34,7 @@ class Scene:
         self.sink: Sink = DirectorySink(to)
         self.sink.check()
         destination = "other://there" if segments else str(to)
-        self.account.store = open_store(None, destination, self.sink, Patience(120.0))
+        self.account.store = open_store(None, destination, self.sink, StoreTimeouts(120.0))
 
     def _hear(self, *results: Result) -> None:
         self.told += [one.target.line for one in results]
