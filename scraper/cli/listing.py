@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from scraper.cli.options import HELP, PATH
+from scraper.cli.options import HELP, PATH, SectionOption
 from scraper.cli.place import Place, opened, place_options
 from scraper.model.errors import UsageError
 
@@ -43,6 +43,8 @@ _COLUMNS = ("key", "size", "url", "date")
 @click.option(
     "--key",
     "template",
+    cls=SectionOption,  # a TOML file for fetch may have it
+    section="Other",
     metavar="TEMPLATE",
     default=None,
     help="The rule by which the run with LIST made keys: url, hash, or a template.  [default: url]",
@@ -53,9 +55,9 @@ def listing(destination: str, **options: Any) -> int:
 
     _check(options)
     with opened(destination, options) as place, _named(options, place) as named:
-        records = stored(place.lines, place.reading)
+        records: Iterable[Mapping[str, Any]] = stored(place.lines, place.reading)
         if named is not None:
-            records = (record for record in records if record["key"] not in named)
+            records = _unlisted(records, named)
         _show(records, options["format_"])
     return 0
 
@@ -80,6 +82,20 @@ def _named(options: Mapping[str, Any], place: Place) -> Iterator["KeySet | None"
             lines = "1 line names" if found.bad == 1 else f"{found.bad:,} lines name"
             click.echo(f"scraper: {lines} no target", err=True)
         yield found.keys
+
+
+def _unlisted(records: Iterable[Mapping[str, Any]], named: "KeySet") -> Iterator[Mapping[str, Any]]:
+    """Those whose keys are not `named`. It is said if these are all: a wrong --key does that."""
+    any_named = any_left = False
+    for record in records:
+        if record["key"] in named:
+            any_named = True
+        else:
+            any_left = True
+            yield record
+    if any_left and not any_named:
+        text = "no line of the lists has the key of anything stored: was --key another in the run?"
+        click.echo(f"scraper: {text}", err=True)
 
 
 def _show(records: Iterable[Mapping[str, Any]], format_: str) -> None:

@@ -81,7 +81,13 @@ def test_the_rule_of_keys_and_stdin_are_those_of_the_run(cli: Command, serve: Se
     asked = ["list", "out", "--format", "json", "--unlisted", "-"]
     ran = cli(*asked, "--key", "hash", stdin=f"{url}/a\n")
     assert [one["url"] for one in ran.records] == [f"{url}/b"]
-    assert len(cli(*asked, stdin=f"{url}/a\n").records) == 2
+    ran = cli(*asked, stdin=f"{url}/a\n")  # it is said that this may be a mistake
+    assert (ran.status, len(ran.records), len(ran.errors)) == (0, 2, 1)
+    cli.write("fetch.toml", 'key = "hash"', "retries = 1")
+    ran = cli(*asked, "--config", "fetch.toml", stdin=f"{url}/a\n")
+    assert ([one["url"] for one in ran.records], ran.err) == ([f"{url}/b"], "")
+    ran = cli("list", "out", "--config", "fetch.toml", "--format", "json")
+    assert (ran.status, len(ran.records), ran.err) == (0, 2, "")
     ran = cli(*asked, "--key", "hash", stdin=f"{url}/a\nno URL\n{url}/b\n")
     assert (ran.status, ran.out) == (0, "")
     assert ran.errors == ["scraper: 1 line names no target"]
