@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from scraper.engines.resolver import Resolved
     from scraper.transfer import Transfer
 
-DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
-DRAIN_S = 0.5  # seconds that may take
-LARGE = 1 << 20  # bytes of a body; above, its digest is worth a thread
-_STOP = -1  # what a callback returns to make libcurl stop
-_SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT  # an older pycurl fails here
+# An unwanted body is read to keep its connection: at most so many bytes, for so many seconds.
+DRAINED = 16 * 1024
+DRAIN_S = 0.5
+LARGE = 1 << 20  # A body of more bytes is worth a thread for its digest.
+_STOP = -1  # A callback returns this to make libcurl stop.
+# A pycurl that is too old has no such names, so this module can't be imported with it.
+_SEND, _REFUSE = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
 
 
 class Clock:
@@ -87,12 +89,13 @@ class CurlHandle:
     ) -> None:
         self.easy = easy
         self.transfer: Transfer | None = None
-        self.offload: Offload | None = None  # where the body goes when not straight to the transfer
-        self.added = False  # to the multi handle
-        self.origin = ""  # of the hop, or of its proxy
-        self.first_to: Resolved | None = None  # other hops wait for this one's connection
-        self.error: Exception | None = None  # raised where libcurl called
-        self.following: Next | None = None  # None: no response yet
+        # The body goes here, or straight to the transfer if this is None.
+        self.offload: Offload | None = None
+        self.added = False  # It is true while the multi handle has this handle.
+        self.origin = ""  # It is that of the hop, or of its proxy.
+        self.first_to: Resolved | None = None  # Other hops wait for this one's connection.
+        self.error: Exception | None = None  # A callback keeps here what it may not raise.
+        self.following: Next | None = None  # It is None as long as there is no response.
         self._options = HopOptions(easy, http)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
@@ -101,21 +104,21 @@ class CurlHandle:
         self._clock = clock
         self._callbacks = callbacks
         self._proxied = False
-        self._guarded = ""  # see `Request`
-        self._refused: str | None = None  # an address that a guarded hop may not connect to
-        self._opened = False  # whether this hop opened a socket
-        self._fresh = False  # whether it must open one
-        self._socket_errno = 0  # why it could not open one
-        self._slow: TransferError | None = None  # the body comes too slowly
+        self._guarded = ""  # `Request` says what this means.
+        self._refused: str | None = None  # A guarded hop may not connect to this address.
+        self._opened = False  # It is true once this hop opened a socket.
+        self._fresh = False  # It is true if this hop must open a socket.
+        self._socket_errno = 0  # This is why no socket could be opened.
+        self._slow: TransferError | None = None  # It is set when the body comes too slowly.
         self._begun = 0.0
-        self._moved = 0.0  # when something last came
-        self._asked = False  # whether the request was sent
-        self._must_wait = False  # whether libcurl wanted to send it twice with one permit
+        self._moved = 0.0  # Something came last at this time.
+        self._asked = False  # It is true once the request was sent.
+        self._must_wait = False  # libcurl wanted to send a request twice with one permit.
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
-        self._interim = 0  # responses before the one that counts
-        self._size = 0  # of the body so far
+        self._interim = 0  # So many responses came before the one that counts.
+        self._size = 0  # So many bytes of the body came.
         easy.handle = self
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         easy.setopt(pycurl.PREREQFUNCTION, self._ask)
@@ -156,7 +159,7 @@ class CurlHandle:
             return min(deadline, self._begun + self._connect_timeout)
         if self.offload is not None and self.offload.stalled:
             self._speed.begin(now, self._size)
-            return deadline  # it is the sink that is slow
+            return deadline  # The sink is slow, not the server.
         if self._slow is None:
             self._slow = self._speed.why_slow(now, self._size)
         return min(deadline, self._moved + self._read_timeout, self._speed.ends)
@@ -184,7 +187,7 @@ class CurlHandle:
         """What is wrong with the lines of a head that broke off."""
         try:
             if self._lines and not self._lines[-1].endswith(b"\n"):
-                self._lines.pop()  # it broke off, and proves nothing
+                self._lines.pop()  # The line broke off, so it proves nothing.
             if self._lines:
                 heads.status_of(self._lines[0])
                 heads.headers_of(self._lines[1:])
@@ -231,7 +234,7 @@ class CurlHandle:
 
     def _ask(self, peer: str, *_: object) -> int:
         """A connection stands, new or kept, and the request is about to be sent."""
-        if self._guarded and not is_public(peer):  # kept from an unguarded hop
+        if self._guarded and not is_public(peer):  # An unguarded hop has left this connection.
             self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
         transfer = self.transfer
@@ -240,14 +243,14 @@ class CurlHandle:
             if not transfer.may_send():
                 self._must_wait = True
                 return _REFUSE  # type: ignore[no-any-return]
-            transfer.sent()  # it is by the time at which the engine's `poll` returns
+            transfer.sent()  # It will be sent before the engine's `poll` returns.
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxied else peer
         self._asked = True
         if self.first_to is not None:
             self._callbacks.connected(self)
-        self._lines.clear()  # a proxy's answer to CONNECT
+        self._lines.clear()  # They are a proxy's answer to CONNECT.
         return _SEND  # type: ignore[no-any-return]
 
     def _take_line(self, line: bytes) -> int | None:
