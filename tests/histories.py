@@ -1,9 +1,10 @@
 """Histories of targets as manifest lines, and what a plain dictionary makes of them.
 
 `replay` is the meaning of a manifest, written down the long way. The index and the stores must
-come to the same.
+come to the same. `knows` is what a store says of them, and `compacted` compacts it as a run does.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from scraper.manifest.codec import encode
 from scraper.manifest.identity import plain
+from scraper.manifest.index import Index, open_index
+from scraper.manifest.store import ManifestStore
 from scraper.model.errors import Kind
 from scraper.model.records import (
     Deferred,
@@ -78,6 +81,30 @@ def gone(name: str) -> Result:
 def number(name: str) -> int:
     """What the index knows the target by."""
     return plain(target(name).key, target(name).url)
+
+
+EVERY = [number(name) for name in NAMES + RIVALS]
+
+
+def knows(store: ManifestStore) -> dict[int, PreviousRecord]:
+    """What another run finds."""
+    with contextlib.closing(open_index(store.index_path, store.catch_up)) as index:
+        return index.find(EVERY)
+
+
+class Released:
+    """A store that is let go of at the end."""
+
+    def __init__(self, store: ManifestStore) -> None:
+        self.close = store.release
+
+
+def compacted(store: ManifestStore) -> None:
+    """Compact the manifest of `store`, and let go of it."""
+    store.close()
+    with contextlib.closing(Index()) as index, contextlib.closing(Released(store)):
+        store.catch_up(index)
+        store.compact(index)
 
 
 _TORN = [

@@ -16,21 +16,21 @@ from scraper.manifest import file_store
 from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.index import Index, open_index
-from scraper.manifest.store import ManifestStore, read_lines
+from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.directory.sink import DirectorySink
 from tests.histories import (
+    EVERY,
     NAMES,
-    RIVALS,
     a_history,
+    compacted,
     failed,
+    knows,
     number,
     replay,
     stored,
 )
-
-EVERY = [number(name) for name in NAMES + RIVALS]
 
 
 def write(path: Path, *results: Result) -> None:
@@ -42,12 +42,6 @@ def write(path: Path, *results: Result) -> None:
     store.release()
 
 
-def knows(store: ManifestStore) -> dict[int, PreviousRecord]:
-    """What another run finds."""
-    with contextlib.closing(open_index(store.index_path, store.catch_up)) as index:
-        return index.find(EVERY)
-
-
 def read(path: Path) -> dict[int, PreviousRecord]:
     """The same, of the manifest at `path`."""
     store = FileManifestStore(path)
@@ -56,20 +50,6 @@ def read(path: Path) -> dict[int, PreviousRecord]:
     finally:
         store.close()
         store.release()
-
-
-class Released:
-    """A store that is let go of at the end."""
-
-    def __init__(self, store: ManifestStore) -> None:
-        self.close = store.release
-
-
-def compacted(store: ManifestStore) -> None:
-    store.close()
-    with contextlib.closing(Index()) as index, contextlib.closing(Released(store)):
-        store.catch_up(index)
-        store.compact(index)
 
 
 @pytest.fixture

@@ -24,8 +24,7 @@ from scraper.manifest.index import Index, Mark, Unusable, open_index
 from scraper.model import urls
 from scraper.model.records import PreviousRecord
 from tests.histories import (
-    NAMES,
-    RIVALS,
+    EVERY,
     a_history,
     failed,
     number,
@@ -35,8 +34,6 @@ from tests.histories import (
     target,
     unchanged,
 )
-
-EVERY = [number(name) for name in NAMES + RIVALS]
 
 
 def nothing(index: Index) -> None:

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from scraper.manifest import segment_writer
 from scraper.manifest import sink_store as store_module
 from scraper.manifest.codec import encode
-from scraper.manifest.file_store import FileManifestStore
-from scraper.manifest.index import Index, open_index
+from scraper.manifest.index import Index
 from scraper.manifest.sink_store import SinkManifestStore
-from scraper.manifest.store import ManifestStore, read_lines
+from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload
@@ -25,10 +24,12 @@ from scraper.sinks.directory.sink import DirectorySink
 from scraper.testing import store
 from tests.e2e.watch import until
 from tests.histories import (
+    EVERY,
     NAMES,
-    RIVALS,
     a_history,
+    compacted,
     failed,
+    knows,
     number,
     replay,
     stored,
@@ -36,42 +37,6 @@ from tests.histories import (
 )
 from tests.machine import within
 from tests.servers import WAIT_S
-
-EVERY = [number(name) for name in NAMES + RIVALS]
-
-
-def write(path: Path, *results: Result) -> None:
-    """Append to the manifest at `path`, as a run does."""
-    store = FileManifestStore(path)
-    for result in results:
-        store(result)
-    store.close()
-
-
-def knows(store: ManifestStore) -> dict[int, PreviousRecord]:
-    """What another run finds."""
-    with contextlib.closing(open_index(store.index_path, store.catch_up)) as index:
-        return index.find(EVERY)
-
-
-def read(path: Path) -> dict[int, PreviousRecord]:
-    """The same, of the manifest at `path`."""
-    store = FileManifestStore(path)
-    with contextlib.closing(store):
-        return knows(store)
-
-
-def compacted(store: ManifestStore) -> None:
-    store.close()
-    with contextlib.closing(Index()) as index:
-        store.catch_up(index)
-        store.compact(index)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "manifest.jsonl"
-
 
 # ---------------------------------------------------------------- segments
 
