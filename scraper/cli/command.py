@@ -24,6 +24,7 @@ from scraper.cli.fetch import fetch
 from scraper.cli.listing import listing
 from scraper.cli.man import man
 from scraper.cli.options import HELP, PATH, WHOLE_HELP, short_help_option
+from scraper.cli.status import status as status_command
 from scraper.cli.title import hide_secrets
 from scraper.cli.verify import verify
 from scraper.model.errors import (
@@ -99,6 +100,7 @@ def group() -> None:
 group.add_command(fetch)
 group.add_command(failed)
 group.add_command(listing)
+group.add_command(status_command)
 group.add_command(verify)
 group.add_command(demo)
 group.add_command(man)

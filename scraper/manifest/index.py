@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scraper.manifest.codec import ANY, Reading, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
@@ -94,11 +94,28 @@ SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END F
 _COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id)"
 _REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
+_COUNT_REPLACED = "SELECT count(*) FROM known WHERE state > 0 AND kept < 0"
+_DONE_TARGETS = "SELECT state, count(*) FROM known WHERE state > 0 AND kept >= 0 GROUP BY state"
+# `sum` fails where it is over 63 bits; `total` does not.
+_OBJECTS = "SELECT count(*), total(size) FROM owners JOIN known USING (id)"
 _HAS_FAILED = (
     "SELECT 1 FROM known WHERE id = ? AND state IN (0, -2) UNION SELECT 1 FROM bad WHERE id = ?"
 )
 _FAILURES = "SELECT last FROM known WHERE state <= 0"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+class Totals(NamedTuple):
+    """Targets by their last word, and objects. `size`: bytes of all objects.
+
+    `replaced`: targets whose object was stored over by another target since.
+    """
+
+    stored: int
+    not_modified: int
+    replaced: int
+    objects: int
+    size: int
 
 
 # Variant, `effective`, size, digest and time of the object of a target that is done.
@@ -272,6 +289,15 @@ class Index:
         for (last,) in self._db.execute(_FAILURES):
             flags[last] = 1
         return flags[1:]
+
+    @told()
+    def totals(self) -> Totals:
+        """What all targets that are done come to."""
+        db = self._db
+        done = dict(db.execute(_DONE_TARGETS).fetchall())
+        replaced = db.execute(_COUNT_REPLACED).fetchone()[0]
+        objects, size = db.execute(_OBJECTS).fetchone()
+        return Totals(done.get(2, 0), done.get(1, 0), replaced, objects, int(size))
 
     @told()
     def clear(self) -> None:

@@ -45,8 +45,16 @@ def not_done(lines: Callable[[], Iterator[bytes]], reading: Reading) -> Iterator
     `lines` gives the manifest's lines from the start; it is called twice. Raises what `lines`
     raises, Unusable, and UsageError for the manifest of another destination than `reading` has.
     """
-    with contextlib.closing(Index("", reading)) as index, contextlib.closing(_BadLines()) as bad:
-        index.absorb(bad.watch(lines()))
+    with contextlib.closing(Index("", reading)) as index:
+        yield from absorbed(index, lines(), lines)
+
+
+def absorbed(
+    index: Index, first: Iterable[bytes], lines: Callable[[], Iterator[bytes]]
+) -> Iterator[dict[str, Any]]:
+    """The same, by an empty `index`, which keeps what it has absorbed of the lines `first`."""
+    with contextlib.closing(_BadLines()) as bad:
+        index.absorb(bad.watch(first))
         flags = index.failures()
         for number in bad.numbers():
             flags[number] = 1

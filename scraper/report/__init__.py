@@ -1,7 +1,7 @@
 """Who hears of results: the log, the live display, the summary, streams of records.
 
 Owns: what a run tells people and programs. Does not know: how a result came about.
-Others import the modules: `log`, `progress`, `snapshot`, `summary`, `summary_file`, `tally`,
-`failures`, `streams`, `terminal`, `totals`, `units`. Nothing is re-exported here, because
+Others import the modules: `closing`, `log`, `progress`, `snapshot`, `summary`, `summary_file`,
+`tally`, `failures`, `streams`, `terminal`, `totals`, `units`. Nothing is re-exported here, because
 `progress` imports rich, which only a run on a terminal needs.
 """

@@ -33,21 +33,21 @@ def _lines(summary: "Summary") -> Iterator[str]:
     yield from _counts(summary)
     told = summary.failures if summary.new is None else summary.new
     for status in _FAILURES:
-        yield from _failures(status, [group for group in told if group.status == status])
+        yield from failure_lines(status, [group for group in told if group.status == status])
     if len(summary.slowest) > 1:
         hosts = (f"{host.name} {host.mean_s:.2f} s" for host in summary.slowest[:_SLOWEST])
-        yield _cut(_labelled("slowest", f"{', '.join(hosts)} (mean of an attempt)"))
+        yield cut(labelled("slowest", f"{', '.join(hosts)} (mean of an attempt)"))
     places = summary.places
-    yield _labelled("stored in", places.destination)
-    yield _labelled("manifest", places.manifest)
+    yield labelled("stored in", places.destination)
+    yield labelled("manifest", places.manifest)
     if summary.failures and places.summary:
-        yield _labelled("summary", places.summary)
+        yield labelled("summary", places.summary)
     if places.results:
-        yield _labelled("results", places.results)
+        yield labelled("results", places.results)
     if places.log:
-        yield _labelled("log", places.log)
+        yield labelled("log", places.log)
     if summary.again:
-        yield _labelled("again", summary.again)
+        yield labelled("again", summary.again)
 
 
 def _counts(summary: "Summary") -> Iterator[str]:
@@ -57,13 +57,13 @@ def _counts(summary: "Summary") -> Iterator[str]:
         yield "0 targets" if summary.stopped else "0 targets: the list is empty, nothing to do"
         return
     head = f"{targets:,} target{'s' if targets > 1 else ''}: {_statuses(summary)}"
-    yield from _wrapped(f"{head} in {duration(seconds)}")
+    yield from wrapped(f"{head} in {duration(seconds)}")
     if summary.tried:
         size = f"{human_size(summary.size)}, {human_size(summary.size / seconds)}/s, "
         rate = f"{summary.tried / seconds:,.1f} targets/s"
         if summary.tried < targets:
             rate += f" ({summary.tried:,} were tried)"
-        yield _labelled("fetched", f"{size if summary.size else ''}{rate}")
+        yield labelled("fetched", f"{size if summary.size else ''}{rate}")
 
 
 def _statuses(summary: "Summary") -> str:
@@ -83,19 +83,21 @@ def _news(summary: "Summary", status: str) -> str:
     return f" ({sum(group.failures for group in summary.new if group.status == status):,} new)"
 
 
-def _failures(status: str, groups: Sequence[FailureGroup]) -> Iterator[str]:
-    """Failures by reason, and the first URLs of each."""
-    told = groups[:_GROUPS]
+def failure_lines(
+    status: str, groups: Sequence[FailureGroup], most: int = _GROUPS, most_urls: int = _URL_LINES
+) -> Iterator[str]:
+    """Failures by reason, `most` reasons, and the first URLs: about `most_urls` of all of them."""
+    told = groups[:most]
     width = max((len(f"{group.failures:,}") for group in told), default=0)
-    urls = max(1, min(3, _URL_LINES // max(len(told), 1)))
+    urls = max(1, min(3, most_urls // max(len(told), 1))) if most_urls else 0
     for number, group in enumerate(told):
         label = "" if number else status
-        yield _cut(_labelled(label, f"{group.failures:>{width},} {group.reason}{_hosts(group)}"))
+        yield cut(labelled(label, f"{group.failures:>{width},} {group.reason}{_hosts(group)}"))
         for url in group.urls[:urls]:
-            yield _cut(f"{' ' * (_INDENT + width + 1)}{url}")
-    if rest := groups[_GROUPS:]:
+            yield cut(f"{' ' * (_INDENT + width + 1)}{url}")
+    if rest := groups[most:]:
         count = sum(group.failures for group in rest)
-        yield _labelled("", f"{count:>{width},} for {len(rest):,} other reasons")
+        yield labelled("", f"{count:>{width},} for {len(rest):,} other reasons")
 
 
 def _hosts(group: FailureGroup) -> str:
@@ -108,11 +110,12 @@ def _hosts(group: FailureGroup) -> str:
     return f" at about {round(group.hosts, -digits):,} hosts"
 
 
-def _labelled(label: str, text: str) -> str:
+def labelled(label: str, text: str) -> str:
+    """`text` beside its label."""
     return f"  {f'{label}:' if label else '':<{_INDENT - 2}}{text}"
 
 
-def _wrapped(text: str) -> Iterator[str]:
+def wrapped(text: str) -> Iterator[str]:
     """`text` in lines that fit; the standard library's textwrap takes longer to be imported."""
     line = ""
     for word in text.split(" "):
@@ -123,5 +126,6 @@ def _wrapped(text: str) -> Iterator[str]:
     yield line
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
+    """`line`, shortened where it is too wide."""
     return line if len(line) <= COLUMNS else f"{line[: COLUMNS - 3]}..."

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from scraper.model.errors import Kind
-from scraper.model.records import Deferred, Failed, Failure, Result
+from scraper.model.records import Deferred, Failed, Result
 from scraper.model.urls import printable, redact
 
 URLS = 3  # of each group
@@ -31,11 +31,17 @@ _REASON_CHARS = 60
 _BITS = 1 << 19
 _VARYING = r"'[^']*'|\S*://\S*|\d[\d,.]*"  # compiled by the first failure that needs it
 _HEAD = {Kind.BAD_URL, Kind.PROTOCOL, Kind.DNS, Kind.TRUNCATED, Kind.BLOCKED_ADDRESS}
-_NAMES_HOST = {  # kinds whose messages begin with the name of a host, or say nothing of a cause
+_NAMES_HOST: Mapping[
+    str, str
+] = {  # kinds whose messages begin with the name of a host, or say nothing of a cause
     Kind.HOST_DOWN: "host is down",
     Kind.ROBOTS: "robots.txt",
     Kind.SINK: "refused by the destination",
 }
+
+
+_FAILURES = ("failed", "deferred")
+_Key = tuple[str, str, int | None, str]  # status, kind, HTTP code, reason
 
 
 class FailureGroup(NamedTuple):
@@ -71,8 +77,8 @@ class FailureGroups:
 
     def __init__(self) -> None:
         self.count = 0
-        self._groups: dict[tuple[str, Kind, int | None, str], _Group] = {}
-        self._reasons: dict[Kind, set[str]] = {}
+        self._groups: dict[_Key, _Group] = {}
+        self._reasons: dict[str, set[str]] = {}
         self._ranked: dict[str, int] = {}
         self._missed = 0
 
@@ -81,19 +87,38 @@ class FailureGroups:
         outcome = result.outcome
         if not isinstance(outcome, Failed | Deferred):
             return
+        failure, response, target = outcome.failure, outcome.response, result.target
+        code = failure.http_code or (response.http_code if response is not None else None)
+        reason = self._reason_of(failure.kind, code, failure.message)
+        self._count((result.status, *reason), target.host, target.listed)
+
+    def add_record(self, record: Mapping[str, Any]) -> None:
+        """The same for a record of a manifest."""
+        from scraper.manifest import status_of
+        from scraper.manifest.not_done import host_of  # a run needs none of its imports
+
+        status, error = status_of(record), record.get("error")
+        if status not in _FAILURES or not isinstance(error, dict):
+            return
+        kind, code = str(error.get("kind", "")), record.get("http_code")
+        reason = self._reason_of(
+            kind, code if isinstance(code, int) else None, str(error.get("message", ""))
+        )
+        self._count((status, *reason), host_of(record)[0], str(record.get("url", "")))
+
+    def _count(self, key: "_Key", host: str, url: str) -> None:
         self.count += 1
-        key = (result.status, *self._reason_of(outcome.failure, outcome.response))
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group()
-        group.add(result)
-        if host := result.target.host:
+        group.add(host, url)
+        if host:
             self._rank(host)
 
     def frozen(self) -> tuple[FailureGroup, ...]:
         """The groups, the largest first."""
         groups = [
-            FailureGroup(status, kind.value, code, reason, group.count, len(group.hosts), urls)
+            FailureGroup(status, str(kind), code, reason, group.count, len(group.hosts), urls)
             for (status, kind, code, reason), group in self._groups.items()
             for urls in [tuple(group.urls)]
         ]
@@ -108,16 +133,14 @@ class FailureGroups:
         ranked = sorted(self._ranked.items(), key=lambda item: -item[1])[:WORST]
         return tuple(HostFailures(*item) for item in ranked if item[1] > self._missed)
 
-    def _reason_of(self, failure: Failure, response: Any) -> tuple[Kind, int | None, str]:
-        kind = failure.kind
-        if kind is Kind.HTTP_STATUS:
-            code = failure.http_code or (response.http_code if response is not None else None)
+    def _reason_of(self, kind: str, code: int | None, message: str) -> tuple[str, int | None, str]:
+        if kind == Kind.HTTP_STATUS:
             return kind, code, f"HTTP {code}" if code else "HTTP"
-        reason = _NAMES_HOST.get(kind) or _constant(kind, failure.message)
+        reason = _NAMES_HOST.get(kind) or _constant(kind, message)
         known = self._reasons.setdefault(kind, set())
         if reason not in known:
             if len(known) >= _REASONS:
-                return kind, None, f"other ({kind.value})"
+                return kind, None, f"other ({kind})"
             known.add(reason)
         return kind, None, reason
 
@@ -142,13 +165,12 @@ class _Group:
         self.hosts = _Hosts()
         self.urls: list[str] = []
 
-    def add(self, result: Result) -> None:
+    def add(self, host: str, url: str) -> None:
         self.count += 1
-        target = result.target
-        if target.host:
-            self.hosts.add(target.host)
+        if host:
+            self.hosts.add(host)
         if len(self.urls) < URLS:
-            shown = printable(redact(target.listed))
+            shown = printable(redact(url))
             if shown not in self.urls:
                 self.urls.append(shown if len(shown) <= _URL_CHARS else f"{shown[:_URL_CHARS]}...")
 
@@ -180,7 +202,7 @@ class _Hosts:
         return round(_BITS * math.log(_BITS / max(empty, 1)))
 
 
-def _constant(kind: Kind, message: str) -> str:
+def _constant(kind: str, message: str) -> str:
     """What all failures of one reason say: `message` without what differs from URL to URL."""
     if kind in _HEAD:
         message = message.partition(": ")[0]

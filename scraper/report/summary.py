@@ -176,6 +176,7 @@ class Summary(NamedTuple):
             "log": self.places.log,
             "command": self.invocation.command or None,
             "again": self.again or None,
+            "unread": self.ending.unread or None,
         }
         return {name: value for name, value in optional.items() if value is not None}
 

@@ -51,13 +51,15 @@ class SummaryFile:
 
     def earlier(self) -> tuple[Mapping[str, Any], ...]:
         """The runs that the last summary tells of, itself first. Empty if it can't be read."""
+        return runs_of(self.last())[:EARLIER]
+
+    def last(self) -> dict[str, Any]:
+        """The last summary. Empty if there is none, or it can't be read."""
         try:
-            last = orjson.loads(self._read())
-            told = {name: last[name] for name in _TOLD if name in last}
-            before = [one for one in last.get("earlier_runs", ()) if isinstance(one, dict)]
-        except (OSError, ScraperError, ValueError, TypeError, AttributeError):
-            return ()
-        return (told, *before)[:EARLIER]
+            found = orjson.loads(self._read())
+        except (OSError, ScraperError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Replace the file. Raises DestinationError, SinkError, OSError."""
@@ -81,3 +83,13 @@ class SummaryFile:
                 if len(data) > _MOST_BYTES:
                     return b""
         return bytes(data)
+
+
+def runs_of(last: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The runs that a summary tells of, its own first. None if it is empty."""
+    if not last:
+        return ()
+    told = {name: last[name] for name in _TOLD if name in last}
+    before = last.get("earlier_runs")
+    given = before if isinstance(before, list) else []
+    return (told, *(one for one in given if isinstance(one, dict)))

@@ -224,6 +224,20 @@ class Lease:
         return _said(found).get("run") == self._run
 
 
+def lease_holder(sink: ConditionalSink) -> str:
+    """Who holds the destination of `sink`, in words; "" if nobody does. Nothing is written.
+
+    A lease that was not renewed in time may be of a run that was killed, and says so. Raises
+    SinkError, DestinationError.
+    """
+    found = sink.get_small(LEASE_KEY)
+    said = _said(found)
+    if found is None or not said or has_ended(said):
+        return ""
+    late = said["until"] <= time.time() if found.age_s is None else found.age_s > LEASE_S
+    return f"{_shown(found)}{' (it has not renewed its lease in time)' if late else ''}"
+
+
 def now_s() -> float:
     """The clock of `Lease.good_until`, in seconds. It counts the time that the machine sleeps."""
     return time.clock_gettime(_CLOCK)

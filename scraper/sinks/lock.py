@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import ConditionalSink, Sink, scheme_of
-from scraper.sinks.directory import path_of
-from scraper.sinks.file_lock import FileHold
-from scraper.sinks.lease import LEASE_KEY, LEASE_S, Lease, Patience
+from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.file_lock import FileHold, holder_of
+from scraper.sinks.lease import LEASE_KEY, LEASE_S, Lease, Patience, lease_holder
 
-__all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Limit", "Lock", "hold"]
+__all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Limit", "Lock", "hold", "holder"]
 
 
 class Lock(Protocol):
@@ -68,3 +68,14 @@ def hold(
         raise
     except ScraperError as error:
         raise DestinationError(f"can't lock {destination}: {error}") from None
+
+
+def holder(sink: Sink, destination: str) -> str:
+    """Who holds `destination` now, in words; "" if nobody does, or nobody can tell.
+
+    It only looks: a run that comes at this moment is not refused. `sink` has been reached. Raises
+    SinkError, DestinationError.
+    """
+    if scheme_of(destination) == "file":
+        return holder_of(path_of(destination) / OWN / "lock")
+    return lease_holder(sink) if isinstance(sink, ConditionalSink) else ""

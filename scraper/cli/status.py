@@ -1,0 +1,158 @@
+"""`scraper status DEST`: what is there, on one screen.
+
+Owns: the command's options, and which facts it tells. Does not know: what a manifest comes to
+(`scraper.manifest.survey`), the words of the screen (`status_screen.py`).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scraper.cli.options import HELP
+from scraper.cli.place import opened, place_options
+
+if TYPE_CHECKING:
+    from scraper.cli.place import Place
+    from scraper.manifest.survey import Survey
+
+EXIT_NOT_DONE = 1
+
+
+@click.command(context_settings=HELP, short_help="Tell what is there, on one screen.")
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print the same as one JSON object.")
+def status(destination: str, *, as_json: bool, **options: Any) -> int:
+    """Print what is in DEST: runs, targets, objects, failures, and what to do next.
+
+    The exit status is 0 if every target is done, 1 if not.
+    """
+    with opened(destination, options) as place:
+        facts = _facts(place, _words(destination, options))
+    from scraper.cli.table import flush, say
+    from scraper.manifest import as_json as to_json
+
+    if as_json:
+        facts["failures"] = [group.as_record() for group in facts["failures"]]
+        say(to_json(facts))
+    else:
+        from scraper.cli.status_screen import screen
+
+        for line in screen(facts):
+            say(line.encode("utf-8", "replace"))
+    flush()
+    return 0 if facts["done"] else EXIT_NOT_DONE
+
+
+def _words(destination: str, options: Mapping[str, Any]) -> list[str]:
+    """The words behind a command that name the same destination."""
+    words = [destination if not destination.startswith("-") else f"./{destination}"]
+    for name in ("manifest", "s3_endpoint", "s3_profile"):
+        if options[name] is not None:
+            words[:0] = [f"--{name.replace('_', '-')}", options[name]]
+    return words
+
+
+class _NotDone:
+    """The targets that are not done. `may_pass`: whether another run may do better with one."""
+
+    def __init__(self) -> None:
+        from scraper.report.failures import FailureGroups
+
+        self.groups = FailureGroups()
+        self.may_pass = False
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        from scraper.manifest import is_permanent
+
+        self.groups.add_record(record)
+        self.may_pass = self.may_pass or not is_permanent(record)
+
+
+def _facts(place: "Place", words: list[str]) -> dict[str, Any]:
+    """All that is told. docs/destination.md says what each field means."""
+    from scraper.manifest.survey import survey
+    from scraper.model.urls import redact
+    from scraper.report.summary_file import SummaryFile, runs_of
+
+    held_by, missing = _holder(place), _NotDone()
+    last = SummaryFile(place.sink, place.destination).last()
+    found = survey(place.lines, place.reading, missing.add)
+    totals, not_done = found.totals, sum(found.not_done.values())
+    unread, later = last.get("unread") is True, _later_run(found, last)
+    facts = {
+        "destination": redact(place.destination),
+        "done": not (not_done or unread or held_by or later),
+        "held_by": held_by or None,
+        "targets": totals.stored + totals.not_modified + totals.replaced + not_done,
+        "statuses": {
+            "stored": totals.stored,
+            "not_modified": totals.not_modified,
+            "replaced": totals.replaced,
+            **found.not_done,
+        },
+        "objects": totals.objects,
+        "bytes": totals.size,
+        "failures": missing.groups.frozen(),
+        "runs": [*runs_of(last)] or _runs(found),
+        "runs_from": "summary" if last else "manifest",
+        "without_summary": later,
+        "unread": unread or None,
+        "again": _again(last, words, missing) if not_done or unread else None,
+        "failed": _command("failed", *words) if not_done else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _again(last: Mapping[str, Any], words: list[str], missing: _NotDone) -> str | None:
+    """The command that does the rest: that of the last run, else one that needs no list."""
+    again = last.get("again")
+    if isinstance(again, str):
+        return again
+    if last or not missing.may_pass:
+        return None
+    return _command("--retry-failed", *words[:-1], "--to", words[-1])
+
+
+def _command(*words: str) -> str:
+    from scraper.cli.title import command_line
+
+    return command_line(words)
+
+
+def _holder(place: "Place") -> str:
+    """Who holds it. A store that keeps its lease from us keeps nothing else that is told."""
+    from scraper.model.errors import SinkError
+    from scraper.sinks.lock import holder
+
+    try:
+        return holder(place.sink, place.destination)
+    except SinkError:
+        return ""
+
+
+def _runs(found: "Survey") -> list[dict[str, Any]]:
+    """The runs by their records. What is not known is absent."""
+    given = (
+        {
+            "run": one.run,
+            "start": one.start,
+            "end": one.end,
+            "targets": one.statuses.total(),
+            "statuses": dict(one.statuses),
+        }
+        for one in found.runs
+    )
+    return [{name: value for name, value in one.items() if value != ""} for one in given]
+
+
+def _later_run(found: "Survey", last: Mapping[str, Any]) -> str | None:
+    """The id of a later run than the summary tells of: it goes on, or it was killed."""
+    from scraper.report.summary_file import runs_of
+
+    if not last or not found.runs:
+        return None
+    latest, ended = found.runs[0], last.get("end")
+    told = {one.get("run") for one in runs_of(last)}
+    is_later = isinstance(ended, str) and latest.end > ended
+    return latest.run if latest.run and latest.run not in told and is_later else None
