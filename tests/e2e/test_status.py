@@ -89,7 +89,7 @@ def test_what_failed_and_what_to_type_next(cli: Command, place: Place, serve: Se
     assert f"  again:     {found['again']}" in lines
     assert f"  see which: {found['failed']}" in lines
     told = cli(*shlex.split(found["failed"])[1:], env=place.environment)
-    assert told.lines == urls[2:]
+    assert sorted(told.lines) == sorted(urls[2:])
     assert "held_by" not in found
 
 
