@@ -82,7 +82,8 @@ class S3Server:
     def read(self, bucket: str, key: str) -> bytes | None:
         """The object's bytes, None without one.
 
-        Asked again after a 500: moto's answer to who reads an object while it is replaced.
+        Asked again after a 500, as moto answers who reads an object while it is replaced, and a 503,
+        as Swift answers on a busy machine.
         """
         for attempt in range(10):
             try:
@@ -90,7 +91,8 @@ class S3Server:
             except ClientError as error:
                 if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                     return None
-                if attempt == 9 or error.response["ResponseMetadata"]["HTTPStatusCode"] != 500:
+                code = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                if attempt == 9 or code not in {500, 503}:
                     raise
         raise AssertionError("not reached")
 

@@ -130,7 +130,7 @@ def test_what_does_not_end_within_the_grace_is_given_up(
         for place, server in ((directory, halves), (bucket, halves), (uploads, wholes)):
             given = directory.cli.directory / listed(directory.cli, server, 6)
             own = given.rename(given.with_name(f"list-{len(started)}"))  # the next is written anew
-            words = [own, "-c", 2, *place.words]
+            words = [own, "-c", 2, "--read-timeout", 300, *place.words]
             starting = directory.cli.start(*words, env=place.environment, bufsize=0)
             started.append((place, stack.enter_context(starting)))
             said(started[-1][1], "2 at once")  # it has its list
