@@ -82,8 +82,8 @@ class S3Server:
     def read(self, bucket: str, key: str) -> bytes | None:
         """The object's bytes, None without one.
 
-        Asked again after a 500, as moto answers who reads an object while it is replaced, and a 503,
-        as Swift answers on a busy machine.
+        Asked again after a 500 (moto, when the object is being replaced) and after a 503 (Swift, on
+        a busy machine).
         """
         for attempt in range(10):
             try:

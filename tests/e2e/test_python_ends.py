@@ -25,6 +25,7 @@ from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import HttpServer, Reply, Request, Serve
 
 MANIFEST = Path(".scraper") / "manifest.jsonl"
+SUMMARY = ".scraper/summary.json"
 
 
 @pytest.fixture(params=["threads", "curl"])
@@ -49,8 +50,8 @@ def urls(server: HttpServer, count: int) -> list[str | bytes]:
 
 
 def stored(to: Path) -> dict[str, bytes]:
-    """Everything but the manifest and locks."""
-    own = {str(MANIFEST), f"{MANIFEST}.index", ".scraper/lock", ".scraper/tmp/lock"}
+    """Everything but the manifest, the summary and locks."""
+    own = {str(MANIFEST), f"{MANIFEST}.index", SUMMARY, ".scraper/lock", ".scraper/tmp/lock"}
     found = {str(path.relative_to(to)): path for path in to.rglob("*") if path.is_file()}
     return {key: path.read_bytes() for key, path in found.items() if key not in own}
 

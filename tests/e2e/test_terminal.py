@@ -181,7 +181,8 @@ def test_nothing_on_a_terminal_asks_for_a_list(cli: Command, terminal: Terminal)
         ran = cli.ended(process)
     terminal.rest()
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == "scraper: no list: give FILE, or pipe URLs into stdin (see --help)\n"
+    assert ran.errors[0] == "scraper: nothing to fetch: no URL, no list"
+    assert ran.errors[1].startswith("hint: scraper URL..., scraper FILE...")
 
 
 # ---------------------------------------------------------------- a display that is alive
@@ -347,12 +348,13 @@ def test_without_a_terminal_totals_stand_for_the_lines_of_good_targets(
     path = cli.write(
         "list.txt", *(f"{server.url}/{name}" for name in ("status/200", "gone", "held"))
     )
+    halfway = ("2 of 3, 1 failed", "2.0 kB") if form == "text" else ('"targets":2', '"bytes":2011')
     with cli.start(path, "--stats", 0.05, "--log-format", form) as process:
         assert process.stderr is not None
         told = []
         for line in process.stderr:
             told.append(line.decode())
-            if "2.0 kB" in told[-1] or '"bytes":2011' in told[-1]:
+            if all(part in told[-1] for part in halfway):
                 break
         answer.go.set()
         told += process.stderr.read().decode().splitlines()

@@ -8,6 +8,7 @@ silent for longer.
 import os
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -342,9 +343,10 @@ def test_max_run_time_ends_the_wait_for_a_lock(held: HeldPlace, cli: Command) ->
     assert ran.status == 75
     to = held.place.words[1]
     name = repr(to) if isinstance(held.place, Directory) else to
-    assert [line.partition(" (")[0] for line in ran.errors] == [
-        f"scraper: another run holds {name}"
-    ]
+    waiting, *held_up = ran.errors
+    assert re.fullmatch(rf"waiting for {re.escape(to)}: process \d+ .*holds it", waiting)
+    assert held_up[0].partition(" (")[0] == f"scraper: another run holds {name}"
+    assert held_up[1:] == []
 
 
 # ---------------------------------------------------------------- names

@@ -245,7 +245,7 @@ def test_a_crawl_delay_spaces_the_requests_and_one_that_is_too_long_defers(
     assert statuses(results) == {"stored": 2, "deferred": 1}
     assert whys(results) == {
         "/3": "robots: robots.txt of HERE wants 3600 s between requests (Crawl-delay), more than"
-        " --max-retry-after 120"
+        " max_retry_after 120"
     }
     times = [moment for moment, address in moments if address == "127.0.0.1"]
     assert len(times) == 3
@@ -314,7 +314,7 @@ def test_a_robots_txt_says_nothing_of_the_destination(
     run = make_run(listed(), tmp_path, engine=engine, robots=True, max_concurrency=1, **late)
     hear(run, note)
     with into(run, Faulty(DirectorySink(tmp_path), "commit", refuse)):
-        assert statuses(list(run)) == {"failed": 10}
+        assert statuses(list(run)) == {"not_reached": 10}
     assert servers.hits[ROBOTS] == 2
     assert "circuit_breaker" in heard, "ten refused in a row, whatever was fetched in between"
 
@@ -433,7 +433,7 @@ CASES: dict[str, tuple[Say | bytes, dict[str, str] | str, int]] = {
 }
 SLOW: dict[str, tuple[Say | bytes, dict[str, str] | str, int]] = {
     "silence": (silent, denied("no response within the time"), 1),
-    "drip": (drip, denied("not done after --max-time 1 s"), 1),
+    "drip": (drip, denied("not done after max_time 1 s"), 1),
 }
 # One limit is short in each case, so that a busy machine does not meet the other one first.
 SHORT = {
@@ -514,7 +514,7 @@ def test_the_command_tells_of_each_robots_txt_and_counts_it_nowhere(
     ran = cli("-v", "--robots", "-", stdin=f"{server.url}/yes\n{server.url}/no\n")
     assert ran.status == 1
     assert f"robots.txt of {server.url}: HTTP 200, 46 bytes, Crawl-delay 0.01 s" in ran.errors
-    assert any("2 targets: 1 failed, 1 stored in" in line for line in ran.errors)
+    assert any("2 targets: 1 stored, 1 failed in" in line for line in ran.errors)
     assert any("failed:    1 robots" in line for line in ran.errors)
     assert [record["status"] for record in cli.records()] == ["failed", "stored"]
 
