@@ -159,7 +159,7 @@ def test_a_command_finds_site_and_bucket_and_gives_its_status(tmp_path: Path) ->
 def test_the_example_list_fails_only_where_it_says(tmp_path: Path) -> None:
     with demo.Site(0) as site:
         (tmp_path / "list").write_text(demo.example_list(int(site.url.rpartition(":")[2])))
-        ended = run("list", "--to", "out", "--max-failures", "1", cwd=tmp_path)
+        ended = run("./list", "--to", "out", "--max-failures", "1", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "1 duplicate, 1 failed" in ended.stderr
     assert (tmp_path / "out/reading/third.html").read_bytes().startswith(b"<!doctype html>")

@@ -137,8 +137,11 @@ class Command:
                 process.kill()
 
     def words(self, *arguments: object) -> list[str]:
-        """The whole command."""
-        return [*self.prefix, *program(), *map(str, arguments)]
+        """The whole command. A list that has the name of a command, `list`, is said to be fetched."""
+        given = [str(argument) for argument in arguments]
+        if given[:1] == ["list"] and (self.directory / "list").exists():
+            given.insert(0, "fetch")
+        return [*self.prefix, *program(), *given]
 
     @staticmethod
     def ended(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Ran:

@@ -336,7 +336,7 @@ def test_the_command_shows_it_on_a_terminal_unless_words_are_unwanted(
     server = serve(pages)
     (tmp_path / "list").write_text(f"{server.url}/1\n")
     terminal = on_terminal(80)
-    command = [sys.executable, "-m", "scraper", "list", *arguments]
+    command = [sys.executable, "-m", "scraper", "./list", *arguments]
     with subprocess.Popen(command, cwd=tmp_path, stderr=terminal.stream) as process:
         if shown:
             terminal.wait_for("1 in flight")
@@ -348,7 +348,7 @@ def test_the_command_shows_it_on_a_terminal_unless_words_are_unwanted(
 def test_the_command_shows_none_where_there_is_no_terminal(serve: Serve, tmp_path: Path) -> None:
     server = serve({"/1": b"x"})
     (tmp_path / "list").write_text(f"{server.url}/1\n")
-    command = [sys.executable, "-m", "scraper", "list", "--progress"]
+    command = [sys.executable, "-m", "scraper", "./list", "--progress"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert b"1 target: 1 stored" in ended.stderr
     assert b"\x1b" not in ended.stderr

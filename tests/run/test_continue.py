@@ -434,7 +434,7 @@ def test_no_more_bodies_are_kept_than_there_are_slots(serve: Serve, tmp_path: Pa
     server.on_request = look
     Heard(run, 9, lambda: run.stop("enough"))
     with run:
-        assert statuses(run) == {"failed": 9}
+        assert statuses(run) == {"not_reached": 9}
         look()
     assert len(seen) == 10
     assert max(seen) <= 2 + 2  # of those that wait, of those in flight
@@ -454,7 +454,7 @@ def test_a_run_that_is_stopped_lets_go_of_what_it_kept(serve: Serve, tmp_path: P
 
     Heard(run, 5, stop)
     with run:
-        assert statuses(run) == {"failed": 5}
+        assert statuses(run) == {"not_reached": 5}
     assert kept == [4]  # the last one is put aside after it was told of
     assert left(tmp_path) == []
     assert len((tmp_path / ".scraper" / "manifest.jsonl").read_bytes().splitlines()) == 5
@@ -499,7 +499,7 @@ def test_a_run_stopped_while_the_rest_comes_leaves_nothing(tmp_path: Path) -> No
         stopper = threading.Thread(target=stop)
         stopper.start()
         with run:
-            assert statuses(run) == {"failed": 1}
+            assert statuses(run) == {"not_reached": 1}
         stopper.join()
     assert left(tmp_path) == []
 

@@ -209,6 +209,7 @@ def test_a_signal_ends_the_wait_for_a_list(
             sys.executable,
             "-m",
             "scraper",
+            "-i",
             f"{server.url}/l",
             "--to",
             "out",
