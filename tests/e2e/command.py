@@ -137,7 +137,7 @@ class Command:
                 process.kill()
 
     def words(self, *arguments: object) -> list[str]:
-        """The whole command. A list that has the name of a command, `list`, is said to be fetched."""
+        """The whole command. A list that is named `list`, as a command is, follows `fetch`."""
         given = [str(argument) for argument in arguments]
         if given[:1] == ["list"] and (self.directory / "list").exists():
             given.insert(0, "fetch")
