@@ -43,7 +43,7 @@ class Site:
         said = request.headers.get(name)
         self.asked.append(said is not None)
         if self.now == "broken":
-            return Reply(404)
+            return Reply(403)
         mark = DATES[self.now] if self._dated else f'"{self.now}"'
         headers = {"Last-Modified" if self._dated else "ETag": mark}
         if said == mark:
