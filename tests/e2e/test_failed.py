@@ -81,7 +81,7 @@ def test_what_is_told_can_be_fed_back_with_the_same_keys(runs: Runs, site: Site)
     assert runs.fetch(*lines).status == 1
     keys = {record["line"]: record["key"] for record in runs.place.records()}
     ran = runs.failed()
-    assert ran.lines[:2] == [lines[0], lines[1]]
+    assert {lines[0], lines[1]} < set(ran.lines)  # in the order in which they ended
     assert "left out" in ran.err  # a user name is a secret
     assert len(ran.lines) == 4
     site.broken = {}
