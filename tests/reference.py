@@ -17,6 +17,7 @@ from click_man.man import ManPage
 
 from scraper.cli.command import group
 from scraper.model.version import __version__
+from tests.commands import every_command
 
 DOCS = Path(__file__).parent.parent / "docs"
 _OPTIONS_HEAD = """\
@@ -57,11 +58,11 @@ def pages() -> dict[Path, str]:
 
 def options_page() -> str:
     """A table for each section of the options of `fetch`, then one for each other command."""
-    fetch = group.commands["fetch"]
+    fetch = every_command()["fetch"]
     parts = [_OPTIONS_HEAD]
     for title, records in sections(fetch).items():
         parts += [f"\n## {title}\n\n", *_table(records)]
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(every_command().items()):
         if name != "fetch":
             (records,) = sections(command).values()
             parts += [f"\n## `scraper {name}`\n\n", *_table(records)]
@@ -70,7 +71,7 @@ def options_page() -> str:
 
 def man_pages() -> Iterator[tuple[str, str]]:
     """Name and text (roff) of each manual page. The first is that of `fetch` and of the whole."""
-    commands = {name: command for name, command in group.commands.items() if not command.hidden}
+    commands = every_command()
     fetch = commands.pop("fetch")
     whole = _man_page(
         "scraper", fetch, {name: one.get_short_help_str(200) for name, one in commands.items()}

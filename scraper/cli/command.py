@@ -17,16 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-from scraper.cli.completion import VARIABLE, completion
-from scraper.cli.demo import demo
-from scraper.cli.failed import failed
+from scraper.cli.commands import COMMANDS, load
 from scraper.cli.fetch import fetch
-from scraper.cli.listing import listing
-from scraper.cli.man import man
-from scraper.cli.options import HELP, PATH, WHOLE_HELP, short_help_option
-from scraper.cli.status import status as status_command
+from scraper.cli.options import COMPLETION, HELP, PATH, WHOLE_HELP, short_help_option
 from scraper.cli.title import hide_secrets
-from scraper.cli.verify import verify
 from scraper.model.errors import (
     EXIT_DESTINATION,
     EXIT_INTERRUPTED,
@@ -49,6 +43,18 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
             cmd.context_settings = {**HELP, **cmd.context_settings}
         super().add_command(cmd, name)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's
+        """The names of all commands, in the order of the help."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, which is imported now; `fetch` for a word that names none."""
+        name = cmd_name if cmd_name in COMMANDS else "fetch"
+        if name not in self.commands:
+            self.add_command(load(name))
+        found: click.Command | None = super().get_command(ctx, cmd_name)
+        return found
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse. A TAB without a word yet is for the commands too, not for `fetch` alone."""
         if ctx.resilient_parsing and not args:
@@ -67,7 +73,9 @@ class MainGroup(DefaultGroup):  # type: ignore[misc]
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help of `fetch`, then the list of commands."""
         fetch.format_help(ctx, formatter)
-        self.format_commands(ctx, formatter)
+        others = sorted(COMMANDS.items() - {("fetch", COMMANDS["fetch"])})
+        with formatter.section("Commands"):
+            formatter.write_dl([("fetch*", COMMANDS["fetch"]), *others])
         from scraper.cli.short_help import STATUSES
 
         with formatter.section("Exit status"):
@@ -97,16 +105,6 @@ def group() -> None:
     """Fetch every URL of a list into a directory or S3."""
 
 
-group.add_command(fetch)
-group.add_command(failed)
-group.add_command(listing)
-group.add_command(status_command)
-group.add_command(verify)
-group.add_command(demo)
-group.add_command(man)
-group.add_command(completion)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status.
 
@@ -118,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _end_at_signals()
         hide_secrets()
-    if VARIABLE in os.environ:
+    if COMPLETION in os.environ:
         from scraper.cli.shells import register
 
         register()

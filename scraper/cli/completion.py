@@ -6,7 +6,7 @@ bash is in `shells.py`.
 
 import click
 
-VARIABLE = "_SCRAPER_COMPLETE"  # set by the scripts; Click's name for a program `scraper`
+from scraper.cli.options import COMPLETION
 
 
 @click.command(short_help="Print the script that completes commands and options.")
@@ -27,4 +27,4 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     root = click.get_current_context().find_root().command
-    click.echo(found(root, {}, "scraper", VARIABLE).source(), nl=False)
+    click.echo(found(root, {}, "scraper", COMPLETION).source(), nl=False)

@@ -13,7 +13,10 @@ from types import FrameType
 import click
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Serve a small site and an S3 endpoint on loopback.",
+)
 @click.option("--port", type=int, default=8642, show_default=True, help="Of the site; 0: any.")
 @click.option("--s3-port", type=int, default=8643, show_default=True, help="Of S3; 0: any.")
 @click.option("--site-only", is_flag=True, help="No S3 endpoint.")

@@ -18,7 +18,7 @@ class NoManual(ScraperError):
     """The page can't be found or shown."""
 
 
-@click.command()
+@click.command(short_help="Show the manual page, of the whole or of COMMAND.")
 @click.option("--path", is_flag=True, help="Print where the page is, and show nothing.")
 @click.argument("command", default="", metavar="[COMMAND]")
 def man(command: str, *, path: bool) -> int:

@@ -19,6 +19,7 @@ from scraper.model.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+COMPLETION = "_SCRAPER_COMPLETE"  # the variable that asks for words; Click's name for it
 CONFIG = "scraper.config"  # in `meta` of a context: the path of its TOML file
 _SIZE = r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?"
 

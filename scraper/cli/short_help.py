@@ -6,6 +6,8 @@ option says of itself; it asks Click, as `--help` does.
 
 import click
 
+from scraper.cli.commands import COMMANDS
+
 _SHOWN = (
     *("to", "input_files", "max_concurrency", "per_host", "delay", "robots"),
     *("resume", "retry_failed", "dry_run", "quiet"),
@@ -48,15 +50,15 @@ def text(context: click.Context) -> str:
     """The short help of the whole program; `context` is that of the group."""
     group = context.command
     assert isinstance(group, click.Group)
-    fetch = group.commands["fetch"]
+    fetch = group.get_command(context, "fetch")
+    assert fetch is not None
     formatter = click.HelpFormatter(width=80)
     with formatter.section("Most used options"):
         by_name = {param.name: param for param in fetch.params}
         records = [by_name[name].get_help_record(context) for name in _SHOWN]
         formatter.write_dl([_without_default(*record) for record in records if record])
     with formatter.section("Commands"):
-        others = {name: one for name, one in group.commands.items() if name != "fetch"}
-        formatter.write_dl([(name, one.get_short_help_str(60)) for name, one in others.items()])
+        formatter.write_dl([row for row in COMMANDS.items() if row[0] != "fetch"])
     with formatter.section("Exit status"):
         formatter.write_dl(STATUSES)
     return f"{_HEAD}\n{formatter.getvalue()}{_TAIL}"

@@ -4,14 +4,13 @@ Owns: which names are no mistake. Does not know: how a variable is read (`option
 """
 
 import os
-import re
 from collections.abc import Mapping
 
 import click
 
 # `scraper demo` sets its own. Kubernetes sets the others in each container beside a Service
 # that is called `scraper` (kubernetes.io, "Discovering services").
-_OTHERS = re.compile(r"SCRAPER_(DEMO_URL|SERVICE_HOST|(SERVICE_)?PORT(_.*)?)")
+_OTHERS = r"SCRAPER_(DEMO_URL|SERVICE_HOST|(SERVICE_)?PORT(_.*)?)"
 
 
 def unknown(context: click.Context, environment: Mapping[str, str] | None = None) -> str:
@@ -19,7 +18,12 @@ def unknown(context: click.Context, environment: Mapping[str, str] | None = None
     given = os.environ if environment is None else environment
     names = sorted(name for name in given if name.startswith("SCRAPER_") and given[name])
     known = {str(param.envvar) for param in context.command.params if param.envvar}
-    odd = [name for name in names if name not in known and not _OTHERS.fullmatch(name)]
+    odd = [name for name in names if name not in known]
+    if not odd:
+        return ""
+    import re
+
+    odd = [name for name in odd if not re.fullmatch(_OTHERS, name)]
     if not odd:
         return ""
     from scraper.cli.words import for_variable

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 from click.core import ParameterSource
 
-from scraper.cli.foreign import COMMANDS, OPTIONS
+from scraper.cli.commands import COMMANDS
+from scraper.cli.foreign import COMMANDS as OTHERS
+from scraper.cli.foreign import OPTIONS
 from scraper.cli.options import CONFIG, long_name, names_of_fetch
 from scraper.model.errors import ScraperError
 
@@ -113,7 +115,8 @@ def _for_option(name: str, context: click.Context | None) -> Iterator[str]:
     yield meant(near(lower, known))
     if context is not None and not is_fetch:
         whole = context.find_root().command
-        of_fetch = _names_of(whole.commands["fetch"]) if isinstance(whole, click.Group) else []
+        fetch = whole.get_command(context, "fetch") if isinstance(whole, click.Group) else None
+        of_fetch = _names_of(fetch) if fetch is not None else []
         ours = f"those of this command: {context.command_path} --help"
         yield f"{name} is an option of fetch; {ours}" if name in of_fetch else ours
 
@@ -141,11 +144,10 @@ def for_key(name: str, known: Iterable[str]) -> str:
 
 def for_command(word: str, context: click.Context | None) -> str:
     """The hint for a word that may be a command, or ""."""
-    group = context.find_root().command if context is not None else None
-    known = list(group.commands) if isinstance(group, click.Group) else []
+    known = COMMANDS if context is not None else ()
     if found := near(word, known, close=0.75):
         return f"did you mean the command {found[0]}? scraper {found[0]} -h"
-    return COMMANDS.get(word.lower(), "")
+    return OTHERS.get(word.lower(), "")
 
 
 def _as_typed(name: str, words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.cli import command as cli
-from scraper.cli.command import group
+from scraper.cli.commands import COMMANDS
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Header, SectionedCommand, Size, fetch_options
 from scraper.model.settings import Budget, Settings
@@ -430,7 +430,7 @@ def test_help_is_the_help_of_fetch(arguments: list[str]) -> None:
 
 def test_the_help_of_the_whole_names_the_commands() -> None:
     commands = run("--help").stdout.partition("\nCommands:\n")[2].partition("\nExit")[0]
-    others = sorted(group.commands.keys() - {"fetch"})
+    others = sorted(COMMANDS.keys() - {"fetch"})
     assert re.findall(r"^  (\w+)", commands, re.MULTILINE) == ["fetch", *others]
 
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import scraper
-from scraper.cli.command import group
+from scraper.cli.commands import COMMANDS
 from scraper.cli.fetch import fetch
 from scraper.cli.options import Size
 from scraper.model.settings import Budget, Settings
@@ -184,7 +184,7 @@ def test_the_short_help_is_one_screen_with_examples_and_statuses(
     assert max(map(len, ran.lines)) <= 80
     for word in ("Examples:", "Commands:", "Exit status:", "130, 143", "scraper --help"):
         assert word in ran.out
-    for name in group.commands.keys() - {"fetch"}:
+    for name in COMMANDS.keys() - {"fetch"}:
         assert f"\n  {name} " in ran.out
     assert ran.out == cli("-h").out
 
@@ -209,7 +209,7 @@ def test_the_examples_of_the_short_help_are_calls_that_work(cli: Command) -> Non
         assert (ran.returncode, bool(ran.stdout)) == (0, True), (example, ran.stderr)
 
 
-@pytest.mark.parametrize("name", sorted(group.commands.keys() - {"fetch"}))
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"fetch"}))
 def test_another_command_has_one_help(name: str, cli: Command) -> None:
     assert cli(name, "-h").out == cli(name, "--help").out != ""
 

@@ -11,7 +11,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from scraper.cli.command import group
+from scraper.cli.commands import COMMANDS
+from scraper.cli.fetch import fetch
 from tests.e2e.command import WAIT_S, Command
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,7 +50,7 @@ def test_the_manual_pages_of_a_wheel_are_found_where_pip_put_them(
     there = tmp_path / "there"
     python(*pip, "--ignore-installed", where, there, wheel, cwd=tmp_path)
     (package,) = there.rglob("scraper/__init__.py")
-    for command in ("", *(name for name, one in group.commands.items() if not one.hidden)):
+    for command in ("", *COMMANDS):
         words = ("-m", "scraper", "man", *command.split(), "--path")
         path = python(*words, cwd=tmp_path, PYTHONPATH=str(package.parent.parent)).strip()
         page = "scraper" + f"-{command}" * bool(command)
@@ -110,7 +111,7 @@ def test_a_page_that_is_none_is_wrong_usage(cli: Command) -> None:
 def test_man_itself_shows_every_option_and_warns_of_nothing(cli: Command) -> None:
     ran = cli("man", env={"MAN_KEEP_FORMATTING": "", "MANWIDTH": "100", "LC_ALL": "C.UTF-8"})
     assert (ran.status, ran.err) == (0, "")
-    for param in group.commands["fetch"].params:
+    for param in fetch.params:
         for name in param.opts:
             assert not name.startswith("--") or f" {name}" in ran.out
     page = cli("man", "--path").out.strip()

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import pytest
 
-from scraper.cli.command import group
 from scraper.demo import Bucket, Site
 from tests import reference
+from tests.commands import every_command
 from tests.e2e.command import WAIT_S, Command, folder, program
 from tests.servers import free_port
 
@@ -209,7 +209,7 @@ def test_the_readme_is_read_in_some_minutes() -> None:
 def test_an_option_that_a_page_names_is_one(page: str) -> None:
     known = {
         name
-        for command in group.commands.values()
+        for command in every_command().values()
         for param in command.params
         for name in (*param.opts, *param.secondary_opts)
     }

@@ -167,12 +167,12 @@ def test_a_wrong_call_ends_in_two_lines_and_the_second_is_the_way_out(
 def test_every_option_that_an_answer_names_is_one() -> None:
     import re
 
-    from scraper.cli.command import group
     from scraper.cli.foreign import COMMANDS, OPTIONS
+    from tests.commands import every_command
 
     known = {
         opt
-        for command in group.commands.values()
+        for command in every_command().values()
         for param in command.params
         for opt in (*param.opts, *param.secondary_opts)
     }
