@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from scraper.cli.arguments import NOTHING, Inputs, check_destination, inputs_of
-from scraper.cli.distinct import keep_apart
 from scraper.cli.options import PATH, WHOLE_HELP, SectionedCommand, fetch_options
-from scraper.cli.variables import unknown
 from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
 
 if TYPE_CHECKING:
+    from scraper.cli.arguments import Inputs
     from scraper.model.records import Result
     from scraper.model.settings import Settings
     from scraper.report.log import Log
@@ -54,6 +52,8 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     with -i. Lists may be gzip, CSV, TSV or JSON Lines. Without arguments a pipe on stdin is
     the list.
     """
+    from scraper.cli.arguments import NOTHING, check_destination
+    from scraper.cli.variables import unknown
     from scraper.model.settings import Settings, parse_header
 
     ours = {name: options.pop(name) for name in _OURS}
@@ -73,6 +73,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
             raise UsageError(
                 "--dry-run needs a list; `scraper failed DEST` shows what would be asked"
             )
+        from scraper.cli.distinct import keep_apart
         from scraper.cli.dry_run import dry_run
 
         keep_apart(inputs.lists, {"--log-file": ours["log_file"], "stdout": "-"})
@@ -100,8 +101,10 @@ def _checked(ours: dict[str, Any]) -> dict[str, Any]:
 
 def _inputs(
     arguments: tuple[str, ...], input_files: tuple[str, ...], settings: "Settings"
-) -> Inputs:
+) -> "Inputs":
     """What is to be fetched: NOTHING if --retry-failed is to take it from the manifest."""
+    from scraper.cli.arguments import NOTHING, inputs_of
+
     if settings.earlier.retry_failed and not arguments and not input_files:
         from scraper.cli.stdin import is_empty
 
@@ -127,8 +130,10 @@ def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
 class _Fetch:
     """One run of the command."""
 
-    def __init__(self, settings: "Settings", inputs: Inputs, ours: dict[str, Any]) -> None:
+    def __init__(self, settings: "Settings", inputs: "Inputs", ours: dict[str, Any]) -> None:
         from scraper.cli.again import invocation
+        from scraper.cli.arguments import NOTHING
+        from scraper.cli.distinct import keep_apart
         from scraper.cli.receivers import Receivers
         from scraper.cli.signals import Signals
         from scraper.manifest import path_for

@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 _MAY_BE_SECRET = re.compile("[:@=%]")  # a word without any of these holds no secret
+# Characters that no shell reads as anything else, as `shlex.quote` has them.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
+_URL = "http:", "https:", "s3:"  # no secret header has these names
 # A header as -H takes it; the option may be in the same word.
 _HEADER = r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*"
 
@@ -30,9 +33,12 @@ def hide_secrets() -> None:
 
 def command_line(words: Sequence[str]) -> str:
     """`scraper` with these words, as a shell reads it, without secrets."""
+    told = ["scraper", *redacted(words)]
+    if all(word and _PLAIN.issuperset(word) for word in told):
+        return " ".join(told)  # most are so; shlex is one more import of every run
     from shlex import join
 
-    return join(["scraper", *redacted(words)])
+    return join(told)
 
 
 def redacted(words: Sequence[str]) -> Iterator[str]:
@@ -40,7 +46,9 @@ def redacted(words: Sequence[str]) -> Iterator[str]:
     from scraper.model import urls
 
     for word in words:
-        header = re.fullmatch(_HEADER, word, re.DOTALL)
+        header = None
+        if ":" in word and not word.startswith(_URL):  # the pattern takes long to compile
+            header = re.fullmatch(_HEADER, word, re.DOTALL)
         if header is not None and urls.is_secret_header(header["name"]):
             yield f"{header['before']}{header['name']}: REDACTED"
         elif "@" in word or "=" in word or "%" in word:
