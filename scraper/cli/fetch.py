@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scraper.run.not_done import NotDone
     from scraper.source.sources import OpenRemote
 
+_MAY_WAIT = "--lock wait waits for it, --lock skip leaves the work to it"
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
 _OURS = (
     "show_config",
@@ -175,10 +176,10 @@ class _Fetch:
                 if self._settings.lock == "skip" and not run.begun:
                     self._receivers.say_held(f"{error}: nothing is done here")
                 else:
-                    hint = (
-                        error.hint or "--lock wait waits for it, --lock skip leaves the work to it"
+                    may_wait = self._settings.lock == "fail" and not run.begun
+                    self._receivers.say_error(
+                        f"scraper: {error}", error.hint or (_MAY_WAIT if may_wait else "")
                     )
-                    self._receivers.say_error(f"scraper: {error}", hint)
             self._say_left_out()
             self._receivers.finish(self._patience())
         return self._ended(status)
