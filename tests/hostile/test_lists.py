@@ -455,8 +455,8 @@ def test_a_list_at_a_url_may_list_that_url(cli: Command, serve: Serve) -> None:
 
 GROWING = [
     ("list", "--results - < {0} >> {0}", "--results '-' is the list too"),
-    ("list", "{0} --results - >> {0}", "--results '-' is the list too"),
-    ("list", "{0} -q 2>> {0}", None),
+    ("list", "--results - {0} >> {0}", "--results '-' is the list too"),
+    ("list", "-q {0} 2>> {0}", None),
     ("list", "--dry-run {0} >> {0}", "stdout '-' is the list too"),
     ("list", "--log-file {0} < {0}", "--log-file 'list' is the list too"),
     ("list", "--log-file hard {0}", "--log-file 'hard' is the list too"),
