@@ -43,7 +43,8 @@ LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
 _NO_ETAG = f'"{"0" * 32}"'
-_SETTLE_S, _SETTLE_TIMES = 0.5, 5.0  # at least; times what two requests took
+_SETTLE_S, _SETTLE_TIMES = 1.0, 5.0  # at least; times what two requests took
+_FRESH_S, _LOOKS = 0.2, 3  # a look that took longer is made again, so often, before a write
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -129,11 +130,16 @@ class Lease:
 
     def _try(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
         """The lease that was found, and what is known of its holder. None: we hold it now."""
-        found = self._sink.get_small(LEASE_KEY)
-        if self._is_ours(found):  # a write whose answer was lost
-            self.good_until = self._sent + self._lease_s
-            return found, None
-        life = self._judge(watch, found)
+        looks = 0
+        while True:
+            looks, begun = looks + 1, now_s()
+            found = self._sink.get_small(LEASE_KEY)
+            if self._is_ours(found):  # a write whose answer was lost
+                self.good_until = self._sent + self._lease_s
+                return found, None
+            life = self._judge(watch, found)
+            if life is not Life.DEAD or looks == _LOOKS or now_s() - begun <= _FRESH_S:
+                break  # else another run may have made the lease and settled meanwhile
         if life is Life.DEAD and self._write(found and found.etag):
             return found, None
         return found, life
