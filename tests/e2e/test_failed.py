@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.breakable import Site
 from tests.e2e.command import MANIFEST, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place
-from tests.servers import HttpServer, Reply, Request, Serve
+from tests.servers import HttpServer, Reply, Serve
 
 
 @pytest.fixture(params=["directory", "moto"])
@@ -18,26 +19,6 @@ def place(request: pytest.FixtureRequest, cli: Command) -> Place:
         return Directory(cli)
     server = request.getfixturevalue("moto_server")
     return Bucket(server, server.make_bucket())
-
-
-class Site:
-    """Answers with the statuses in `broken` by path, else with the path and its user."""
-
-    def __init__(self, serve: Serve) -> None:
-        self.server: HttpServer = serve(self.answer)
-        self.broken: dict[str, int] = {}
-        self.url = self.server.url
-
-    def answer(self, request: Request) -> Reply:
-        if code := self.broken.get(request.plain_path):
-            return Reply(code)
-        return Reply(200, {}, f"{request.path} {request.headers.get('x-a', '')}".encode())
-
-    def asked(self) -> list[str]:
-        """The paths since the last call."""
-        paths = sorted(request.path for request in self.server.requests)
-        self.server.requests.clear()
-        return paths
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from subprocess import PIPE
 
 import pytest
 
+from tests.e2e.breakable import Site
 from tests.e2e.command import MANIFEST, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place
-from tests.servers import Reply, Request, Serve
+from tests.servers import Reply, Serve
 
 RETRY = "--retry-failed"
 
@@ -26,24 +27,6 @@ def place(request: pytest.FixtureRequest, cli: Command) -> Place:
 def engine(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
-
-
-class Site:
-    """Answers with the statuses in `broken` by path."""
-
-    def __init__(self, serve: Serve) -> None:
-        self.server = serve(self.answer)
-        self.broken: dict[str, int] = {}
-        self.url = self.server.url
-
-    def answer(self, request: Request) -> Reply:
-        return Reply(self.broken.get(request.plain_path, 200), {}, b"x")
-
-    def asked(self) -> list[str]:
-        """The paths since the last call."""
-        paths = sorted(request.path for request in self.server.requests)
-        self.server.requests.clear()
-        return paths
 
 
 @pytest.fixture
