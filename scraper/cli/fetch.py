@@ -55,7 +55,8 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     """
     from scraper.cli.arguments import NOTHING, check_destination
     from scraper.cli.variables import unknown
-    from scraper.model.settings import Settings, parse_header
+    from scraper.model.headers import parse_header
+    from scraper.model.settings import Settings
 
     ours = {name: options.pop(name) for name in _OURS}
     input_files = options.pop("input_files")

@@ -1,7 +1,7 @@
 """The words that every room speaks: settings, records, errors, URLs, addresses, dates.
 
 Owns: data and pure functions. Does not know: any other room, files, networks.
-Others import the modules: `settings`, `options`, `records`, `errors`, `urls`, `addresses`,
-`dates`, `threads`, `run_id`, `version`.
+Others import the modules: `settings`, `headers`, `options`, `records`, `errors`, `urls`,
+`addresses`, `dates`, `threads`, `run_id`, `version`.
 This face re-exports nothing: `scraper --help` needs settings, and no URL parser.
 """

@@ -12,14 +12,21 @@ each of the nine classes: to make them was 3 % of a run of one page.
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
 from scraper.model.errors import UsageError
-
-Pair = tuple[str, str]
+from scraper.model.headers import (
+    Pair,
+    announces_a_body,
+    beginning_of_name,
+    check_value,
+    header_pairs,
+    is_field_name,
+    is_field_value,
+)
 
 _MOST = 1e9  # 31 years in seconds. Time-outs of sockets and locks overflow at 9.2e9.
 
@@ -160,40 +167,10 @@ class RunLimits(_Branch):
         _number(0, above=True, max_run_time=self.max_run_time)
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
-# The next two are texts: few runs need them, and `re` compiles them on first use.
+# Both are texts: few runs need them, and `re` compiles them on first use.
 _PROXY = r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?"
 # A contact stands in a comment of User-Agent (RFC 9110 5.6.5); an address also in From (10.1.2).
 _CONTACT = r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+"
-
-
-def parse_header(text: str) -> tuple[str, str]:
-    """Name and value of `Name: value`. Raises UsageError unless RFC 9110 5.5 allows both."""
-    name, colon, value = text.partition(":")
-    value = value.strip(" \t")
-    if not (colon and is_field_name(name)):
-        first = beginning_of_name(name)
-        shown = f"{first!r} " if colon or first != name else ""
-        raise UsageError(f"--header {shown}is not 'Name: value'")
-    _check_value(name, value)
-    return name, value
-
-
-def _headers(given: Mapping[str, str] | Iterable[str | Sequence[str]]) -> tuple[Pair, ...]:
-    """Pairs from a mapping, from `Name: value` texts, or from pairs."""
-    items = given.items() if isinstance(given, Mapping) else given
-    return tuple(
-        parse_header(item) if isinstance(item, str) else (item[0], item[1]) for item in items
-    )
-
-
-def _check_value(name: str, value: str) -> None:
-    _require(is_field_value(value), f"--header {name!r} has a character that no header may hold")
-
-
-def is_field_value(value: str) -> bool:
-    """Whether a header may have this value: no control characters, nothing beyond Latin-1."""
-    return all(char == "\t" or " " <= char <= "~" or "\xa0" <= char <= "\xff" for char in value)
 
 
 def is_proxy(text: str, schemes: Collection[str]) -> bool:
@@ -202,25 +179,6 @@ def is_proxy(text: str, schemes: Collection[str]) -> bool:
     if found is None or int(found[2] or 0) > 65_535:
         return False
     return found[1] is None or found[1].lower() in schemes
-
-
-def is_field_name(name: str) -> bool:
-    """Whether `name` is a token (RFC 9110 5.6.2)."""
-    return bool(_TOKEN.fullmatch(name))
-
-
-def beginning_of_name(text: str) -> str:
-    """The part of `text` that may be a header's name. Only it is shown: the rest may be secret."""
-    found = _TOKEN.match(text, text.startswith(":"))  # pseudo-headers of HTTP/2: `:path`
-    return text[: found.end()] if found else ""
-
-
-def announces_a_body(name: str) -> bool:
-    """Whether a header says that the request has a body (RFC 9112 6). No request here has one.
-
-    A server would read the next request on the connection as the body.
-    """
-    return name.lower() in {"content-length", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -245,7 +203,7 @@ class Http(_Branch):
             _require(
                 not announces_a_body(name), f"--header {name!r} announces a body, and there is none"
             )
-            _check_value(name, value)
+            check_value(name, value)
         _require(
             self.proxy is None or is_proxy(self.proxy, {"http", "https"}),
             "--proxy is not [http(s)://][user:password@]host[:port]",
@@ -378,7 +336,7 @@ class Settings(_Branch):
         """
         given = {name: value for name, value in options.items() if value is not None}
         if "headers" in given:
-            given["headers"] = _headers(given["headers"])
+            given["headers"] = header_pairs(given["headers"])
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),

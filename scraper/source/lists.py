@@ -20,13 +20,13 @@ import orjson
 
 from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind
-from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
-from scraper.model.settings import (
+from scraper.model.headers import (
     announces_a_body,
     beginning_of_name,
     is_field_name,
     is_field_value,
 )
+from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
 from scraper.source import keys
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 from scraper.source.plain import plain_target
