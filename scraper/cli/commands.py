@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _MODULES = {"list": "listing"}
 COMMANDS = {
     "fetch": "Fetch every URL into a directory or S3, one object per URL.",
-    "failed": "Tell which targets are not done.",
-    "list": "Tell what is stored: key, size, URL.",
+    "failed": "Tell which targets are not done; why: --format tsv.",
+    "list": "Tell what is stored: key, size, URL; of URLs, if any are given.",
     "status": "Tell what is there, on one screen.",
     "verify": "Compare a manifest with the objects that are really there.",
     "demo": "Serve a small site and an S3 endpoint on loopback.",

@@ -6,15 +6,19 @@ tells that by its own.
 """
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scraper.cli.commands import COMMANDS
 from scraper.cli.options import HELP
 from scraper.cli.place import opened, place_options
 from scraper.model.errors import Kind, UsageError
+from scraper.model.urls import redact
 
 if TYPE_CHECKING:
     from scraper.manifest.not_done import Missing, Wanted
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("url", "key", "status", "http_code", "kind", "attempts", "started", "message")
 
 
-@click.command(context_settings=HELP, short_help="Tell which targets are not done.")
+@click.command(context_settings=HELP, short_help=COMMANDS["failed"])
 @place_options
 @click.option(
     "--code",
@@ -51,19 +55,21 @@ _COLUMNS = ("url", "key", "status", "http_code", "kind", "attempts", "started", 
     type=click.Choice(["urls", "tsv", "json"]),
     default="urls",
     show_default=True,
-    help="urls: a list that scraper can fetch; json: records, a line each.",
+    help="urls: a list that scraper can fetch; tsv: also code, kind and message, which say why; "
+    "json: records, a line each.",
 )
 def failed(destination: str, **options: Any) -> int:
     """Print the targets of DEST that are not done, by the last record of each.
 
     As they come they are a list for scraper, with the same keys: a URL a line, and URL<TAB>key
-    where that is needed.
+    where that is needed. --format tsv says why each is not done.
     """
     from scraper.manifest.not_done import not_done
 
     wanted = _wanted(options)
     as_line = _FORMATS[options["format_"]]
     left_out: Counter[Missing] = Counter()
+    any_told = False
     with opened(destination, options) as place:
         from scraper.cli.table import flush, row, say
 
@@ -74,11 +80,14 @@ def failed(destination: str, **options: Any) -> int:
                 line = as_line(record)
                 if isinstance(line, bytes):
                     say(line)
+                    any_told = True
                 else:
                     left_out[line] += 1
         flush()
     for text in left_out_of_list(left_out, destination):
         click.echo(f"scraper: {text}", err=True)
+    if any_told and options["format_"] == "urls" and sys.stdout.isatty():  # no pipe needs a hint
+        click.echo(f"hint: why: scraper failed --format tsv {quote(redact(destination))}", err=True)
     return 0
 
 
@@ -135,7 +144,6 @@ _FORMATS: Mapping[str, "Callable[[Mapping[str, Any]], bytes | Missing]"] = {
 def left_out_of_list(left_out: "Counter[Missing]", destination: str) -> Iterable[str]:
     """What to say of targets that no line of a list can name: a line each."""
     from scraper.manifest.not_done import Missing
-    from scraper.model.urls import redact
 
     again = f"scraper LIST --to {redact(destination)} --retry-failed"
     if count := left_out[Missing.SECRET]:

@@ -142,8 +142,8 @@ def _near_file(word: str) -> str:
         beside = os.listdir(directory or ".")
     except OSError:
         return ""
-    found = near(name, beside[:10_000], close=0.75)
-    return quote(os.path.join(directory, found[0])) if found else ""
+    found = [os.path.join(directory, one) for one in near(name, beside[:10_000], close=0.75)]
+    return quote(found[0]) if found and not os.path.isdir(found[0]) else ""
 
 
 def _first(hints: Iterator[str]) -> str:

@@ -8,6 +8,7 @@ and has no place for the summary.
 """
 
 import os
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -32,16 +33,27 @@ class Results(Generator[Result, None, None]):
     """The Results of one run: an iterator, and a context manager that ends the run.
 
     The run begins when the first Result is asked for. It is stopped when the iteration is left:
-    by `close()`, by the end of a `with`, or when nobody refers to this object any more.
+    by `close()`, by the end of a `with`, or when nobody refers to this object any more. One that is
+    dropped before all that warns, as Python does of a coroutine that was never awaited.
     """
+
+    _begun = True  # nothing is said of one that could not be made
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._results = results_of(run)
         self._last: Summary | None = None
+        self._begun = False
+
+    def __del__(self) -> None:
+        """Warn if nothing was asked for: a call alone fetches nothing."""
+        if not self._begun:
+            text = "scraper.run(...) was never iterated, so nothing was fetched"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def __next__(self) -> Result:
         """The next Result. Raises DestinationError, Held, ListError, and what `urls` raises."""
+        self._begun = True
         try:
             return next(self._results)
         except BaseException:
@@ -59,6 +71,7 @@ class Results(Generator[Result, None, None]):
         trace: TracebackType | None = None,
     ) -> Result:
         """End the run, and raise the error."""
+        self._begun = True
         error = value if isinstance(value, BaseException) else kind
         if trace is not None and isinstance(error, BaseException):
             error = error.with_traceback(trace)
@@ -69,6 +82,7 @@ class Results(Generator[Result, None, None]):
 
     def close(self) -> None:
         """End the run: break off what is in flight, close the manifest, unlock the destination."""
+        self._begun = True
         try:
             self._results.close()
         finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,20 @@ def test_what_is_told_can_be_fed_back_with_the_same_keys(runs: Runs, site: Site)
     assert stored == sorted(keys[line] for line in (1, 2, 4, 5))
     ran = runs.failed("--format", "json")
     assert [record["line"] for record in ran.records] == [6]
+
+
+def test_a_terminal_is_told_where_the_reasons_are(cli: Command, site: Site) -> None:
+    site.broken = {"/a": 404}
+    cli("-", "--to", "o u t", stdin=f"{site.url}/a\n")
+    ours, theirs = pty.openpty()
+    with cli.start("failed", "o u t", stdout=theirs) as process:
+        ran = cli.ended(process)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert (ran.status, shown) == (0, f"{site.url}/a\r\n")
+    assert ran.err == "hint: why: scraper failed --format tsv 'o u t'\n"
+    assert cli("failed", "o u t").err == ""  # a pipe gets the list alone
 
 
 def test_keys_of_another_rule_stay_what_they_were(runs: Runs, site: Site) -> None:

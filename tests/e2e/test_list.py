@@ -47,6 +47,26 @@ def test_characters_that_drive_a_terminal_are_shown_safely(cli: Command, serve: 
     assert "\x1b" not in out
 
 
+def test_an_object_is_found_by_its_url(cli: Command, place: Place, serve: Serve) -> None:
+    url = _stored(cli, place, serve, "{}/a\tk/a.txt", "{}/b", "{}/c?token=geheim")
+    upper = url.replace("http", "HTTP") + "/x/../a#part"  # another spelling of the same URL
+    words = ["list", *place.words[1:]]
+    for asked in (f"{url}/a", upper):
+        ran = cli(*words, "--format", "keys", asked, env=place.environment)
+        assert (ran.status, ran.lines, ran.err) == (0, ["k/a.txt"], "")
+    ran = cli(*words, f"{url}/b", f"{url}/c?token=geheim", env=place.environment)
+    assert (ran.status, len(ran.lines)) == (0, 3)
+    ran = cli(*words, f"{url}/a", f"{url}/none?token=geheim", env=place.environment)
+    assert (ran.status, len(ran.lines)) == (1, 2)
+    assert ran.errors == [f"scraper: nothing is stored of {url}/none?token=REDACTED"]
+
+
+def test_what_is_no_url_is_wrong_usage(cli: Command, serve: Serve) -> None:
+    _stored(cli, Directory(cli), serve, "{}/a")
+    ran = cli("list", "out", "a")
+    assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
+
+
 def test_without_a_manifest_it_is_wrong_usage(cli: Command) -> None:
     ran = cli("list", "nowhere")
     assert (ran.status, len(ran.errors), cli.wrote) == (2, 1, [])

@@ -235,7 +235,17 @@ def test_nothing_happens_before_the_first_result_is_asked_for(serve: Serve, tmp_
     results = scraper.run([f"{server.url}/a.txt"], to=str(tmp_path / "out"))
     assert (server.connections, list(tmp_path.iterdir())) == (0, [])
     assert threading.active_count() == before
-    del results
+    results.close()
+
+
+def test_a_call_that_is_not_iterated_says_so(serve: Serve, tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="never iterated"):
+        scraper.run(["http://127.0.0.1:9/"], to=str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+    server = serve({"/a.txt": b"a"})
+    with scraper.run([f"{server.url}/a.txt"], to=str(tmp_path / "out")):
+        pass
+    assert all(one.ok for one in scraper.run([f"{server.url}/a.txt"], to=str(tmp_path / "out")))
 
 
 def test_two_runs_in_one_process_do_not_disturb_each_other(serve: Serve, tmp_path: Path) -> None:

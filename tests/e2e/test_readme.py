@@ -102,6 +102,7 @@ def ready(cli: Command, demo: Demo) -> Command:
 def adapted(text: str, cli: Command, demo: Demo) -> str:
     """The same with this demo's addresses, and with places that a test may write to."""
     text = text.replace("http://127.0.0.1:8642", demo.url).replace("s3://my-bucket", "s3://demo")
+    text = text.replace("/usr/local/bin/scraper", "scraper")
     return text.replace("/srv/", f"{cli.directory}/").replace("/lists/", f"{cli.directory}/")
 
 
@@ -161,7 +162,7 @@ def test_the_crontab_line_is_quiet_when_all_is_well(ready: Command, demo: Demo) 
 
 def test_the_service_of_the_systemd_timer_runs(ready: Command, demo: Demo) -> None:
     (unit,) = (fence.text for fence in blocks("ini"))
-    command = re.search(r"^ExecStart=/usr/local/bin/(.*)$", unit, re.MULTILINE)
+    command = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     assert command is not None
     ran = run(adapted(command[1], ready, demo), ready)
     assert ran.returncode == 0

@@ -232,7 +232,10 @@ def test_a_bucket_that_is_not_there_is_told_in_one_line(
     place = Bucket(bucket.server, "no-such-bucket")
     ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
     assert (ran.status, ran.out) == (3, "")
-    assert ran.err == "scraper: can't use s3://no-such-bucket: there is no such bucket\n"
+    assert ran.errors == [
+        "scraper: can't use s3://no-such-bucket: there is no such bucket",
+        "hint: to make it: aws s3 mb s3://no-such-bucket",
+    ]
     assert server.total == 0
 
 
@@ -248,8 +251,9 @@ def test_credentials_that_are_missing_or_nonsense_are_told_in_one_line(
     ):
         ran = cli(*words, *extra, env=env)
         assert (ran.status, ran.out) == (3, "")
-        assert len(ran.errors) == 1
+        assert len(ran.complaints) == 1
         assert said in ran.err
+        assert ("AWS_ACCESS_KEY_ID and" in ran.errors[-1]) is said.startswith("Unable")
     assert server.total == 0
 
 

@@ -130,6 +130,7 @@ WRONG: list[tuple[str, str]] = [
     ("ftp://example.com/a", "only http and https"),
     ("file:///srv/urls", "/srv/urls"),
     ("LIST DIR", "--to DIR"),
+    ("LIST DIRS", "--to DIRS"),
     ("LIST pages", "--to pages"),
     ("LIST to=pages", "--to pages"),
     (f"LIST --to {U}", "a URL to fetch is an argument"),

@@ -42,6 +42,11 @@ _FATAL = _ELSEWHERE | {
     "TokenRefreshRequired",
     "XMinioStorageFull",
 }
+_NO_CREDENTIALS = "NoCredentials"  # ours: boto3 found none, and asked nobody
+_HOW_TO_SIGN = (
+    "credentials are those of the aws command: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "or --s3-profile NAME"
+)
 _PASSING = {
     "BadDigest",  # damaged on the way
     "IncompleteBody",
@@ -97,6 +102,13 @@ def answered(status: int, code: str, message: str, region: str | None = None) ->
     return S3Error(reason, fatal=fatal, transient=passing, status=status, code=code)
 
 
+def hint(error: S3Error, bucket: str) -> str:
+    """The way out for the person at the command line, "" if there is none that is certain."""
+    if error.code == "NoSuchBucket":
+        return f"to make it: aws s3 mb s3://{bucket}"
+    return _HOW_TO_SIGN if error.code == _NO_CREDENTIALS else ""
+
+
 def unspoolable(error: OSError | ValueError) -> S3Error:
     """The error for a spool that could not be used. ValueError: its file is closed."""
     if not isinstance(error, OSError):
@@ -149,7 +161,7 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
         case OSError():
             meant = unspoolable(error)
         case _:
-            meant = S3Error(str(error), fatal=_is_of_credentials(error))
+            meant = S3Error(str(error), fatal=_is_of_credentials(error), code=_code_of(error))
     return meant
 
 
@@ -162,6 +174,12 @@ def _from_response(response: Any) -> S3Error:
         said.get("Message") or "",
         head.get("HTTPHeaders", {}).get("x-amz-bucket-region"),
     )
+
+
+def _code_of(error: BaseException) -> str:
+    from botocore.exceptions import NoCredentialsError
+
+    return _NO_CREDENTIALS if isinstance(error, NoCredentialsError) else ""
 
 
 def _is_of_credentials(error: BaseException) -> bool:

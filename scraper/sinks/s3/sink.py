@@ -120,7 +120,8 @@ class S3Sink:
                 with contextlib.suppress(S3Error):  # the permission to delete may be missing
                     bucket.delete(key)
         except S3Error as error:
-            raise DestinationError(f"can't use s3://{self.bucket}: {error}") from None
+            text = f"can't use s3://{self.bucket}: {error}"
+            raise DestinationError(text, hint=s3errors.hint(error, self.bucket)) from None
         self.client = puts.client
 
     @property
@@ -240,7 +241,8 @@ class S3Sink:
         if self._closed:
             return SinkError("given up when the run was stopped", transient=False)
         if error.fatal:
-            return DestinationError(f"s3://{self.bucket} takes no more objects: {error}")
+            text = f"s3://{self.bucket} takes no more objects: {error}"
+            return DestinationError(text, hint=s3errors.hint(error, self.bucket))
         return SinkError(f"can't {what}: {error}", transient=error.transient)
 
     @contextmanager
