@@ -1,6 +1,7 @@
 """An HTTP/2 server on loopback, over TLS: many requests on one connection, and what breaks them.
 
-with H2Server(context, lambda path: path.encode()) as server:   # or an int: reset with it
+with H2Server(context, lambda path: path.encode()) as server:
+    # or an int: reset with this code; or a list: a head without a body
     ...
     assert server.connections == 1
     assert server.max_streams == 20
@@ -18,7 +19,7 @@ import h2.settings
 
 from tests.servers import RawServer
 
-Answer = Callable[[str], bytes | int]
+Answer = Callable[[str], bytes | int | list[tuple[str, str]]]
 _FRAME = 16_384
 
 
@@ -70,6 +71,9 @@ class H2Server(RawServer):
         answer = self._answer(path)
         if isinstance(answer, int):
             connection.reset_stream(stream, answer)
+            return
+        if isinstance(answer, list):
+            connection.send_headers(stream, answer, end_stream=True)
             return
         headers = [(":status", "200"), ("content-type", "text/plain")]
         connection.send_headers(stream, headers, end_stream=not answer)

@@ -50,6 +50,9 @@ class Kind(StrEnum):
 # The page is gone (RFC 9110 15.5.5 and 15.5.11), or a law forbids it here (RFC 7725 3).
 _PERMANENT_CODES = frozenset({404, 410, 451})
 
+# The server has nothing for this URL, and says so (RFC 9110 15.3.5 and 15.3.6).
+NO_CONTENT_CODES = frozenset({204, 205})
+
 
 def is_permanent_failure(kind: str | None, http_code: int | None) -> bool:
     """Whether no later attempt is better: such a status, or a line that names no target."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import BinaryIO
 
 from scraper.model import urls
-from scraper.model.errors import BadTarget, ListError, ScraperError
+from scraper.model.errors import NO_CONTENT_CODES, BadTarget, ListError, ScraperError
 from scraper.model.records import Attempt, Failed, Stored, Target
 from scraper.model.settings import Settings
 from scraper.run.build import choose_engine, make_plan
@@ -118,7 +118,7 @@ def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
                 pass
             completion = transfer.completion
             assert isinstance(completion, Completion)
-            if isinstance(completion.outcome, Stored):
+            if _is_there(completion, sink):
                 return _kept(sink.file)
             reason, verdict = "HTTP 304", None  # an answer to a condition that was not set
             if isinstance(completion.outcome, Failed):
@@ -132,6 +132,17 @@ def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
         engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()
         sink.close()
+
+
+def _is_there(completion: Completion, sink: _FileSink) -> bool:
+    """Whether `sink` has the list now. "No content" is an empty one."""
+    match completion.outcome:
+        case Stored():
+            return True
+        case Failed(failure) if failure.http_code in NO_CONTENT_CODES:
+            sink.open("")
+            return True
+    return False
 
 
 def _pause_s(longest_s: float, until: float) -> float:

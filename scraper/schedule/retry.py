@@ -21,7 +21,7 @@ from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure
 from scraper.model.settings import Retries
 
-RETRIED_CODES = frozenset({408, 425, 429, 500, 502, 503, 504, 522, 524})
+RETRIED_CODES = frozenset({202, 408, 425, 429, 500, 502, 503, 504, 522, 524})
 RETRIED_KINDS = frozenset({Kind.CONNECT, Kind.TIMEOUT, Kind.TRUNCATED})
 
 

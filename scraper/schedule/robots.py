@@ -12,7 +12,7 @@ wildcards nor that the longest rule wins; asking Protego for our group, see abov
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from scraper.model.errors import Kind
+from scraper.model.errors import NO_CONTENT_CODES, Kind
 from scraper.model.records import Failure
 
 if TYPE_CHECKING:
@@ -104,11 +104,12 @@ def without(failure: Failure) -> Rules:
     """What it means that robots.txt could not be had, after the last attempt.
 
     A 4xx, or redirects without end: there is none, everything is allowed (RFC 9309 2.3.1.2
-    and 2.3.1.3). 429 asks for patience, it does not say that there is none. Anything else:
-    nothing is allowed (2.3.1.4).
+    and 2.3.1.3). A 204 or 205 has no rule, as an empty file has none. 429 asks for patience, it
+    does not say that there is none. Anything else: nothing is allowed (2.3.1.4).
     """
     code = failure.http_code or 0
     unavailable = failure.kind is Kind.HTTP_STATUS and 400 <= code < 500 and code != 429
-    if unavailable or failure.kind is Kind.TOO_MANY_REDIRECTS:
+    empty = failure.kind is Kind.HTTP_STATUS and code in NO_CONTENT_CODES
+    if unavailable or empty or failure.kind is Kind.TOO_MANY_REDIRECTS:
         return ALLOWED
     return Rules(f"can't be had ({failure.message}), so nothing is allowed")

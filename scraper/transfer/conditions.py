@@ -1,8 +1,8 @@
 """Conditional requests: what is asked instead of a whole body, and what the response means then.
 
 Owns: the decision, for each hop, which validators or which range are sent (RFC 9110 13 and 14),
-and what a 304, a 206 or a 416 says. All of it is frozen data and pure functions. Does not know:
-whether the object is really there, or what a body is made of (`transfer.py`, `body.py`).
+and what a 304, a 206, a 226 or a 416 says. All of it is frozen data and pure functions. Does not
+know: whether the object is really there, or what a body is made of (`transfer.py`, `body.py`).
 
 At most one question is asked at a time: the user's own, else for the rest of a body that broke
 off, else whether a stored body has changed. With two of them nobody could tell which one a
@@ -23,9 +23,18 @@ from scraper.transfer.redirects import Hop
 from scraper.transfer.variant import is_same
 
 CONDITIONS = frozenset(
-    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+    {
+        "a-im",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+    }
 )
-_ANSWERS = frozenset({206, 304, 416})  # the statuses that answer them
+_ANSWERS = frozenset({206, 226, 304, 416})  # the statuses that answer them
+_ASKED_BY = {206: "range", 226: "a-im"}  # RFC 9110 15.3.7, RFC 3229 10.4.1
 _ASK_FOR_CHANGE = frozenset({"if-none-match", "if-modified-since"})  # a 304 answers these
 _CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _NOTHING: Mapping[str, str] = {}
@@ -123,12 +132,11 @@ class Conditions(NamedTuple):
                 return Answer.UNCHANGED
             by_user = self.own & _ASK_FOR_CHANGE
             return Answer.UNCHANGED_FOR_USER if by_user else Answer.UNASKED
-        if self.range is not None and "range" in asked:
+        if self.range is not None and "range" in asked and reply.status != 226:
             length = self.range.completed_by(reply)
             return Answer.NOT_THE_REST if length is None else Rest(length)
-        if reply.status == 206 and "range" not in self.own:
-            return Answer.UNASKED
-        return None
+        asks = _ASKED_BY.get(reply.status)
+        return None if asks is None or asks in self.own else Answer.UNASKED
 
 
 def strong_validator(etag: str | None, last_modified: str | None, date: str | None) -> str | None:

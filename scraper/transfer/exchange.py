@@ -74,8 +74,6 @@ def content_length(reply: Reply) -> int | None:
     Raises TransferError of kind `protocol` for a value that is no length, for two that differ,
     and for a transfer coding that we did not ask for.
     """
-    if reply.status == 204:
-        return 0
     coding = reply.get("transfer-encoding")
     if coding is not None:
         coding = coding.strip(OWS).lower()

@@ -5,10 +5,10 @@ and says `finish` or `fail`. Everything that a user could tell apart is decided 
 two engines can't differ in meaning.
 
 Owns: the order of these steps, which body is stored, how the attempt ends, and its time. It does
-not know threads, sockets or retries. Three modules decide for it: where a redirect leads
-(`redirects.py`), what is asked with a condition and what a 304, 206 or 416 means
-(`conditions.py`), and how a body goes into the sink (`body.py`). Rejected: bodies decoded by the
-HTTP client. It hides that a coded body was cut off.
+not know threads, sockets or retries. Four modules decide for it: where a redirect leads
+(`redirects.py`), which statuses bring an object (`statuses.py`), what is asked with a condition
+and what its answers mean (`conditions.py`), and how a body goes into the sink (`body.py`).
+Rejected: bodies decoded by the HTTP client. It hides that a coded body was cut off.
 """
 
 import math
@@ -37,6 +37,7 @@ from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, follow, is_redirect
+from scraper.transfer.statuses import why_no_object
 from scraper.transfer.variant import variant_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 _UNASKED = {
     206: "206 Partial Content, though no part was asked for",
+    226: "226 IM Used, though no manipulation was asked for",
     304: "304 Not Modified, though nothing was asked about",
 }
 
@@ -170,8 +172,8 @@ class Transfer:
         answer = self._conditions.answer(reply, self._asked)
         if answer is not None:
             return self._take_answer(answer)
-        if not 200 <= reply.status < 300:
-            self._refuse(reply)
+        if reply.status != 200 and (why := why_no_object(reply.status)) is not None:
+            self._refuse(reply, why)
             return Next.STOP
         self._accept(reply)
         return Next.READ
@@ -303,11 +305,11 @@ class Transfer:
                 self._end(Failed(failure, self._response))
                 return Next.STOP
 
-    def _refuse(self, reply: Reply) -> None:
-        """End with the failure that the status of `reply` says."""
+    def _refuse(self, reply: Reply, why: str) -> None:
+        """End with the failure that the status of `reply` is, for `why`."""
         failure = Failure(
             kind=Kind.HTTP_STATUS,
-            message=f"HTTP {reply.status}",
+            message=why,
             http_code=reply.status,
             retry_after_s=parse_retry_after(reply.get("retry-after")),
         )

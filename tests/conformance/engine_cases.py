@@ -332,13 +332,17 @@ STATUSES = [
         kind=Kind.HTTP_STATUS,
         status=101,
     ),
-    Case("204", head(status="HTTP/1.1 204 No"), stores=b"", status=204),
+    Case("204", head(status="HTTP/1.1 204 No"), kind=Kind.HTTP_STATUS, status=204),
     Case("204 with a body", head("Content-Length: 5", status="HTTP/1.1 204 No") + b"hello",
-         stores=b"", status=204),
+         kind=Kind.HTTP_STATUS, status=204),
     Case("204 with chunks", framed(b"2\r\nhi\r\n0\r\n\r\n").replace(b"200 OK", b"204 No"),
-         stores=b"", status=204),
+         kind=Kind.HTTP_STATUS, status=204),
     Case("205 with a body", sized(b"hello").replace(b"200 OK", b"205 So"),
-         stores=b"hello", status=205),
+         kind=Kind.HTTP_STATUS, status=205),
+    Case("202", sized(b"hello").replace(b"200 OK", b"202 So"),
+         kind=Kind.HTTP_STATUS, status=202, retried=True),
+    Case("226 though nobody asked", sized(b"hello", "IM: feed").replace(b"200 OK", b"226 IM"),
+         kind=Kind.PROTOCOL, status=226),
 ]  # fmt: skip
 
 HEADS = [

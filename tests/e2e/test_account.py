@@ -103,7 +103,7 @@ def test_no_field_is_unknown_changes_its_type_or_is_null(
     server = serve(
         {
             "/a.txt": b"a",
-            "/empty.txt": Reply(204),
+            "/empty.txt": b"",
             "/later": Reply(429, {"Retry-After": "4000"}),
             "/loop": Reply(302, {"Location": "/loop"}),
         }

@@ -258,7 +258,7 @@ def _check_version(version: bytes) -> None:
 
 
 def _check_status(status: int) -> None:
-    if not 200 <= status < 300 or status == 206:
+    if not 200 <= status < 300 or status in {204, 206}:
         raise Unclear(f"status {status}")
 
 
@@ -280,8 +280,6 @@ def _loosely(whole: bytes, *, bare_lf: bool) -> tuple[list[tuple[str, str]], byt
         whole = line[2]
     _check_status(status)
     framing = dict(fields)
-    if status == 204:
-        return fields, b""
     if "transfer-encoding" in framing:
         return fields, _unchunked(whole, bare_lf=bare_lf)
     if "content-length" not in framing:

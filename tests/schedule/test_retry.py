@@ -23,7 +23,7 @@ from scraper.schedule.retry import (
 
 TARGET = Target("http://a/", "http://a/", "a", "a/index.html", 1, "list")
 MOMENT = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504, 522, 524}
+RETRIED_STATUSES = {202, 408, 425, 429, 500, 502, 503, 504, 522, 524}
 
 
 def failure(

@@ -269,12 +269,12 @@ def http(code: int) -> Failure:
     return Failure(Kind.HTTP_STATUS, f"HTTP {code}", http_code=code)
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 404, 408, 410, 451, 499])
+@pytest.mark.parametrize("code", [204, 205, 400, 401, 403, 404, 408, 410, 451, 499])
 def test_a_robots_txt_that_is_not_there_allows_everything(code: int) -> None:
     assert without(http(code)) == ALLOWED
 
 
-@pytest.mark.parametrize("code", [429, 500, 503, 599, 600, 999, 300, 304, 100])
+@pytest.mark.parametrize("code", [202, 207, 429, 500, 503, 599, 600, 999, 300, 304, 100])
 def test_one_that_the_server_can_not_give_allows_nothing_and_that_is_said(code: int) -> None:
     reason = f"can't be had (HTTP {code}), so nothing is allowed"
     assert without(http(code)).forbids(f"{SITE}/a") == reason

@@ -249,6 +249,8 @@ CONTINUING = Conditions(previous=KNOWN, range=REQUEST)
         (CONTINUING, 206, HOME, Rest(300)),
         (CONTINUING, 206, AWAY, Answer.UNASKED),
         (REFRESHING, 206, HOME, Answer.UNASKED),
+        (REFRESHING, 226, HOME, Answer.UNASKED),
+        (CONTINUING, 226, HOME, Answer.UNASKED),
         (CONTINUING, 416, HOME, Answer.NOT_THE_REST),
         (CONTINUING, 416, AWAY, None),
         (UNKNOWING, 416, HOME, None),
@@ -267,6 +269,7 @@ def test_an_answer_to_the_users_own_condition_is_the_users(name: str) -> None:
     expected = Answer.UNCHANGED_FOR_USER if asks else Answer.UNASKED
     assert meaning(conditions, 304) is expected
     assert meaning(conditions, 206) is (None if name == "range" else Answer.UNASKED)
+    assert meaning(conditions, 226) is (None if name == "a-im" else Answer.UNASKED)
     assert meaning(conditions, 416) is None
 
 
@@ -277,5 +280,7 @@ def test_a_206_that_is_another_part_is_not_the_rest() -> None:
 
 def test_every_other_status_says_everything_by_itself() -> None:
     every = (UNKNOWING, REFRESHING, CONTINUING, Conditions(frozenset({"range"})))
-    for conditions, status in itertools.product(every, set(range(100, 1000)) - {206, 304, 416}):
+    for conditions, status in itertools.product(
+        every, set(range(100, 1000)) - {206, 226, 304, 416}
+    ):
         assert meaning(conditions, status) is None, status

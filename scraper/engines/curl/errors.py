@@ -6,13 +6,14 @@ Does not know: handles.
 
 import errno
 import os
+import re
 from enum import Enum, auto
 
 import pycurl
 
 from scraper.model.errors import Kind, TransferError
 
-_HTTP2_STREAM, _PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
+HTTP2_STREAM, _PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
 OUR_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 _TLS = frozenset(
     {
@@ -38,7 +39,6 @@ _CLOSED = frozenset(
         pycurl.E_SEND_ERROR,
         pycurl.E_PARTIAL_FILE,
         pycurl.E_HTTP2,
-        _HTTP2_STREAM,
     }
 )
 UNANSWERED = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
@@ -84,11 +84,26 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
         return TransferError(Kind.TLS, f"TLS: {message}", transient=False, unreachable=True)
     if code in _CLOSED:
         return TransferError(Kind.CONNECT, CLOSED)
+    if code == HTTP2_STREAM:
+        return _stream_was_reset(message)
     if code in _NO_CONNECTION:
         why = os.strerror(number) if number else message
         ours = number in OUR_FAULT
         return TransferError(Kind.CONNECT, f"can't connect: {why}", unreachable=not ours)
     return not_http(message)
+
+
+def _stream_was_reset(message: str) -> TransferError:
+    """The failure when a stream of HTTP/2 ended before a response, by either side.
+
+    PROTOCOL_ERROR says that its sender can't accept what it got (RFC 9113 7). So the same request
+    fails again. The other codes may pass.
+    """
+    found = re.search(r"(?:error 0x\w+ |: )([A-Z][A-Z0-9_]+)", message)  # two forms of one fact
+    why = found[1] if found else message
+    if why == "PROTOCOL_ERROR":
+        return TransferError(Kind.PROTOCOL, f"HTTP/2: {why}", transient=False)
+    return TransferError(Kind.CONNECT, f"stream was reset before a response: {why}")
 
 
 def not_http(why: str) -> TransferError:

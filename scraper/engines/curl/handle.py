@@ -21,6 +21,7 @@ import pycurl
 from scraper.engines import guard, heads
 from scraper.engines.curl.errors import (
     CLOSED,
+    HTTP2_STREAM,
     UNANSWERED,
     Moment,
     mapped,
@@ -170,6 +171,8 @@ class CurlHandle:
 
     def why_ended(self, code: int, message: str) -> Exception | None:
         """What the end of the hop means; None: all is well. `code` is libcurl's, 0 for success."""
+        if code == HTTP2_STREAM and self.following is None and self._is_no_content:
+            self._take_head()
         if self.error is not None or self._dropping:
             return self.error
         if self.following is None and (why := self._why_no_head()):
@@ -182,6 +185,15 @@ class CurlHandle:
         if self.following is None:
             return TransferError(Kind.CONNECT, CLOSED)
         return None
+
+    @property
+    def _is_no_content(self) -> bool:
+        """Whether the head that broke off says 204 over HTTP/2.
+
+        nghttp2 ends the stream at its Content-Length, which a 204 must not have (RFC 9110 8.6).
+        The status alone says all.
+        """
+        return self._asked and bool(self._lines) and self._lines[0].split()[1:2] == [b"204"]
 
     def _why_no_head(self) -> str | None:
         """What is wrong with the lines of a head that broke off."""

@@ -113,6 +113,38 @@ def test_a_stream_that_breaks_takes_no_other_with_it(bench: MakeBench, tmp_path:
         assert len(made.leftovers) == 2
 
 
+def test_a_stream_that_breaks_before_its_head_is_told_as_what_it_is(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    context, pem = tls_context(tmp_path)
+    with H2Server(context, lambda path: int(path[1:])) as server:
+        made = bench(http=Http(cacert=str(pem)))
+        refused = failure(made.fetch(f"{server.url}/1"))
+        assert (refused.kind, refused.message) == (Kind.PROTOCOL, "HTTP/2: PROTOCOL_ERROR")
+        assert not is_transient(refused)
+        for code, name in ((2, "INTERNAL_ERROR"), (8, "CANCEL")):
+            broken = failure(made.fetch(f"{server.url}/{code}"))
+            assert broken.kind is Kind.CONNECT
+            assert name in broken.message
+            assert is_transient(broken)
+        assert server.streams == 3
+
+
+@pytest.mark.parametrize("length", [None, "0", "5"])
+def test_a_204_is_one_in_http2_too_whatever_its_length(
+    length: str | None, bench: MakeBench, tmp_path: Path
+) -> None:
+    context, pem = tls_context(tmp_path)
+    head = [(":status", "204")] + ([] if length is None else [("content-length", length)])
+    with H2Server(context, lambda _: head) as server:
+        made = bench(http=Http(cacert=str(pem)))
+        for number in (1, 2):
+            found = failure(made.fetch(f"{server.url}/{number}"))
+            assert (found.kind, found.http_code) == (Kind.HTTP_STATUS, 204)
+            assert "no content" in found.message
+        assert (server.streams, server.connections) == (2, 1)
+
+
 def test_a_url_travels_as_it_is_in_http2_too(bench: MakeBench, tmp_path: Path) -> None:
     context, pem = tls_context(tmp_path)
     with H2Server(context, lambda _: PAGE) as server:
