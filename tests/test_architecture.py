@@ -49,7 +49,6 @@ HOMES = {
     "moto": "demo.py",
     "rich": "report/progress.py",
     "tenacity": "schedule/retry.py",
-    "protego": "schedule/robots.py",
     "can_ada": "model/urls.py",
 }
 

@@ -1,47 +1,56 @@
 """robots.txt (RFC 9309): what it says to us, and what it means that there is none.
 
-Protego reads rules and matches URLs. The group of the file that is ours is found here: Protego
-keeps a copy of each rule for each agent of its group, and 500 KiB can name 20,000 agents before
-20,000 rules.
+The file is read as octets. Lines end with LF, CR or CRLF, and with nothing else. Only User-agent,
+Allow and Disallow make groups: any other line is as if it were not there (2.2.4), also between two
+names of a group. So `User-agent: a`, `Crawl-delay: 9`, `User-agent: b`, `Disallow: /` is one group
+of two, as in Google's parser. A Crawl-delay is for the names that stand before it.
 
-Owns: those decisions, and their messages. Does not know: how a robots.txt is fetched, which
-targets wait for it (`robots_queue.py`). Rejected: the stdlib's robotparser, which knows neither
-wildcards nor that the longest rule wins; asking Protego for our group, see above.
+Owns: those decisions, and their messages. Does not know: which URLs a rule matches
+(`robots_match.py`), how a robots.txt is fetched, which targets wait for it (`robots_queue.py`).
+Rejected: the stdlib's robotparser, which knows neither wildcards nor that the longest rule wins;
+Protego, see `robots_match.py`.
 """
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from scraper.model.errors import NO_CONTENT_CODES, Kind
 from scraper.model.records import Failure
-
-if TYPE_CHECKING:
-    from protego import Protego
+from scraper.model.urls import origin_of
+from scraper.schedule import robots_match
+from scraper.schedule.robots_match import Rule, is_wild, match_rules
 
 READ_BYTES = 500 * 1024  # of one robots.txt; the rest is ignored (RFC 9309 2.5)
 PATH = "/robots.txt"
 _MOST_WILDCARDS = 2_000  # rules of ours with * or $: each is tried for each URL
-_AGENT = re.compile(r"user[-\s]*agent(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE)
-_OF_NO_GROUP = re.compile(r"(?:sitemaps?|site-map|host)\s*:", re.IGNORECASE)
+_BYTE_ORDER_MARK = rb"\A\xef(?:\xbb\xbf?)?"  # or a part of it, as in Google's parser
+# Names of lines with the slips that Google's parser and Protego know. People forget the colon.
+_AGENT = re.compile(rb"user[-\s]*agent(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE | re.DOTALL)
+_RULE = re.compile(
+    rb"(allow|dis(?:s?allow|s?alow|allaw)|diasllow)(?:\s*:\s*(.*)|\s+(\S+))",
+    re.IGNORECASE | re.DOTALL,
+)
+_DELAY = re.compile(rb"crawl[-\s]?delay\s*:?\s*(\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
 
 
 class Rules(NamedTuple):
-    """What an origin says. `reason`: why nothing at all is to be fetched, None if `protego` tells.
+    """What an origin says. `reason`: why nothing at all is to be fetched, None if `rules` tell.
 
     `delay_s`: the least time between requests that it asks for. `weight`: what these rules take
     in memory, in bytes, as measured.
     """
 
     reason: str | None = None
-    protego: "Protego | None" = None
+    rules: robots_match.Rules | None = None
     delay_s: float = 0.0
     weight: int = 512
 
     def forbids(self, url: str) -> str | None:
         """Why `url` is not to be fetched, None if it may be: the longest match decides (2.2.2)."""
-        if self.protego is None:
+        if self.rules is None:
             return self.reason
-        return None if self.protego.can_fetch(url, "*") else "disallows this"
+        path = url[len(origin_of(url)) :].encode("utf-8", "surrogatepass")
+        return None if self.rules.allows(path) else "disallows this"
 
 
 ALLOWED = Rules()
@@ -60,44 +69,53 @@ def parse(body: bytes, token: str) -> Rules:
     them take a second a URL, and to ignore some could be against the wish of the site.
     """
     if len(body) > READ_BYTES:
+        is_whole = body[READ_BYTES] in b"\r\n"  # else half a rule is another rule
         body = body[:READ_BYTES]
-        body = body[: max(body.rfind(b"\n"), body.rfind(b"\r"), 0)]  # half a rule is another rule
-    rules = _group(body.decode("utf-8-sig", "replace"), token.lower())
-    if not rules:
+        if not is_whole:
+            body = body[: max(body.rfind(b"\n"), body.rfind(b"\r"), 0)]
+    text = re.sub(_BYTE_ORDER_MARK, b"", body, count=1)
+    rules, delay_s = _group(text, token.encode("utf-8", "replace").lower())
+    if not rules and not delay_s:
         return ALLOWED
-    wild = sum("*" in rule or "$" in rule for rule in rules)
+    wild = sum(is_wild(rule.path) for rule in rules)
     if wild > _MOST_WILDCARDS:
         return Rules(f"has more than {_MOST_WILDCARDS:,} rules with wildcards")
-    from protego import Protego
-
-    text = "\n".join(["User-agent: *", *rules])
-    protego = Protego.parse(text)
-    weight = 2_000 + 20 * len(text) + 500 * wild
-    return Rules(None, protego, protego.crawl_delay("*") or 0.0, weight)
+    matched = match_rules(rules)
+    return Rules(None, matched, delay_s, 2_000 + matched.weight)
 
 
-def _group(text: str, token: str) -> list[str]:
-    """The lines that follow our name, or else those for everyone (RFC 9309 2.2.1)."""
-    ours: list[str] = []
-    everyone: list[str] = []
-    named = heading = for_us = for_everyone = False
-    for raw in text.splitlines():
-        line = raw.partition("#")[0].strip()
-        found = _AGENT.match(line)
-        if found:
+class _Group:
+    """The rules and the Crawl-delay for one name. Of two delays the last one counts."""
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+        self.delay_s = 0.0
+        self.is_open = False  # the lines that come now are for it
+
+
+def _group(text: bytes, token: bytes) -> tuple[list[Rule], float]:
+    """What follows our name, or else what is for everyone (RFC 9309 2.2.1)."""
+    ours, everyone = _Group(), _Group()
+    named = heading = False
+    for raw in text.splitlines():  # of bytes: at CR, LF and CRLF alone
+        line = raw.partition(b"#")[0].strip()
+        if found := _AGENT.fullmatch(line):
             if not heading:  # else another name of the same group
-                heading, for_us, for_everyone = True, False, False
-            agent = re.split(r"[\s/]", found[1].lower(), maxsplit=1)[0]
-            for_everyone |= agent == "*"
-            for_us |= token != "" and agent.rstrip("*") == token
-            named |= for_us
-        elif line and not _OF_NO_GROUP.match(line):
-            heading = False
-            if for_us:
-                ours.append(line)
-            if for_everyone:
-                everyone.append(line)
-    return ours if named else everyone
+                heading, ours.is_open, everyone.is_open = True, False, False
+            agent = re.split(rb"[\s/]", found[1].lower(), maxsplit=1)[0]
+            everyone.is_open |= agent == b"*"
+            ours.is_open |= token != b"" and agent.rstrip(b"*") == token
+            named |= ours.is_open
+            continue
+        rule, delay_s = _RULE.fullmatch(line), _DELAY.fullmatch(line)
+        heading = heading and rule is None
+        for group in (ours, everyone):
+            if group.is_open and rule and (path := rule[2] or rule[3]):
+                group.rules.append(Rule(rule[1].lower() == b"allow", path))
+            elif group.is_open and delay_s:
+                group.delay_s = float(delay_s[1])
+    chosen = ours if named else everyone
+    return chosen.rules, chosen.delay_s
 
 
 def without(failure: Failure) -> Rules:

@@ -41,7 +41,6 @@ HEAVY = [
     "urllib3",
     "tenacity",
     "orjson",
-    "protego",
 ]
 
 

@@ -22,7 +22,7 @@ NEEDLESS = {
     "multiprocessing",
     "netrc",
     "obstore",
-    "protego",
+    "scraper.schedule.robots",
     "requests",
     "rich",
     "scraper.run.robots_queue",

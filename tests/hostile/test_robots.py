@@ -154,6 +154,19 @@ def test_what_was_done_before_needs_no_robots_txt(serve: Serve, fetch: Fetch) ->
     assert server.hits[ROBOTS] == 1
 
 
+def test_rules_are_compared_octet_by_octet(serve: Serve, fetch: Fetch) -> None:
+    rules = b"User-agent: *\nDisallow: /private/\nAllow: /*?page=\nAllow: /abc\nDisallow: /*?\n"
+    rules += b"Foo: bar\nDisallow: /caf%E9\nDisallow: /end$\nAllow: /d/index.html\nDisallow: /d/\n"
+    server = serve(answers(rules))
+    good = ["/abc?x", "/caf%E8", "/end$", "/d/", "/d/index.html", "/q?page=2"]
+    bad = ["/private/x?page=2", "/q?x", "/caf%e9", "/end", "/d/x"]
+    found = fetch([server.url + path for path in (*good, *bad)])
+    assert {one.target.url.removeprefix(server.url): one.ok for one in found} == {
+        **dict.fromkeys(good, True),
+        **dict.fromkeys(bad, False),
+    }
+
+
 def test_without_the_option_nobody_asks_and_nothing_is_loaded_for_it(
     serve: Serve, tmp_path: Path
 ) -> None:
@@ -162,7 +175,7 @@ def test_without_the_option_nobody_asks_and_nothing_is_loaded_for_it(
         "import sys, scraper\n"
         "(one,) = scraper.run([sys.argv[1]], to=sys.argv[2])\n"
         "assert one.status == 'stored', one\n"
-        "assert 'protego' not in sys.modules\n"
+        "assert 'scraper.schedule.robots' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, f"{server.url}/a", str(tmp_path)], check=True)
     assert server.hits == {"/a": 1}

@@ -86,7 +86,18 @@ def test_rules_before_any_group_are_nobodys() -> None:
     assert ask("Disallow: /\nUser-agent: *\nDisallow: /b", "/a")
 
 
-@pytest.mark.parametrize("between", ["", "Sitemap: http://host/map.xml\n", "# a comment\n", "\n\n"])
+@pytest.mark.parametrize(
+    "between",
+    [
+        "",
+        "Sitemap: http://host/map.xml\n",
+        "# a comment\n",
+        "\n\n",
+        "Crawl-delay: 5\n",
+        "x: y\n",
+        "y\n",
+    ],
+)
 def test_what_is_no_rule_does_not_end_the_names_of_a_group(between: str) -> None:
     assert not ask(f"User-agent: scraper\n{between}User-agent: other\nDisallow: /a", "/a")
 
@@ -102,6 +113,14 @@ def test_a_name_after_a_rule_begins_another_group() -> None:
 )
 def test_names_are_read_as_people_write_them(line: str) -> None:
     assert not ask(f"{line}\nDisallow: /a", "/a")
+
+
+def test_a_crawl_delay_is_for_the_names_before_it() -> None:
+    text = b"User-agent: a\nCrawl-delay: 5\nUser-agent: *\nDisallow: /x\nCrawl-delay: 7\n"
+    assert [parse(text, name).delay_s for name in ("a", "b")] == [7.0, 7.0]
+    text = b"User-agent: a\nCrawl-delay: 5\n\nUser-agent: *\nDisallow: /x\n"
+    assert [parse(text, name).delay_s for name in ("a", "b")] == [5.0, 0.0]
+    assert not allows(parse(text, "a"), "/x")  # the names are of one group (RFC 9309 2.2.4)
 
 
 # ---------------------------------------------------------------- what the rules are
@@ -129,6 +148,11 @@ def test_names_are_read_as_people_write_them(line: str) -> None:
         ("Disallow: /a%2Fb", "/a/b", True),
         ("Disallow: /a # not /b", "/a", False),
         ("Disalow: /a", "/a", False),
+        ("Disallow /a", "/a", False),
+        ("Disallow /a b", "/a", True),
+        ("disallow:/a", "/a", False),
+        ("Disallow: /quz#qux", "/quz", False),
+        ("Disallow:", "/a", True),
         ("Noindex: /a", "/a", True),
     ],
 )
@@ -136,13 +160,21 @@ def test_rules_are_those_of_the_rfc(rules: str, path: str, *, allowed: bool) -> 
     assert ask(f"User-agent: *\n{rules}\n", path) is allowed
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\x1e", "\u2029"])
+def test_no_other_character_ends_a_line(end: str) -> None:
+    text = f"User-agent: *\nDisallow: /a{end}Disallow: /b\n"
+    assert ask(text, "/b")
+    assert ask(text, "/a")
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\r\n"])
 def test_lines_end_in_any_way(end: str) -> None:
     assert not ask(end.join(["User-agent: *", "Disallow: /a", ""]), "/a")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
-    assert not ask(b"\xef\xbb\xbfUser-agent: scraper\nDisallow: /a", "/a")
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xef\xbb", b"\xef"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(mark: bytes) -> None:
+    assert not ask(mark + b"User-agent: scraper\nDisallow: /a", "/a")
 
 
 def test_bytes_that_are_no_utf8_spoil_their_own_line_alone() -> None:
@@ -191,6 +223,18 @@ def test_a_rule_that_the_limit_cuts_in_two_does_not_count() -> None:
     assert text[:READ_BYTES].endswith(b"\nDisallow: /")
     assert ask(text, "/public")
     assert not ask(text, "/other")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_a_rule_that_ends_at_the_limit_counts(end: bytes) -> None:
+    last = b"\nDisallow: /last"
+    text = b"User-agent: *\n"
+    text += b"#" * (READ_BYTES - len(text) - len(last)) + last
+    assert len(text) == READ_BYTES
+    assert not ask(text, "/last")
+    text += end + b"Disallow: /later\n"
+    assert not ask(text, "/last")
+    assert ask(text, "/later")
 
 
 def test_one_line_without_an_end_is_no_rule() -> None:
@@ -245,21 +289,23 @@ def test_nothing_that_a_server_sends_raises(body: bytes, path: str) -> None:
     rules.forbids(parse_url("http://host/" + path.replace("\udc80", "")).href)
 
 
-LINES = st.sampled_from(
-    ["User-agent", "user agent", "USERAGENT", "user\tagent", "Allow", "Disallow", "Sitemap", "Host"]
+NO_RULES = st.sampled_from(
+    ["Sitemap: http://host/", "Host: host", "Noindex: /", "Crawl-delay: x", "nonsense", "", "# no",
+     "Allow", "Disallow:", "Clean-param: a /", "Request-rate: 1/5", "User-agents: *", "\x0b"]
+)  # fmt: skip
+REAL = st.sampled_from(
+    ["User-agent: *", "User-agent: other", "User-agent: scraper", "Disallow: /a", "Allow: /a/b"]
 )
-ENDS = st.sampled_from([":", " ", ": ", " :", "::", "\t", "\xa0", ""])
-BREAKS = st.sampled_from(["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "#"])
 
 
-@given(st.lists(st.tuples(LINES, ENDS, st.sampled_from(["a", "*", "scraper", "/a*b", ""]), BREAKS)))
-def test_protego_is_given_one_group_however_names_are_written(
-    parts: list[tuple[str, str, str, str]],
+@given(st.lists(st.tuples(st.booleans(), REAL, NO_RULES), max_size=12))
+def test_what_is_no_rule_changes_nothing_wherever_it_stands(
+    lines: list[tuple[bool, str, str]],
 ) -> None:
-    text = "User-agent: *\nDisallow: /z\n" + "".join("".join(part) for part in parts)
-    rules = parse(text.encode(), "nobody")
-    assert rules.protego is not None
-    assert set(rules.protego._user_agents) == {"*"}
+    plain = "".join(f"{real}\n" for _, real, _ in lines)
+    mixed = "".join(f"{real}\n{other}\n" if both else f"{real}\n" for both, real, other in lines)
+    for path in ("/", "/a", "/a/b"):
+        assert ask(mixed, path) is ask(plain, path)
 
 
 # ---------------------------------------------------------------- when there is none
