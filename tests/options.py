@@ -57,6 +57,8 @@ OPTIONS = (
     Option("delay", "0.5", "0.5", 0.5, "0.9"),
     Option("rate", "10", "10", 10.0, "9"),
     Option("robots", "true", "true", True, "0"),
+    Option("robots-agent", "FooBot", '"FooBot"', "FooBot", "9"),
+    Option("robots-tags", "noai,noindex", '"noai,noindex"', "noai,noindex", "none"),
     Option("retries", "0", "0", 0, "9"),
     Option("retry-max-time", "60", "60", 60.0, "9"),
     Option("max-retry-after", "30.5", "30.5", 30.5, "30.9"),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
+from scraper.model import robots_names
 from scraper.model.errors import UsageError
 from scraper.model.headers import (
     Pair,
@@ -195,6 +196,8 @@ class Http(_Branch):
     raw: bool = False
     public_only: bool = False
     expect_type: str | None = None
+    robots_agent: str | None = None
+    robots_tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in self.headers:
@@ -219,6 +222,7 @@ class Http(_Branch):
             self.contact is None or re.fullmatch(_CONTACT, self.contact, re.ASCII),
             f"--contact {self.contact!r} is neither an e-mail address nor an http(s) URL",
         )
+        robots_names.check(self.robots_agent, self.robots_tags)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -337,6 +341,8 @@ class Settings(_Branch):
         given = {name: value for name, value in options.items() if value is not None}
         if "headers" in given:
             given["headers"] = header_pairs(given["headers"])
+        if "robots_tags" in given:
+            given["robots_tags"] = robots_names.rules(given["robots_tags"])
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),

@@ -136,7 +136,8 @@ class FailureGroups:
     def _reason_of(self, kind: str, code: int | None, message: str) -> tuple[str, int | None, str]:
         if kind == Kind.HTTP_STATUS:
             return kind, code, f"HTTP {code}" if code else "HTTP"
-        reason = _NAMES_HOST.get(kind) or _constant(kind, message)
+        by_tag = kind == Kind.ROBOTS and message.startswith("X-Robots-Tag")
+        reason = message if by_tag else _NAMES_HOST.get(kind) or _constant(kind, message)
         known = self._reasons.setdefault(kind, set())
         if reason not in known:
             if len(known) >= _REASONS:

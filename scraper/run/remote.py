@@ -103,7 +103,7 @@ def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
     )
     # The user names the list, so --public-only does not apply to it, only to its URLs. A
     # redirect from a public address still leads to public addresses only.
-    http = replace(settings.http, expect_type=None, public_only=False)
+    http = replace(settings.http, expect_type=None, robots_tags=(), public_only=False)
     plain = replace(settings, http=http)
     policy, sink = RetryPolicy(settings.retries), _FileSink()
     plan = make_plan(plain, sink)

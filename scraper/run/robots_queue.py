@@ -27,7 +27,7 @@ from scraper.model.settings import Settings
 from scraper.model.urls import origin_of
 from scraper.run.stopping import Note
 from scraper.schedule import Frontier
-from scraper.schedule.robots import PATH, READ_BYTES, Rules, parse, product_token, without
+from scraper.schedule.robots import PATH, READ_BYTES, Rules, parse, without
 from scraper.sinks.base import Blocking, Body
 from scraper.transfer import CONDITIONS, Plan, Transfer
 
@@ -53,7 +53,7 @@ class RobotsQueue:
         self._note = note
         self._longest = settings.retries.max_retry_after
         self._plan = _plan(plan)
-        self._token = product_token(_user_agent(plan))
+        self._token = plan.robots_token()
         self._known = _Known(_KNOWN_BYTES)
         self._waiting: dict[str, list[Attempt]] = {}  # by origin whose robots.txt is being fetched
         self._count = 0
@@ -275,13 +275,8 @@ def _plan(plan: Plan) -> Plan:
         continue_above=_NEVER_CONTINUED,
     )
     headers = tuple(pair for pair in plan.http.headers if pair[0].lower() not in CONDITIONS)
-    http = replace(plan.http, headers=headers, raw=False, expect_type=None)
+    http = replace(plan.http, headers=headers, raw=False, expect_type=None, robots_tags=())
     return replace(plan, limits=limits, http=http, readable=None, forbids=None, quota=None)
-
-
-def _user_agent(plan: Plan) -> str:
-    given = [value for name, value in plan.http.headers if name.lower() == "user-agent"]
-    return given[-1] if given else plan.user_agent
 
 
 def _is_robots_txt(url: str, origin: str) -> bool:

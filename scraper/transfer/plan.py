@@ -55,6 +55,12 @@ class Plan:
         object.__setattr__(self, "_conditions", conditions)
         object.__setattr__(self, "_is_another", lru_cache(1024)(self._compare))
 
+    def robots_token(self) -> str:
+        """The name that robots.txt and X-Robots-Tag know us by (RFC 9309 2.2.1)."""
+        from scraper.schedule.robots import product_token
+
+        return self.http.robots_agent or product_token(self.at_home["user-agent"])
+
     def headers(self, target: Target, url: urls.Url, *, at_home: bool) -> Mapping[str, str]:
         """The headers of a request for `url`, a hop of `target`; names in lower case.
 

@@ -13,7 +13,6 @@ Rejected: bodies decoded by the HTTP client. It hides that a coded body was cut 
 
 import math
 import time
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.model import urls
@@ -39,6 +38,7 @@ from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, follow, is_redirect
 from scraper.transfer.statuses import why_no_object
 from scraper.transfer.variant import variant_of
+from scraper.transfer.wanted import check_robots_tags, check_type
 
 if TYPE_CHECKING:
     from scraper.transfer.send_permit import SendPermit
@@ -169,6 +169,8 @@ class Transfer:
             self._prepare(follow(self._hop, reply, limit, self._plan.forbids), self._conditions)
             self.check()
             return Next.HOP
+        if self._plan.http.robots_tags:
+            check_robots_tags(reply, self._plan)
         answer = self._conditions.answer(reply, self._asked)
         if answer is not None:
             return self._take_answer(answer)
@@ -320,7 +322,7 @@ class Transfer:
         assert self._response is not None
         expected = self._plan.http.expect_type
         if expected is not None:
-            _check_type(self._response.content_type, expected)
+            check_type(self._response.content_type, expected)
         if self._partial is not None:
             self._start_over()
         key, response = self.attempt.target.key, self._response
@@ -385,11 +387,3 @@ def _is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> boo
     """Whether the object of `previous` is there, and no other, as far as can be told."""
     found = object_stat_of(readable)(key)
     return is_recorded(found, previous.size, previous.digest, previous.modified_ms)
-
-
-def _check_type(content_type: str | None, expected: str) -> None:
-    """Raise TransferError unless the media type matches `expected`, a pattern like `image/*`."""
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    if not fnmatchcase(media_type, expected.lower()):
-        message = f"media type {media_type or 'unknown'!r} is not {expected!r}"
-        raise TransferError(Kind.UNEXPECTED_TYPE, message, transient=False)

@@ -31,7 +31,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    "--stats",
+    *("--stats", "--robots-agent", "--robots-tags"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
@@ -56,6 +56,7 @@ RUN_ALONE = {
     "stats",
     "progress",
 }
+IN_WORDS = {"manifest", "user_agent", "proxy", "refresh", "durable", "robots_agent"}
 each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")
 PARAMETERS = {option.parameter for option in OPTIONS}
 
@@ -388,7 +389,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
     flat["max_failures"] = Budget().count
     for name, text in shown.items():
         assert name is not None
-        if name in RUN_ALONE or name in {"manifest", "user_agent", "proxy", "refresh", "durable"}:
+        if name in RUN_ALONE or name in IN_WORDS:
             continue
         if name == "continue_above":
             assert Size().convert(text, None, None) == flat[name]

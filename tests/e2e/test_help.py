@@ -101,6 +101,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "manifest": ".scraper/manifest.jsonl in DEST",
         "user_agent": "scraper/VERSION",
         "proxy": "http_proxy and https_proxy",
+        "robots_agent": "first word of the User-Agent",
         "refresh": "refresh",
         "durable": "no-durable",
         "log_format": "text",

@@ -541,3 +541,65 @@ def test_the_name_in_the_user_agent_is_what_counts(cli: Command, serve: Serve) -
     ran = cli("--robots", "-A", "mybot/1.0 (+http://me)", "-", stdin=listed)
     assert ran.status == 1
     assert server.hits == {ROBOTS: 2, "/other": 1}
+
+
+# ---------------------------------------------------------------- X-Robots-Tag, --robots-agent
+
+
+def tagged(request: Request) -> Reply:
+    """A page with the X-Robots-Tag that its query names."""
+    return Reply(200, {"X-Robots-Tag": request.path.partition("?")[2]}, b"a page")
+
+
+def test_a_body_with_a_tag_that_the_user_minds_is_not_stored(
+    serve: Serve, engine: EngineName, tmp_path: Path
+) -> None:
+    server = serve(tagged)
+    tags = ("noai", "noimageai", "otherbot:noai", "scraper:noai", "nofollow")
+    urls = [f"{server.url}/{place}?{tag}" for place, tag in enumerate(tags)]
+    options = {"robots_tags": "NoAI, noimageai", "retries": 2}
+    results: list[Result] = [*scraper.run(urls, to=tmp_path, engine=engine, **options)]  # type: ignore[arg-type]
+    assert sorted(one.target.line for one in results if one.ok) == [3, 5]
+    assert set(whys(results).values()) == {
+        "robots: X-Robots-Tag says 'noai'",
+        "robots: X-Robots-Tag says 'noimageai'",
+    }
+    assert server.total == 5  # nobody asks again, and without --robots nobody asks for robots.txt
+    assert len([path for path in tmp_path.glob("*/*") if not path.match(".scraper/*")]) == 2
+
+
+def test_an_unchanged_body_with_such_a_tag_is_a_failure_and_stays(
+    serve: Serve, engine: EngineName, tmp_path: Path
+) -> None:
+    tags: list[str] = ["all", "noai"]
+
+    def answer(request: Request) -> Reply:
+        code = 304 if "if-none-match" in request.headers else 200
+        return Reply(code, {"ETag": '"a"', "X-Robots-Tag": tags.pop(0)}, b"a page"[: 500 - code])
+
+    server = serve(answer)
+    for status in ("stored", "failed"):
+        (one,) = scraper.run(
+            [(f"{server.url}/a", "k")], to=tmp_path, engine=engine, robots_tags=["noai"]
+        )
+        assert one.status == status
+    assert (tmp_path / "k").read_bytes() == b"a page"
+
+
+def test_our_name_may_be_another_than_the_first_word_of_the_user_agent(
+    serve: Serve, fetch: Fetch
+) -> None:
+    def answer(request: Request) -> Reply:
+        if request.path == ROBOTS:
+            return Reply(body=b"User-agent: FooBot\nDisallow: /no\n\nUser-agent: *\nDisallow: /\n")
+        return tagged(request)
+
+    server = serve(answer)
+    browser = "Mozilla/5.0 (compatible; FooBot/2.1)"
+    urls = [f"{server.url}/{path}" for path in ("yes", "no", "x?foobot:noai", "y?mozilla:noai")]
+    results = fetch(urls, user_agent=browser, robots_agent="FooBot", robots_tags="noai")
+    assert whys(results) == {
+        "/no": "robots: robots.txt of HERE disallows this",
+        "/x?foobot:noai": "robots: X-Robots-Tag says 'noai'",
+    }
+    assert {request.headers["user-agent"] for request in server.requests} == {browser}

@@ -19,6 +19,7 @@ WIDER: dict[str, Any] = {
     "cacert": str | os.PathLike[str] | None,
     "max_failures": int | str | Budget | None,
     "headers": Mapping[str, str] | Sequence[str | tuple[str, str]] | None,
+    "robots_tags": str | Sequence[str] | None,
 }
 WORDS = {"lock", "engine", "s3_client"}
 

@@ -47,6 +47,8 @@ DEFAULTS: dict[str, Any] = {
     "public_only": False,
     "key": "url",
     "expect_type": None,
+    "robots_agent": None,
+    "robots_tags": (),
     "s3_client": "auto",
     "s3_endpoint": None,
     "s3_profile": None,
@@ -130,6 +132,8 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "public_only": True,
         "key": "hash",
         "expect_type": "text/*",
+        "robots_agent": "FooBot",
+        "robots_tags": ("noai", "noindex"),
         "s3_client": "boto3",
         "s3_endpoint": "http://127.0.0.1:9000",
         "s3_profile": "me",
@@ -150,6 +154,14 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
     }
     assert given_options.keys() == DEFAULTS.keys()
     assert flat(Settings.of(**given_options)) == given_options | BACKOFF
+
+
+def test_robots_names_are_checked() -> None:
+    assert Settings.of(robots_tags="NoAI, noindex,noai,").http.robots_tags == ("noai", "noindex")
+    assert Settings.of(robots_tags=["noai", "noindex"]).http.robots_tags == ("noai", "noindex")
+    for agent in ("Foo Bot", "FooBot/2", "", "*"):
+        assert "--robots-agent" in message(robots_agent=agent)
+    assert "--robots-tags: 'otherbot: noai'" in message(robots_tags="noindex,otherbot: noai")
 
 
 def test_an_unknown_option_is_named() -> None:
