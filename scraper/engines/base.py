@@ -48,9 +48,11 @@ class Engine(Protocol):
 def conclude(transfer: Transfer, error: Exception | None) -> None:
     """Finish `transfer`, or end it because of `error`. Never raises: a bug must not cost a slot.
 
+    A body that broke off behind its proved end is finished all the same.
+
     If the transfer has no `completion` afterwards, its `request` is to be carried out again.
     """
-    if error is None:
+    if error is None or transfer.is_whole(error):
         try:
             transfer.finish()
         except Exception as raised:  # noqa: BLE001 - told apart below

@@ -83,6 +83,8 @@ def _add_response(record: dict[str, Any], response: Response) -> None:
     record["http_code"] = response.http_code
     if (media_type := response.content_type) is not None:
         record["content_type"] = media_type
+    if (coding := response.content_encoding) is not None:
+        record["content_encoding"] = coding
     if (etag := response.etag) is not None:
         record["etag"] = etag
     if (modified := response.last_modified) is not None:

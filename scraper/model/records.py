@@ -98,7 +98,8 @@ class Attempt(NamedTuple):
 class Response(NamedTuple):
     """The final response of a transfer. A field that was not seen is None.
 
-    `variant` says which form of its body is stored (`transfer/variant.py`).
+    `content_encoding` is that of the stored bytes, None if they have none. `variant` says which
+    form of its body is stored (`transfer/variant.py`).
     """
 
     http_code: int

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Response, Stored
 from scraper.sinks.base import Body, Sink, Upload
+from scraper.transfer.codings import codings
 from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
 from scraper.transfer.plan import Plan
@@ -36,6 +37,7 @@ class Incoming:
     __slots__ = (
         "_decoder",
         "_digest",
+        "_in_chunks",
         "_key",
         "_left",
         "_most",
@@ -57,6 +59,7 @@ class Incoming:
         self.expected = content_length(reply)
         self.coding = reply.get("content-encoding")
         self.dated = reply.get("date")
+        self._in_chunks = reply.get("transfer-encoding") is not None
         self.received = 0
         self.size = 0
         self._sink = sink
@@ -68,7 +71,11 @@ class Incoming:
         self._quota = plan.quota
         self._decoder: Decoder | None = None
         if self.coding is not None and not plan.http.raw:
-            self._decoder = make_decoder(self.coding)
+            names = key, response.url_effective.partition("?")[0]
+            which = codings(self.coding, response.content_type, names)
+            self._decoder = make_decoder(which.undone, which.kept)
+            if which.left is not None:
+                self.response = response._replace(content_encoding=which.left)
         if self._decoder is None and self.expected is not None:
             self._check_size(self.expected)
             if self._quota is not None:
@@ -116,6 +123,18 @@ class Incoming:
         if self._upload is not None:
             with contextlib.suppress(Exception):  # a plug-in's sink may break its promise
                 self._upload.abort()
+
+    def is_whole(self, check: Check) -> bool:
+        """Whether what came proves that nothing is missing, wherever the connection broke.
+
+        A coding has an end of its own. It counts only where the framing has none: a body that
+        ends with its connection (RFC 9112 6.3). Raises TransferError as `take` does.
+        """
+        if self._decoder is None or self.expected is not None or self._in_chunks:
+            return False
+        if self._left is not None:
+            self.take(b"", check)
+        return self._decoder.ended
 
     @property
     def short(self) -> bool:

@@ -1,25 +1,27 @@
 """Content codings, undone chunk by chunk in bounded memory.
 
-Owns: gzip, deflate and br (RFC 9110 8.4.1), and the check that a coded body reached its end,
-which HTTP clients leave out. Does not know: limits on the whole body (`body.py`). It promises
-that each step is short and yields one piece, which has at most PIECE bytes and may be empty. So a
-decompression bomb can be counted, and stopped in between. Rejected: urllib3's decoding. It does
-not say whether the end was reached.
+Owns: gzip, deflate, br and zstd (RFC 9110 8.4.1, RFC 8878), and the check that a coded body
+reached its end, which HTTP clients leave out. Does not know: which codings are undone
+(`codings.py`), limits on the whole body (`body.py`). It promises that each step is short and
+yields one piece, which has at most PIECE bytes and may be empty. So a decompression bomb can be
+counted, and stopped in between. Rejected: urllib3's decoding. It does not say whether the end was
+reached.
 """
 
+import sys
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import brotli
 
 from scraper.model.errors import Kind, TransferError
 
-ACCEPT_ENCODING = "gzip, deflate, br"
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 PIECE = 1 << 20  # bytes that one step yields, at most
 _BITE = 1 << 14  # bytes that zlib gets at once: after each member it copies the rest of them
-_MAX_CODINGS = 5
 _GZIP_MAGIC = b"\x1f\x8b"
+_WINDOW_LOG = 23  # 8 MB, the largest window that a sender may use (RFC 9659 3)
 
 
 class Decoder(Protocol):
@@ -30,6 +32,10 @@ class Decoder(Protocol):
 
     def finish(self) -> None:
         """Raise TransferError of kind `truncated` unless the coded stream was complete."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the coded stream has its end: what came proves that nothing is missing."""
 
 
 class _Gzip:
@@ -64,6 +70,10 @@ class _Gzip:
         if self._fed and not self._inflate.eof:
             raise _cut_off("gzip")
 
+    @property
+    def ended(self) -> bool:
+        return self._inflate.eof
+
 
 class _Deflate:
     """deflate: zlib's format (RFC 1950), or the bare one (RFC 1951) that some servers send."""
@@ -83,6 +93,10 @@ class _Deflate:
     def finish(self) -> None:
         if self._fed and not self._inflate.eof:
             raise _cut_off("deflate")
+
+    @property
+    def ended(self) -> bool:
+        return self._inflate.eof
 
 
 class _Brotli:
@@ -116,6 +130,62 @@ class _Brotli:
         if self._fed and not self._brotli.is_finished():
             raise _cut_off("br")
 
+    @property
+    def ended(self) -> bool:
+        return self._fed and self._brotli.is_finished()
+
+
+class _Zstd:
+    """zstd with one frame or several (RFC 8878 3.1), none with a window above 8 MB (RFC 9659)."""
+
+    def __init__(self) -> None:
+        self._frame = _zstd_frame()
+        self._fed = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _BITE):
+            yield from self._frames(data[start : start + _BITE])
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._fed = True
+            if self._frame.eof:
+                self._frame = _zstd_frame()
+            yield self._decompress(data)
+            while not (self._frame.eof or self._frame.needs_input):
+                yield self._decompress(b"")
+            data = self._frame.unused_data
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            piece: bytes = self._frame.decompress(data, PIECE)
+        except _zstd().ZstdError as error:
+            raise TransferError(Kind.PROTOCOL, f"body is not zstd: {error}") from None
+        return piece
+
+    def finish(self) -> None:
+        if self._fed and not self._frame.eof:
+            raise _cut_off("zstd")
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._frame.eof)
+
+
+def _zstd() -> Any:
+    """The library of PEP 784: few bodies need it, so it is imported for the first of them."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def _zstd_frame() -> Any:
+    library = _zstd()
+    option = library.DecompressionParameter.window_log_max
+    return library.ZstdDecompressor(options={option: _WINDOW_LOG})
+
 
 class _Chain:
     """Several codings, undone last first."""
@@ -132,28 +202,46 @@ class _Chain:
         self._outer.finish()
         self._inner.finish()
 
+    @property
+    def ended(self) -> bool:
+        return self._outer.ended and self._inner.ended
+
+
+class _Proof:
+    """A coding that stays: it is undone only to see that the body is whole."""
+
+    def __init__(self, coding: Decoder) -> None:
+        self._coding = coding
+        self.finish = coding.finish
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for _ in self._coding.feed(data):
+            yield b""
+        yield data
+
+    @property
+    def ended(self) -> bool:
+        return self._coding.ended
+
 
 _CODINGS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip,
-    "x-gzip": _Gzip,
     "deflate": _Deflate,
     "br": _Brotli,
+    "zstd": _Zstd,
 }
+CAN_BE_UNDONE = frozenset(_CODINGS)
 
 
-def make_decoder(content_encoding: str | None) -> Decoder | None:
-    """The decoder for a Content-Encoding value, None if there is no coding to undo.
+def make_decoder(undone: Sequence[str], kept: str | None = None) -> Decoder | None:
+    """The decoder that undoes the codings `undone`, the last one first. None: there is none.
 
-    Raises TransferError of kind `protocol` for a coding that we did not ask for.
+    `kept`: the coding that stays on the bytes then. Its end is proved too, if it can be undone.
     """
-    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
-    names = [name for name in names if name and name != "identity"]
-    if len(names) > _MAX_CODINGS:
-        raise TransferError(Kind.PROTOCOL, f"{len(names)} content codings, one over the other")
     decoder: Decoder | None = None
-    for name in names:
-        if name not in _CODINGS:
-            raise TransferError(Kind.PROTOCOL, f"content coding {name!r} was not asked for")
+    if kept in _CODINGS:
+        decoder = _Proof(_CODINGS[kept]())
+    for name in undone:
         single = _CODINGS[name]()
         decoder = single if decoder is None else _Chain(single, decoder)
     return decoder

@@ -205,6 +205,15 @@ class Transfer:
         self._end(stored)
         return Next.STOP
 
+    def is_whole(self, error: Exception) -> bool:
+        """Whether the body is complete although `error` broke it off. Call `finish` then."""
+        if self._body is None or not isinstance(error, TransferError):
+            return False
+        try:
+            return error.kind is Kind.TRUNCATED and self._body.is_whole(self.check)
+        except (TransferError, DestinationError):
+            return False
+
     def fail(self, error: TransferError | DestinationError) -> None:
         """End without an object, whatever was written so far. Never raises.
 

@@ -7,7 +7,7 @@ it before it is sent (RFC 9111 4.1 has this rule for caches).
 
 The field is a word and a mark for each request header that decides, separated by blanks:
 
-    plain | decoded | raw    a body without coding; with its coding undone; kept in its coding
+    plain | decoded | raw    a body without coding; as it is without --raw; kept in its coding
     *                        the response varies by more than headers (`Vary: *`)
     accept-language          the response varies by this header, and the request had none
     accept-language=1f0c9a3e the same, and the request had a value with this digest (32 bits)
@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from scraper.model import urls
+from scraper.model.codings import only_codings
 from scraper.transfer.decode import ACCEPT_ENCODING
 
 ACCEPT = "*/*"  # what we accept by default
@@ -52,7 +53,7 @@ def variant_of(
     if vary is None and content_encoding is None and not raw:
         return "plain"  # at once, since it is so for most
     names = () if vary is None else _names_in(vary)
-    coded = content_encoding is not None and content_encoding.strip().lower() != "identity"
+    coded = content_encoding is not None and _is_coded(content_encoding)
     negotiated = coded or _DECIDES in names
     if raw and (negotiated or _DECIDES in sent):
         words = ["raw", _mark(_DECIDES, sent)]
@@ -100,6 +101,11 @@ def _mark(name: str, sent: Mapping[str, str]) -> str:
     if value is None:
         return name
     return f"{name}={_ANYTHING if urls.is_secret_header(name) else _digest(value.strip())}"
+
+
+@lru_cache(256)
+def _is_coded(content_encoding: str) -> bool:
+    return only_codings(content_encoding) is not None
 
 
 @lru_cache(1024)

@@ -11,16 +11,19 @@ import zlib
 from collections.abc import Callable
 
 import brotli
+from backports import zstd
 
 from scraper.model.errors import Kind
 from scraper.model.settings import Http, Limits
 from tests.conformance.engine_cases import PAGE, Case, chunked, good, head, sized
+from tests.servers import then_reset
 
 PACKED = gzip.compress(PAGE)
 CODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "br": brotli.compress,
+    "zstd": zstd.compress,
 }
 
 
@@ -71,6 +74,7 @@ CODINGS = [
              status=200, limits=Limits(max_size=1_000_000))
         for name, bomb in {
             "br": brotli.compress(bytes(50_000_000), quality=1),
+            "zstd": zstd.compress(bytes(50_000_000)),
             "deflate": zlib.compress(bytes(50_000_000)),
             "gzip, gzip": nested(bytes(50_000_000), gzip.compress, gzip.compress),
             "gzip, br": brotli.compress(gzip.compress(bytes(50_000_000)), quality=1),
@@ -104,7 +108,42 @@ CODINGS = [
         status=200,
     ),
     Case("no gzip at all", sized(PAGE, "Content-Encoding: gzip"), kind=Kind.PROTOCOL, status=200),
-    Case("unknown coding", sized(PAGE, "Content-Encoding: zstd"), kind=Kind.PROTOCOL, status=200),
+    Case("a coding that nobody asked for", sized(PAGE, "Content-Encoding: compress"),
+         kind=Kind.PROTOCOL, status=200),
+    *(
+        good(f"no coding: {token}", sized(PAGE, f"Content-Encoding: {token}"))
+        for token in ("aws-chunked", "utf-8", "none", "binary")
+    ),
+    good("aws-chunked,gzip is gzip", sized(PACKED, "Content-Encoding: aws-chunked,gzip")),
+    *(
+        good(f"its type says {name}", sized(encode(PAGE), f"Content-Encoding: {name}",
+                                             f"Content-Type: application/{name}"), encode(PAGE))
+        for name, encode in CODERS.items() if name in {"gzip", "zstd"}
+    ),
+    Case("its type says gzip, and it is torn",
+         sized(PACKED[:-1], "Content-Encoding: gzip", "Content-Type: application/gzip"),
+         kind=Kind.TRUNCATED, retried=True, status=200),
+    *(
+        Case(f"a {name} body, reset before its last byte", then_reset(
+                 head(f"Content-Encoding: {name}") + encode(PAGE)[:-1]),
+             kind=Kind.TRUNCATED, retried=True, status=200)
+        for name, encode in CODERS.items()
+    ),
+    *(
+        good(f"a {name} body, reset after its last byte",
+             then_reset(head(f"Content-Encoding: {name}") + encode(PAGE)))
+        for name, encode in CODERS.items()
+    ),
+    good("a gzip body that stays, reset after its last byte", then_reset(
+             head("Content-Encoding: gzip", "Content-Type: application/gzip") + PACKED), PACKED),
+    Case("a plain body, reset after its last byte", then_reset(head() + PAGE),
+         kind=Kind.TRUNCATED, retried=True, status=200),
+    Case("a gzip body in chunks without the last one", then_reset(
+             chunked(PACKED, end=b"").replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)),
+         kind=Kind.TRUNCATED, retried=True, status=200),
+    Case("a gzip body whose length is wrong",
+         then_reset(sized(PACKED, "Content-Encoding: gzip", length=len(PACKED) + 1)),
+         kind=Kind.TRUNCATED, retried=True, status=200),
     Case(
         "bomb",
         sized(gzip.compress(bytes(50_000_000)), "Content-Encoding: gzip"),

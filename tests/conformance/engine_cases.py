@@ -92,7 +92,14 @@ WHOLE = [
     good("more than the length", sized(b"hiEXTRA", length=2), b"hi"),
     good("folded header", head("X-Long: one", "  two", "Content-Length: 2") + b"hi", b"hi"),
     good("headers in Latin-1", head("X-Name: caf\xe9", "Content-Length: 2") + b"hi", b"hi"),
-    good("99 headers", head(*(f"X-{n}: y" for n in range(98)), "Content-Length: 2") + b"hi", b"hi"),
+    *(
+        good(
+            f"{count} headers",
+            head(*(f"X-{n}: {'y' * size}" for n in range(count - 1)), "Content-Length: 2") + b"hi",
+            b"hi",
+        )
+        for count, size in ((99, 1), (100, 1), (101, 1), (1_000, 200), (4_096, 1))
+    ),
     good("100 Continue first", head(status="HTTP/1.1 100 Continue") + sized(PAGE)),
     good(
         "103 Early Hints first",
@@ -380,7 +387,8 @@ HEADS = [
     no_http("http in small letters", sized(b"hi").replace(b"HTTP", b"http")),
     no_http("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n"),
     no_http("a radio", sized(b"hi").replace(b"HTTP/1.1", b"ICY")),
-    no_http("100 headers", head(*(f"X-{n}: y" for n in range(99)), "Content-Length: 0")),
+    no_http("4,097 headers", head(*(f"X-{n}: y" for n in range(4_096)), "Content-Length: 0")),
+    no_http("6,000 headers", head(*(f"X-{n}: y" for n in range(6_000)), "Content-Length: 0")),
     no_http("headers of 400 KB", sized(b"hi", *(f"X-{n}: " + "y" * 5_000 for n in range(80)))),
     no_http("a header line of 70,000 bytes", sized(b"hi", "X: " + "y" * 70_000)),
     no_http("a status line of 70,000 bytes", sized(b"hi").replace(b"OK", b"y" * 70_000)),

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from scraper.model.errors import Kind
 from scraper.model.settings import Http, Limits
 from scraper.schedule.retry import is_transient
+from tests.conformance.coding_cases import CODERS
 from tests.conformance.engine_bench import MakeBench, failure
 from tests.conformance.engine_cases import BRIEF, PAGE, head, sized
 from tests.servers import HttpServer, RawServer, read_head, reset, silent, tls_context
@@ -198,6 +199,26 @@ def test_a_tls_body_up_to_the_close_is_whole_if_the_close_was_meant(
             assert made.body(transfer) == PAGE
         else:
             assert failure(transfer).kind is Kind.TRUNCATED
+
+
+@pytest.mark.parametrize("name", CODERS)
+@pytest.mark.parametrize("by_reset", [True, False])
+def test_a_coded_tls_body_is_whole_once_its_coding_has_ended(
+    name: str, by_reset: bool, bench: MakeBench, tmp_path: Path
+) -> None:
+    context, pem = tls_context(tmp_path)
+    packed = CODERS[name](PAGE)
+
+    def script(_number: int, sock: socket.socket) -> None:
+        whole = b"whole" in read_head(sock)
+        body = packed if whole else packed[:-1]
+        sock.sendall(head("Connection: close", f"Content-Encoding: {name}") + body)
+        reset(sock) if by_reset else socket.socket.shutdown(sock, socket.SHUT_WR)
+
+    with RawServer(script, tls=context) as server:
+        made = bench(http=Http(cacert=str(pem)))
+        assert made.body(made.fetch(f"{server.url}/whole")) == PAGE
+        assert failure(made.fetch(f"{server.url}/torn")).kind is Kind.TRUNCATED
 
 
 def test_a_tls_body_of_a_known_length_needs_no_good_bye(bench: MakeBench, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_request_is_sent_as_it_was_meant(bench: MakeBench) -> None:
         assert request.path == "/a%20b/%2f/100%/%C3%A9?q=%271%27&r=a|b%zz"  # as browsers do
         assert request.headers["x-one"] == "\xe9"
         assert request.headers["accept"] == "text/html"
-        assert request.headers["accept-encoding"] == "gzip, deflate, br"
+        assert request.headers["accept-encoding"] == "gzip, deflate, br, zstd"
         assert request.host == f"127.0.0.1:{server.port}"
 
 

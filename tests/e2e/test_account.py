@@ -39,6 +39,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "status": str,
     "http_code": int,
     "content_type": str,
+    "content_encoding": str,
     "etag": str,
     "last_modified": str,
     "size": int,
@@ -68,6 +69,7 @@ STATUSES = {
 def test_a_stored_target_has_every_field_of_the_contract(cli: Command, serve: Serve) -> None:
     facts = {"ETag": '"tag"', "Last-Modified": "Mon, 02 Nov 2026 10:00:00 GMT"}
     facts |= {"Content-Type": "text/plain; charset=utf-8", "X-Robots-Tag": "noarchive"}
+    facts["Content-Encoding"] = "utf-8"
     page = Reply(headers=facts, body=b"a page")
     server = serve({"/from": Reply(301, {"Location": "/to?token=s3cret"}), "/to": page})
     before = datetime.now(UTC)

@@ -31,10 +31,10 @@ class Place:
         self._read = read
         self._options = {"to": to, **QUICK, "retries": 1, **options}
 
-    def run(self, *lines: str, **options: Any) -> dict[int, Result]:
-        """One run, by the status that each line asks for."""
+    def run(self, *lines: str, **options: Any) -> dict[str, Result]:
+        """One run, by the last part of each URL."""
         results = scraper.run(lines, **{**self._options, **options})
-        return {int(result.url.rpartition("/")[2]): result for result in results}
+        return {result.url.rpartition("/")[2]: result for result in results}
 
     def read(self, result: Result) -> bytes | None:
         return self._read(result.key)
@@ -42,6 +42,11 @@ class Place:
 
 @pytest.fixture(params=["directory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return place_of(request, tmp_path)
+
+
+def place_of(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The destination of the fixture's parameter."""
     if request.param == "directory":
 
         def read(key: str) -> bytes | None:
@@ -87,13 +92,13 @@ def test_every_2xx_that_brings_no_object_leaves_the_one_that_is_there(
     site.later = True
     results = place.run(*lines)
     for status in BRINGS:
-        assert results[status].status == "stored"
-        result = results[status]
+        assert results[str(status)].status == "stored"
+        result = results[str(status)]
         assert result.response is not None
         assert result.response.http_code == status
         assert place.read(result) == b"other"
     for status, attempts in BRINGS_NOTHING.items():
-        result = results[status]
+        result = results[str(status)]
         assert result.status == "failed", result
         assert result.error is not None
         assert result.error.kind == ("protocol" if status in UNASKED else "http_status")

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import brotli
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.model.errors import Kind, TransferError
+from scraper.transfer.codings import codings
 from scraper.transfer.decode import ACCEPT_ENCODING, PIECE, Decoder, make_decoder
 
 TEXT = b"".join(b"line %d of a page\n" % number for number in range(500))
@@ -33,12 +35,19 @@ CODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "zlib": ("deflate", zlib.compress),
     "bare deflate": ("deflate", bare_deflate),
     "br": ("br", compress_br),
+    "zstd": ("zstd", zstd.compress),
 }
 every_coding = pytest.mark.parametrize(("coding", "encode"), CODERS.values(), ids=CODERS)
 
 
+def found(content_encoding: str) -> Decoder | None:
+    """What undoes it, of a body whose name says nothing."""
+    which = codings(content_encoding, "text/html", ("page.html",))
+    return make_decoder(which.undone, which.kept)
+
+
 def decoder_of(coding: str) -> Decoder:
-    decoder = make_decoder(coding)
+    decoder = found(coding)
     assert decoder is not None
     return decoder
 
@@ -96,7 +105,7 @@ def test_an_empty_body_is_empty_and_not_truncated(
     assert decoded(coding, [encode(b"")]) == b""
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 def test_garbage_is_a_protocol_error(coding: str) -> None:
     assert kind_of_failure(coding, [b"<html>this is no coded body</html>" * 9]) is Kind.PROTOCOL
 
@@ -197,19 +206,27 @@ def test_what_decodes_to_nothing_can_be_stopped_at_every_member(coding: str) -> 
     assert sum(step == b"" for step in steps) >= 5_000
 
 
-@pytest.mark.parametrize("name", ["zstd", "compress", "aws-chunked", "gzip, zstd", "*"])
+@pytest.mark.parametrize("name", ["compress", "x-compress", "dcb", "gzip, xz", "exi, gzip"])
 def test_a_coding_that_was_not_asked_for_is_a_protocol_error(name: str) -> None:
     with pytest.raises(TransferError, match="was not asked for") as caught:
-        make_decoder(name)
+        found(name)
     assert caught.value.kind is Kind.PROTOCOL
 
 
-@pytest.mark.parametrize("name", [None, "", "identity", "IDENTITY", " , identity ,"])
-def test_without_a_coding_there_is_nothing_to_undo(name: str | None) -> None:
-    assert make_decoder(name) is None
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "identity", "IDENTITY", " , identity ,", "aws-chunked", "utf-8", "UTF-8", "none"),
+        *("binary", "null", "*", "8bit", "text/html", "Windows-1252", "aws-chunked, none"),
+    ],
+)
+def test_without_a_coding_there_is_nothing_to_undo(name: str) -> None:
+    assert found(name) is None
 
 
-@pytest.mark.parametrize("name", ["GZIP", "x-gzip", " gzip ", "identity, gzip"])
+@pytest.mark.parametrize(
+    "name", ["GZIP", "x-gzip", " gzip ", "identity, gzip", "aws-chunked,gzip", "gzip,utf-8"]
+)
 def test_names_of_codings_are_read_as_the_rfc_says(name: str) -> None:
     assert decoded(name, [gzip.compress(TEXT)]) == TEXT
 
@@ -226,13 +243,68 @@ def test_the_inner_body_of_a_chain_cut_off_is_truncated() -> None:
 
 def test_more_than_five_codings_are_refused() -> None:
     with pytest.raises(TransferError, match="6 content codings"):
-        make_decoder("gzip, " * 5 + "gzip")
-    assert make_decoder("gzip, " * 4 + "gzip") is not None
+        found("gzip, " * 5 + "gzip")
+    assert found("gzip, " * 4 + "gzip") is not None
+    assert found("utf-8, " * 6) is None
 
 
 def test_everything_that_is_asked_for_can_be_undone() -> None:
     for name in ACCEPT_ENCODING.split(","):
-        assert make_decoder(name) is not None
+        assert found(name) is not None
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_all_frames_of_a_zstd_body_are_read_and_skippable_ones_are_skipped(size: int) -> None:
+    """RFC 8878 3.1."""
+    skippable = b"\x5a\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"plain"
+    packed = zstd.compress(b"one ") + skippable + zstd.compress(b"") + zstd.compress(b"two")
+    assert decoded("zstd", cut(packed, size)) == b"one two"
+
+
+def with_window(log: int) -> bytes:
+    """A frame of 9 MB that needs a window of 2**log bytes, if it is not a single segment."""
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: log,
+        zstd.CompressionParameter.content_size_flag: False,
+    }
+    packer = zstd.ZstdCompressor(options=options)
+    return packer.compress(bytes(9_000_000)) + packer.flush()
+
+
+def test_a_zstd_window_above_8_mb_is_refused() -> None:
+    """RFC 9659 3."""
+    assert decoded("zstd", [with_window(23)]) == bytes(9_000_000)
+    assert kind_of_failure("zstd", [with_window(24)]) is Kind.PROTOCOL
+
+
+@every_coding
+def test_the_end_of_a_coding_is_known_at_its_last_byte(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    decoder, packed = decoder_of(coding), encode(TEXT)
+    for byte in packed[:-1]:
+        list(decoder.feed(bytes([byte])))
+        assert not decoder.ended
+    list(decoder.feed(packed[-1:]))
+    assert decoder.ended
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd", "xz", "compress"])
+def test_a_coding_that_stays_is_proved_if_it_can_be_undone(coding: str) -> None:
+    decoder = make_decoder((), coding)
+    if coding in {"xz", "compress"}:
+        assert decoder is None
+        return
+    assert decoder is not None
+    packed = dict(CODERS.values())[coding](bytes(3 * PIECE))
+    assert b"".join(decoder.feed(packed[:-1])) == packed[:-1]
+    assert not decoder.ended
+    with pytest.raises(TransferError) as caught:
+        decoder.finish()
+    assert caught.value.kind is Kind.TRUNCATED
+    assert b"".join(decoder.feed(packed[-1:])) == packed[-1:]
+    assert decoder.ended
+    decoder.finish()
 
 
 def test_random_bytes_longer_than_a_piece_survive() -> None:

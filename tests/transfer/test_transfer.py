@@ -310,7 +310,7 @@ def test_raw_keeps_the_bytes_as_sent_and_records_their_coding(bench: Bench) -> N
 
 
 def test_what_is_asked_for_is_what_can_be_undone(bench: Bench) -> None:
-    assert bench.transfer().request.headers["accept-encoding"] == "gzip, deflate, br"
+    assert bench.transfer().request.headers["accept-encoding"] == "gzip, deflate, br, zstd"
 
 
 # ---------------------------------------------------------------- sizes, types, time
@@ -571,7 +571,7 @@ def test_the_defaults_are_modest(bench: Bench) -> None:
     assert sent(bench.transfer()) == {
         "user-agent": "scraper/1",
         "accept": "*/*",
-        "accept-encoding": "gzip, deflate, br",
+        "accept-encoding": "gzip, deflate, br, zstd",
     }
 
 

@@ -252,7 +252,8 @@ class CurlEngine:
             self._origins.forget(handle.origin)
         self._let_go(handle, transfer)
         offload, handle.offload = handle.offload, None
-        if offload is None and error is None and transfer.blocking is Blocking.COMMIT:
+        may_commit = error is None or transfer.is_whole(error)
+        if offload is None and may_commit and transfer.blocking is Blocking.COMMIT:
             offload = self._offload(transfer)
         if offload is not None:
             self._ending.add(transfer)

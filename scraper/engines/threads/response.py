@@ -18,23 +18,46 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class _Head:
-    """The lines of a response's head. Only an empty line ends it, not the end of the connection."""
+    """The lines of a response's head. Only an empty line ends it, not the end of the connection.
+
+    http.client refuses a head of more than 100 lines, as it counts them. So header lines are
+    given to it in batches, which it takes for lines.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._size = 0
+        self._lines = 0
         self._interim = 0
+        self._ahead = b""  # the line that did not go into the last batch
 
     def readline(self, limit: int) -> bytes:
+        """The status line, or a batch of header lines, or the empty line that ends the head."""
+        if not (self._size or self._ahead):
+            return self._read(limit)
+        batch, size = [], 0
+        line = self._ahead or self._read(limit)
+        while line and line not in heads.BLANK and size + len(line) < limit:
+            batch.append(line)
+            size += len(line)
+            line = self._read(limit)
+        self._ahead = line if batch else b""
+        return b"".join(batch) or line
+
+    def _read(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
         torn = len(line) < limit and not line.endswith(b"\n")
         if torn and (self._size or line[:5] == b"HTTP/"[: len(line)]):
             raise ConnectionResetError("closed within the headers")
         if line and not self._size:
+            self._lines = 0
             self._interim += heads.is_interim(heads.status_of(line))
             heads.check_interim(self._interim)
         elif line and line not in heads.BLANK:
             heads.check_name(line)
+            self._lines += 1
+            if self._lines > heads.MOST_HEADERS:
+                raise heads.too_many()
         self._size = 0 if line in heads.BLANK else self._size + len(line)
         heads.check_line(line, self._size)
         return line

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from scraper.model.codings import only_codings
 from scraper.model.dates import rfc3339
 from scraper.model.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.model.records import Stored
@@ -294,7 +295,7 @@ class S3Sink:
             body.sha256,
             metadata,
             content_type=_sendable(body.response.content_type),
-            content_encoding=_sendable(body.response.content_encoding),
+            content_encoding=_sendable(only_codings(body.response.content_encoding)),
             storage_class=None if own else self._options.s3.storage_class,
         )
 

@@ -145,6 +145,14 @@ def test_a_204_is_one_in_http2_too_whatever_its_length(
         assert (server.streams, server.connections) == (2, 1)
 
 
+def test_a_head_of_many_lines_is_read_in_http2_too(bench: MakeBench, tmp_path: Path) -> None:
+    context, pem = tls_context(tmp_path)
+    head = [(":status", "404"), *((f"x-{number}", "y" * 20) for number in range(500))]
+    with H2Server(context, lambda _: head) as server:
+        found = failure(bench(http=Http(cacert=str(pem))).fetch(server.url))
+        assert (found.kind, found.http_code) == (Kind.HTTP_STATUS, 404)
+
+
 def test_a_url_travels_as_it_is_in_http2_too(bench: MakeBench, tmp_path: Path) -> None:
     context, pem = tls_context(tmp_path)
     with H2Server(context, lambda _: PAGE) as server:
