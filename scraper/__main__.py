@@ -9,7 +9,9 @@ Python's own handler of SIGINT would raise KeyboardInterrupt in the middle of an
 
 import contextlib
 import gc
+import os
 import signal
+import sys
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     with contextlib.suppress(ValueError):  # not the main thread: the process is another program's
@@ -19,7 +21,20 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 # it need not look often either: what we drop is seldom in a cycle.
 gc.set_threshold(10_000)
 
-from scraper.cli import main  # noqa: E402
+from scraper.cli import main as _main  # noqa: E402
+
+
+def main() -> None:
+    """Run the command, in UTF-8.
+
+    In a locale that is not UTF-8 Python would read arguments, and write everything, in its coding.
+    So the process begins again in Python's UTF-8 mode (PEP 540). It leaves the bytes of arguments
+    as they are. In the locales `C` and `POSIX` Python does that by itself, unless told otherwise.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+    _main()
+
 
 if __name__ == "__main__":
     main()

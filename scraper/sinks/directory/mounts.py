@@ -16,6 +16,7 @@ import os
 import re
 from pathlib import Path
 
+from scraper.sinks.directory.names import from_disk, to_disk
 from scraper.sinks.directory.open_directories import OpenDirectories, OpenDirectory
 
 _NOTE = ".copied-into"
@@ -44,11 +45,11 @@ class CopyOnMount:
         Raises OSError. The temporary file is there still then, and nothing else is left.
         """
         note, copy = f"{name}{_NOTE}", _copy_name(self._run, name)
-        _write(note, os.fsencode(path), self._temporary)
+        _write(note, to_disk(path), self._temporary)
         try:
             try:
                 _copy(name, self._temporary, copy, target)
-                os.rename(copy, final, src_dir_fd=target.fd, dst_dir_fd=target.fd)
+                os.rename(copy, to_disk(final), src_dir_fd=target.fd, dst_dir_fd=target.fd)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(copy, dir_fd=target.fd)
@@ -70,7 +71,7 @@ def remove_copies(run: Path, directories: OpenDirectories) -> None:
         if not is_copy(copy):  # nothing else is ever removed, whatever was planted
             continue
         with contextlib.suppress(OSError):
-            target = directories.existing(os.fsdecode(_read(note)))
+            target = directories.existing(from_disk(_read(note)))
             os.unlink(copy, dir_fd=target.fd)
 
 

@@ -24,6 +24,8 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
+from scraper.sinks.directory.names import to_disk
+
 _MOST_OPEN = 32  # `engines/descriptors.py` leaves room for them
 _MOST_STEPS = 32  # a path with more steps is opened without keeping each step open
 _LOOK = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
@@ -62,7 +64,7 @@ class OpenDirectories:
     """
 
     def __init__(self, root: Path, making: Making = contextlib.nullcontext) -> None:
-        self._path = str(root)
+        self._path = os.fsencode(root)
         self._making = making
         self._root: OpenDirectory | None = OpenDirectory(os.open(root, _LOOK))
         self._cached = lru_cache(maxsize=_MOST_OPEN)(self._descend)
@@ -89,10 +91,10 @@ class OpenDirectories:
 
         Raises OSError if the whole path is too long for the system to look at.
         """
-        whole = f"{self._path}/{path}" if path else self._path
+        whole = self._path + b"/" + to_disk(path) if path else self._path
         end = len(self._path)
         try:
-            while (end := whole.find("/", end + 1)) > 0:
+            while (end := whole.find(b"/", end + 1)) > 0:
                 if not stat.S_ISDIR(os.lstat(whole[:end]).st_mode):
                     return False
             return directory.is_what_was(os.lstat(whole) if path else os.stat(whole))
@@ -127,11 +129,11 @@ class OpenDirectories:
             return _open(parent, name)
         except FileNotFoundError:
             with self._making(parent), contextlib.suppress(FileExistsError):  # made meanwhile
-                os.mkdir(name, dir_fd=parent.fd)
+                os.mkdir(to_disk(name), dir_fd=parent.fd)
             return _open(parent, name)
 
 
 def _open(parent: OpenDirectory, name: str) -> OpenDirectory:
     if name in {"", ".", ".."}:  # no key has it; a file that was planted may
         raise OSError(errno.EINVAL, "a path leads out of the destination")
-    return OpenDirectory(os.open(name, _LOOK | os.O_NOFOLLOW, dir_fd=parent.fd))
+    return OpenDirectory(os.open(to_disk(name), _LOOK | os.O_NOFOLLOW, dir_fd=parent.fd))

@@ -29,6 +29,7 @@ from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.sinks.directory.changed_directories import ChangedDirectories, make_directory
 from scraper.sinks.directory.mounts import CopyOnMount, is_copy, mount_point, remove_copies
+from scraper.sinks.directory.names import from_disk, root_of, to_disk
 from scraper.sinks.directory.open_directories import (
     OpenDirectories,
     OpenDirectory,
@@ -62,7 +63,7 @@ def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
 
 def path_of(destination: str) -> Path:
     """The directory that a destination without or with the `file` scheme means."""
-    return Path(destination.removeprefix("file://"))
+    return root_of(destination.removeprefix("file://"))
 
 
 class DirectorySink:
@@ -74,7 +75,7 @@ class DirectorySink:
         self.root = root
         self._changed = ChangedDirectories() if durable else None
         self.disk = _absolute(root)
-        self._below = f"{self.disk}/"
+        self._below = os.fsencode(self.disk) + b"/"
         self.blocking = Blocking.COMMIT
         self.ignores_case = False
         self._files: TemporaryFiles | None = None
@@ -133,7 +134,8 @@ class DirectorySink:
         try:
             directory = self._directories.at(parent)
             try:
-                os.rename(name, final, src_dir_fd=temporary.fd, dst_dir_fd=directory.fd)
+                on_disk = to_disk(final)
+                os.rename(name, on_disk, src_dir_fd=temporary.fd, dst_dir_fd=directory.fd)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -173,7 +175,7 @@ class DirectorySink:
     def object_stat(self, key: str) -> ObjectStat | None:
         """Size and time of the file. None if there is none, or a link, which no run stored."""
         try:
-            found = os.lstat(self._below + key)
+            found = os.lstat(self._below + to_disk(key))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -185,7 +187,7 @@ class DirectorySink:
     def read(self, key: str) -> Iterator[bytes]:
         """The file, a piece at a time."""
         try:
-            with open(self._below + key, "rb") as file:
+            with open(self._below + to_disk(key), "rb") as file:
                 while piece := file.read(_PIECE):
                     yield piece
         except OSError as error:
@@ -196,14 +198,15 @@ class DirectorySink:
 
         def failed(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):  # removed meanwhile, or never there
-                raise _unreadable(error, os.path.relpath(error.filename, self.disk))
+                shown = from_disk(os.path.relpath(error.filename, self._below))
+                raise _unreadable(error, shown)
 
-        top = f"{self.disk}/{prefix.rpartition('/')[0]}"
+        top = self._below + to_disk(prefix.rpartition("/")[0])
         for parent, directories, files in os.walk(top, onerror=failed):
-            below = os.path.relpath(parent, self.disk)
-            if below == OWN and "tmp" in directories:
-                directories.remove("tmp")
-            for name in files:
+            below = from_disk(os.path.relpath(parent, self._below))
+            if below == OWN and b"tmp" in directories:
+                directories.remove(b"tmp")
+            for name in map(from_disk, files):
                 key = name if below == "." else f"{below}/{name}"
                 if key.startswith(prefix) and not is_copy(name):
                     yield key
@@ -214,7 +217,7 @@ class DirectorySink:
         try:
             directories = self._directories or OpenDirectories(self.disk)
             directory = directories.existing(parent)
-            os.unlink(final, dir_fd=directory.fd)
+            os.unlink(to_disk(final), dir_fd=directory.fd)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -242,7 +245,7 @@ class DirectorySink:
         """Raise SinkError, before a body comes, where a mount has refused one and still would."""
         for place in [place for place in self._read_only if key.startswith(f"{place}/")]:
             with contextlib.suppress(OSError):
-                if os.statvfs(self._below + place).f_flag & os.ST_RDONLY:
+                if os.statvfs(self._below + to_disk(place)).f_flag & os.ST_RDONLY:
                     raise _refused_there(OSError(errno.EROFS, os.strerror(errno.EROFS)), key, place)
             self._read_only.discard(place)
 
