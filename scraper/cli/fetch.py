@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -144,7 +145,7 @@ class _Fetch:
         self._settings = settings
         self._begun = time.monotonic()
         self._not_done = _not_done(settings) if inputs == NOTHING else None
-        sources = inputs.open(_opener(settings, self._begun))
+        sources = inputs.open(_opener(settings, self._begun, ours))
         if self._not_done is not None:
             sources = [self._not_done.source]
         run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
@@ -164,8 +165,9 @@ class _Fetch:
         with self._signals:
             try:
                 with ExitStack() as stack:
+                    self._receivers.begin(stack)
                     stack.enter_context(run)
-                    self._receivers.open(stack)
+                    self._receivers.open()
                     for _ in run:
                         pass
                     self._receivers.finish_results(self._patience())
@@ -246,10 +248,11 @@ def _not_done(settings: "Settings") -> "NotDone":
     return NotDone(settings, expand_date(settings.to, datetime.now().astimezone()))
 
 
-def _opener(settings: "Settings", begun: float) -> "OpenRemote":
+def _opener(settings: "Settings", begun: float, ours: Mapping[str, Any]) -> "OpenRemote":
     def open_remote(url: str) -> BinaryIO:
+        from scraper.cli.receivers import shown
         from scraper.run.remote import opener
 
-        return opener(settings, begun)(url)
+        return opener(settings, begun, partial(shown, ours))(url)
 
     return open_remote

@@ -1,6 +1,7 @@
 """Who hears of a run of `fetch`: its log, its results, its display.
 
-    receivers.open(stack)      once the run holds its destination; nothing is written before
+    receivers.begin(stack)     a display ends with the stack
+    receivers.open()           once the run holds its destination; nothing is written before
     receivers(*results)        what the run tells
     receivers.full             whether a reader is so far behind that the run should wait
     receivers.finish(until)    at the end: wait for the readers, and say what they lost
@@ -12,8 +13,9 @@ the exit status. Everything heavy is imported when it is needed.
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from scraper.cli.signals import Signals
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from scraper.model.records import Result
     from scraper.report.log import Event, Log
     from scraper.report.progress import Display
+    from scraper.report.snapshot import Watched
     from scraper.report.streams import Lines
+    from scraper.report.waiting import Waiting
     from scraper.run.loop import Run
     from scraper.source.sources import Source
 
+_WIPE_S = 1.0  # a terminal that is stopped is not waited for any longer
 _DUMB_EVERY_S = 10.0  # a terminal that can't draw gets totals as often
 
 
@@ -70,6 +75,35 @@ def _is_file(stream: TextIO | None) -> bool:
         return False
 
 
+def wants_words(ours: Mapping[str, Any]) -> bool:
+    """Whether a terminal shall tell how far the run is."""
+    wanted = ours["progress"]
+    if wanted is None:
+        is_machine = ours["log_format"] == "json" and ours["log_file"] is None
+        wanted = not ours["quiet"] and not is_machine
+    return bool(wanted)
+
+
+@contextmanager
+def shown(ours: Mapping[str, Any], watched: "Watched") -> "Iterator[None]":
+    """Show `watched` meanwhile, on a terminal that can draw."""
+    from scraper.report.terminal import terminal_of
+
+    terminal = terminal_of(sys.stderr, os.environ)
+    if not (terminal.draws and wants_words(ours)):
+        yield
+        return
+    from scraper.report.progress import Display
+
+    display = Display(watched, colours=terminal.colours)
+    try:
+        with display:
+            yield
+    finally:
+        over_at = time.monotonic() + _WIPE_S
+        display.finish(lambda: over_at)
+
+
 class Receivers:
     """See the module. `closed`: the reader of the results has left. `unusable`: their file is.
 
@@ -91,15 +125,19 @@ class Receivers:
         self._terminal = terminal_of(sys.stderr, os.environ)
         self._display: Display | None = None
         self._is_open = False
-        self._waited_for = ""
+        self._waiting: Waiting | None = None
         self._lines, log = make_log(ours, run, screen=True)
         self._logs = [log, *self._beside()]
         for one in self._logs:
             one.is_news = run.is_news
         self._results = ResultStream(ours["results"], self._results_lost, run.wake, run.id)
 
-    def open(self, stack: ExitStack) -> None:
-        """Open files, and show the display until `stack` ends. Raises UsageError, NoThread."""
+    def begin(self, stack: ExitStack) -> None:
+        """Let a display end with `stack`."""
+        self._stack = stack
+
+    def open(self) -> None:
+        """Open files, and show the display. Raises UsageError."""
         from scraper.run.build import caveats
 
         run, ours = self._run, self._ours
@@ -118,24 +156,28 @@ class Receivers:
             self._say("warning", name, text)
         try:
             if self._wants_display():
-                self._show(stack)
-            self._tell_totals(stack)
+                self._show(run.view(), self._sources)
+            self._tell_totals()
         except NoThread as error:
             self._say("warning", "threads", f"no display and no totals: {error}")
 
-    def _show(self, stack: ExitStack) -> None:
+    def _show(self, watched: "Watched", sources: "Sequence[Source]" = ()) -> None:
+        """Show `watched` from now on. Raises NoThread."""
         from scraper.report.progress import Display
 
-        display = Display(self._run.view(), self._sources, colours=self._terminal.colours)
-        self._display = stack.enter_context(display)
+        if self._display is not None:
+            self._display.watch(watched, sources)
+            return
+        display = Display(watched, sources, colours=self._terminal.colours)
+        self._display = self._stack.enter_context(display)
         self._lines.divert(display)
 
-    def _tell_totals(self, stack: ExitStack) -> None:
+    def _tell_totals(self) -> None:
         """Tell totals where there is no display: as `--stats` says, and on a dumb terminal."""
         every_s, logs = self._ours["stats"], self._logs
         if self._display is not None:
             logs = [log for log in logs if not log.on_screen]
-        elif every_s is None and self._wants_words() and not self._terminal.draws:
+        elif every_s is None and wants_words(self._ours) and not self._terminal.draws:
             every_s, logs = _DUMB_EVERY_S, [log for log in logs if log.on_screen]
         if every_s is None or not logs:
             return
@@ -145,7 +187,7 @@ class Receivers:
             for log in logs:
                 log.totals(event)
 
-        stack.enter_context(Totals(self._run.view(), self._sources, every_s, tell))
+        self._stack.enter_context(Totals(self._run.view(), self._sources, every_s, tell))
 
     @property
     def full(self) -> bool:
@@ -161,7 +203,7 @@ class Receivers:
     def note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         """Say what the run tells. That it stops is said only after a signal."""
         if name == "waiting":
-            self._say_waiting(str(record["message"]))
+            self._say_waiting(str(record["what"]))
         elif name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary"}:
             self._say(level, name, str(record["message"]))
         elif name != "stopping":
@@ -171,14 +213,20 @@ class Receivers:
             text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
             self._say(level, name, f"{text}; once more stops at once", **record)
 
-    def _say_waiting(self, text: str) -> None:
+    def _say_waiting(self, what: str) -> None:
         """Say once what is waited for. A file of the log is not open before that is over."""
-        if text == self._waited_for:
+        from scraper.report.waiting import Waiting
+
+        if self._waiting is not None and what == self._waiting.what:
             return
-        self._waited_for = text
+        self._waiting = Waiting(what)
+        if self._wants_display():
+            with suppress(NoThread):
+                self._show(self._waiting)
+                return
         for log in self._logs:
             if log.on_screen or self._ours["log_file"] is None:
-                log.say("info", "waiting", text)
+                log.say("info", "waiting", f"waiting for {what}")
 
     def say_held(self, text: str) -> None:
         """Say that another run holds the destination, and that this is no error."""
@@ -235,15 +283,7 @@ class Receivers:
             self._lines.open()
 
     def _wants_display(self) -> bool:
-        return self._wants_words() and self._terminal.draws
-
-    def _wants_words(self) -> bool:
-        """Whether a terminal shall tell how far the run is."""
-        wanted = self._ours["progress"]
-        if wanted is None:
-            is_machine = self._ours["log_format"] == "json" and self._ours["log_file"] is None
-            wanted = not self._ours["quiet"] and not is_machine
-        return bool(wanted)
+        return wants_words(self._ours) and self._terminal.draws
 
     def _results_lost(self, error: OSError) -> None:
         """Stop the run: a disk is full, or the reader has left (`| head`), which is no error."""

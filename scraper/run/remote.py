@@ -9,6 +9,8 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
@@ -17,8 +19,11 @@ from scraper.model import urls
 from scraper.model.errors import NO_CONTENT_CODES, BadTarget, ListError, ScraperError
 from scraper.model.records import Attempt, Failed, Stored, Target
 from scraper.model.settings import Settings
+from scraper.report.snapshot import Watched
+from scraper.report.waiting import Waiting
 from scraper.run.build import choose_engine, make_plan
 from scraper.run.timeout import call_until
+from scraper.run.view import flight_of
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.source.sources import OpenRemote
@@ -62,22 +67,28 @@ class _FileSink:
         self.file.close()
 
 
-def opener(settings: Settings, begun: float | None = None) -> OpenRemote:
+Show = Callable[[Watched], AbstractContextManager[object]]
+
+
+def opener(settings: Settings, begun: float | None = None, show: Show = nullcontext) -> OpenRemote:
     """A function that fetches the list at an http(s) or s3 URL.
 
     It raises ListError. When the time of the run is over it raises ScraperError, since the user
     has made no mistake.
-    `begun`: when the run began, in monotonic seconds, for `--max-run-time`. None: now.
+    `begun`: when the run began, in monotonic seconds, for `--max-run-time`. None: now. `show`:
+    shows how far it is, within its context.
     """
     longest = settings.run_limits.max_run_time
     since = time.monotonic() if begun is None else begun
     until = math.inf if longest is None else since + longest
 
     def open_remote(url: str) -> BinaryIO:
+        waiting = Waiting(f"the list {urls.redact(url)}")
         try:
-            if url.lower().startswith("s3://"):
-                return call_until(partial(_read_object, url, settings), lambda: until)
-            return _fetch(url, settings, until)
+            with show(waiting):
+                if url.lower().startswith("s3://"):
+                    return call_until(partial(_read_object, url, settings), lambda: until)
+                return _fetch(url, settings, until, waiting)
         except TimeoutError:
             reason = f"--max-run-time {longest:g} s is over"
             raise ScraperError(f"can't fetch the list {urls.redact(url)!r}: {reason}") from None
@@ -92,7 +103,7 @@ def _read_object(url: str, settings: Settings) -> BinaryIO:
         return _kept(file)
 
 
-def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
+def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> BinaryIO:
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
@@ -113,6 +124,7 @@ def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
     try:
         while True:
             transfer = Transfer(attempt, plan, sink, time.monotonic())
+            waiting.flight = partial(flight_of, transfer, engine)
             engine.start(transfer)
             while not engine.poll(_pause_s(_TICK_S, until)):
                 pass
@@ -129,6 +141,7 @@ def _fetch(url: str, settings: Settings, until: float) -> BinaryIO:
             time.sleep(_pause_s(verdict.delay_s, until))
             attempt = attempt._replace(number=attempt.number + 1)
     finally:
+        waiting.flight = lambda: None
         engine.give_up()  # after Ctrl-C the end of the process would wait for a worker
         engine.close()
         sink.close()

@@ -124,8 +124,8 @@ class RunResources:
             until = math.inf if left_s is None else time.monotonic() + left_s
 
             def waits(holder: str) -> None:
-                text = f"waiting for {redact(self.destination)}: {holder or 'another run'} holds it"
-                note("info", "waiting", {"message": text})
+                what = f"{redact(self.destination)}: {holder or 'another run'} holds it"
+                note("info", "waiting", {"message": f"waiting for {what}", "what": what})
 
             limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
             lock = hold(self.sink, self.destination, self._settings.lock, self._on_lost, limit)

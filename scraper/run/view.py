@@ -29,6 +29,14 @@ class Parts(NamedTuple):
     reader: "ListReader"
 
 
+def flight_of(transfer: "Transfer", engine: "Engine") -> Flight:
+    """What is to be seen of `transfer`, which `engine` carries out. May be asked by any thread."""
+    received, expected, size = transfer.progress
+    more = engine.unwritten(transfer)
+    listed, started = transfer.attempt.target.listed, transfer.started
+    return Flight(transfer, listed, started, received + more, expected, size + more)
+
+
 class RunView:
     """Of one run that has begun."""
 
@@ -46,7 +54,7 @@ class RunView:
         """What is to be seen now."""
         now, tally = time.monotonic(), self._run.tally
         reader = self._parts.reader
-        flights = [self._flight(transfer) for transfer in list(self._parts.in_flight)]
+        flights = [flight_of(one, self._engine) for one in list(self._parts.in_flight)]
         return Snapshot(
             at=now,
             targets=tally.targets,
@@ -57,12 +65,6 @@ class RunView:
             hosts=self._parts.frontier.waits(now),
             notes=self._notes(now),
         )
-
-    def _flight(self, transfer: "Transfer") -> Flight:
-        received, expected, size = transfer.progress
-        more = self._engine.unwritten(transfer)
-        listed, started = transfer.attempt.target.listed, transfer.started
-        return Flight(transfer, listed, started, received + more, expected, size + more)
 
     def _notes(self, now: float) -> list[str]:
         """What the whole run waits for."""
