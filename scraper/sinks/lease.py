@@ -165,18 +165,20 @@ class Lease:
         return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
 
     def _settle(self) -> tuple[SmallObject | None, Life | None]:
-        """Find out whether conditions are judged here, and look again where they may not be.
+        """Find out whether conditions are judged here, and look again.
 
-        Several runs may then have made the lease at once. All of them wait for longer than their
-        requests take, and the one that wrote last has it. Returns what `_try` does.
+        Several runs may have made the lease at once: moto judges a condition, then puts, and
+        another run's put comes between. Where conditions are not judged at all, runs wait for
+        longer than their requests take. The one that wrote last has it. Returns what `_try` does.
         """
-        begun = now_s()
+        begun, judged = now_s(), False
         if self._write(None):  # there is a lease, so this must fail
             self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
-        elif not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True):
-            return None, None
-        wait_s = max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun))
-        self._over.wait(min(wait_s, self._lease_s / 3))  # it must not run out meanwhile
+        else:
+            judged = not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True)
+        if not judged:
+            wait_s = max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun))
+            self._over.wait(min(wait_s, self._lease_s / 3))  # it must not run out meanwhile
         found = self._sink.get_small(LEASE_KEY)
         return found, None if self._is_ours(found) else Life.ALIVE
 

@@ -188,7 +188,9 @@ def test_of_runs_that_start_at_once_one_works(
             site.wait_until(lambda: site.held, WAIT_S)
             (worker,) = [run for run, one in seen.items() if not one.ended]
             others = [one for run, one in seen.items() if run != worker]
-            assert [one.process.returncode for one in others] == [HELD] * len(others)
+            assert [one.process.returncode for one in others] == [HELD] * len(others), [
+                (run, one.said, site.requests_of(run)) for run, one in seen.items()
+            ]
             killed = dice.random() < 0.5
             if killed:
                 seen[worker].process.kill()
