@@ -103,15 +103,19 @@ def _read_object(url: str, settings: Settings) -> BinaryIO:
         return _kept(file)
 
 
-def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> BinaryIO:
+def _target(url: str) -> Target:
     try:
         parsed = urls.parse(url)
     except BadTarget as error:
         shown = urls.redact_wreck(url)
         raise ListError(f"can't open the list {shown!r}: {error.message}") from None
-    target = Target(
+    return Target(
         url, parsed.href, parsed.origin.host, "list", 0, "arguments", userinfo=parsed.userinfo
     )
+
+
+def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> BinaryIO:
+    target = _target(url)
     # The user names the list, so --public-only does not apply to it, only to its URLs. A
     # redirect from a public address still leads to public addresses only.
     http = replace(settings.http, expect_type=None, robots_tags=(), public_only=False)
