@@ -85,7 +85,8 @@ class Attempt(NamedTuple):
 
     `queued_at` and `first_started` are monotonic seconds; `first_started` is None before the
     first attempt starts. `previous` has the validators for a conditional request, if there may
-    be one.
+    be one. `free`: attempts before this one that the target's host is to blame for; they are no
+    retries.
     """
 
     target: Target
@@ -93,6 +94,7 @@ class Attempt(NamedTuple):
     number: int = 1
     first_started: float | None = None
     previous: PreviousRecord | None = None
+    free: int = 0
 
 
 class Response(NamedTuple):

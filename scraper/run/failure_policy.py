@@ -18,6 +18,7 @@ from scraper.model.urls import redact
 from scraper.run.stopping import Note, Stop
 from scraper.schedule import (
     Again,
+    Charge,
     CircuitBreaker,
     Defer,
     HostChange,
@@ -50,14 +51,20 @@ class FailurePolicy:
         self._note = note
 
     def of(
-        self, completion: Completion, failed: Failed, started: float, now: float
+        self,
+        completion: Completion,
+        failed: Failed,
+        started: float,
+        now: float,
+        charge: Charge = Charge.ATTEMPT,
     ) -> Following | Failed | Deferred | NotReached:
         """What follows `completion`, which `failed`: another attempt, or how the target ends.
 
+        `charge`: what the host says that it costs.
         The next attempt takes the partial body. If none follows, the completion keeps it.
         """
         attempt, failure = completion.attempt, failed.failure
-        verdict, following = self._after(attempt, failure, started, now)
+        verdict, following = self._after(attempt, failure, started, now, charge)
         if isinstance(verdict, Again) and self._stop.reason is None:
             self._tell_retry(attempt, failure, verdict.delay_s)
             self._keep(completion.partial, following)
@@ -95,7 +102,7 @@ class FailurePolicy:
             self.drop(key)
 
     def _after(
-        self, attempt: Attempt, failure: Failure, started: float, now: float
+        self, attempt: Attempt, failure: Failure, started: float, now: float, charge: Charge
     ) -> tuple[Verdict, Attempt]:
         """The verdict, and the next attempt. While the breaker is open, no attempt is used up."""
         if failure.kind is Kind.SINK and is_transient(failure):
@@ -111,8 +118,9 @@ class FailurePolicy:
                 )
             if self.breaker.is_open:
                 return Again(0.0), attempt._replace(first_started=None)
-        following = attempt._replace(number=attempt.number + 1)
-        return self._policy.decide(failure, attempt, now), following
+        free = attempt.free + (charge is Charge.NOTHING)
+        following = attempt._replace(number=attempt.number + 1, free=free)
+        return self._policy.decide(failure, attempt, now, charge), following
 
     def _tell_retry(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:
         record = {

@@ -42,7 +42,7 @@ from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
 from scraper.run.stopping import GRACE_S, Note, Stop, limit_at
 from scraper.run.unfinished import stored_late, unfinished
-from scraper.schedule import Frontier
+from scraper.schedule import Frontier, patience_of
 from scraper.sinks.base import disk_of, ignores_case
 from scraper.source.keys import make_rule
 from scraper.source.reader import BUFFER, ListReader
@@ -90,7 +90,8 @@ class Run:
         self.ending = RunEnding(self.id, self.tally, settings.max_failures, self._stop)
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
-        self._frontier = Frontier(settings.politeness, settings.retries.max_retry_after)
+        patience, longest_s = patience_of(settings.retries), settings.retries.max_retry_after
+        self._frontier = Frontier(settings.politeness, longest_s, patience)
         self._spacing = Spacing(self._frontier, self.wake, settings.politeness)
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination, self.id)
@@ -342,9 +343,10 @@ class Run:
         if completion.error is not None:
             self._stop.because_of(completion.error)
         if isinstance(end, Failed):
-            follows = self._failure_policy.of(completion, end, transfer.started, now)
+            charge = self._frontier.charge(attempt)
+            follows = self._failure_policy.of(completion, end, transfer.started, now, charge)
             if isinstance(follows, Following):
-                self._frontier.add(follows.attempt, now, follows.due)
+                self._frontier.add(follows.attempt, now, follows.due, under_way=True)
                 return
             end = follows
         elif isinstance(end, Stored) and not is_robots_txt:

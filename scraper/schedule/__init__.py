@@ -7,7 +7,7 @@ own name, since few runs need it.
 
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.frontier import Frontier
-from scraper.schedule.hosts import HostChange, HostStatistics, HostWait
+from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait
 from scraper.schedule.retry import (
     Again,
     Defer,
@@ -15,10 +15,12 @@ from scraper.schedule.retry import (
     Verdict,
     is_transient,
     parse_retry_after,
+    patience_of,
 )
 
 __all__ = [
     "Again",
+    "Charge",
     "CircuitBreaker",
     "Defer",
     "Frontier",
@@ -29,4 +31,5 @@ __all__ = [
     "Verdict",
     "is_transient",
     "parse_retry_after",
+    "patience_of",
 ]

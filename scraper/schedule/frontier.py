@@ -23,9 +23,17 @@ from itertools import count, islice
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Politeness
-from scraper.schedule.circuit_breaker import HostCircuitBreaker
-from scraper.schedule.hosts import HostChange, HostState, HostStatistics, HostWait, change_of
+from scraper.schedule.circuit_breaker import CircuitBreaker
+from scraper.schedule.host import Host
+from scraper.schedule.hosts import (
+    Charge,
+    HostChange,
+    HostStatistics,
+    HostWait,
+    change_of,
+)
 from scraper.schedule.least_loaded import LeastLoaded
+from scraper.schedule.retry import is_transient
 
 WINDOW = 10_000  # targets waiting in memory
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
@@ -36,102 +44,27 @@ _PUSHBACK = frozenset({429, 503})
 _NEVER = math.inf
 
 
-class Host:
-    """One host: its waiting targets, its limits, its pauses, its breaker, its statistics."""
-
-    __slots__ = (
-        "attempts",
-        "breaker",
-        "deferred_until",
-        "delay",
-        "due",
-        "failure",
-        "failures",
-        "in_flight",
-        "last_sent",
-        "limit",
-        "limit_changed",
-        "name",
-        "next_start",
-        "paused_until",
-        "reason",
-        "retries",
-        "started",
-        "total_s",
-        "unsent",
-        "waiting",
-    )
-
-    def __init__(self, name: str, limit: float, delay: float) -> None:
-        self.name = name
-        self.delay = delay  # seconds between requests
-        self.waiting: deque[Attempt] = deque()
-        self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
-        self.in_flight = 0
-        self.limit = limit  # transfers at once: halves on 429 and 503, recovers step by step
-        self.limit_changed = -_NEVER
-        self.paused_until = -_NEVER
-        self.deferred_until = -_NEVER
-        self.next_start = -_NEVER
-        self.started = -_NEVER  # the last start
-        self.unsent: Target | None = None  # with a gap: started last, its request not sent yet
-        self.last_sent = -_NEVER
-        self.breaker = HostCircuitBreaker()
-        self.reason: Failure | None = None  # why down, or deferred
-        self.failure: Failure | None = None  # the last one
-        self.due = _NEVER  # its place among the sleepers
-        self.attempts = self.failures = 0
-        self.total_s = 0.0
-
-    def ready_at(self) -> float:
-        """The earliest moment at which a target of this host may start; inf if none may."""
-        if self.unsent is not None or self.in_flight + 1 > self.limit:
-            return _NEVER
-        if not self.breaker.may_start(self.in_flight):
-            return _NEVER
-        if self.waiting:
-            due = -_NEVER
-        elif self.retries:
-            due = self.retries[0][0]
-        else:
-            return _NEVER
-        return max(due, self.paused_until, self.next_start)
-
-    @property
-    def state(self) -> HostState:
-        """What keeps requests from it."""
-        return HostState(self.paused_until, self.deferred_until, self.breaker.is_open)
-
-    def take(self, now: float) -> Attempt:
-        """The target whose turn it is: a retry that is due, else the oldest that waits."""
-        if self.retries and (self.retries[0][0] <= now or not self.waiting):
-            return heapq.heappop(self.retries)[2]
-        return self.waiting.popleft()
-
-    def is_idle(self, now: float) -> bool:
-        """Whether it has no work and nothing that must be remembered.
-
-        Failed connections need not be remembered: a list may name a million dead hosts once.
-        """
-        until = max(self.paused_until, self.deferred_until, self.next_start, self.breaker.probe_at)
-        return not (self.waiting or self.retries or self.in_flight) and now >= until
-
-
 class Frontier:
-    """All targets that wait. `now` is monotonic seconds throughout."""
+    """All targets that wait. `now` is monotonic seconds throughout.
 
-    def __init__(self, politeness: Politeness, max_retry_after: float) -> None:
+    `patience_s`: how long a host may be out of reach before it is given up.
+    """
+
+    def __init__(
+        self, politeness: Politeness, max_retry_after: float, patience_s: float = 0.0
+    ) -> None:
         self._cap = politeness.per_host or politeness.max_concurrency
         self._delay = politeness.delay
         self._interval = 1 / politeness.rate if politeness.rate else 0.0
         self._max_retry_after = max_retry_after
+        self._patience_s = patience_s
         self._next_start = -_NEVER  # over all hosts
         self._hosts: OrderedDict[str, Host] = OrderedDict()
         self._ready: LeastLoaded[Host] = LeastLoaded()
         self._sleepers: list[tuple[float, int, Host]] = []
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
-        self._down: deque[Host] = deque(maxlen=_SHOWN_DOWN)  # the last that were found to be
+        self._given_up: deque[Host] = deque(maxlen=_SHOWN_DOWN)  # the last of them
         self._waiting = 0
         self._places = 0  # that they take
         self.in_flight = 0
@@ -148,7 +81,10 @@ class Frontier:
     def add(
         self, attempt: Attempt, now: float, due: float = -_NEVER, *, under_way: bool = False
     ) -> None:
-        """Let `attempt` wait until `due` at least. `under_way`: it comes before others then."""
+        """Let `attempt` wait until `due` at least. `under_way`: it comes before others then.
+
+        It ends at once if its host is given up, or has asked for more patience than there is.
+        """
         host = self._host(attempt.target.host, now)
         if early := self._early_end(host, now):
             self._ended_early.append((attempt, early))
@@ -191,8 +127,8 @@ class Frontier:
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
         if attempt.first_started is None:
-            target, queued_at, number, _, previous = attempt
-            attempt = Attempt(target, queued_at, number, now, previous)
+            target, queued_at, number, _, previous, free = attempt
+            attempt = Attempt(target, queued_at, number, now, previous, free)
         return attempt
 
     def ended(
@@ -200,7 +136,7 @@ class Frontier:
     ) -> HostChange | None:
         """Note the end of an attempt: it may change the host's cap, its pause, and its breaker."""
         host = self._leave(attempt)
-        before = host.state if failure is not None or host.breaker.is_open else None
+        before = host.state if failure is not None or host.breaker is not None else None
         host.attempts += 1
         host.total_s += took_s
         if failure is not None:
@@ -212,9 +148,14 @@ class Frontier:
                 self._halve(host, started, now)
         elif host.limit < self._cap:
             host.limit = min(self._cap, host.limit + 1 / host.limit)
-        self._note_reachability(host, failure, now)
+        host.charge = Charge.ATTEMPT
+        self._note_reachability(host, failure, started, now)
         self._place(host, now)
         return before and change_of(host.name, before, host.state, failure, now)
+
+    def charge(self, attempt: Attempt) -> Charge:
+        """What the failure of `attempt` costs its target; ask right after `ended`."""
+        return self._hosts[attempt.target.host].charge
 
     def has_gap(self, name: str) -> bool:
         """Whether time has to pass between the requests to this host, which has one in flight."""
@@ -270,15 +211,16 @@ class Frontier:
         for host in {one for _, _, one in self._sleepers[:_LOOKED_AT]}:
             due, targets = host.due, len(host.waiting) + len(host.retries)
             if now < due < _NEVER and targets:
-                asked = host.paused_until > now or not host.waiting
-                found.append(
-                    HostWait(host.name, due - now, targets, host.failure if asked else None)
-                )
-        for host in list(self._down):
-            left_s = host.breaker.probe_at - now
-            if host.breaker.is_open and left_s > 0:
-                targets = len(host.waiting) + len(host.retries)
-                found.append(HostWait(host.name, left_s, targets, host.reason, is_down=True))
+                breaker = host.breaker
+                down = breaker is not None and breaker.is_open
+                asked = down or host.paused_until > now or not host.waiting
+                reason = host.failure if asked else None
+                found.append(HostWait(host.name, due - now, targets, reason, is_down=down))
+        for host in list(self._given_up):
+            breaker = host.breaker
+            if breaker is not None and breaker.given_up and breaker.until > now:
+                left_s = breaker.until - now
+                found.append(HostWait(host.name, left_s, 0, host.reason, is_down=True))
         return found
 
     def statistics(self) -> Iterator[HostStatistics]:
@@ -340,15 +282,26 @@ class Frontier:
         host.limit = max(1.0, min(host.limit, host.in_flight + 1) // 2)
         host.limit_changed = now
 
-    def _note_reachability(self, host: Host, failure: Failure | None, now: float) -> None:
-        if failure is None or not failure.unreachable:
-            if failure is None or failure.http_code is not None:
-                host.breaker.succeeded()
-        elif host.breaker.failed(host.in_flight, now):
+    def _note_reachability(
+        self, host: Host, failure: Failure | None, started: float, now: float
+    ) -> None:
+        if failure is None or failure.http_code is not None:
+            host.breaker = None
+            return
+        if not failure.unreachable:
+            return
+        breaker = host.breaker
+        if breaker is None:
+            breaker = host.breaker = CircuitBreaker.of_host(self._patience_s)
+        final, timed_out = not is_transient(failure), failure.kind is Kind.TIMEOUT
+        if not breaker.failed(started, now, host.in_flight, timed_out=timed_out, final=final):
+            host.charge = Charge.LAST
             host.reason = failure
-            if host not in self._down:
-                self._down.append(host)
+            if host not in self._given_up:
+                self._given_up.append(host)
             self._end_all(host, now)
+        elif breaker.is_open and not (final or timed_out):
+            host.charge = Charge.NOTHING
 
     def _early_end(self, host: Host, now: float) -> Outcome | None:
         """How a target of this host ends without a request, if it does."""
@@ -359,9 +312,11 @@ class Frontier:
             left = host.deferred_until - now
             message = f"{host.name} asked for patience: {left:.0f} s more than this run gives"
             return Deferred(Failure(reason.kind, message, http_code=reason.http_code))
-        if host.breaker.may_wait(host.in_flight + len(host.waiting), now):
+        breaker = host.breaker
+        waiting = host.in_flight + len(host.waiting) + len(host.retries)
+        if breaker is None or breaker.may_wait(waiting, now):
             return None
-        failed = host.breaker.failures
+        failed = breaker.failures
         message = f"{host.name} is down: {failed} connections failed ({reason.message})"
         return Failed(Failure(Kind.HOST_DOWN, message, transient=False))
 

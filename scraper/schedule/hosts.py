@@ -6,6 +6,7 @@ of them is one wait.
 """
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from scraper.model.records import Failure
@@ -25,16 +26,32 @@ class HostStatistics(NamedTuple):
         return self.total_s / self.attempts if self.attempts else 0.0
 
 
+class Charge(Enum):
+    """What a failed attempt costs its target."""
+
+    ATTEMPT = auto()  # one of its attempts
+    NOTHING = auto()  # its host is to blame, and is tried again
+    LAST = auto()  # all that are left: its host is given up
+
+
 class HostState(NamedTuple):
-    """What keeps requests from a host. Times are monotonic seconds."""
+    """What keeps requests from a host. Times are monotonic seconds.
+
+    `down_until`: the next try while no connection can be made, None if one can. `given_up`: its
+    targets are not waited with any more.
+    """
 
     paused_until: float
     deferred_until: float
-    is_down: bool
+    down_until: float | None
+    given_up: bool
 
 
 class HostChange(NamedTuple):
-    """A change that is told. `event` is `wait`, `deferred`, `host_down` or `host_up`."""
+    """A change that is told.
+
+    `event` is `wait`, `deferred`, `host_down`, `host_given_up` or `host_up`.
+    """
 
     event: str
     record: Mapping[str, Any]
@@ -44,8 +61,12 @@ def change_of(
     host: str, before: HostState, after: HostState, failure: Failure | None, now: float
 ) -> HostChange | None:
     """What changed for `host` with an attempt that ended with `failure`, None if nothing did."""
-    if after.is_down != before.is_down:
-        event, until = "host_down" if after.is_down else "host_up", None
+    until: float | None = None
+    if (after.down_until is None) != (before.down_until is None):
+        event = "host_up" if after.down_until is None else "host_down"
+        until = None if after.given_up else after.down_until
+    elif after.given_up and not before.given_up:
+        event = "host_given_up"
     elif after.deferred_until > before.deferred_until:
         event, until = "deferred", after.deferred_until
     elif after.paused_until > max(now, before.paused_until + 1.0):
@@ -64,7 +85,7 @@ class HostWait(NamedTuple):
     """A host whose `targets` wait for `left_s` seconds more.
 
     `reason`: the failure that they wait after. None: requests to the host have gaps. `is_down`:
-    its breaker is open, and the next target that the list names is tried then.
+    no connection can be made, and one target is tried then.
     """
 
     host: str

@@ -20,6 +20,7 @@ from scraper.model.dates import parse_http_date
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure
 from scraper.model.settings import Retries
+from scraper.schedule.hosts import Charge
 
 RETRIED_CODES = frozenset({202, 408, 425, 429, 500, 502, 503, 504, 522, 524})
 RETRIED_KINDS = frozenset({Kind.CONNECT, Kind.TIMEOUT, Kind.TRUNCATED})
@@ -53,6 +54,11 @@ class _Failed(Exception):
         self.failure = failure
 
 
+def patience_of(settings: Retries) -> float:
+    """How long a host may be out of reach before it is given up: without retries not at all."""
+    return settings.retry_max_time if settings.retries else 0.0
+
+
 def is_transient(failure: Failure) -> bool:
     """Whether this failure may pass, by the table of the command line's contract."""
     if failure.kind is Kind.HTTP_STATUS:
@@ -77,22 +83,31 @@ class RetryPolicy:
         self._retry = retry_if_exception(_is_transient_error)
         self._owner = Retrying()  # RetryCallState wants one; it is never called
 
-    def decide(self, failure: Failure, attempt: Attempt, now: float) -> Verdict:
-        """What follows `failure` of `attempt`, `now` being monotonic seconds."""
+    def decide(
+        self, failure: Failure, attempt: Attempt, now: float, charge: Charge = Charge.ATTEMPT
+    ) -> Verdict:
+        """What follows `failure` of `attempt`, `now` being monotonic seconds.
+
+        An attempt that costs nothing is followed by another as soon as the host has its turn. No
+        attempt begins later than `--retry-max-time` after the first one.
+        """
         state = RetryCallState(self._owner, None, (), {})
         state.outcome = Future(attempt.number)
         state.outcome.set_exception(_Failed(failure))
-        state.attempt_number = attempt.number
+        state.attempt_number = attempt.number - attempt.free
         state.start_time = now if attempt.first_started is None else attempt.first_started
         state.outcome_timestamp = now
-        if not self._retry(state):
+        if charge is Charge.LAST or not self._retry(state):
             return GiveUp()
         asked = failure.retry_after_s
         if asked is not None and asked > self._max_retry_after:
             return Defer(asked)
-        if self._stop_attempts(state):
+        if charge is Charge.NOTHING:
+            delay = asked or 0.0
+        elif self._stop_attempts(state):
             return GiveUp()
-        delay = max(self._wait(state), asked or 0.0)  # "Retry-After: 0" asks for no hammering
+        else:
+            delay = max(self._wait(state), asked or 0.0)  # "Retry-After: 0" asks for no hammering
         state.upcoming_sleep = delay
         return GiveUp() if self._stop_time(state) else Again(delay)
 

@@ -8,7 +8,6 @@ from scraper.schedule.circuit_breaker import (
     FAILURES_UNTIL_OPEN,
     PROBE_EVERY_S,
     CircuitBreaker,
-    HostCircuitBreaker,
 )
 
 LAST = FAILURES_UNTIL_OPEN - 1
@@ -119,37 +118,101 @@ def test_without_patience_the_run_ends_when_it_is_sure() -> None:
 # ---------------------------------------------------------------- of one host
 
 
-def down(now: float = 100.0) -> HostCircuitBreaker:
-    """The breaker of a host that has just gone down."""
-    breaker = HostCircuitBreaker()
-    for _ in range(LAST):
-        assert not breaker.failed(0, now)
-    assert breaker.failed(0, now)
+def of_host(patience_s: float = 300.0) -> CircuitBreaker:
+    breaker = CircuitBreaker.of_host(patience_s)
+    breaker.jitter = lambda: 1.0
     return breaker
 
 
-def test_a_host_is_down_once_nothing_in_flight_could_tell_otherwise() -> None:
-    breaker = HostCircuitBreaker()
-    for left in range(14, -1, -1):
-        assert breaker.failed(left, 100.0) == (left == 0)
-        assert breaker.may_start(0)
-        assert breaker.may_start(left) == (left == 0 or breaker.failures < FAILURES_UNTIL_OPEN)
+def test_the_first_refused_connection_pauses_a_host_and_probes_begin_soon() -> None:
+    breaker = of_host()
+    assert breaker.failed(100.0, 100.0, 15)
     assert breaker.is_open
+    assert breaker.until == 100.2
+    assert not breaker.may_start(0, 100.1)
+    assert not breaker.may_start(1, 101.0)
+    assert breaker.may_start(0, 100.2)
 
 
-def test_one_probe_at_a_time_waits_for_a_host_that_is_down() -> None:
-    breaker = down(now=100.0)
+def test_a_host_that_refuses_is_given_up_when_the_patience_is_over_and_not_before() -> None:
+    breaker, now, pauses = of_host(300.0), 100.0, []
+    while breaker.failed(now, now):
+        assert breaker.may_wait(10**6, now), "any number of targets waits for it"
+        pauses.append(breaker.until - now)
+        now = breaker.until
+    assert pauses[:9] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0])
+    assert 400.0 <= now < 430.0
+    assert breaker.given_up
+
+
+def test_a_connection_in_between_begins_the_patience_anew() -> None:
+    breaker = of_host(300.0)
+    for now in (100.0, 399.0):
+        assert breaker.failed(now, now)
+    breaker.succeeded()
+    for now in (400.0, 699.0):
+        assert breaker.failed(now, now)
+    assert not breaker.failed(700.0, 700.0)
+
+
+def test_time_outs_are_pauses_themselves_and_ten_one_after_another_are_the_end() -> None:
+    breaker, now = of_host(1e9), 0.0
+    for _ in range(LAST):
+        for left in range(15, -1, -1):  # those that overlap are one
+            assert breaker.failed(now, now + 10.0, left, timed_out=True)
+        now = max(now + 10.0, breaker.until)
+    assert not breaker.failed(now, now + 10.0, timed_out=True)
+    assert 100.0 <= now + 10.0 < 160.0
+
+
+def test_time_outs_may_cost_no_more_than_the_patience() -> None:
+    breaker = of_host(25.0)
+    assert breaker.failed(0.0, 10.0, timed_out=True)
+    assert breaker.failed(10.0, 20.0, timed_out=True)
+    assert breaker.failed(20.0, 30.0, timed_out=True)
+    assert not breaker.failed(30.0, 40.0, timed_out=True)
+
+
+def test_a_host_that_no_later_try_can_reach_is_given_up_after_ten() -> None:
+    breaker = of_host(1e9)
+    for left in range(13, 4, -1):
+        assert breaker.failed(1.0, 1.0, left, final=True)
+        assert breaker.may_start(left, 1.0), "each target says it of itself"
+    for left in range(4, 0, -1):
+        assert breaker.failed(1.0, 1.0, left, final=True)
+        assert not breaker.may_start(left, 1.0), "one of them may still get through"
+    assert not breaker.failed(1.0, 1.0, 0, final=True)
+
+
+def test_without_patience_ten_failures_are_the_end_once_nothing_in_flight_tells_otherwise() -> None:
+    breaker = of_host(0.0)
+    for left in range(14, 0, -1):
+        assert breaker.failed(100.0, 100.0, left)
+        assert breaker.may_start(left, 100.0) == (breaker.failures < FAILURES_UNTIL_OPEN)
+    assert not breaker.failed(100.0, 100.0, 0)
+
+
+def given_up(now: float = 100.0) -> CircuitBreaker:
+    breaker = of_host(0.0)
+    for _ in range(FAILURES_UNTIL_OPEN):
+        breaker.failed(now, now)
+    assert breaker.given_up
+    return breaker
+
+
+def test_one_probe_at_a_time_waits_for_a_host_that_was_given_up() -> None:
+    breaker = given_up(now=100.0)
     assert not breaker.may_wait(0, 100.0 + PROBE_EVERY_S - 1)
     assert breaker.may_wait(0, 100.0 + PROBE_EVERY_S)
     assert not breaker.may_wait(1, 100.0 + PROBE_EVERY_S)
-    assert breaker.failed(0, 140.0)
+    assert not breaker.failed(140.0, 140.0), "one more is enough"
     assert not breaker.may_wait(0, 140.0 + PROBE_EVERY_S - 1)
 
 
 def test_one_answer_closes_the_breaker_of_a_host() -> None:
-    breaker = down()
+    breaker = given_up()
     breaker.succeeded()
     assert not breaker.is_open
     assert breaker.may_wait(16, 100.0)
-    assert breaker.may_start(16)
+    assert breaker.may_start(16, 100.0)
     assert breaker.failures == 0

@@ -16,13 +16,13 @@ from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target, places_of
 from scraper.model.settings import Politeness
 from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN, PROBE_EVERY_S
-from scraper.schedule.frontier import (
-    IDLE_HOSTS,
-    WINDOW,
-    Frontier,
-)
+from scraper.schedule.frontier import IDLE_HOSTS, WINDOW, Frontier
+from scraper.schedule.hosts import Charge
 
 REFUSED = Failure(Kind.CONNECT, "connection refused", unreachable=True)
+NO_ROUTE = Failure(Kind.CONNECT, "network is unreachable", unreachable=True)
+NO_RESOLVER = Failure(Kind.DNS, "look-up failed for now", transient=True, unreachable=True)
+SILENT = Failure(Kind.TIMEOUT, "no connection within the time", unreachable=True)
 TORN = Failure(Kind.TRUNCATED, "body ended early")
 
 
@@ -35,14 +35,16 @@ def attempt(host: str, number: int = 0) -> Attempt:
     return Attempt(Target(url, url, host, f"{host}/{number}", number + 1, "list"), queued_at=0.0)
 
 
-def make(
+def make(  # noqa: PLR0917 - as options, by name
     max_concurrency: int = 16,
     per_host: int = 0,
     delay: float = 0.0,
     rate: float | None = None,
     max_retry_after: float = 120.0,
+    patience_s: float = 0.0,
 ) -> Frontier:
-    return Frontier(Politeness(max_concurrency, per_host, delay, rate), max_retry_after)
+    politeness = Politeness(max_concurrency, per_host, delay, rate)
+    return Frontier(politeness, max_retry_after, patience_s)
 
 
 def fill(frontier: Frontier, host: str, targets: int, now: float = 0.0) -> None:
@@ -595,6 +597,69 @@ def test_the_other_hosts_of_a_run_are_not_down() -> None:
     assert len(start_some(frontier, 1.0)) == 2
 
 
+@pytest.mark.parametrize("failure", [REFUSED, NO_ROUTE, NO_RESOLVER], ids=str)
+def test_a_host_that_refuses_costs_its_targets_no_attempt_and_all_of_them_wait(
+    failure: Failure,
+) -> None:
+    frontier = make(max_concurrency=16, patience_s=300.0)
+    fill(frontier, "a", 100)
+    for one in start_some(frontier, 0.0, most=16):
+        end(frontier, one, 0.0, failure)
+        assert frontier.charge(one) is Charge.NOTHING
+        frontier.add(one, 0.0, 0.0, under_way=True)
+    assert ended_early(frontier) == []
+    assert (len(frontier), frontier.in_flight) == (100, 0)
+    now, probe = 0.0, one
+    while now < 299.0:
+        wake = frontier.wake_at(now)
+        assert wake is not None
+        assert wake > now, "the loop would spin"
+        now = wake
+        (probe,) = start_some(frontier, now)
+        assert probe.target.line <= 16, "those under way come first"
+        end(frontier, probe, now, failure)
+        frontier.add(probe, now, now, under_way=True)
+    assert now >= 299.0
+    assert frontier.charge(probe) is Charge.LAST
+    assert len(ended_early(frontier)) == 100
+
+
+def test_one_connection_brings_a_host_back_that_refused() -> None:
+    frontier = make(max_concurrency=16, patience_s=300.0)
+    fill(frontier, "a", 100)
+    one = start_some(frontier, 0.0, most=1)[0]
+    end(frontier, one, 0.0, REFUSED)
+    assert start_some(frontier, 0.05) == []
+    (probe,) = start_some(frontier, 0.2)
+    end(frontier, probe, 0.3)
+    assert len(start_some(frontier, 0.3, most=16)) == 16
+
+
+def test_time_outs_cost_their_targets_an_attempt_and_the_others_nothing() -> None:
+    frontier = make(max_concurrency=4, patience_s=300.0)
+    fill(frontier, "a", 100)
+    now, tried, charged = 0.0, 0, Counter[Charge]()
+    while ended_early(frontier) == []:
+        for one in start_some(frontier, now, most=4):
+            tried += 1
+            end(frontier, one, now + 10.0, SILENT, started=now)
+            charged[frontier.charge(one)] += 1
+        now = frontier.wake_at(now + 10.0) or now + 10.0
+    assert 100.0 <= now < 200.0
+    assert charged == {Charge.ATTEMPT: 4 + FAILURES_UNTIL_OPEN - 2, Charge.LAST: 1}
+    assert tried == 4 + FAILURES_UNTIL_OPEN - 1
+
+
+def test_a_host_that_waits_for_its_next_try_is_seen() -> None:
+    frontier = make(patience_s=300.0)
+    fill(frontier, "a", 3)
+    end(frontier, start_some(frontier, 0.0, most=1)[0], 0.0, REFUSED)
+    assert not frontier.may_start(0.05)
+    (seen,) = frontier.waits(0.05)
+    assert (seen.host, seen.targets, seen.is_down, seen.reason) == ("a", 2, True, REFUSED)
+    assert 0.05 <= seen.left_s <= 0.15
+
+
 # ---------------------------------------------------------------- window, end, account
 
 
@@ -686,7 +751,8 @@ class Simulation:
     tickets: int = 0
 
     def __post_init__(self) -> None:
-        self.frontier = Frontier(self.politeness, max_retry_after=40.0)
+        patience_s = self.random.choice([0.0, 4.0])
+        self.frontier = Frontier(self.politeness, 40.0, patience_s)
 
     def run(self) -> None:
         for _ in range(20_000):
@@ -763,7 +829,7 @@ class Simulation:
 
     def _end(self, one: Attempt, started: float) -> None:
         failure = self.random.choice(
-            [None, None, TORN, REFUSED, REFUSED, http(500), http(429, 3.0), http(503), None]
+            [None, None, TORN, REFUSED, REFUSED, SILENT, http(500), http(429, 3.0), http(503), None]
             + ([http(429, 99.0)] if self.random.random() < 0.05 else [])
         )
         host = one.target.host
