@@ -88,7 +88,7 @@ class CircuitBreaker:
             self.since = now
         self.failures += 1
         self.finals += final
-        fresh = not self.pause_s or started > self.paused  # else it began before the pause
+        fresh = not self.pause_s or started >= self.paused  # else it began before the pause
         if self.is_open and fresh:
             self._pause(started, now, timed_out=timed_out)
         over = self._seems_final or self.rounds >= FAILURES_UNTIL_OPEN

@@ -150,14 +150,14 @@ def test_a_host_that_asks_for_too_much_patience_is_deferred_and_the_others_are_n
 # ---------------------------------------------------------------- hosts that are down
 
 
-def test_a_host_that_refuses_is_down_at_once_and_the_others_are_not(
+def test_without_retries_a_host_that_refuses_is_down_at_once_and_the_others_are_not(
     cli: Command, farm: Farm
 ) -> None:
     servers = farm(answer)
     down = f"http://127.0.0.9:{closed_port('127.0.0.9')}"
     lines = [f"{url}/{number}" for number in range(200) for url in (down, servers.url)]
     cli.write("list", *lines)
-    ran = cli("-q", "list", "-c", 8)
+    ran = cli("-q", "list", "-c", 8, "--retries", 0)
     assert (ran.status, ran.out) == (1, "")
     counts = kinds(cli.records())
     assert counts["stored"] == 200

@@ -511,7 +511,7 @@ def test_a_robots_txt_that_does_not_come_is_not_waited_for_without_end(
 
 def test_a_server_that_is_not_there_allows_nothing(fetch: Fetch) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
-    results = fetch([f"{url}/1", f"{url}/2"])
+    results = fetch([f"{url}/1", f"{url}/2"], retry_max_time=0.5)
     said = denied("can't connect: Connection refused")
     assert {why.lower() for why in whys(results).values()} == {said.lower()}
     assert [result.attempts for result in results] == [0, 0]

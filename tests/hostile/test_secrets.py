@@ -157,7 +157,15 @@ def everything(
     return cli(
         *("list", "-i", f"{place}?X-Amz-Signature={secret('signature of the list')}"),
         *("-v", "--engine", engine, "--log-format", form, "--netrc", "--results", "-"),
-        *(*headers(secret), "--retries", 1, "--key", "url" if form == "text" else "hash"),
+        *(
+            *headers(secret),
+            "--retries",
+            1,
+            "--retry-max-time",
+            3,
+            "--key",
+            "url" if form == "text" else "hash",
+        ),
         *(to_s3 if form == "json" else ["--log-file", "log"]),
         env=environment,
     )
@@ -237,7 +245,7 @@ def test_the_password_of_a_proxy_is_not_told(
         cli.write("scraper.toml", f'proxy = "{url}"')
         words = {"--proxy": ["--proxy", url], "--config": ["--config", "scraper.toml"]}.get(way, [])
         ran = cli(
-            *(*words, "-v", "--engine", engine, "--retries", 1),
+            *(*words, "-v", "--engine", engine, "--retries", 1, "--retry-max-time", 1),
             stdin=lines("http://host.invalid/"),
             env={way: url} if not words else None,
         )

@@ -514,7 +514,7 @@ def test_a_host_that_goes_down_takes_what_was_kept_of_it_along(
     vanishing: HttpServer, tmp_path: Path
 ) -> None:
     urls = [f"{vanishing.url}/{number}" for number in range(12)]
-    run = make_run(urls, tmp_path, max_concurrency=4, retries=9, **ABOVE)
+    run = make_run(urls, tmp_path, max_concurrency=4, retries=9, retry_max_time=2.0, **ABOVE)
     kept: list[int] = []
 
     def vanish() -> None:

@@ -23,7 +23,7 @@ def end(frontier: Frontier, failure: Failure | None, now: float, at_once: int = 
     while frontier.may_start(now):
         attempts.append(frontier.start(now))
     assert len(attempts) == at_once
-    return [frontier.ended(one, failure, now, 0.1, now) for one in attempts]
+    return [frontier.ended(one, failure, now - 0.1, 0.1, now) for one in attempts]
 
 
 def make(patience_s: float = 0.0) -> Frontier:
