@@ -145,6 +145,15 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
 
 OPTIONS: Mapping[str, str] = {name: answer for names, answer in _ANSWERS for name in names.split()}
 
+_WHY = "--format tsv has the reason of each; --format json the whole record"
+# Options that a command of ours may be asked for, by the command.
+OF_COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "failed": dict.fromkeys(
+        ("-v", "--verbose", "--why", "--reason", "--reasons", "-l", "--long"), _WHY
+    ),
+    "list": dict.fromkeys(("--url", "--find", "--grep"), "a URL stands behind DEST: DEST URL..."),
+}
+
 _FETCH = "fetching needs no command: scraper URL... or scraper FILE, and --to DEST"
 
 COMMANDS: Mapping[str, str] = {

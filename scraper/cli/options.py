@@ -178,7 +178,10 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         try:
             defaults[param.name] = _converted(ctx, param, value)
         except click.BadParameter as error:
-            raise Refused(f"{option} {path!r}: {name!r}: {error.message}") from None
+            from scraper.cli.words import for_value
+
+            hint = for_value(param, error.message)
+            raise Refused(f"{option} {path!r}: {name!r}: {error.message}", hint) from None
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
 

@@ -42,6 +42,11 @@ _BASH = """\
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+_FISH_PATHS = """\
+set -l option (string match --regex -- '^--[^=]*=' $metadata[2]);
+            for path in (__fish_complete_path (string replace -- "$option" '' $metadata[2]));
+                echo -- "$option$path";
+            end;"""
 
 
 class _WithValues(ShellComplete):
@@ -62,11 +67,21 @@ class _WithValues(ShellComplete):
 
 
 class Zsh(_WithValues, ZshComplete):
-    """Completion for zsh, with Click's script."""
+    """Completion for zsh, with Click's script. Of `--to=pa` the shell completes `pa` as a path."""
+
+    source_template = ZshComplete.source_template.replace(
+        "_path_files", "compset -P '--[^=]#='; _path_files"
+    ).replace(
+        "local -a completions\n", "setopt localoptions extendedglob\n    local -a completions\n"
+    )
 
 
 class Fish(_WithValues, FishComplete):
-    """Completion for fish, with Click's script."""
+    """Completion for fish, with Click's script. Of `--to=pa` the shell completes `pa` as a path."""
+
+    source_template = FishComplete.source_template.replace(
+        "__fish_complete_path $metadata[2];", _FISH_PATHS
+    )
 
 
 class Bash(_WithValues, BashComplete):

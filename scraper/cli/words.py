@@ -15,12 +15,13 @@ from click.core import ParameterSource
 
 from scraper.cli.commands import COMMANDS
 from scraper.cli.foreign import COMMANDS as OTHERS
-from scraper.cli.foreign import OPTIONS
+from scraper.cli.foreign import OF_COMMANDS, OPTIONS
 from scraper.cli.options import CONFIG, long_name, names_of_fetch
 from scraper.model.errors import ScraperError
 
 _PREFIX = "SCRAPER_"
 _CLOSE = 0.7  # of difflib; below it suggestions are guesses
+_SURE = 0.8  # nobody means another word then
 _NAMED = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -28,6 +29,11 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def explain(error: click.ClickException | ScraperError, words: Sequence[str]) -> tuple[str, str]:
     """The message and the hint ("" if there is none); `words` are those of the command line."""
+    message, hint = _explain(error, words)
+    return message, _for_list_named_as_command(words) or hint
+
+
+def _explain(error: click.ClickException | ScraperError, words: Sequence[str]) -> tuple[str, str]:
     if isinstance(error, ScraperError):
         return str(error), error.hint
     context = getattr(error, "ctx", None) or click.get_current_context(silent=True)
@@ -59,6 +65,9 @@ def attributed(error: ScraperError, context: click.Context) -> ScraperError:
         return found[0] if param is None else origin_of(param, context)
 
     text = _NAMED.sub(origin, str(error))
+    named = set(_NAMED.findall(str(error)))
+    if len(named) == 1 and str(error).startswith(tuple(named)) and not error.hint:
+        error.hint = for_value(params.get(*named))
     if text != str(error):
         error.args = (text, *error.args[1:])
     return error
@@ -112,6 +121,11 @@ def _for_option(name: str, context: click.Context | None) -> Iterator[str]:
         yield foreign(name) or foreign(lower)
     if bare.startswith("no-") and f"--{bare[3:]}" in known:
         yield f"that is the default without --{bare[3:]}"
+    if context is not None and not is_fetch:
+        yield OF_COMMANDS.get(context.command.name or "", {}).get(name, "")
+    yield meant(near(lower, known, close=_SURE))
+    if is_fetch:
+        yield near_foreign(lower)
     yield meant(near(lower, known))
     if context is not None and not is_fetch:
         whole = context.find_root().command
@@ -127,19 +141,39 @@ def foreign(name: str) -> str:
     return f"that is {answer}" if answer.startswith("-") else answer
 
 
+def near_foreign(name: str) -> str:
+    """What an option of another tool is here, if `name` is a slip of its long name; or ""."""
+    found = near(name, [known for known in OPTIONS if known.startswith("--")], close=_SURE)
+    return f"{found[0]} is {_answer(found[0])}" if found else ""
+
+
+def _answer(name: str) -> str:
+    answer = OPTIONS[name]
+    return f"here {answer}" if answer.startswith("-") else f"another tool's; {answer}"
+
+
+def _slip(bare: str, known: Iterable[str], prefix: str = "") -> str:
+    """The hint for a name without dashes that is none of `known`; `prefix` is put before those."""
+    option = "--" + bare.lower().replace("_", "-")
+    options = {"--" + one.lower().replace("_", "-"): one for one in known}  # dashes count too
+
+    def ours(close: float) -> str:
+        return meant([prefix + options[one] for one in near(option, options, close=close)])
+
+    return foreign(option) or ours(_SURE) or near_foreign(option) or ours(_CLOSE)
+
+
 def for_variable(name: str, known: Iterable[str]) -> str:
     """The hint for an unknown variable `SCRAPER_...`."""
     bare = name.removeprefix(_PREFIX)
-    hint = foreign("--" + bare.lower().replace("_", "-"))
-    found = near(bare, [one.removeprefix(_PREFIX) for one in known])
-    return hint or meant([_PREFIX + one for one in found])
+    return _slip(bare, [one.removeprefix(_PREFIX) for one in known], _PREFIX)
 
 
 def for_key(name: str, known: Iterable[str]) -> str:
     """The hint for an unknown key of the TOML file."""
     if name == "fetch":
         return "options stand at the top of the file, in no table"
-    return foreign("--" + name.lower().replace("_", "-")) or meant(near(name, known))
+    return _slip(name, known)
 
 
 def for_command(word: str, context: click.Context | None) -> str:
@@ -169,17 +203,40 @@ def _is_long(bare: str) -> bool:
 
 def _bad_value(error: click.BadParameter, context: click.Context | None) -> tuple[str, str]:
     param = error.param
-    if param is None or context is None or not isinstance(param, click.Option):
+    if param is None or context is None:
         return error.format_message(), ""
+    if not isinstance(param, click.Option):
+        return error.format_message(), for_value(param, error.message)
     origin = origin_of(param, context)
     shown = origin if " in " in origin else repr(origin)
-    return f"Invalid value for {shown}: {error.message}", _for_value(param, error.message)
+    return f"Invalid value for {shown}: {error.message}", for_value(param, error.message)
 
 
-def _for_value(param: click.Option, message: str) -> str:
-    """What a value of this option looks like, if the wrong one says what was meant."""
-    kind = param.type.name
+def for_value(param: click.Parameter | None, message: str = "") -> str:
+    """What a value of this option looks like: what the wrong one meant, else what its help says.
+
+    `message` is Click's, which begins with the wrong value.
+    """
+    if param is None:
+        return ""
     value = found[1] if (found := re.match(r"'(.*?)' is not ", message)) else ""
+    hint = _meant_value(param, value)
+    return hint or (described(param) if isinstance(param, click.Option) else "")
+
+
+def described(option: click.Option) -> str:
+    """The option as its help has it, in one line."""
+    names = ", ".join((*option.opts, *option.secondary_opts))
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    shape = option.metavar or "|".join(map(str, choices))
+    return f"{names} {shape}: {option.help}" if shape else f"{names}: {option.help}"
+
+
+def _meant_value(param: click.Parameter, value: str) -> str:
+    """What was meant by a wrong value, or ""."""
+    kind = param.type.name
+    if isinstance(param.type, click.Choice):
+        return meant(near(value, [str(choice) for choice in param.type.choices], close=0.6))
     if kind == "float" and (duration := _DURATION.fullmatch(value.strip().lower())):
         unit = duration[2] if duration[2] in _SECONDS else duration[2][0]
         seconds = float(duration[1]) * _SECONDS[unit]
@@ -190,8 +247,7 @@ def _for_value(param: click.Option, message: str) -> str:
         return f"it is a number a second: --{long_name(param)} {rate[1]}"
     if kind in {"integer", "float"} and value.lower() in {"inf", "infinite", "unlimited", "max"}:
         return f"write a number that is large enough: --{long_name(param)} 1000000"
-    names = "/".join((*param.opts, *param.secondary_opts))
-    return f"{names} {param.metavar}: {param.help}" if param.metavar and not value else ""
+    return ""
 
 
 def _for_usage(error: click.BadOptionUsage, context: click.Context | None) -> str:
@@ -199,18 +255,28 @@ def _for_usage(error: click.BadOptionUsage, context: click.Context | None) -> st
         if isinstance(param, click.Option) and error.option_name in param.opts:
             if param.is_flag:
                 return f"{error.option_name} alone turns it on"
-            return f"{', '.join(param.opts)} {param.metavar or ''}: {param.help}"
+            return described(param)
     return ""
+
+
+def _for_list_named_as_command(words: Sequence[str]) -> str:
+    """The hint where a command was called and a list of its name may be meant, or "".
+
+    Nothing after it looks like a destination: a directory, or a URL that is not http(s).
+    """
+    import os
+
+    if not words or words[0] not in COMMANDS or not os.path.isfile(words[0]):
+        return ""
+    for word in words[1:]:
+        if os.path.isdir(word) or re.match(r"(?!https?:)[a-z0-9]+://", word):
+            return ""
+    return f"for the list of this name: scraper ./{words[0]}"
 
 
 def _for_missing(context: click.Context | None) -> str:
     if context is None:
         return ""
-    import os
-
-    name = context.info_name or ""
-    if os.path.exists(name):
-        return f"for the list of this name: scraper ./{name}"
     return " ".join(context.get_usage().removeprefix("Usage: ").split())
 
 

@@ -77,6 +77,16 @@ class Options(TypedDict, total=False):
     refresh: bool | None
 
 
+# What other libraries call them, where no slip of a name leads there.
+_OTHERS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("threads", "workers", "concurrency", "jobs", "limit"), ("max_concurrency",)),
+    **dict.fromkeys(("timeout", "total_timeout"), ("max_time",)),
+    **dict.fromkeys(("verify", "ssl", "verify_ssl"), ("insecure",)),
+    **dict.fromkeys(("output", "dest", "destination", "directory", "path"), ("to",)),
+    **dict.fromkeys(("agent", "ua"), ("user_agent",)),
+    **dict.fromkeys(("tries", "max_tries", "attempts", "max_retries"), ("retries",)),
+    **dict.fromkeys(("proxies", "http_proxy"), ("proxy",)),
+}
 # Not within quotes: what stands there is a value.
 _FLAG = re.compile(r"(?<![\w/'\"-])--(?:no-)?([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w/-])")
 
@@ -98,6 +108,6 @@ def unknown(names: Iterable[str]) -> str | None:
         if name not in known:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, known, 1)
+            near = _OTHERS.get(name) or get_close_matches(name, known, 1, 0.75)
             return f"unknown option {name}" + (f": did you mean {near[0]}?" if near else "")
     return None

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -108,15 +109,19 @@ def terminal(shell: str, cli: Command) -> Iterator[Terminal]:
         ("scraper url\t", "urls.txt"),
         ("scraper urls.txt --to pag\t", "pages"),
         ("scraper -i lis\t", "listed.csv"),
+        ("scraper urls.txt --to=pag\t", "pages"),
+        ("scraper urls.txt --to=pages/in\t", "pages/inner"),
+        ("scraper --input-file=lis\t", "listed.csv"),
+        ("scraper urls.txt --engine=thr\t", "threads"),
     ],
 )
 def test_a_tab_completes(typed: str, comes: str, shell: str, cli: Command) -> None:
     cli.write("urls.txt", "https://h/")
     cli.write("listed.csv", "url")
-    (cli.directory / "pages").mkdir()
+    (cli.directory / "pages" / "inner").mkdir(parents=True)
     with terminal(shell, cli) as found:
         found.type(typed)
-        found.until(comes.removeprefix(typed.rstrip("\t").rpartition(" ")[2]))
+        found.until(comes.removeprefix(re.split("[ =]", typed.rstrip("\t"))[-1]))
 
 
 @each_shell

@@ -5,10 +5,11 @@ The table has the words of the call, without the program's name; LIST and DIR ar
 """
 
 import shlex
+import subprocess
 
 import pytest
 
-from tests.e2e.command import Command
+from tests.e2e.command import WAIT_S, Command, Ran, program
 
 U = "https://example.com/a.html"
 WRONG: list[tuple[str, str]] = [
@@ -97,6 +98,15 @@ WRONG: list[tuple[str, str]] = [
     ("LIST --no-robots", "only with --robots"),
     ("LIST --dryrun", "--dry-run"),
     # slips
+    ("LIST --thread 4", "--threads is here -c N"),
+    ("LIST --engine curll", "did you mean curl?"),
+    ("LIST -c -1", "-c, --max-concurrency N: Transfers at once"),
+    ("LIST --lock never", "--lock wait|skip|fail: "),
+    ("LIST --max-size 3x", "--max-size BYTES: "),
+    ("failed DIR -v", "--format tsv has the reason"),
+    ("failed DIR --format tvs", "did you mean tsv?"),
+    ("list DIR --url https://h/a", "DEST URL..."),
+    ("completion zhs", "did you mean zsh?"),
     ("LIST --retrys 3", "did you mean --retries?"),
     ("LIST --max_concurrency 3", "did you mean --max-concurrency?"),
     ("LIST --Resume", "did you mean --resume?"),
@@ -163,6 +173,46 @@ def test_a_wrong_call_ends_in_two_lines_and_the_second_is_the_way_out(
     assert way_out in ran.errors[1]
     assert cli.wrote == ["DIR", "urls.txt"]
     assert not list((cli.directory / "DIR").iterdir())
+
+
+NAMED_SO = [
+    *("list", "list --to new", "status new", "status urls.txt -c 4", "failed --resume"),
+    *("verify https://example.com/a", "failed --retry-failed new"),
+]
+
+
+def plainly(cli: Command, *words: str) -> Ran:
+    """A run with exactly these words; `cli` itself puts `fetch` before a list called `list`."""
+    ran = subprocess.run(
+        [*program(), *words],
+        cwd=cli.directory,
+        env=cli.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.mark.parametrize("call", NAMED_SO)
+def test_a_list_named_as_a_command_is_told_how_to_be_meant(call: str, cli: Command) -> None:
+    name, *others = call.split()
+    cli.write("urls.txt", "https://example.com/b")
+    cli.write(name, "https://example.com/b.html")
+    ran = plainly(cli, name, *others)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.errors[1:] == [f"hint: for the list of this name: scraper ./{name}"]
+    ran = plainly(cli, "--dry-run", f"./{name}")
+    assert ran.lines == ["https://example.com/b.html\texample.com/b.html"]
+
+
+def test_with_a_destination_behind_it_the_command_is_meant(cli: Command) -> None:
+    cli.write("status", "https://example.com/b")
+    (cli.directory / "out").mkdir()
+    assert "of this name" not in plainly(cli, "status", "out").err
+    assert "of this name" not in plainly(cli, "failed", "new").err
 
 
 def test_every_option_that_an_answer_names_is_one() -> None:

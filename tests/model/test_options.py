@@ -82,6 +82,20 @@ def test_every_option_of_the_command_line_that_a_run_has_is_named_in_python() ->
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("threads", ": did you mean max_concurrency?"),
+        ("timeout", ": did you mean max_time?"),
+        ("max_concurency", ": did you mean max_concurrency?"),
+        ("header", ": did you mean headers?"),
+        ("thinking", ""),
+    ],
+)
+def test_an_unknown_option_is_told_what_was_meant(name: str, said: str) -> None:
+    assert unknown([name]) == f"unknown option {name}{said}"
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("--max-size and --lock, --header", "max_size and lock, headers"),
