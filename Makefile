@@ -1,5 +1,5 @@
 # make help tells what there is. Everything is made in .venv; nothing is installed elsewhere,
-# but for `make bench` as root, which installs the tools it compares with from Debian.
+# but by root: `make bench` the tools it compares with, `make test` zsh and fish, all from Debian.
 # `make test PYTHON=python3.13` (any target) works with that Python in .venv-3.13, beside .venv.
 
 ifdef PYTHON
@@ -51,13 +51,17 @@ echo 'installing into $(VENV), from the package index (a minute or so, once):'; 
   test ! -e $(VENV)/.failed
 endef
 
-# make bench: without root, tools that are missing are left out, and the table names them.
+# Tools of Debian that make bench compares with, and shells that make test completes in. They are installed
+# by root alone. Without root they are left out: the table of bench names them, tests are skipped and say why.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
-INSTALL_OPPONENTS = if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
-	  missing=$$(for package in $(OPPONENTS); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+SHELLS := zsh fish
+define FROM_DEBIAN
+if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
+	  missing=$$(for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
 	  if [ -n "$$missing" ]; then echo "installing from Debian:" $$missing; \
-	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null 2>&1 \
+	    { timeout 60 apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -qq install --no-install-recommends $$missing; } >/dev/null 2>&1 \
 	      || echo 'that did not work: they are left out' >&2; fi; fi
+endef
 
 # make audit: pip-audit asks PyPI's JSON interface (ARGS='-s osv': OSV), which a mere package index does not
 # have; then it tells of no holes. So it is asked of a version that has some first.
@@ -82,6 +86,7 @@ endif
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
+	@$(call FROM_DEBIAN,$(SHELLS))
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
 	@$(BIN)/python -m pytest -n 4 --maxschedchunk 2 $(ARGS)
 
@@ -96,7 +101,7 @@ docs: $(VENV)/.dev ## build the pages of docs/ into build/docs; a broken link is
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f - < docs/mkdocs.yml && echo 'docs: build/docs/index.html'
 
 bench: $(VENV)/.dev ## compare with other tools, side by side; ARGS=--full for an hour of it
-	@$(INSTALL_OPPONENTS)
+	@$(call FROM_DEBIAN,$(OPPONENTS))
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
 
 audit: $(VENV)/.audit ## known holes of what is installed with us; needs a network

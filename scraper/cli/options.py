@@ -205,6 +205,7 @@ _SHAPES: dict[type[Any], str] = {list: "an array", dict: "a table"}
 _TOML_TYPES: dict[str, Any] = {
     "boolean": bool,
     "integer": int,
+    "integer range": int,
     "float": int | float,
     "bytes": int,
     "text": int,

@@ -185,3 +185,41 @@ def test_make_says_what_pip_installs_and_fails_where_pip_does(tree: Command) -> 
         assert ran.lines[1:] == [" boto3 urllib3", "unpacking them ..."]
         assert ran.status == (2 if status else 0)
         assert (venv / ".demo").exists() == (status == 0)
+
+
+def script(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(("uid", "works"), [(0, True), (0, False), (1000, True)])
+def test_make_test_installs_shells_from_debian_where_it_can(
+    uid: int, works: bool, tree: Command
+) -> None:
+    script(tree.directory, "id", f"echo {uid}")
+    script(tree.directory, "dpkg", "test $2 = zsh")  # zsh is there, fish is not
+    script(tree.directory, "apt-get", f'echo "$*" >> asked; {"true" if works else "false"}')
+    shown = make(tree, "-n", "test").out
+    (recipe,) = (line for line in shown.splitlines() if "zsh fish" in line)
+    assert shown.index(recipe) < shown.index("-m pytest")
+    path = f"{tree.directory}:{tree.environment['PATH']}"
+    ended = subprocess.run(
+        ["sh", "-c", recipe],
+        cwd=tree.directory,
+        env={**tree.environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    asked = tree.directory / "asked"
+    assert ended.returncode == 0
+    if uid:
+        assert (ended.stdout, ended.stderr, asked.exists()) == ("", "", False)
+        return
+    assert ended.stdout == "installing from Debian: fish\n"
+    assert ended.stderr == ("" if works else "that did not work: they are left out\n")
+    assert [line.split()[1] for line in asked.read_text().splitlines()] == (
+        ["update", "install"] if works else ["update"]
+    )

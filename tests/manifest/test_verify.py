@@ -82,10 +82,26 @@ def test_a_manifest_elsewhere_is_read_there(stored: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("what", ["", "no directory"])
 def test_where_there_is_nothing_to_verify_that_is_said(what: str, tmp_path: Path) -> None:
     status, found, said = verify(str(tmp_path / what))
-    assert (status, found) == (3, [])
-    assert said.startswith("scraper: ")
+    assert (status, found) == (2, [])  # as `status`, `list` and `failed` have it
+    assert said.startswith(f"scraper: there is no manifest in {str(tmp_path / what)!r}: ")
     assert len(said.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_that_is_named_and_not_there_is_said(stored: Path) -> None:
+    status, found, said = verify(str(stored), "--manifest", "nowhere.jsonl")
+    assert (status, found, len(said.splitlines())) == (2, [], 1)
+    assert said.startswith("scraper: there is no manifest in 'nowhere.jsonl': ")
+
+
+def test_a_toml_file_of_fetch_serves_verify_too(stored: Path, tmp_path: Path) -> None:
+    moved = tmp_path / ".scraper" / "elsewhere.jsonl"
+    (stored / ".scraper" / "manifest.jsonl").rename(moved)
+    toml = tmp_path / ".scraper" / "fetch.toml"
+    toml.write_text(f"manifest = '{moved}'\nmax-concurrency = 2\nretries = 5\nquiet = true\n")
+    assert verify(str(stored), "--config", str(toml)) == (0, [], "")
+    toml.write_text("max-concurrency = 0\n")
+    assert verify(str(stored), "--config", str(toml))[0] == 2
 
 
 def test_a_bucket_is_verified_and_not_written_to(
