@@ -262,7 +262,7 @@ def test_a_missing_bucket_is_one_line_before_any_request(
     cli.write(LIST, f"{server.url}/a.txt")
     options = ["--to", "s3://nowhere-to-be-found/p", "--s3-endpoint", moto_server.url]
     ran = cli(*options, LIST, env=CREDENTIALS)
-    assert (ran.status, ran.out, len(ran.errors)) == (3, "", 1)
+    assert (ran.status, ran.out, len(ran.complaints)) == (3, "", 1)
     assert "nowhere-to-be-found" in ran.err
     assert cli.wrote == [LIST]
     assert server.total == 0
