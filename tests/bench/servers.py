@@ -160,7 +160,7 @@ def _ours(root: Path) -> Iterator[int]:
 
 @contextmanager
 def _running(commands: Sequence[Sequence[str]], port: int) -> Iterator[None]:
-    """Run `commands` until the end of the block; they have begun once the last host answers."""
+    """Run `commands` until the end of the block; they have begun once every host answers."""
     with ExitStack() as stack:
         for command in commands:
             process = stack.enter_context(subprocess.Popen(command, cwd=REPOSITORY))
@@ -175,9 +175,11 @@ def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
         try:
-            with socket.create_connection((HOSTS[-1], port), timeout=1):
-                return
+            for host in HOSTS:  # asyncio begins to listen on them in any order
+                socket.create_connection((host, port), timeout=1).close()
         except OSError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)  # nginx says nothing when it listens
+        else:
+            return
