@@ -11,7 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scraper.manifest.codec import encode
+from scraper.manifest.codec import as_json, encode, to_record
+from scraper.manifest.codec import pruned as pruned_record
 from scraper.manifest.identity import plain
 from scraper.manifest.index import Index, open_index
 from scraper.manifest.store import ManifestStore
@@ -78,6 +79,12 @@ def gone(name: str) -> Result:
     return result(name, Failed(GONE, Response(404, f"http://host/{name}")))
 
 
+def pruned(name: str, version: int = 1) -> bytes:
+    """The line that the object of this version was deleted."""
+    record = pruned_record(to_record(stored(name, version)), "run", 1e9)
+    return as_json(record) + b"\n"
+
+
 def number(name: str) -> int:
     """What the index knows the target by."""
     return plain(target(name).key, target(name).url)
@@ -127,7 +134,9 @@ _results = st.one_of(
     st.builds(result, _names, st.builds(Deferred, st.just(BROKEN), st.builds(response, _versions))),
     st.builds(result, _names, st.just(Duplicate(of_line=1))),
 )
-a_line = st.one_of(st.builds(encode, _results), st.sampled_from(_TORN))
+a_line = st.one_of(
+    st.builds(encode, _results), st.builds(pruned, _names, _versions), st.sampled_from(_TORN)
+)
 a_history = st.lists(a_line, max_size=40)
 
 
@@ -148,12 +157,15 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             record["status"] == "stored" or row["size"] is not None
         )
         row["permanent"] = record["status"] == "failed" and record.get("http_code") == 404
-        if record["status"] == "stored":
+        if record["status"] in {"stored", "pruned"}:
             before = owners.get(record["key"], one)
             if before != one:  # its object is not there any more
                 lost = rows[before].get("permanent", False)
                 rows[before] = {"done": False, "size": None, "permanent": lost}
             owners[record["key"]] = one
+        if record["status"] == "pruned":
+            rows[one] = {"done": False, "size": None, "permanent": False}
+        elif record["status"] == "stored":
             row["size"] = record["size"]
             row["etag"] = record.get("etag")
             row["last_modified"] = record.get("last_modified")

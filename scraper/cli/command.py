@@ -28,6 +28,7 @@ from scraper.model.errors import (
     DestinationError,
     ScraperError,
     UsageError,
+    status_of,
 )
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _status_of(arguments: Sequence[str] | None) -> int:
         return _fail(str(error), error.hint, EXIT_DESTINATION)
     except (ScraperError, OSError) as error:  # OSError: a full disk, no temporary directory
         text = getattr(error, "strerror", None) or str(error)
-        return _fail(text, getattr(error, "hint", ""), 1)
+        return _fail(text, getattr(error, "hint", ""), status_of(error))
     return status if isinstance(status, int) else 0
 
 

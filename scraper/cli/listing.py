@@ -1,12 +1,13 @@
 """`scraper list DEST`: what is stored, by the manifest.
 
 Owns: the command's options and output. Does not know: which objects these are
-(`scraper.manifest.stored`), which of them lists name (`cli/listed.py`), and whether they are as
-they were (`scraper verify` looks).
+(`scraper.manifest.stored`), which of them lists name (`cli/listed.py`), how those that they do not
+name are deleted (`cli/prune.py`), and whether objects are as they were (`scraper verify` looks).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,10 +20,12 @@ from scraper.model.errors import UsageError
 from scraper.model.urls import redact
 
 if TYPE_CHECKING:
+    from scraper.cli.listed import Listed
     from scraper.manifest.key_set import KeySet
 
 EXIT_MISSING = 1
 _COLUMNS = ("key", "size", "url", "date")
+_FIELDS = ("key", "size", "url", "started")
 
 
 @click.command(
@@ -57,22 +60,44 @@ _COLUMNS = ("key", "size", "url", "date")
     default=None,
     help="The rule by which the run with LIST made keys: url, hash, or a template.  [default: url]",
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Delete these objects, after a question on the terminal, and print those that were.",
+)
+@click.option(
+    "--yes",
+    count=True,
+    help="Answer the question. Given twice, delete even if the lists seem to be the wrong ones.",
+)
+@click.option(
+    "--dry-run",
+    cls=SectionOption,
+    section="Other",
+    is_flag=True,
+    default=False,
+    help="With --prune: only print what would be deleted.",
+)
 def listing(destination: str, urls: Sequence[str], **options: Any) -> int:
     """Print what the manifest of DEST says is stored there, in the order of its records.
 
     With URLs: only what is stored of these. The exit status is 1 if there is nothing of one.
     """
-    from scraper.manifest.stored import stored
-
-    _check(options)
+    _check(options, urls)
     asked = _Asked(urls)
-    with opened(destination, options) as place, _named(options, place) as named:
-        records: Iterable[Mapping[str, Any]] = stored(place.lines, place.reading)
-        if named is not None:
-            records = _unlisted(records, named)
-        if urls:
-            records = filter(asked.has, records)
-        _show(records, options["format_"])
+    prunes = options["prune"] and not options["dry_run"]
+    with (
+        opened(destination, options, objects=prunes) as place,
+        _named(options, place) as named,
+    ):
+        writer = partial(_writer, options["format_"])
+        if prunes:
+            from scraper.cli.prune import prune_unlisted
+
+            assert named is not None
+            return prune_unlisted(place, named, options, writer)
+        records = _records(place, named)
+        _show(filter(asked.has, records) if urls else records, writer())
     for url in asked.missing:
         click.echo(f"scraper: nothing is stored of {url}", err=True)
     return EXIT_MISSING if asked.missing else 0
@@ -114,14 +139,30 @@ def _plain(url: str) -> str:
         raise UsageError(f"{redact_wreck(url)!r}: {error.message}") from None
 
 
-def _check(options: Mapping[str, Any]) -> None:
+def _check(options: Mapping[str, Any], urls: Sequence[str]) -> None:
     source = click.get_current_context().get_parameter_source("template")
     if source is ParameterSource.COMMANDLINE and not options["lists"]:
         raise UsageError("--key says how the targets of a list are named: give --unlisted LIST")
+    if options["yes"] and not options["prune"]:
+        raise UsageError("--yes answers the question of --prune: give that too")
+    if not options["prune"]:
+        return
+    if not options["lists"]:
+        raise UsageError("--prune deletes what no list names: give --unlisted LIST")
+    if urls:
+        raise UsageError("--prune deletes what no list names: leave the URLs out")
+    if not (options["yes"] or options["dry_run"]):
+        from scraper.cli.prune import may_ask
+
+        if not may_ask():
+            raise UsageError(
+                "--prune asks before it deletes, and there is no terminal",
+                hint="--yes answers; --dry-run prints what would be deleted",
+            )
 
 
 @contextmanager
-def _named(options: Mapping[str, Any], place: Place) -> Iterator["KeySet | None"]:
+def _named(options: Mapping[str, Any], place: Place) -> Iterator["Listed | None"]:
     """The keys that lists name. None without lists."""
     template: str | None = options["template"]
     if not options["lists"]:
@@ -130,10 +171,20 @@ def _named(options: Mapping[str, Any], place: Place) -> Iterator["KeySet | None"
     from scraper.cli.listed import listed
 
     with listed(options["lists"], template or "url", place.reading) as found:
-        if found.bad:
-            lines = "1 line names" if found.bad == 1 else f"{found.bad:,} lines name"
-            click.echo(f"scraper: {lines} no target", err=True)
-        yield found.keys
+        yield found
+
+
+def _records(place: Place, named: "Listed | None") -> Iterable[Mapping[str, Any]]:
+    """What is stored, and what of it the lists do not name."""
+    from scraper.manifest.stored import stored
+
+    records = stored(place.lines, place.reading)
+    if named is None:
+        return records
+    if named.bad:
+        lines = "1 line names" if named.bad == 1 else f"{named.bad:,} lines name"
+        click.echo(f"scraper: {lines} no target", err=True)
+    return _unlisted(records, named.keys)
 
 
 def _unlisted(records: Iterable[Mapping[str, Any]], named: "KeySet") -> Iterator[Mapping[str, Any]]:
@@ -150,17 +201,22 @@ def _unlisted(records: Iterable[Mapping[str, Any]], named: "KeySet") -> Iterator
         click.echo(f"scraper: {text}", err=True)
 
 
-def _show(records: Iterable[Mapping[str, Any]], format_: str) -> None:
-    from scraper.cli.table import flush, row, say
+def _show(records: Iterable[Mapping[str, Any]], show: Callable[[Mapping[str, Any]], None]) -> None:
+    from scraper.cli.table import flush
+
+    for record in records:
+        show(record)
+    flush()
+
+
+def _writer(format_: str) -> Callable[[Mapping[str, Any]], None]:
+    """What prints a record in this format. The header of a table is printed now."""
+    from scraper.cli.table import row, say
     from scraper.manifest import as_json
 
-    if format_ == "tsv":
-        say(row(_COLUMNS))
-    for record in records:
-        if format_ == "json":
-            say(as_json(record))
-        elif format_ == "keys":
-            say(row([record["key"]]))
-        else:
-            say(row((record["key"], record["size"], record["url"], record.get("started"))))
-    flush()
+    if format_ == "json":
+        return lambda record: say(as_json(record))
+    if format_ == "keys":
+        return lambda record: say(row([record["key"]]))
+    say(row(_COLUMNS))
+    return lambda record: say(row([record.get(name) for name in _FIELDS]))

@@ -30,15 +30,21 @@ from scraper.model.records import (
 from scraper.sinks.object_stat import digest_of, given_ms
 from scraper.source.keys import folded
 
-# What a line says of its target. From 1 on it is done.
+# What a line says of its target. 1 and 2: it is done.
 PERMANENT, NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -2, -1, 0, 1, 2
+PRUNED = 3  # its object was deleted, because no list named it any more; it is not done
 _STATES = {
+    "pruned": PRUNED,
     "stored": STORED,
     "not_modified": NOT_MODIFIED,
     "failed": FAILED,
     "deferred": FAILED,
     "not_reached": NOT_REACHED,
 }
+_PRUNED_FIELDS = (
+    *("url", "line", "source", "key", "headers", "identity", "destination"),
+    *("size", "sha256"),
+)
 _TEXT = (str, type(None))
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
@@ -159,6 +165,16 @@ def is_permanent(record: Mapping[str, Any]) -> bool:
     return is_permanent_failure(kind, record.get("http_code"))
 
 
+def pruned(record: Mapping[str, Any], run: str, at: float) -> dict[str, Any]:
+    """The record that the object of `record` is deleted, by the run `run`.
+
+    `at` is when, in seconds since 1970. Size and digest are those of the object, so that a later
+    run can tell whether it is there still.
+    """
+    kept = {name: record[name] for name in _PRUNED_FIELDS if name in record}
+    return {**kept, "status": "pruned", "started": rfc3339(at), "run": run}
+
+
 class Entry(NamedTuple):
     """What one line says of its target's object. Only `stored` says more than `state`.
 
@@ -238,7 +254,7 @@ def bad_line(shown: str) -> int:
 def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     try:
         size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
-        effective, modified_at = 0, _modified_ms(record, modified)
+        effective, modified_at = 0, object_modified_ms(record, modified)
         if record.get("redirects"):
             effective = urls.fingerprint(record["url_effective"])
             if REDACTED in record["url_effective"]:  # nobody knows which URL answered
@@ -253,8 +269,8 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     return Entry(target, STORED, key, size, etag, modified, effective, variant, digest, modified_at)
 
 
-def _modified_ms(record: dict[str, Any], last_modified: str | None) -> int | None:
-    """The time of the object. None if it is not known.
+def object_modified_ms(record: Mapping[str, Any], last_modified: str | None) -> int | None:
+    """The time of the object of `record`, in milliseconds since 1970. None if it is not known.
 
     Older versions, whose records have no `variant`, did not always set a time.
     """

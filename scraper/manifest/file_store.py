@@ -30,15 +30,15 @@ import fcntl
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BufferedReader
 from itertools import chain, compress, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from scraper.manifest.codec import check_destination, encode
+from scraper.manifest.codec import as_json, check_destination, encode
 from scraper.manifest.identity import Identity
 from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result
@@ -126,6 +126,21 @@ class FileManifestStore:
         identity = self.identity if self.readable else None
         self._lines += encode(result, identity, self.destination, self.run)
         self._given += 1
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append a record that is no Result, with the next `flush`."""
+        ours = {"destination": self.destination} if self.destination else {}
+        self._lines += as_json({**record, **ours}) + b"\n"
+        self._given += 1
+
+    def settle(self) -> None:
+        """Write everything, and wait until it is on the disk."""
+        self.flush(idle=True)
+        try:
+            if self.readable:
+                os.fsync(self._fd)
+        except OSError as error:
+            raise DestinationError(_cannot(self.place, error)) from None
 
     def _hold(self, wait_s: float) -> int:
         """Open the file and lock it. Raises Held, OSError.
@@ -224,9 +239,7 @@ class FileManifestStore:
 
     def _close(self) -> None:
         try:
-            self.flush(idle=True)
-            if self.readable:
-                os.fsync(self._fd)
+            self.settle()
             self._check_in_place()
         finally:
             fd, self._fd = self._fd, -1

@@ -3,7 +3,8 @@
 It has a row for each target that the manifest knows: whether its object is done, its size, and
 the validators to ask with (RFC 9110 8.8). It also knows which target owns each key: the last one
 that was stored under it. A target whose key was stored by another since has no object any more.
-It is known, and it is not done.
+It is known, and it is not done. The same holds for a target whose object was pruned. It keeps its
+key, so that none who owned the key before it comes back.
 
 The index can always be made again from the manifest, so it is thrown away whenever in doubt.
 
@@ -29,7 +30,7 @@ from scraper.manifest.codec import ANY, Reading, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 7
+_FORMAT = 8
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
@@ -37,30 +38,32 @@ _SCHEMA = """
 CREATE TABLE known (id INTEGER PRIMARY KEY, state INTEGER, size INTEGER, etag TEXT,
     last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
     kept INTEGER, last INTEGER);
-CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER);
+CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER, line INTEGER);
 CREATE TABLE bad (id INTEGER PRIMARY KEY);
 CREATE TABLE mark (stat TEXT, crc INTEGER, bytes INTEGER, lines INTEGER);
 INSERT INTO mark VALUES ('', 0, 0, 0);
 """
 # `kept` is the line that told of the target's object: 0 if none did, -1 if another target was
-# stored under its key since. The lines of a batch are merged before their keys change hands, so
-# the earlier owner may be the one that was stored last.
+# stored under its key since, -2 if it was pruned. The lines of a batch are merged before their keys
+# change hands, so the earlier owner may be the one that was stored last. `line` is the one by which
+# the owner got its key. Where its object was pruned, it is the line of that, with a minus.
 _TEMPORARY = """
 CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, key INTEGER, size INTEGER, etag TEXT,
     last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
     line INTEGER);
-CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners BEGIN
+CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners WHEN old.id <> new.id BEGIN
     UPDATE known SET size = NULL, etag = NULL, last_modified = NULL, effective = 0,
         variant = NULL, digest = NULL, modified_ms = NULL, kept = -1
-    WHERE id = old.id AND kept < (SELECT kept FROM known WHERE id = new.id);
+    WHERE id = old.id AND kept > 0 AND kept < abs(new.line);
 END;
 """
-# The states are those of `codec.py`. A line that is not `stored` (2) changes the state only: the
-# object is still there. A target that was not reached (-1) after it failed (0) has failed.
+# The states are those of `codec.py`. A line that is not `stored` (2) or `pruned` (3) changes the
+# state only: the object is still there. A target that was not reached (-1) after it failed (0) has
+# failed.
 _MERGE = """
 INSERT INTO known SELECT id, state, size, etag, last_modified, effective, variant,
     digest, modified_ms,
-    CASE state WHEN 2 THEN line ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
+    CASE state WHEN 2 THEN line WHEN 3 THEN -2 ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
 ON CONFLICT (id) DO UPDATE SET
     state = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN state ELSE excluded.state END,
     last = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN last ELSE excluded.last END,
@@ -74,8 +77,10 @@ ON CONFLICT (id) DO UPDATE SET
     kept = CASE excluded.kept WHEN 0 THEN kept ELSE excluded.kept END
 """
 _OWN = """
-INSERT INTO owners SELECT key, id FROM fresh WHERE state = 2 ORDER BY key, line
-ON CONFLICT (key) DO UPDATE SET id = excluded.id WHERE id <> excluded.id
+INSERT INTO owners SELECT key, id, CASE state WHEN 2 THEN line ELSE -line END
+FROM fresh WHERE state >= 2 ORDER BY key, line
+ON CONFLICT (key) DO UPDATE SET id = excluded.id, line = excluded.line
+WHERE id <> excluded.id OR line < 0 OR excluded.line < 0
 """
 _BAD = b'"bad_url"'
 # Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
@@ -92,12 +97,16 @@ _STANDING = """
 SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known
 """
 _COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
-_OWNING = "SELECT kept FROM owners JOIN known USING (id)"
-_REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept < 0"
-_COUNT_REPLACED = "SELECT count(*) FROM known WHERE state > 0 AND kept < 0"
+# The line of a pruned key says who owns it, whatever became of that target since.
+_PRUNED = "SELECT -line FROM owners WHERE line < 0"
+_COUNT_PRUNED = "SELECT count(*) FROM owners JOIN known USING (id) WHERE line < 0 AND last <> -line"
+_OWNING = "SELECT kept FROM owners JOIN known USING (id) WHERE line > 0"
+_OWNER = "SELECT line FROM owners WHERE key = ?"
+_REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept = -1"
+_COUNT_REPLACED = "SELECT count(*) FROM known WHERE state > 0 AND kept = -1"
 _DONE_TARGETS = "SELECT state, count(*) FROM known WHERE state > 0 AND kept >= 0 GROUP BY state"
 # `sum` fails where it is over 63 bits; `total` does not.
-_OBJECTS = "SELECT count(*), total(size) FROM owners JOIN known USING (id)"
+_OBJECTS = "SELECT count(*), total(size) FROM owners JOIN known USING (id) WHERE line > 0"
 _HAS_FAILED = (
     "SELECT 1 FROM known WHERE id = ? AND state IN (0, -2) UNION SELECT 1 FROM bad WHERE id = ?"
 )
@@ -249,10 +258,12 @@ class Index:
         return self._db.execute(_HAS_FAILED, (one, one)).fetchone() is not None
 
     @told()
-    def owns(self, key: str) -> bool:
-        """Whether some target was stored under `key`."""
-        ask = "SELECT 1 FROM owners WHERE key = ?"
-        return self._db.execute(ask, (self._reading.key_of(key),)).fetchone() is not None
+    def what(self, key: str) -> int:
+        """What the manifest says is under `key` now: `OBJECT`, `GONE`, or 0 for nothing."""
+        found = self._db.execute(_OWNER, (self._reading.key_of(key),)).fetchone()
+        if found is None:
+            return 0
+        return OBJECT if found[0] > 0 else GONE
 
     @told()
     def standing(self) -> bytearray:
@@ -260,12 +271,14 @@ class Index:
         flags = bytearray(self.mark.lines + 1)
         for kept, last in self._db.execute(_STANDING):
             flags[kept] = flags[last] = 1
+        for (line,) in self._db.execute(_PRUNED):
+            flags[line] = 1
         return flags[1:]
 
     @told()
     def count_standing(self) -> int:
         """How many lines these are."""
-        return int(self._db.execute(_COUNT).fetchone()[0])
+        return sum(int(self._db.execute(one).fetchone()[0]) for one in (_COUNT, _COUNT_PRUNED))
 
     @told()
     def objects(self) -> bytearray:
@@ -273,13 +286,16 @@ class Index:
 
         `OBJECT`: it tells of the object that is under its key. `REPLACED`: it stored its target,
         and another target was stored under the key since. `DENIED`: the same, but it is a 304,
-        which says that the object is there. 0: it says nothing of an object.
+        which says that the object is there. `GONE`: it says that the object was pruned, and nothing
+        was stored under the key since. 0: it says nothing of an object.
         """
         flags = bytearray(self.mark.lines + 1)
         for (kept,) in self._db.execute(_OWNING):
             flags[kept] = OBJECT
         for last, state in self._db.execute(_REPLACED):
             flags[last] = REPLACED if state == 2 else DENIED
+        for (line,) in self._db.execute(_PRUNED):
+            flags[line] = GONE
         return flags[1:]
 
     @told()
@@ -332,7 +348,7 @@ class Index:
             raise
 
 
-OBJECT, REPLACED, DENIED = 1, 2, 3  # see `Index.objects`
+OBJECT, REPLACED, DENIED, GONE = 1, 2, 3, 4  # see `Index.objects`
 
 
 def open_index(path: Path | None, fill: Callable[[Index], None], reading: Reading = ANY) -> Index:

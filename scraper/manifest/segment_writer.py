@@ -40,8 +40,7 @@ class SegmentWriter:
         self.arrived = 0
         self._sink = sink
         self._patience_s = patience_s
-        self._segments: queue.SimpleQueue[Segment | None] = queue.SimpleQueue()
-        self._given = self._done = 0  # each is written by one thread
+        self._segments: queue.Queue[Segment | None] = queue.Queue()
         self._error: DestinationError | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -49,7 +48,7 @@ class SegmentWriter:
     @property
     def is_busy(self) -> bool:
         """Whether a segment waits to be put."""
-        return self._given > self._done
+        return self._segments.unfinished_tasks > 0
 
     def start(self) -> None:
         """Begin, if it has not begun. Raises NoThread: a run does this before its first request."""
@@ -59,7 +58,6 @@ class SegmentWriter:
     def put(self, segment: Segment) -> None:
         """Have `segment` put after those that were given before. Raises what `start` does."""
         self.start()
-        self._given += 1
         self._segments.put(segment)
 
     def reraise(self) -> None:
@@ -67,6 +65,11 @@ class SegmentWriter:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def wait(self) -> None:
+        """Wait until every segment that was given is put. Raises DestinationError."""
+        self._segments.join()
+        self.reraise()
 
     def close(self) -> None:
         """Wait until every segment is put. Raises DestinationError."""
@@ -88,7 +91,7 @@ class SegmentWriter:
                 message = f"can't write the manifest: {type(error).__name__}: {error}"
                 self._error = self._error or DestinationError(message)
             finally:
-                self._done += 1
+                self._segments.task_done()
 
     def _insist(self, segment: Segment) -> None:
         begun, delay = time.monotonic(), 0.5

@@ -18,14 +18,14 @@ import re
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scraper.manifest.codec import encode
+from scraper.manifest.codec import as_json, encode
 from scraper.manifest.identity import Identity
 from scraper.manifest.segment_writer import LINES, Segment, SegmentWriter
 from scraper.model.errors import DestinationError, ScraperError, SinkError
@@ -80,6 +80,18 @@ class SinkManifestStore:
         line = encode(result, self.identity if self.readable else None, run=self.run)
         self._lines.append(line)
         self._bytes += len(line)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append a record that is no Result to the open segment."""
+        line = as_json(record) + b"\n"
+        self._lines.append(line)
+        self._bytes += len(line)
+
+    def settle(self) -> None:
+        """Put what was not put yet, and wait until it is durable."""
+        if len(self._lines) > self._put_lines:
+            self._put(full=self._bytes >= SEGMENT_BYTES)
+        self._writer.wait()
 
     def flush(self, *, idle: bool = False) -> None:
         """Put the segment when it is full or due. Raises the error of an earlier put."""

@@ -10,9 +10,9 @@ Rejected: a database as the manifest; every shell tool reads lines of JSON.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from scraper.manifest.codec import Reading
 from scraper.manifest.file_store import ELSEWHERE, FileManifestStore
@@ -51,12 +51,18 @@ class ManifestStore(Protocol):
     def __call__(self, result: Result) -> None:
         """Append the record of `result`. It is written by a later `flush`. Never raises."""
 
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append a record that is no Result. It is written by a later `flush` or `settle`."""
+
     @property
     def recorded(self) -> int:
         """How many records of this run a killed run would leave: written, in the order given."""
 
     def flush(self, *, idle: bool = False) -> None:
         """Write what is due. `idle`: nothing else is going on, so everything is due."""
+
+    def settle(self) -> None:
+        """Write everything, and wait until it is as durable as after `close`. More may follow."""
 
     def close(self) -> None:
         """Write everything and wait until it is durable."""

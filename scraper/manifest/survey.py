@@ -77,9 +77,14 @@ def _noted(lines: Iterable[bytes], runs: "OrderedDict[str, RunRecords]") -> Iter
         with contextlib.suppress(ValueError, LookupError, TypeError):  # not a record of ours
             record = orjson.loads(line)
             run, status = str(record.get("run", "")), status_of(record)
-            if run not in runs:
-                runs[run] = RunRecords(run)
-                if len(runs) > _RUNS:
-                    runs.popitem(last=False)
-            runs[run].add(record, status)
+            if status != "pruned":  # that is no run
+                _of(run, runs).add(record, status)
         yield line
+
+
+def _of(run: str, runs: "OrderedDict[str, RunRecords]") -> RunRecords:
+    if run not in runs:
+        runs[run] = RunRecords(run)
+        if len(runs) > _RUNS:
+            runs.popitem(last=False)
+    return runs[run]

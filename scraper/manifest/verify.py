@@ -9,7 +9,7 @@ and times; a disk that lies keeps both.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from scraper.manifest.codec import Reading
-from scraper.manifest.index import DENIED, OBJECT, Index
+from scraper.manifest.index import DENIED, GONE, OBJECT, Index
 from scraper.model.errors import SinkError
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink
@@ -43,6 +43,8 @@ class Verdict(StrEnum):
 
 
 GOOD = frozenset({Verdict.WHOLE, Verdict.REPLACED})
+_NO_RECORD = "no record explains it"
+_PRUNED = "it was pruned, and is there"
 
 
 class Facts(NamedTuple):
@@ -80,21 +82,21 @@ def findings(
         waiting: deque[Finding | Future[Finding]] = deque()
         with ThreadPoolExecutor(max_concurrency, thread_name_prefix="verify") as pool:
             for flag, line in zip(index.objects(), lines(), strict=False):
-                if flag:
+                if flag and flag != GONE:
                     record = orjson.loads(line)
                     known = flag != OBJECT
                     waiting.append(
                         _replaced(record, denied=flag == DENIED)
                         if known
-                        else submit(pool, partial(_compare, readable, _facts(record)))
+                        else submit(pool, partial(compare, readable, facts_of(record)))
                     )
                 if len(waiting) >= 2 * max_concurrency:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())
         for key in readable.keys(""):
-            if not key.startswith(f"{OWN}/") and not index.owns(key):
-                yield Finding(Verdict.UNKNOWN, key, "no record explains it")
+            if not key.startswith(f"{OWN}/") and (what := index.what(key)) != OBJECT:
+                yield Finding(Verdict.UNKNOWN, key, _PRUNED if what == GONE else _NO_RECORD)
     finally:
         index.close()
 
@@ -103,7 +105,8 @@ def _result(found: Finding | Future[Finding]) -> Finding:
     return found if isinstance(found, Finding) else found.result()
 
 
-def _facts(record: dict[str, Any]) -> Facts:
+def facts_of(record: Mapping[str, Any]) -> Facts:
+    """What `record` says of its object."""
     return Facts(record["key"], record["size"], record.get("sha256", ""))
 
 
@@ -119,12 +122,16 @@ def _replaced(record: dict[str, Any], *, denied: bool) -> Finding:
     return Finding(Verdict.REPLACED, key, f"{url} was stored, then another URL under the same key")
 
 
-def _compare(readable: ReadableSink, facts: Facts) -> Finding:
+def compare(
+    readable: ReadableSink, facts: Facts, on_piece: Callable[[], None] = lambda: None
+) -> Finding:
+    """What became of one object, which is read. `on_piece` is called again and again meanwhile."""
     try:
         if readable.size(facts.key) is None:
             return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
         digest, size = sha256(), 0
         for piece in readable.read(facts.key):
+            on_piece()
             digest.update(piece)
             size += len(piece)
     except SinkError as error:

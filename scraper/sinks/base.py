@@ -131,10 +131,14 @@ class ReadableSink(Protocol):
 
     `near`: whether `size` is quick, without a request. All methods raise SinkError.
 
-    A sink may have this method too. With it a later run notices an object that is another than
-    the recorded one, and of the same size. See `object_stat_of`.
+    A sink may have these methods too. With the first one a later run notices an object that is
+    another than the recorded one, and of the same size. The others are for `scraper list --prune`.
 
     `object_stat(key)`: an `ObjectStat`, None if there is no such object. It costs what `size` does.
+    See `object_stat_of`.
+    `is_linked(key)`: whether the object is reached by a link, which no run made. It is not deleted.
+    `remove_emptied(key)`: after `remove(key)`, delete what was only there to hold the object, such
+    as empty directories. Never raises.
     """
 
     near: bool
@@ -225,6 +229,19 @@ def object_stat_of(readable: ReadableSink) -> Callable[[str], ObjectStat | None]
 
     found: Callable[[str], ObjectStat | None] = getattr(readable, "object_stat", sized)
     return found
+
+
+def is_linked(readable: ReadableSink, key: str) -> bool:
+    """Whether a link leads to the object, where there are links. Raises SinkError."""
+    ask: Callable[[str], bool] | None = getattr(readable, "is_linked", None)
+    return ask is not None and ask(key)
+
+
+def remove_emptied(readable: ReadableSink, key: str) -> None:
+    """Delete what was only there to hold the object that was deleted, where there is such."""
+    work: Callable[[str], None] | None = getattr(readable, "remove_emptied", None)
+    if work is not None:
+        work(key)
 
 
 def disk_of(sink: Sink) -> Path | None:

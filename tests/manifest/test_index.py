@@ -20,14 +20,17 @@ from hypothesis import strategies as st
 from scraper.manifest import index as index_module
 from scraper.manifest.codec import encode, read_entry
 from scraper.manifest.identity import plain as identity
-from scraper.manifest.index import Index, Mark, Unusable, open_index
+from scraper.manifest.index import GONE, OBJECT, Index, Mark, Unusable, open_index
 from scraper.model import urls
 from scraper.model.records import PreviousRecord
 from tests.histories import (
     EVERY,
+    NAMES,
+    RIVALS,
     a_history,
     failed,
     number,
+    pruned,
     replay,
     response,
     stored,
@@ -96,6 +99,9 @@ def test_the_lines_that_stand_come_to_the_same_as_all_lines(lines: list[bytes]) 
         assert len(left) == index.count_standing() <= 2 * len(replay(lines))
         again.absorb(left)
         assert again.find(EVERY) == index.find(EVERY) == replay(left)
+        keys = {target(name).key for name in NAMES + RIVALS}
+        assert [again.what(key) for key in keys] == [index.what(key) for key in keys]
+        assert again.totals().objects == index.totals().objects == index.objects().count(OBJECT)
         assert all(again.standing()), "what stands, stands"
 
 
@@ -104,6 +110,24 @@ def test_a_failure_leaves_the_object_and_its_validators_but_it_is_not_done(index
     assert index.find(EVERY) == {
         number("a"): PreviousRecord(False, 7, '"7"', "version 7", digest=0)
     }
+
+
+def test_after_a_pruning_no_earlier_owner_of_the_key_comes_back(index: Index) -> None:
+    key = target("x").key
+    lines = [encode(stored("x", 7)), encode(stored("y", 8)), pruned("y", 8), encode(failed("y"))]
+    index.absorb(lines)
+    assert index.find(EVERY) == {
+        number("x"): PreviousRecord(False),
+        number("y"): PreviousRecord(False),
+    }
+    assert (index.what(key), index.totals().objects) == (GONE, 0)
+    with contextlib.closing(Index()) as again:  # as after compaction
+        again.absorb(line for line, stands in zip(lines, index.standing(), strict=True) if stands)
+        assert again.find(EVERY) == index.find(EVERY)
+        assert again.what(key) == GONE
+        again.absorb([encode(stored("x", 9))])
+        assert again.find(EVERY)[number("x")].done
+        assert again.what(key) == OBJECT
 
 
 def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:

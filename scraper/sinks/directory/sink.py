@@ -225,6 +225,22 @@ class DirectorySink:
                 return  # it is below a file
             raise SinkError(f"can't delete {key!r}: {_why_not(error)}", transient=False) from None
 
+    def is_linked(self, key: str) -> bool:
+        """Whether the file, or a directory on the way to it, is a link."""
+        steps = key.split("/")
+        paths = ("/".join(steps[: number + 1]) for number in range(len(steps)))
+        return any(os.path.islink(self._below + path) for path in paths)
+
+    def remove_emptied(self, key: str) -> None:
+        """Delete the directories of `key` that are empty, from below. The root stays."""
+        path = key.rpartition("/")[0]
+        with contextlib.suppress(OSError):
+            directories = self._directories or OpenDirectories(self.disk)
+            while path and path != OWN:
+                path, _, name = path.rpartition("/")
+                above = directories.existing(path)
+                os.rmdir(name, dir_fd=above.fd)
+
     def close(self) -> None:
         """Remove every file that was not committed, and close the directories."""
         if self._files is not None:
