@@ -252,7 +252,9 @@ def test_without_a_terminal_it_is_refused_and_a_dry_run_only_lists(local: Prunin
     assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert sorted(local("--dry-run").lines) == keys("b", "c")
     assert sorted(local("--dry-run", "--yes").lines) == keys("b", "c")
-    for words in (["--prune", "--yes"], ["--unlisted", "keep.txt", "--yes"]):
+    listed = ["--unlisted", "keep.txt"]
+    url = f"{local.site.url}/b"
+    for words in (["--prune", "--yes"], [*listed, "--yes"], [url, *listed, "--prune", "--yes"]):
         ran = local.cli("list", "out", *words)
         assert (ran.status, ran.out, len(ran.complaints)) == (2, "", 1)
     assert local.there() == local.recorded() == keys("a", "b", "c")
