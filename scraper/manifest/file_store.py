@@ -1,7 +1,7 @@
 """FileManifestStore: a manifest in one file, appended to line by line.
 
-A run that died may have left a torn last line. The next run ends that line first; it says
-nothing then. What a full disk does not take is kept and tried again at the end, when temporary
+A run that died may have left a torn last line. The next run cuts it off first (`tail.py`). What a
+full disk does not take is kept and tried again at the end, when temporary
 files are gone. A line that the disk took in part is taken back.
 
 A file that is moved, removed or replaced during the run would take records along that no later
@@ -34,12 +34,13 @@ from collections.abc import Callable, Mapping
 from io import BufferedReader
 from itertools import chain, compress, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from scraper.manifest.codec import as_json, check_destination, encode
 from scraper.manifest.identity import Identity
+from scraper.manifest.tail import whole_size
 from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result
 from scraper.sinks.directory import (
@@ -184,10 +185,19 @@ class FileManifestStore:
             with open(self._open(os.O_RDONLY), "rb") as file:
                 if self.destination:
                     _check_ends(file, self._size, self.destination)
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    self._lines += b"\n"
-                    self.flush()
+                self._mend(file)
+
+    def _mend(self, file: BinaryIO) -> None:
+        """Cut off torn lines at the end, or end a last line that can't be cut or is whole."""
+        whole = whole_size(file, self._size)
+        if whole < self._size:  # else its time would change
+            with contextlib.suppress(PermissionError):  # it is append-only (chattr +a)
+                os.ftruncate(self._fd, whole)
+                self._size, self.begun = whole, whole > 0
+        file.seek(max(0, self._size - 1))
+        if self.begun and file.read(1) != b"\n":
+            self._lines += b"\n"
+            self.flush()
 
     def flush(self, *, idle: bool = False) -> None:
         """Hand the lines to the system. With `sync`, wait until they are on the disk."""

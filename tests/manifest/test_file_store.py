@@ -85,23 +85,58 @@ def test_lines_are_appended_to_those_of_earlier_runs(path: Path) -> None:
     assert list(read_lines(str(path), "anywhere", DirectorySink(path.parent))) == lines
 
 
-@given(st.integers(1, len(encode(stored("b", 7)))))
-def test_a_torn_last_line_is_closed_and_counts_for_nothing(
-    tmp_path_factory: pytest.TempPathFactory, cut: int
+@given(st.integers(1, len(encode(stored("b", 7)))), st.sampled_from([b"", b"\0", b"\0" * 70_000]))
+def test_a_torn_last_line_is_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, zeros: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("torn") / "manifest.jsonl"
     write(path, stored("a", 5), stored("b", 7))
     os.truncate(path, path.stat().st_size - cut)
+    with open(path, "ab") as file:
+        file.write(zeros)
     write(path, failed("c"))
-    lines = path.read_bytes().splitlines()
-    assert lines[0] + b"\n" == encode(stored("a", 5))
-    assert lines[-1] + b"\n" == encode(failed("c"))
-    whole = {number("b"): PreviousRecord(True, 7, '"7"', "version 7", digest=0)} if cut == 1 else {}
-    expected = {
-        number("a"): PreviousRecord(True, 5, '"5"', "version 5", digest=0),
-        number("c"): PreviousRecord(False),
-    }
-    assert read(path) == expected | whole
+    is_whole = cut == 1 and not zeros
+    kept = encode(stored("b", 7)) if is_whole else b""
+    assert path.read_bytes() == encode(stored("a", 5)) + kept + encode(failed("c"))
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        encode(stored("b"))[:40] + b"\n",  # an older version ended it
+        b"\0" * 4096 + encode(stored("b"))[30:],  # the first block of two was lost
+        b"\0" * 4096 + b"\n" + encode(stored("b"))[:9],
+        encode(stored("b"))[:40] + b"\0" * 100 + b"\n" + b"\0" * 200_000,
+    ],
+    ids=["ended", "hole", "two", "many"],
+)
+def test_all_torn_lines_at_the_end_are_cut_off(path: Path, tail: bytes) -> None:
+    write(path, stored("a"))
+    with open(path, "ab") as file:
+        file.write(tail)
+    write(path, failed("c"))
+    assert path.read_bytes() == encode(stored("a")) + encode(failed("c"))
+
+
+@pytest.mark.parametrize("only", [b"\0" * 4096, encode(stored("b"))[:40], b'{"u'])
+def test_a_manifest_of_one_torn_line_is_empty(path: Path, only: bytes) -> None:
+    path.write_bytes(only)
+    store = FileManifestStore(path)
+    assert not store.begun
+    store(stored("a"))
+    store.close()
+    store.release()
+    assert path.read_bytes() == encode(stored("a"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [b"notes\nand more", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"GIF89a\0\1", b'[{"url":"http://h/'],
+)
+def test_a_file_that_is_no_manifest_is_never_cut(path: Path, other: bytes) -> None:
+    path.write_bytes(other)
+    write(path, failed("c"))
+    assert path.read_bytes() == other + b"\n" + encode(failed("c"))
 
 
 def test_a_run_that_died_between_two_writes_loses_only_what_was_not_flushed(path: Path) -> None:
@@ -110,7 +145,7 @@ def test_a_run_that_died_between_two_writes_loses_only_what_was_not_flushed(path
         file.write(encode(stored("b"))[:-1] + b"\n" + encode(stored("c"))[:30])
     write(path)  # a run without a result
     assert read(path).keys() == {number("a"), number("b")}
-    assert path.read_bytes().endswith(encode(stored("c"))[:30] + b"\n")
+    assert path.read_bytes() == encode(stored("a")) + encode(stored("b"))
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "pipe"])
