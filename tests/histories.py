@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from scraper.manifest.codec import as_json, encode, to_record
+from scraper.manifest.codec import lost as lost_record
 from scraper.manifest.codec import pruned as pruned_record
 from scraper.manifest.identity import plain
 from scraper.manifest.index import Index, open_index
@@ -85,6 +86,12 @@ def pruned(name: str, version: int = 1) -> bytes:
     return as_json(record) + b"\n"
 
 
+def lost(name: str, version: int = 1) -> bytes:
+    """The line that the object of this version is not there."""
+    record = lost_record(to_record(stored(name, version)), "run", 1e9, "missing")
+    return as_json(record) + b"\n"
+
+
 def number(name: str) -> int:
     """What the index knows the target by."""
     return plain(target(name).key, target(name).url)
@@ -135,7 +142,10 @@ _results = st.one_of(
     st.builds(result, _names, st.just(Duplicate(of_line=1))),
 )
 a_line = st.one_of(
-    st.builds(encode, _results), st.builds(pruned, _names, _versions), st.sampled_from(_TORN)
+    st.builds(encode, _results),
+    st.builds(pruned, _names, _versions),
+    st.builds(lost, _names, _versions),
+    st.sampled_from(_TORN),
 )
 a_history = st.lists(a_line, max_size=40)
 
@@ -157,13 +167,14 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             record["status"] == "stored" or row["size"] is not None
         )
         row["permanent"] = record["status"] == "failed" and record.get("http_code") == 404
-        if record["status"] in {"stored", "pruned"}:
+        is_gone = record["status"] == "pruned" or record.get("error", {}).get("kind") == "lost"
+        if record["status"] == "stored" or is_gone:
             before = owners.get(record["key"], one)
             if before != one:  # its object is not there any more
                 lost = rows[before].get("permanent", False)
                 rows[before] = {"done": False, "size": None, "permanent": lost}
             owners[record["key"]] = one
-        if record["status"] == "pruned":
+        if is_gone:
             rows[one] = {"done": False, "size": None, "permanent": False}
         elif record["status"] == "stored":
             row["size"] = record["size"]

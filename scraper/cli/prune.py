@@ -12,33 +12,28 @@ not delete either after an error of its source.
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from scraper.cli.held import held
 from scraper.cli.listed import Listed
 from scraper.cli.place import Place
 from scraper.cli.table import flush
-from scraper.manifest import ManifestStore, StoreTimeouts, open_store
 from scraper.manifest.prune import Extent, Fate, Pruned, Unlisted, prune
-from scraper.model.errors import EXIT_FAILED, Held, ScraperError, UsageError
-from scraper.model.run_id import new_run_id
+from scraper.model.errors import EXIT_FAILED, ScraperError, UsageError
 from scraper.model.urls import printable, redact
 from scraper.report.units import human_size
 from scraper.sinks.base import ReadableSink
-from scraper.sinks.lock import Lock, hold
 
 if TYPE_CHECKING:
     from scraper.manifest.prune import Record
 
 _SHOWN = 5  # keys in the question
-_PATIENCE_S = 120.0  # with a sink that takes no records
 _STAYS = {Fate.CHANGED, Fate.FAILED}
 
 
@@ -63,7 +58,7 @@ def prune_unlisted(
     with _Signals() as signals:
         try:
             with (
-                _held(place, options["manifest"]) as held,
+                held(place, options["manifest"]) as destination,
                 Unlisted(place.lines, place.reading, place.sink, listed.keys) as unlisted,
             ):
                 extent = unlisted.extent()
@@ -74,10 +69,10 @@ def prune_unlisted(
                 signals.interrupt = False  # a group of objects is brought to its end
 
                 def may_go_on() -> bool:
-                    held.check()
+                    destination.check()
                     return signals.number is None
 
-                found = prune(unlisted, place.sink, held.store, may_go_on)
+                found = prune(unlisted, place.sink, destination.store, may_go_on)
                 counts = _tell(found, writer())
                 left = extent.objects - counts.total()
         except _Interrupted:
@@ -150,37 +145,6 @@ def _counted(counts: Counter[Fate], size: int) -> str:
     if failed := counts[Fate.FAILED]:
         parts.append(f"{failed:,} failed")
     return "; ".join(parts)
-
-
-class _Held(NamedTuple):
-    """A destination that is held, and its manifest, open for records."""
-
-    store: ManifestStore
-    check: Callable[[], None]
-
-
-@contextmanager
-def _held(place: Place, manifest: str | None) -> Iterator[_Held]:
-    """Hold the destination. `check` raises Held once another run may have it."""
-    reasons: list[str] = []
-    lock: Lock | None = None
-
-    def check() -> None:
-        if reasons or (lock is not None and not lock.holds()):
-            raise Held(reasons[0] if reasons else f"lost the lock of {redact(place.destination)}")
-
-    with ExitStack() as stack:
-        place.sink.check()
-        lock = hold(place.sink, place.destination, "fail", reasons.append)
-        if lock is not None:
-            stack.callback(lock.release)
-        store = open_store(
-            manifest, place.destination, place.sink, StoreTimeouts(_PATIENCE_S), durable=True
-        )
-        stack.callback(store.release)
-        stack.callback(store.close)
-        store.run = new_run_id(time.time())
-        yield _Held(store, check)
 
 
 class _Interrupted(BaseException):

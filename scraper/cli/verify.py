@@ -1,15 +1,24 @@
 """`scraper verify DEST`: which objects are missing, changed or unknown.
 
-Owns: the command's output, a line for each object that differs from its record, and its exit
-status. Does not know: how objects are compared (`scraper.manifest.verify`).
+Owns: the command's output, a line for each object that differs from its record, its exit status,
+and the records that `--repair` appends. Does not know: how objects are compared
+(`scraper.manifest.verify`). Rejected: a repair that fetches. It would need the options of `fetch`,
+and the next run fetches what is not done anyway.
 """
 
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scraper.cli.options import HELP, SectionOption
-from scraper.cli.place import opened, place_options
+from scraper.cli.place import Place, opened, place_options
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from scraper.manifest.verify import Finding, Verdict
 
 EXIT_DIFFERENT = 1
 
@@ -38,6 +47,11 @@ EXIT_DIFFERENT = 1
     is_flag=True,
     help="Tell nothing if all is as it should be.",
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Record what is missing or changed as not done, so that the next run fetches it whole.",
+)
 def verify(destination: str, **options: Any) -> int:
     """Read the manifest of DEST and every object there, and compare.
 
@@ -45,23 +59,56 @@ def verify(destination: str, **options: Any) -> int:
     or unknown (no record explains it). Exit status 1 if there is any. Replaced ones are told
     too: another URL was stored under the same key since.
     """
+    at_once = options["max_concurrency"]
+    with opened(destination, options, objects=True, at_once=at_once) as place:
+        if not options["repair"]:
+            return _compare(place, options, lambda _: None)
+        from scraper.cli.held import held
+        from scraper.manifest.codec import lost
+
+        marked = 0
+        with held(place, options["manifest"]) as ours:
+
+            def repair(finding: "Finding") -> None:
+                nonlocal marked
+                if finding.is_lost and finding.record is not None:
+                    ours.check()
+                    at, why = time.time(), f"{finding.verdict}: {finding.detail}"
+                    ours.store.append(lost(finding.record, ours.store.run, at, why))
+                    ours.store.flush()
+                    marked += 1
+
+            status = _compare(place, options, repair)
+        if marked:
+            click.echo(f"{marked:,} recorded as not done: the next run fetches them", err=True)
+        return status
+
+
+def _compare(place: Place, options: Mapping[str, Any], repair: "Callable[[Finding], None]") -> int:
+    """Compare, and tell. `repair` gets each object that is not whole. The exit status."""
     from scraper.manifest.verify import GOOD, Finding, Verdict, count, findings
     from scraper.model.urls import printable
     from scraper.sinks.base import ReadableSink
 
-    at_once = options["max_concurrency"]
+    assert isinstance(place.sink, ReadableSink)
 
     def tell(finding: Finding) -> None:
+        repair(finding)
         if finding.verdict is Verdict.REPLACED and options["quiet"]:
             return
         click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{printable(finding.detail)}")
 
-    with opened(destination, options, objects=True, at_once=at_once) as place:
-        assert isinstance(place.sink, ReadableSink)
-        counts = count(findings(place.lines, place.sink, at_once, place.reading), tell)
-    objects = counts.total() - counts[Verdict.REPLACED]
+    at_once = options["max_concurrency"]
+    counts = count(findings(place.lines, place.sink, at_once, place.reading), tell)
     bad = counts.total() - sum(counts[verdict] for verdict in GOOD)
     if bad or not options["quiet"]:
-        told = [f"{counts[v]:,} {v}" for v in Verdict if counts[v] or v is not Verdict.REPLACED]
-        click.echo(f"{objects:,} objects: {', '.join(told)}", err=True)
+        _sum_up(counts)
     return EXIT_DIFFERENT if bad else 0
+
+
+def _sum_up(counts: "Counter[Verdict]") -> None:
+    from scraper.manifest.verify import Verdict
+
+    objects = counts.total() - counts[Verdict.REPLACED]
+    told = [f"{counts[v]:,} {v}" for v in Verdict if counts[v] or v is not Verdict.REPLACED]
+    click.echo(f"{objects:,} objects: {', '.join(told)}", err=True)

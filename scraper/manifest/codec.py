@@ -33,6 +33,7 @@ from scraper.source.keys import folded
 # What a line says of its target. 1 and 2: it is done.
 PERMANENT, NOT_REACHED, FAILED, NOT_MODIFIED, STORED = -2, -1, 0, 1, 2
 PRUNED = 3  # its object was deleted, because no list named it any more; it is not done
+LOST = -3  # its object was found missing or changed: a failure that forgets the object
 _STATES = {
     "pruned": PRUNED,
     "stored": STORED,
@@ -41,10 +42,7 @@ _STATES = {
     "deferred": FAILED,
     "not_reached": NOT_REACHED,
 }
-_PRUNED_FIELDS = (
-    *("url", "line", "source", "key", "headers", "identity", "destination"),
-    *("size", "sha256"),
-)
+_TARGET_FIELDS = ("url", "line", "source", "key", "headers", "identity", "destination")
 _TEXT = (str, type(None))
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
@@ -151,18 +149,22 @@ def status_of(record: Mapping[str, Any]) -> str:
 
     Older versions wrote `failed` with the kind `interrupted` for what is `not_reached` now.
     """
-    status, error = record["status"], record.get("error")
-    kind = error.get("kind") if isinstance(error, dict) else None
-    return "not_reached" if status == "failed" and kind == Kind.INTERRUPTED else str(status)
+    status = record["status"]
+    interrupted = status == "failed" and _kind_of(record) == Kind.INTERRUPTED
+    return "not_reached" if interrupted else str(status)
+
+
+def _kind_of(record: Mapping[str, Any]) -> object:
+    error = record.get("error")
+    return error.get("kind") if isinstance(error, dict) else None
 
 
 def is_permanent(record: Mapping[str, Any]) -> bool:
     """Whether `record` is of a failure that no later attempt makes better."""
     if record.get("status") != "failed":
         return False
-    error = record.get("error")
-    kind = error.get("kind") if isinstance(error, dict) else None
-    return is_permanent_failure(kind, record.get("http_code"))
+    kind = _kind_of(record)
+    return is_permanent_failure(kind if isinstance(kind, str) else None, record.get("http_code"))
 
 
 def pruned(record: Mapping[str, Any], run: str, at: float) -> dict[str, Any]:
@@ -171,8 +173,24 @@ def pruned(record: Mapping[str, Any], run: str, at: float) -> dict[str, Any]:
     `at` is when, in seconds since 1970. Size and digest are those of the object, so that a later
     run can tell whether it is there still.
     """
-    kept = {name: record[name] for name in _PRUNED_FIELDS if name in record}
+    kept = _kept(record, *_TARGET_FIELDS, "size", "sha256")
     return {**kept, "status": "pruned", "started": rfc3339(at), "run": run}
+
+
+def lost(record: Mapping[str, Any], run: str, at: float, why: str) -> dict[str, Any]:
+    """The record that the object of `record` is missing, or another one, as `run` has found."""
+    error = {"kind": Kind.LOST.value, "message": why}
+    found = {"status": "failed", "error": error, "attempts": 0, "started": rfc3339(at), "run": run}
+    return _kept(record, *_TARGET_FIELDS) | found
+
+
+def _kept(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: record[name] for name in names if name in record}
+
+
+def is_of_fetch(record: Mapping[str, Any]) -> bool:
+    """Whether `record` is of a run that fetched. `prune` and `verify --repair` write others."""
+    return record.get("status") != "pruned" and _kind_of(record) != Kind.LOST
 
 
 class Entry(NamedTuple):
@@ -225,7 +243,8 @@ def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
         record = orjson.loads(line)
         state = _STATES[record["status"]]
         if state == FAILED:
-            state = _STATES[status_of(record)]  # of an older version, perhaps
+            old = _STATES[status_of(record)]  # of an older version, perhaps
+            state = LOST if _kind_of(record) == Kind.LOST else old
         target, key = of_record(record), reading.key_of(record["key"])
     except _NO_RECORD:
         return None

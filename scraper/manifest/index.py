@@ -3,8 +3,8 @@
 It has a row for each target that the manifest knows: whether its object is done, its size, and
 the validators to ask with (RFC 9110 8.8). It also knows which target owns each key: the last one
 that was stored under it. A target whose key was stored by another since has no object any more.
-It is known, and it is not done. The same holds for a target whose object was pruned. It keeps its
-key, so that none who owned the key before it comes back.
+It is known, and it is not done. The same holds for a target whose object was pruned, or was found
+missing or changed. It keeps its key, so that none who owned the key before it comes back.
 
 The index can always be made again from the manifest, so it is thrown away whenever in doubt.
 
@@ -44,9 +44,10 @@ CREATE TABLE mark (stat TEXT, crc INTEGER, bytes INTEGER, lines INTEGER);
 INSERT INTO mark VALUES ('', 0, 0, 0);
 """
 # `kept` is the line that told of the target's object: 0 if none did, -1 if another target was
-# stored under its key since, -2 if it was pruned. The lines of a batch are merged before their keys
-# change hands, so the earlier owner may be the one that was stored last. `line` is the one by which
-# the owner got its key. Where its object was pruned, it is the line of that, with a minus.
+# stored under its key since, -2 if it was pruned or lost. The lines of a batch are merged before
+# their keys change hands, so the earlier owner may be the one that was stored last. `line` is the
+# one by which the owner got its key. Where its object was pruned or lost, it is the line of that,
+# with a minus.
 _TEMPORARY = """
 CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, key INTEGER, size INTEGER, etag TEXT,
     last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
@@ -57,16 +58,18 @@ CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners WHEN old.id <> new.id BEGIN
     WHERE id = old.id AND kept > 0 AND kept < abs(new.line);
 END;
 """
-# The states are those of `codec.py`. A line that is not `stored` (2) or `pruned` (3) changes the
-# state only: the object is still there. A target that was not reached (-1) after it failed (0) has
-# failed.
+# The states are those of `codec.py`. A line that is not `stored` (2), `pruned` (3) or `lost` (-3)
+# changes the state only: the object is still there. A target that was not reached (-1) after it
+# failed (0) has failed.
 _MERGE = """
 INSERT INTO known SELECT id, state, size, etag, last_modified, effective, variant,
     digest, modified_ms,
-    CASE state WHEN 2 THEN line WHEN 3 THEN -2 ELSE 0 END, line FROM fresh WHERE 1 ORDER BY id, line
+    CASE WHEN state = 2 THEN line WHEN state IN (3, -3) THEN -2 ELSE 0 END, line
+FROM fresh WHERE 1 ORDER BY id, line
 ON CONFLICT (id) DO UPDATE SET
-    state = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN state ELSE excluded.state END,
-    last = CASE WHEN excluded.state = -1 AND state IN (0, -2) THEN last ELSE excluded.last END,
+    state = CASE WHEN excluded.state = -1 AND state IN (0, -2, -3) THEN state
+        ELSE excluded.state END,
+    last = CASE WHEN excluded.state = -1 AND state IN (0, -2, -3) THEN last ELSE excluded.last END,
     size = CASE excluded.kept WHEN 0 THEN size ELSE excluded.size END,
     etag = CASE excluded.kept WHEN 0 THEN etag ELSE excluded.etag END,
     last_modified = CASE excluded.kept WHEN 0 THEN last_modified ELSE excluded.last_modified END,
@@ -78,7 +81,7 @@ ON CONFLICT (id) DO UPDATE SET
 """
 _OWN = """
 INSERT INTO owners SELECT key, id, CASE state WHEN 2 THEN line ELSE -line END
-FROM fresh WHERE state >= 2 ORDER BY key, line
+FROM fresh WHERE state IN (2, 3, -3) ORDER BY key, line
 ON CONFLICT (key) DO UPDATE SET id = excluded.id, line = excluded.line
 WHERE id <> excluded.id OR line < 0 OR excluded.line < 0
 """
@@ -97,7 +100,7 @@ _STANDING = """
 SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known
 """
 _COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
-# The line of a pruned key says who owns it, whatever became of that target since.
+# The line of a pruned or lost key says who owns it, whatever became of that target since.
 _PRUNED = "SELECT -line FROM owners WHERE line < 0"
 _COUNT_PRUNED = "SELECT count(*) FROM owners JOIN known USING (id) WHERE line < 0 AND last <> -line"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id) WHERE line > 0"
@@ -286,8 +289,8 @@ class Index:
 
         `OBJECT`: it tells of the object that is under its key. `REPLACED`: it stored its target,
         and another target was stored under the key since. `DENIED`: the same, but it is a 304,
-        which says that the object is there. `GONE`: it says that the object was pruned, and nothing
-        was stored under the key since. 0: it says nothing of an object.
+        which says that the object is there. `GONE`: it says that the object was pruned or lost, and
+        nothing was stored under the key since. 0: it says nothing of an object.
         """
         flags = bytearray(self.mark.lines + 1)
         for (kept,) in self._db.execute(_OWNING):

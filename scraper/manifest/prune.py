@@ -130,7 +130,12 @@ class Unlisted:
                     yield record, named
 
     def _is_gone(self, record: Record) -> bool:
-        """Whether the object that `record` calls pruned was deleted. Another one is not ours."""
+        """Whether the object that `record` calls pruned was deleted. Another one is not ours.
+
+        What it calls lost is another one.
+        """
+        if record["status"] != "pruned":
+            return True
         if self._there is not None and record["key"] not in self._there:
             return True
         return _look(self._readable, record, _never) is not None

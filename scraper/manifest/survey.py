@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.manifest.codec import Reading, status_of
+from scraper.manifest.codec import Reading, is_of_fetch, status_of
 from scraper.manifest.index import Index, Totals
 from scraper.manifest.not_done import absorbed
 
@@ -77,7 +77,7 @@ def _noted(lines: Iterable[bytes], runs: "OrderedDict[str, RunRecords]") -> Iter
         with contextlib.suppress(ValueError, LookupError, TypeError):  # not a record of ours
             record = orjson.loads(line)
             run, status = str(record.get("run", "")), status_of(record)
-            if status != "pruned":  # that is no run
+            if is_of_fetch(record):
                 _of(run, runs).add(record, status)
         yield line
 

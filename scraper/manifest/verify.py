@@ -11,7 +11,7 @@ and times; a disk that lies keeps both.
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 GOOD = frozenset({Verdict.WHOLE, Verdict.REPLACED})
 _NO_RECORD = "no record explains it"
-_PRUNED = "it was pruned, and is there"
+_GONE = "it was pruned, or found changed, and is there"
 
 
 class Facts(NamedTuple):
@@ -57,11 +57,20 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one object. `detail` is for people."""
+    """What became of one object. `detail` is for people.
+
+    `record` is that of the object, where it is the last one that was stored under its key.
+    """
 
     verdict: Verdict
     key: str
     detail: str = ""
+    record: Mapping[str, Any] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the recorded object is not there for certain."""
+        return self.verdict in {Verdict.MISSING, Verdict.CHANGED}
 
 
 def findings(
@@ -88,7 +97,7 @@ def findings(
                     waiting.append(
                         _replaced(record, denied=flag == DENIED)
                         if known
-                        else submit(pool, partial(compare, readable, facts_of(record)))
+                        else submit(pool, partial(_compare, readable, record))
                     )
                 if len(waiting) >= 2 * max_concurrency:
                     yield _result(waiting.popleft())
@@ -96,7 +105,7 @@ def findings(
                 yield _result(waiting.popleft())
         for key in readable.keys(""):
             if not key.startswith(f"{OWN}/") and (what := index.what(key)) != OBJECT:
-                yield Finding(Verdict.UNKNOWN, key, _PRUNED if what == GONE else _NO_RECORD)
+                yield Finding(Verdict.UNKNOWN, key, _GONE if what == GONE else _NO_RECORD)
     finally:
         index.close()
 
@@ -108,6 +117,10 @@ def _result(found: Finding | Future[Finding]) -> Finding:
 def facts_of(record: Mapping[str, Any]) -> Facts:
     """What `record` says of its object."""
     return Facts(record["key"], record["size"], record.get("sha256", ""))
+
+
+def _compare(readable: ReadableSink, record: Mapping[str, Any]) -> Finding:
+    return replace(compare(readable, facts_of(record)), record=record)
 
 
 def _replaced(record: dict[str, Any], *, denied: bool) -> Finding:

@@ -45,6 +45,7 @@ class Kind(StrEnum):
     HOST_DOWN = "host_down"
     SINK = "sink"
     INTERRUPTED = "interrupted"
+    LOST = "lost"  # `scraper verify --repair` found the object missing or changed
 
 
 # The page is gone (RFC 9110 15.5.5 and 15.5.11), or a law forbids it here (RFC 7725 3).

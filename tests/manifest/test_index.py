@@ -29,6 +29,7 @@ from tests.histories import (
     RIVALS,
     a_history,
     failed,
+    lost,
     number,
     pruned,
     replay,
@@ -112,9 +113,12 @@ def test_a_failure_leaves_the_object_and_its_validators_but_it_is_not_done(index
     }
 
 
-def test_after_a_pruning_no_earlier_owner_of_the_key_comes_back(index: Index) -> None:
+@pytest.mark.parametrize("gone", [pruned, lost])
+def test_where_an_object_is_gone_no_earlier_owner_of_the_key_comes_back(
+    index: Index, gone: Callable[[str, int], bytes]
+) -> None:
     key = target("x").key
-    lines = [encode(stored("x", 7)), encode(stored("y", 8)), pruned("y", 8), encode(failed("y"))]
+    lines = [encode(stored("x", 7)), encode(stored("y", 8)), gone("y", 8), encode(failed("y"))]
     index.absorb(lines)
     assert index.find(EVERY) == {
         number("x"): PreviousRecord(False),
@@ -128,6 +132,13 @@ def test_after_a_pruning_no_earlier_owner_of_the_key_comes_back(index: Index) ->
         again.absorb([encode(stored("x", 9))])
         assert again.find(EVERY)[number("x")].done
         assert again.what(key) == OBJECT
+
+
+def test_a_lost_object_is_a_failure_and_a_pruned_one_is_not(index: Index) -> None:
+    index.absorb([encode(stored("a")), encode(stored("b")), lost("a"), pruned("b")])
+    assert index.failures() == bytes([0, 0, 1, 0])
+    assert index.objects() == bytes([0, 0, GONE, GONE])
+    assert index.totals() == (0, 0, 0, 0, 0)
 
 
 def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:
