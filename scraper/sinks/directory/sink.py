@@ -229,7 +229,7 @@ class DirectorySink:
         """Whether the file, or a directory on the way to it, is a link."""
         steps = key.split("/")
         paths = ("/".join(steps[: number + 1]) for number in range(len(steps)))
-        return any(os.path.islink(self._below + path) for path in paths)
+        return any(os.path.islink(self._below + to_disk(path)) for path in paths)
 
     def remove_emptied(self, key: str) -> None:
         """Delete the directories of `key` that are empty, from below. The root stays."""
@@ -239,7 +239,7 @@ class DirectorySink:
             while path and path != OWN:
                 path, _, name = path.rpartition("/")
                 above = directories.existing(path)
-                os.rmdir(name, dir_fd=above.fd)
+                os.rmdir(to_disk(name), dir_fd=above.fd)
 
     def close(self) -> None:
         """Remove every file that was not committed, and close the directories."""

@@ -28,7 +28,7 @@ def write(fd: int, data: Any) -> int:
 
 
 def unlink(path: Any, **where: Any) -> None:
-    is_page = str(path).endswith(".html")
+    is_page = os.fsdecode(path).endswith(".html")
     if is_page:
         _now("unlink")
     _unlink(path, **where)
