@@ -6,7 +6,6 @@ and the records that `--repair` appends. Does not know: how objects are compared
 and the next run fetches what is not done anyway.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,17 +63,15 @@ def verify(destination: str, **options: Any) -> int:
         if not options["repair"]:
             return _compare(place, options, lambda _: None)
         from scraper.cli.held import held
-        from scraper.manifest.codec import lost
 
         marked = 0
         with held(place, options["manifest"]) as ours:
 
             def repair(finding: "Finding") -> None:
                 nonlocal marked
-                if finding.is_lost and finding.record is not None:
+                if (record := finding.repairing(ours.store.run)) is not None:
                     ours.check()
-                    at, why = time.time(), f"{finding.verdict}: {finding.detail}"
-                    ours.store.append(lost(finding.record, ours.store.run, at, why))
+                    ours.store.append(record)
                     ours.store.flush()
                     marked += 1
 

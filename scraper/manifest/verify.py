@@ -8,6 +8,7 @@ Owns: that comparison. Does not know: how it is shown (`cli/verify.py`). Rejecte
 and times; a disk that lies keeps both.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.manifest.codec import Reading
+from scraper.manifest.codec import Reading, lost
 from scraper.manifest.index import DENIED, GONE, OBJECT, Index
 from scraper.model.errors import SinkError
 from scraper.model.threads import submit
@@ -67,10 +68,11 @@ class Finding:
     detail: str = ""
     record: Mapping[str, Any] | None = None
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether the recorded object is not there for certain."""
-        return self.verdict in {Verdict.MISSING, Verdict.CHANGED}
+    def repairing(self, run: str) -> dict[str, Any] | None:
+        """The record by which the next run fetches the object. None if that would not help."""
+        if self.record is None or self.verdict not in {Verdict.MISSING, Verdict.CHANGED}:
+            return None
+        return lost(self.record, run, time.time(), f"{self.verdict}: {self.detail}")
 
 
 def findings(
