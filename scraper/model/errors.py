@@ -3,6 +3,7 @@
     ScraperError
     ├── UsageError            a wrong option or combination        (exit 2)
     │   └── ListError         a list that can't be opened          (exit 2)
+    │       └── ListChanged   a list that changed while it was read
     ├── DestinationError      the sink can't be used at all        (exit 3)
     │   └── NoThread          the system gives no thread           (exit 3)
     ├── Held                  another run has the destination      (exit 75)
@@ -77,6 +78,10 @@ class UsageError(ScraperError):
 
 class ListError(UsageError):
     """A list of URLs can't be opened or fetched. The message names the list."""
+
+
+class ListChanged(ListError):
+    """A list was cut short or rewritten while it was read. All lines that were read are known."""
 
 
 class DestinationError(ScraperError):

@@ -189,6 +189,9 @@ class Run:
         if self._stop.error is not None:
             raise self._stop.error
         self._reader.reraise()
+        for text in self._reader.changed:
+            self._note("warning", "list", {"message": text})
+            self._stop.unread = self._stop.cut_short = True
 
     # ------------------------------------------------------------ what others ask
 

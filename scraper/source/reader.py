@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from scraper.model.errors import ListChanged
 from scraper.model.records import Target
 from scraper.model.threads import start_thread
 from scraper.source import lists
@@ -26,12 +27,15 @@ class ListReader:
     The loop sets `hungry` when it wants to be told of the next target. The thread then calls
     `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
     look at `empty` again, since a target may have arrived just before.
+
+    `changed`: what is to be said of lists that changed while they were read.
     """
 
     def __init__(
         self, sources: Sequence[Source], rule: KeyRule, on_arrival: Callable[[], None]
     ) -> None:
         self.hungry = False
+        self.changed: list[str] = []
         self._taken = 0
         self._sources = sources
         self._rule = rule
@@ -123,4 +127,7 @@ class ListReader:
 
     def _items(self) -> Iterator[lists.Read]:
         for source in self._sources:
-            yield from lists.read(source, self._rule)
+            try:
+                yield from lists.read(source, self._rule)
+            except ListChanged as error:  # its lines are fetched all the same
+                self.changed.append(str(error))

@@ -20,6 +20,7 @@ from scraper.model import urls
 from scraper.model.errors import ListError
 from scraper.source.lines import GZIP, Unbuffered, read_lines
 from scraper.source.tables import Dialect, Table, dialect_of
+from scraper.source.watched import watched_lines
 
 OpenRemote = Callable[[str], BinaryIO]
 
@@ -85,10 +86,10 @@ def from_words(words: Sequence[str], name: str, first: int = 1) -> Source:
 def _file(path: str) -> Source:
     def opened() -> Generator[bytes, None, None]:
         try:
-            file = open(path, "rb")  # noqa: SIM115 - closed by read_lines
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-        return read_lines(file, path)
+        return watched_lines(fd, path)
 
     name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a form that JSON can hold
     dialect = dialect_of(path)
@@ -111,10 +112,10 @@ def _stdin() -> Source:
     try:
         if sys.stdin is None:
             raise ListError("can't read the list '-': stdin is closed")
-        file = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - closed by read_lines
+        fd = os.dup(sys.stdin.fileno())
     except OSError as error:
         raise ListError(f"can't read the list '-': {error}") from None
-    return Source("-", lambda: read_lines(file, "-"))
+    return Source("-", lambda: watched_lines(fd, "-"))
 
 
 def _remote(name: str, stream: BinaryIO) -> Source:
