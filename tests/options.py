@@ -82,6 +82,8 @@ OPTIONS = (
     Option("user-agent", "me/1 (+http://x)", '"me/1 (+http://x)"', "me/1 (+http://x)", "9"),
     Option("proxy", "http://p:1", '"http://p:1"', "http://p:1", "9"),
     Option("cacert", "ca.pem", '"ca.pem"', "ca.pem", "9"),
+    Option("cert", "me.pem", '"me.pem"', "me.pem", "9"),
+    Option("cert-key", "key.pem", '"key.pem"', "key.pem", "9"),
     Option("insecure", "yes", "true", True, "0"),
     Option("netrc", "on", "true", True, "0"),
     Option("raw", "True", "true", True, "0"),

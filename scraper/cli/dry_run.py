@@ -35,7 +35,8 @@ def dry_run(
 ) -> int:
     """Print every target with its key. The exit status, 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
-    sink = find_sink(expand_date(settings.to, now), SinkOptions(s3=settings.s3))
+    options = SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
+    sink = find_sink(expand_date(settings.to, now), options)
     make_plan(settings, sink)  # raises UsageError for options that contradict each other
     rule = make_rule(settings.key, now)
     sources = open_sources(_refuse)

@@ -72,8 +72,8 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
     (("-k --no-check-certificate --check-certificate --no-verify --no-verify-ssl --no-ssl-verify"
      " --skip-verify --allow-insecure"), _INSECURE),
     ("--ca-certificate --ca --ca-bundle --cafile --ca-cert --capath", _CA),
-    ("--cert --cert-key --certificate --private-key --client-cert",
-     "client certificates are not supported; --cacert FILE is which servers are trusted"),
+    ("--certificate --client-cert --key-file", "--cert FILE, --cert-key FILE"),
+    ("--private-key --client-key", "--cert-key FILE"),
     (("--limit-rate --bwlimit --max-download-limit --max-overall-download-limit --bandwidth"
      " --max-speed"), _BYTES),
     ("-y --lowest-speed-limit --min-speed", "--speed-limit BYTES, --speed-time S"),

@@ -6,14 +6,13 @@ not given is None, and a test compares the default in the help with that of `Set
 Tried and rejected: importing `Settings` here; `scraper --help` must answer at once.
 """
 
-import os
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from scraper.cli.values import Header, Place, Size
 from scraper.model.errors import UsageError
 from scraper.model.version import __version__
 
@@ -21,60 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 COMPLETION = "_SCRAPER_COMPLETE"  # the variable that asks for words; Click's name for it
 CONFIG = "scraper.config"  # in `meta` of a context: the path of its TOML file
-_SIZE = r"(\d{1,18})(?:\.(\d{1,18}))?\s*(?:([kmgt])(i?))?b?"
 
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 WHOLE_HELP = {"help_option_names": ["--help"], "max_content_width": 100}  # -h is the short one
-
-
-class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 on
-    """Bytes: `500k`, `10M`, `2G` (powers of 1000), `64KiB`, `1GiB` (powers of 1024)."""
-
-    name = "bytes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes, rounded down."""
-        found = re.fullmatch(_SIZE, str(value).strip(), re.IGNORECASE | re.ASCII)
-        if not found:
-            self.fail(f"{value!r} is not a size like 500k, 10M or 2GiB", param, ctx)
-        whole, part, unit, binary = found.groups(default="")
-        power = " kmgt".index(unit.lower() or " ")
-        size = int(whole + part) * (1024 if binary else 1000) ** power  # a float would not be exact
-        return int(size // 10 ** len(part))
-
-
-class Header(click.ParamType):  # type: ignore[type-arg]
-    """`K: V`. A variable may hold several, one a line."""
-
-    name = "header"
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        """The lines of a variable. Blank lines are left out."""
-        return _lines(rv)
-
-
-class Place(click.Path):
-    """A path or a URL, for the shell's completion. A variable may hold several, one a line."""
-
-    name = "path"
-
-    def __init__(self) -> None:
-        super().__init__(readable=False)  # it checks nothing
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, with the home directory for `~`, which a shell does not do in `--to=~/x`."""
-        if isinstance(value, str) and value.startswith("~"):
-            value = os.path.expanduser(value)
-        return super().convert(value, param, ctx)
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        """The lines of a variable. Blank lines are left out. A colon is part of a URL."""
-        return _lines(rv)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 class SectionOption(click.Option):
@@ -337,7 +286,11 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
             help="HTTP proxy for all requests."),
     _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
-            help="Trust these certificates (PEM), no others."),
+            help="Trust these certificates (PEM), no others; else SSL_CERT_FILE and the like."),
+    _option(_HTTP, "--cert", type=PATH, metavar="FILE",
+            help="Show this certificate (PEM) to servers that ask for one."),
+    _option(_HTTP, "--cert-key", type=PATH, metavar="FILE",
+            help="The private key of --cert (PEM), unless it is in the same file."),
     _option(_HTTP, "--insecure", is_flag=True,
             help="Trust any certificate: who is in between can read and change everything."),
     _option(_HTTP, "--public-only", is_flag=True,

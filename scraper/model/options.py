@@ -58,6 +58,8 @@ class Options(TypedDict, total=False):
     contact: str | None
     proxy: str | None
     cacert: str | os.PathLike[str] | None
+    cert: str | os.PathLike[str] | None
+    cert_key: str | os.PathLike[str] | None
     insecure: bool | None
     netrc: bool | None
     raw: bool | None

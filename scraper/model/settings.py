@@ -191,6 +191,8 @@ class Http(_Branch):
     contact: str | None = None
     proxy: str | None = field(default=None, repr=False)  # may hold a password
     cacert: str | None = None
+    cert: str | None = None
+    cert_key: str | None = None
     insecure: bool = False
     netrc: bool = False
     raw: bool = False
@@ -214,6 +216,7 @@ class Http(_Branch):
         _require(
             not (self.cacert and self.insecure), "--cacert and --insecure contradict each other"
         )
+        _require(self.cert or not self.cert_key, "--cert-key is for --cert only")
         _require(
             self.user_agent is None or is_field_value(self.user_agent),
             "--user-agent has a character that no header may hold",

@@ -137,8 +137,9 @@ def make_run(urls: Iterable[Listed], to: str | os.PathLike[str], options: Option
     given: dict[str, Any] = {**options, "to": _absolute(to)}
     if given.get("manifest") is not None:
         given["manifest"] = _absolute(given["manifest"])
-    if given.get("cacert") is not None:
-        given["cacert"] = os.fspath(given["cacert"])
+    for name in ("cacert", "cert", "cert_key"):
+        if given.get(name) is not None:
+            given[name] = os.fspath(given[name])
     with named_as_in_python():
         return Run(Settings.of(**given), [from_iterable(urls)], note=log_event)
 

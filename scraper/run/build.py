@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
+from scraper.model.authorities import VARIABLES
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
@@ -33,8 +34,10 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     connections_to_keep(settings.politeness.max_concurrency)
     Proxies(settings.http.proxy)
     http = settings.http
-    if http.cacert is not None:  # engines read it later, when the directory may be another
-        http = replace(http, cacert=os.path.join(os.getcwd(), http.cacert))
+    # Engines read the files later, when the directory may be another.
+    http = replace(
+        http, cacert=_whole(http.cacert), cert=_whole(http.cert), cert_key=_whole(http.cert_key)
+    )
     given = settings.politeness.max_concurrency, settings.limits, http
     if settings.engine != "threads":
         try:
@@ -51,9 +54,12 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
 
 
 def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Plan:
-    """What all transfers share. Raises UsageError when --netrc or --cacert can't be read."""
+    """What all transfers share. Raises UsageError when a file that it names can't be read."""
     http = settings.http
-    _check_certificates(http)
+    if http.cacert or http.cert or any(map(os.environ.get, VARIABLES)):
+        from scraper.engines.tls_context import check_files
+
+        check_files(http)
     agent = http.user_agent or f"scraper/{__version__}"
     if http.contact is not None:
         agent += f" (+{http.contact})"
@@ -94,16 +100,8 @@ def caveats(http: Http) -> Iterator[tuple[str, str]]:
         yield "public_only", text
 
 
-def _check_certificates(http: Http) -> None:
-    if http.cacert is None:
-        return
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=http.cacert)
-    except OSError as error:  # ssl.SSLError is one
-        wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise UsageError(f"--cacert {http.cacert!r}: {wrong}") from None
+def _whole(path: str | None) -> str | None:
+    return path and os.path.join(os.getcwd(), path)
 
 
 def _netrc(http: Http) -> Mapping[str, str]:

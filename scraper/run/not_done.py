@@ -35,7 +35,9 @@ class NotDone:
         self.source = Source(NAME, self._lines)
         self._destination = destination
         self._manifest = settings.manifest
-        self._sink = find_sink(destination, SinkOptions(s3=settings.s3))
+        self._sink = find_sink(
+            destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
+        )
         if self._manifest is not None or scheme_of(destination) == "file":
             self._check()
 

@@ -99,7 +99,7 @@ def opener(settings: Settings, begun: float | None = None, show: Show = nullcont
 def _read_object(url: str, settings: Settings) -> BinaryIO:
     from scraper.sinks.s3 import open_object
 
-    with open_object(url, SinkOptions(1, settings.s3)) as file:
+    with open_object(url, SinkOptions(1, settings.s3, cacert=settings.http.cacert)) as file:
         return _kept(file)
 
 

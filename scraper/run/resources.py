@@ -40,7 +40,7 @@ class RunResources:
 
     def __init__(self, settings: Settings, destination: str, run: str) -> None:
         at_once, durable = settings.politeness.max_concurrency, settings.durable
-        options = SinkOptions(at_once, settings.s3, durable=durable)
+        options = SinkOptions(at_once, settings.s3, durable=durable, cacert=settings.http.cacert)
         self.destination = destination
         self._run = run
         self.sink: Sink = find_sink(destination, options)

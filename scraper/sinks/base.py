@@ -70,6 +70,7 @@ class SinkOptions(NamedTuple):
     max_concurrency: int = 16
     s3: S3 = S3()
     durable: bool = False  # objects survive a power cut; see `Sink.sync`
+    cacert: str | None = None  # --cacert
 
 
 class Upload(Protocol):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scraper.cli import command as cli
 from scraper.cli.commands import COMMANDS
 from scraper.cli.fetch import fetch
-from scraper.cli.options import Header, SectionedCommand, Size, fetch_options
+from scraper.cli.options import SectionedCommand, fetch_options
+from scraper.cli.values import Header, Size
 from scraper.model.settings import Budget, Settings
 from tests.options import OPTIONS, Option
 
@@ -31,7 +32,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--stats", "--robots-agent", "--robots-tags"),
+    *("--stats", "--robots-agent", "--robots-tags", "--cert", "--cert-key"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
@@ -110,10 +111,16 @@ def test_the_options_are_those_of_the_contract() -> None:
         assert param.is_flag == bool((FLAGS | PAIRS | {"--version", "-h"}) & set(param.opts))
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "all": {"retry_failed": True},
+    "cert-key": {"cert": "me.pem"},
+}
+
+
 @each_option
 def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
     if option.parameter not in RUN_ALONE:
-        needed = {"retry_failed": True} if option.name == "all" else {}
+        needed = NEEDED.get(option.name, {})
         given = Settings.of(**{option.parameter: option.value}, **needed)
         assert (given == Settings()) == (option.flag[0] in DEFAULTS)
 

@@ -13,7 +13,7 @@ import pytest
 import scraper
 from scraper.cli.commands import COMMANDS
 from scraper.cli.fetch import fetch
-from scraper.cli.options import Size
+from scraper.cli.values import Size
 from scraper.model.settings import Budget, Settings
 from tests.e2e.command import Command, program
 

@@ -41,6 +41,8 @@ DEFAULTS: dict[str, Any] = {
     "contact": None,
     "proxy": None,
     "cacert": None,
+    "cert": None,
+    "cert_key": None,
     "insecure": False,
     "netrc": False,
     "raw": False,
@@ -126,6 +128,8 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "contact": "me@example.com",
         "proxy": "http://proxy:3128",
         "cacert": "ca.pem",
+        "cert": "me.pem",
+        "cert_key": "key.pem",
         "insecure": False,
         "netrc": True,
         "raw": True,
@@ -290,6 +294,10 @@ def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
 )
 def test_a_contact_is_nothing_that_breaks_a_header(contact: str) -> None:
     assert "--contact" in message(contact=contact)
+
+
+def test_a_key_needs_its_certificate() -> None:
+    assert "--cert-key is for --cert only" in message(cert_key="key.pem")
 
 
 def test_cacert_and_insecure_contradict_each_other() -> None:

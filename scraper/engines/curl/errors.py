@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 import pycurl
 
+from scraper.engines import tls
 from scraper.model.errors import Kind, TransferError
 
 HTTP2_STREAM, _PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
@@ -78,10 +79,12 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
     if code == pycurl.E_URL_MALFORMAT:
         text = f"no name to look up: {message}"
         return TransferError(Kind.DNS, text, transient=False, unreachable=True)
-    if code in _TLS:
-        if number in _GONE or "unexpected eof" in message:
+    alert = tls.is_alert(message)
+    if code in _TLS or (code in _CLOSED and alert):
+        if not alert and (number in _GONE or "unexpected eof" in message):
             return TransferError(Kind.CONNECT, CLOSED)
-        return TransferError(Kind.TLS, f"TLS: {message}", transient=False, unreachable=True)
+        text = f"TLS: {tls.explained(message)}"
+        return TransferError(Kind.TLS, text, transient=False, unreachable=True)
     if code in _CLOSED:
         return TransferError(Kind.CONNECT, CLOSED)
     if code == HTTP2_STREAM:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pycurl
 
+from scraper.engines.tls import trusted
 from scraper.model.settings import Http, Limits
 from scraper.transfer import Request
 
@@ -53,16 +54,24 @@ def _set_trust(easy: Any, http: Http) -> None:
         ):
             easy.setopt(option, 0)
         return
-    easy.setopt(pycurl.CAINFO, authorities(http))
-    easy.setopt(pycurl.PROXY_CAINFO, authorities(http))
-    easy.unsetopt(pycurl.CAPATH)
+    whose = trusted(http)
+    for option, path in (
+        (pycurl.CAINFO, whose.file),
+        (pycurl.PROXY_CAINFO, whose.file),
+        (pycurl.CAPATH, whose.directory),
+        (pycurl.PROXY_CAPATH, whose.directory),
+    ):
+        if path is None:
+            easy.unsetopt(option)
+        else:
+            easy.setopt(option, path)
 
 
-def authorities(http: Http) -> str:
-    """The file of trusted certificates: that of --cacert, else the one that requests uses."""
-    import certifi
-
-    return http.cacert or certifi.where()
+def _show_certificate(easy: Any, http: Http) -> None:
+    """Give servers that ask for it the user's certificate. A proxy does not get it."""
+    if http.cert is not None:
+        easy.setopt(pycurl.SSLCERT, http.cert)
+        easy.setopt(pycurl.SSLKEY, http.cert_key or http.cert)
 
 
 def header_lines(headers: Mapping[str, str]) -> list[bytes]:
@@ -106,6 +115,7 @@ class HopOptions:
         trusts = secure or (proxy is not None and proxy.startswith("https:"))
         if trusts and not self._trusting:
             _set_trust(easy, self._http)
+            _show_certificate(easy, self._http)
             self._trusting = True
         if "%" in url or url[-1] == "?" or self._targeted:  # it can't be unset once it was set
             self._targeted = True

@@ -10,6 +10,7 @@ may differ.
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from http.client import HTTPResponse
@@ -23,8 +24,10 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from scraper.engines import guard
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.threads.response import StrictResponse
+from scraper.engines.tls_context import make_context
 from scraper.model.addresses import is_public
 from scraper.model.errors import TransferError
+from scraper.model.settings import Http
 from scraper.transfer import Transfer
 
 
@@ -135,6 +138,10 @@ class _NotedConnection:
         """Send the request, and note that it was sent, in whole or in part."""
         try:
             super().endheaders(*args, **kwargs)  # type: ignore[misc]
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.recv(1)  # the alert that says why, if there is one
+            raise
         finally:
             if CURRENT.in_use is not None:
                 CURRENT.in_use.transfer.sent()
@@ -215,10 +222,18 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter with our pools: `hosts` of them kept, `each` connections in one."""
+    """requests' adapter with our pools: `hosts` of them kept, `each` connections in one.
 
-    def __init__(self, hosts: int, each: int) -> None:
+    All connections share two contexts of TLS, one for servers and one for proxies. Each is made
+    when the first connection needs it.
+    """
+
+    def __init__(self, hosts: int, each: int, http: Http) -> None:
         super().__init__(pool_connections=hosts, pool_maxsize=each)
+        self._http = http
+        self._making = threading.Lock()
+        self._to_servers: ssl.SSLContext | None = None
+        self._to_proxies: ssl.SSLContext | None = None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As requests does, with our connection classes."""
@@ -226,7 +241,29 @@ class Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """As requests does, with our connection classes."""
+        """As requests does, with our connection classes and our context."""
+        if str(args[0]).lower().startswith("https:"):
+            with self._making:
+                if self._to_proxies is None:
+                    self._to_proxies = make_context(self._http, with_certificate=False)
+            kwargs["proxy_ssl_context"] = self._to_proxies
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        """The host, and our context: requests would name a file, which urllib3 reads each time."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] != "https":
+            return host, {}
+        if self._to_servers is None:
+            with self._making:
+                if self._to_servers is None:
+                    self._to_servers = make_context(self._http)
+        reqs = "CERT_NONE" if self._http.insecure else "CERT_REQUIRED"
+        return host, {"ssl_context": self._to_servers, "cert_reqs": reqs}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Set nothing: the context knows it."""

@@ -55,12 +55,12 @@ class ThreadsEngine:
     def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
         connections_to_keep(max_concurrency)
         self._limits = limits
-        self._verify: bool | str = False if http.insecure else (http.cacert or True)
+        self._verify = not http.insecure
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
         self._pool = WorkerPool("transfer", max_concurrency)
-        self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency)
+        self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency, http)
         self._live: dict[Transfer, InUse] = {}
         self._alarm = math.inf  # the earliest moment at which any transfer may be overdue
         self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()

@@ -13,7 +13,7 @@ from http.client import RemoteDisconnected
 import requests
 from urllib3.exceptions import LocationParseError, NewConnectionError
 
-from scraper.engines import resolver
+from scraper.engines import resolver, tls
 from scraper.model.errors import Kind, TransferError
 
 # The server closed the connection.
@@ -62,16 +62,26 @@ def mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read 
         return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
     if isinstance(error, requests.ReadTimeout):
         return TransferError(Kind.TIMEOUT, "no response within the time")
-    if found := cause(error, *GONE):
+    alert = next((one for one in _causes(error) if _is_alert(one)), None)
+    if alert is None and cause(error, *GONE):
         return TransferError(Kind.CONNECT, "connection was closed before a response")
-    if found := cause(error, ssl.SSLError, requests.exceptions.SSLError):
-        return TransferError(Kind.TLS, f"TLS: {_short(found)}", transient=False, unreachable=True)
+    if found := alert or cause(error, ssl.SSLError, requests.exceptions.SSLError):
+        return _of_tls(_short(found))
     if cause(error, NewConnectionError, requests.exceptions.ProxyError) or (
         isinstance(error, OSError) and not isinstance(error, requests.RequestException)
     ):
         found = next((one for one in _causes(error) if getattr(one, "errno", None)), error)
         return TransferError(Kind.CONNECT, f"can't connect: {_short(found)}", unreachable=True)
     return TransferError(Kind.PROTOCOL, f"not HTTP: {_short(error)}", transient=False)
+
+
+def _of_tls(message: str) -> TransferError:
+    text = f"TLS: {tls.explained(message)}"
+    return TransferError(Kind.TLS, text, transient=False, unreachable=True)
+
+
+def _is_alert(error: BaseException) -> bool:
+    return isinstance(error, ssl.SSLError) and tls.is_alert(str(error))
 
 
 def _is_ours(error: BaseException) -> bool:

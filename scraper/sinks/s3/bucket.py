@@ -15,6 +15,7 @@ that of their bytes.
 
 import base64
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from scraper.model.authorities import authorities
 from scraper.model.dates import parse_http_date
 from scraper.model.errors import NoThread
 from scraper.model.settings import S3
@@ -118,8 +120,8 @@ class Bucket:
         self._executor: type[NonThreadedExecutor] | None = None  # of the manager; None: threads
         self._carried: set[TransferFuture] = set()
         with self._asked():
-            self.session, self.authority = _session(options.s3)
-            self._s3 = _connect(self.session, options, attempts)
+            self.session, self.authority = _session(options.s3, options.cacert)
+            self._s3 = _connect(self.session, self.authority, options, attempts)
         self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
 
     def probe(self, key: str, facts: Facts) -> Way:
@@ -348,17 +350,24 @@ def _encryption(s3: S3) -> dict[str, Any]:
     return {"ServerSideEncryption": algorithm, **({"SSEKMSKeyId": key} if key else {})}
 
 
-def _session(s3: S3) -> "tuple[Session, str | None]":
-    """A session, and the PEM file of authorities that it is configured to trust, if any."""
+def _session(s3: S3, cacert: str | None) -> "tuple[Session, str | None]":
+    """A session, and the file or directory of authorities (PEM) that is named for it, if any.
+
+    What is configured for S3 alone (AWS_CA_BUNDLE) wins.
+    """
     import boto3
     import botocore.session
 
     core = botocore.session.get_session()
     session = boto3.session.Session(botocore_session=core, profile_name=s3.profile)
-    return session, core.get_config_variable("ca_bundle")
+    named = authorities(cacert, os.environ)
+    path = None if named is None else named.file or named.directory
+    return session, core.get_config_variable("ca_bundle") or path
 
 
-def _connect(session: "Session", options: SinkOptions, attempts: int) -> "S3Client":
+def _connect(
+    session: "Session", authority: str | None, options: SinkOptions, attempts: int
+) -> "S3Client":
     """A client. For endpoints that are not Amazon's, botocore itself chooses path style."""
     from botocore.config import Config
 
@@ -371,7 +380,8 @@ def _connect(session: "Session", options: SinkOptions, attempts: int) -> "S3Clie
         response_checksum_validation="when_required",
     )
     region = session.region_name or "us-east-1"
-    return session.client("s3", region, endpoint_url=options.s3.endpoint, config=config)
+    endpoint = options.s3.endpoint
+    return session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
 
 
 def _sum_part(params: dict[str, Any], **_: Any) -> None:

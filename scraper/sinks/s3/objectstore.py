@@ -191,5 +191,12 @@ def _client(authority: str | None, timeout_s: float) -> "ClientConfig":
         "timeout": timedelta(seconds=timeout_s),
     }
     if authority:
-        options["root_certificate"] = Path(authority).read_bytes()
+        options["root_certificate"] = _certificates(Path(authority))
     return options
+
+
+def _certificates(path: Path) -> bytes:
+    """The certificates of a file, or of all files in a directory."""
+    if not path.is_dir():
+        return path.read_bytes()
+    return b"\n".join(file.read_bytes() for file in sorted(path.iterdir()) if file.is_file())

@@ -1,0 +1,39 @@
+"""TLS, the same for every engine: who is trusted, and what its errors say.
+
+Owns: which files that means; the hints in messages. Does not know: contexts of OpenSSL
+(`tls_context.py`), connections.
+"""
+
+import os
+import re
+
+from scraper.model.authorities import Authorities, authorities
+from scraper.model.settings import Http
+
+_ASKED = re.compile(r"alert.(?:certificate.required|bad.certificate|no.certificate)", re.IGNORECASE)
+_ALERT = re.compile(r"(?:tls|ssl)\S* alert ", re.IGNORECASE)
+_UNTRUSTED = re.compile(r"issuer certificate|self.signed certificate", re.IGNORECASE)
+
+
+def trusted(http: Http) -> Authorities:
+    """The authorities of a run: those that the user names, else certifi's."""
+    named = authorities(http.cacert, os.environ)
+    if named is not None:
+        return named
+    import certifi
+
+    return Authorities(certifi.where(), None, "certifi")
+
+
+def explained(message: str) -> str:
+    """`message` of a TLS library, and the option that may help."""
+    if _ASKED.search(message):
+        return f"{message}: the server asks for a client certificate (--cert FILE)"
+    if _UNTRUSTED.search(message):
+        return f"{message} (--cacert FILE names whom to trust)"
+    return message
+
+
+def is_alert(message: str) -> bool:
+    """Whether the other side ended TLS with an alert, which it would do again (RFC 8446 6.2)."""
+    return bool(_ALERT.search(message)) and "close notify" not in message
