@@ -7,7 +7,7 @@ import pytest
 
 from scraper.cli.command import group
 from scraper.cli.fetch import fetch
-from scraper.cli.options import Size
+from scraper.cli.values import Size
 from scraper.cli.words import explain, for_key, for_option, for_variable
 from scraper.model.errors import UsageError
 
