@@ -209,14 +209,15 @@ class _Fetch:
 
         A signal, or the time for the whole run, ends that with the grace that transfers have.
         """
-        from scraper.run.stopping import GRACE_S, limit_at
+        from scraper.run.stopping import limit_at
 
         over_at = time.monotonic()
-        limit = limit_at(self._begun, self._settings.run_limits.max_run_time)
+        limits = self._settings.run_limits
+        limit = limit_at(self._begun, limits.max_run_time)
 
         def until() -> float:
             told_at = self._signals.at if self._signals.at is not None else limit
-            return max(told_at + GRACE_S, over_at + _LAST_LOOK_S)
+            return max(told_at + limits.grace, over_at + _LAST_LOOK_S)
 
         return until
 

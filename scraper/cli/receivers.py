@@ -125,12 +125,14 @@ class Receivers:
         self._terminal = terminal_of(sys.stderr, os.environ)
         self._display: Display | None = None
         self._is_open = False
+        self._begun = time.monotonic()
         self._waiting: Waiting | None = None
         self._lines, log = make_log(ours, run, screen=True)
         self._logs = [log, *self._beside()]
         for one in self._logs:
             one.is_news = run.is_news
         self._results = ResultStream(ours["results"], self._results_lost, run.wake, run.id)
+        signals.tell_state = self._tell_state
 
     def begin(self, stack: ExitStack) -> None:
         """Let a display end with `stack`."""
@@ -188,6 +190,13 @@ class Receivers:
                 log.totals(event)
 
         self._stack.enter_context(Totals(self._run.view(), self._sources, every_s, tell))
+
+    def _tell_state(self) -> None:
+        """Say on stderr how far the run is."""
+        from scraper.report.state import state
+
+        watched = self._run.view() if self._run.begun else self._waiting
+        self._lines.to_stderr(*state(watched, self._begun))
 
     @property
     def full(self) -> bool:

@@ -156,16 +156,19 @@ class Limits(_Branch):
 class RunLimits(_Branch):
     """What the whole run may cost: bytes as decoded, seconds, bytes that stay free on the disk.
 
+    `grace`: seconds for what is in flight when the run is stopped.
     The same limits in rclone: --max-transfer, --max-duration, --vfs-cache-min-free-space.
     """
 
     max_total_size: int | None = None
     max_run_time: float | None = None
     min_free_space: int | None = None
+    grace: float = 8.0
 
     def __post_init__(self) -> None:
         _whole(0, max_total_size=self.max_total_size, min_free_space=self.min_free_space)
         _number(0, above=True, max_run_time=self.max_run_time)
+        _number(0, grace=self.grace)
 
 
 # Both are texts: few runs need them, and `re` compiles them on first use.

@@ -2,6 +2,6 @@
 
 Owns: what a run tells people and programs. Does not know: how a result came about.
 Others import the modules: `closing`, `log`, `progress`, `snapshot`, `summary`, `summary_file`,
-`tally`, `failures`, `streams`, `terminal`, `totals`, `units`, `waiting`. Nothing is re-exported
-here, because `progress` imports rich, which only a run on a terminal needs.
+`state`, `tally`, `failures`, `streams`, `terminal`, `totals`, `units`, `waiting`. Nothing is
+re-exported here, because `progress` imports rich, which only a run on a terminal needs.
 """

@@ -23,7 +23,7 @@ from scraper.model.records import Deferred, Failed, Result
 from scraper.model.settings import Settings
 from scraper.report.failures import FailureGroups
 from scraper.report.tally import Tally
-from scraper.run.stopping import GRACE_S, Stop
+from scraper.run.stopping import Stop
 from scraper.run.timeout import call_until
 
 _JUDGED_FROM = 100  # targets; of fewer, a share of failures means nothing
@@ -68,7 +68,7 @@ class Account:
         if self._fails_fast and self._stop.reason is None and result.failure is not None:
             judged = max(self.tally.targets, _JUDGED_FROM)
             if self._budget.exceeded(self.tally.failures, judged):
-                self._stop.ask("--fail-fast: more failures than --max-failures", GRACE_S)
+                self._stop.ask("--fail-fast: more failures than --max-failures")
 
     def is_news(self, result: Result) -> bool:
         """Whether people are told of `result`. With --new-failures an old failure is no news."""

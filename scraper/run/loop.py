@@ -40,7 +40,7 @@ from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
-from scraper.run.stopping import GRACE_S, Note, Stop, limit_at
+from scraper.run.stopping import Note, Stop, limit_at
 from scraper.run.unfinished import stored_late, unfinished
 from scraper.schedule import Frontier, patience_of
 from scraper.sinks.base import disk_of, ignores_case
@@ -84,7 +84,8 @@ class Run:
         self._note = note
         self.paused: Callable[[], bool] = lambda: False
         begun = time.monotonic() if begun is None else begun
-        self._stop = Stop(self.wake, note, limit_at(begun, settings.run_limits.max_run_time))
+        limits = settings.run_limits
+        self._stop = Stop(self.wake, note, limit_at(begun, limits.max_run_time), limits.grace)
         self._account = Account(settings, receivers, self._stop, begun)
         self.tally, self.is_news = self._account.tally, self._account.is_news
         self.ending = RunEnding(self.id, self.tally, settings.max_failures, self._stop)
@@ -195,8 +196,11 @@ class Run:
 
     # ------------------------------------------------------------ what others ask
 
-    def stop(self, reason: str, grace_s: float = GRACE_S) -> None:
-        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
+    def stop(self, reason: str, grace_s: float | None = None) -> None:
+        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal.
+
+        None: the grace of the settings.
+        """
         self._stop.ask(reason, grace_s)
         self._resources.leave()
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from scraper.engines.base import Engine
 from scraper.model.errors import DestinationError, Held
+from scraper.model.settings import RunLimits
 from scraper.model.urls import redact_text
 from scraper.transfer import Quota
 
 # `docker stop` kills after 10 s. All of this together takes less.
-GRACE_S = 8.0  # for transfers in flight when the run is stopped
+GRACE_S = RunLimits().grace  # for transfers in flight when the run is stopped; --grace
 LAST_GRACE_S = 1.0  # for them to end after they were broken off
 RECORDS_S = 0.9  # at least, for the last records and the lock; they may use the grace as well
 
@@ -38,17 +39,24 @@ class Stop:
     off, afterwards when they are waited for no longer. `abandoned`: whether some were broken off
     and may still be busy. `error`: what the run raises at its end. `cut_short`: whether targets
     were not reached therefore, and `unread`: whether some were not even read; both are known at
-    the end. `over_at`: when the destination is waited
-    for no longer. `limit_at`: when `--max-run-time` is over. `wake` is called when the run must
-    stop.
+    the end. `over_at`: when the destination is waited for no longer. `grace_s`: seconds that
+    transfers in flight have. `limit_at`: when `--max-run-time` is over. `wake` is called when
+    the run must stop.
     """
 
-    def __init__(self, wake: Callable[[], None], note: Note, limit_at: float = math.inf) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        note: Note,
+        limit_at: float = math.inf,
+        grace_s: float = GRACE_S,
+    ) -> None:
         self.reason: str | None = None
         self.error: DestinationError | Held | None = None
         self.give_up_at: float | None = None
         self.abandoned = False
         self.over_at = math.inf
+        self.grace_s = grace_s
         self.limit_at = limit_at
         self.cut_short = self.unread = False
         self._wake = wake
@@ -56,13 +64,16 @@ class Stop:
         self._told = False
         self._least: float | None = None
 
-    def ask(self, reason: str, grace_s: float) -> None:
-        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal."""
+    def ask(self, reason: str, grace_s: float | None = None) -> None:
+        """Start nothing more; what is in flight has `grace_s` to end. From any thread or signal.
+
+        None: the grace of the settings.
+        """
         if self.give_up_at is None:
             self.reason = redact_text(reason)
             now = time.monotonic()
-            self.give_up_at = now + grace_s
-            self.over_at = now + GRACE_S + LAST_GRACE_S
+            self.give_up_at = now + (self.grace_s if grace_s is None else grace_s)
+            self.over_at = now + self.grace_s + LAST_GRACE_S
             self._wake()
 
     def last_moment(self) -> Callable[[], float]:
@@ -70,7 +81,7 @@ class Stop:
         if self._least is None:
             self._least = time.monotonic() + RECORDS_S
         least = self._least
-        limit = self.limit_at + GRACE_S + LAST_GRACE_S
+        limit = self.limit_at + self.grace_s + LAST_GRACE_S
         return lambda: max(min(self.over_at, limit), least)
 
     def lost(self, reason: str) -> None:
@@ -81,7 +92,7 @@ class Stop:
         """Stop, and end with `error` if it is the first. From any thread."""
         if self.error is None:
             self.error = error
-            self.ask(str(error), GRACE_S)
+            self.ask(str(error))
         if isinstance(error, Held):  # another run may be at work: nothing more is stored
             self.give_up_at = time.monotonic()
 
@@ -92,7 +103,7 @@ class Stop:
                 self.because_of(quota.full)
             else:
                 self._note("warning", "limit", {"message": reached})
-                self.ask(reached, GRACE_S)
+                self.ask(reached)
 
     def wait_on(self, engine: Engine, in_flight: int) -> bool:
         """While the run stops: whether transfers in flight may go on."""

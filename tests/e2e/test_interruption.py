@@ -85,7 +85,7 @@ def assert_account_is_whole(place: Place, count: int | None = None) -> None:
 # ---------------------------------------------------------------- the first signal
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_starts_nothing_more_and_lets_what_is_in_flight_end(
     number: signal.Signals, place: Place, cli: Command, serve: Serve, go: threading.Event
 ) -> None:
@@ -105,6 +105,60 @@ def test_a_signal_starts_nothing_more_and_lets_what_is_in_flight_end(
     assert sum(" -> " in line for line in ran.errors) == 4
     assert any(line.startswith("20 targets: 16 not reached, 4 stored in ") for line in ran.errors)
     assert not any(line.startswith(NOT_DONE) for line in ran.errors)  # they were never asked for
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
+    number: signal.Signals, cli: Command, serve: Serve, go: threading.Event
+) -> None:
+    """As nohup and `command &` in a script begin it."""
+    server = serve(lambda request: Reply(body=page(request), delay=go))
+    ignoring = f'trap "" {number.name.removeprefix("SIG")}; exec "$@"'
+    cli.prefix = ["sh", "-c", ignoring, "sh"]
+    with cli.start(listed(cli, server, 2), bufsize=0) as process:
+        server.wait_until(lambda: server.in_flight == 2)
+        process.send_signal(number)
+        process.send_signal(signal.SIGUSR1)  # pending signals are delivered together
+        said(process, "state: ")
+        go.set()
+        ran = end(process)
+    assert ran.status == 0
+    assert not any("may end" in line for line in ran.errors)
+
+
+@pytest.mark.parametrize("words", [["-v"], ["-q"], ["--log-file", "log"]], ids=" ".join)
+def test_sigusr1_prints_the_state_and_the_run_goes_on(
+    words: list[str], cli: Command, serve: Serve, go: threading.Event
+) -> None:
+    server = serve(lambda one: Reply(body=page(one), delay=go if one.path < "/3" else None))
+    with cli.start(listed(cli, server, 5), *words, bufsize=0) as process:
+
+        def state() -> str:
+            process.send_signal(signal.SIGUSR1)
+            return said(process, "state: ").partition("state: ")[2]
+
+        server.wait_until(lambda: server.in_flight == 3 and server.total == 5)
+        until(lambda: state().startswith("2 of 5, 0 failed, "))
+        assert ", 3 in flight" in state()
+        go.set()
+        ran = end(process)
+    assert ran.status == 0
+    assert kinds(cli.records()) == {"stored": 5}
+
+
+def test_sigusr1_says_that_a_run_waits_to_begin(
+    cli: Command, serve: Serve, go: threading.Event
+) -> None:
+    server = serve(lambda request: Reply(body=page(request), delay=go))
+    name = listed(cli, server, 1)
+    with cli.start(name) as holder:
+        server.wait_until(lambda: server.in_flight == 1)
+        with cli.start(name, "--lock", "wait", bufsize=0) as process:
+            said(process, "waiting for ")
+            process.send_signal(signal.SIGUSR1)
+            said(process, "state: about to begin")
+            go.set()
+            assert (end(holder).status, end(process).status) == (0, 0)
 
 
 def stores_page(asked: Asked) -> bool:
