@@ -76,6 +76,7 @@ OPTIONS = (
     Option("max-total-size", "1G", '"1G"', 1_000_000_000, "2G"),
     Option("max-run-time", "3600", "3600", 3600.0, "9"),
     Option("min-free-space", "1GiB", '"1GiB"', 1 << 30, "2M"),
+    Option("grace", "2.5", "2.5", 2.5, "9"),
     Option("engine", "threads", '"threads"', "threads", "auto"),
     Option("header", "A: b", '"A: b"', ("A: b",), "A: c"),
     Option("contact", "me@example.com", '"me@example.com"', "me@example.com", "9"),

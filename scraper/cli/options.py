@@ -277,6 +277,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Stop after so many seconds. The next run can go on."),
     _option(_WHOLE, "--min-free-space", type=Size(), metavar="BYTES", default="none",
             help="Stop when less is free on the disk of DEST (for S3: of the temporary files)."),
+    _option(_WHOLE, "--grace", type=float, metavar="S", default="8",
+            help="A run that is stopped breaks off after so many seconds what is in flight."),
     _option(_HTTP, "-H", "--header", "headers", type=Header(), multiple=True, metavar="'K: V'",
             envvar="SCRAPER_HEADER", help="Send this header; may be repeated."),
     _option(_HTTP, "-A", "--user-agent", metavar="NAME", default="scraper/VERSION",

@@ -30,7 +30,7 @@ STATUSES = (
     ("2", "wrong usage: nothing was done"),
     ("3", "the destination can't be used"),
     ("75", "another run holds the destination"),
-    ("130, 143", "stopped by Ctrl-C or SIGTERM (to go on: --resume)"),
+    ("130, 143", "stopped by Ctrl-C or SIGTERM, 129 by SIGHUP (to go on: --resume)"),
 )
 _TAIL = """\
 

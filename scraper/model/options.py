@@ -53,6 +53,7 @@ class Options(TypedDict, total=False):
     max_total_size: int | None  # for the whole run, as the next two
     max_run_time: float | None
     min_free_space: int | None
+    grace: float | None  # for what is in flight when the run is stopped
     headers: Mapping[str, str] | Sequence[str | tuple[str, str]] | None
     user_agent: str | None
     contact: str | None

@@ -161,6 +161,20 @@ def test_sigusr1_says_that_a_run_waits_to_begin(
             assert (end(holder).status, end(process).status) == (0, 0)
 
 
+def test_a_grace_of_nothing_breaks_off_at_once_what_is_in_flight(
+    place: Place, cli: Command, serve: Serve, go: threading.Event
+) -> None:
+    server = serve(lambda request: half(request, go))
+    words = [listed(cli, server, 3), "--grace", 0, *place.words]
+    with cli.start(*words, env=place.environment, bufsize=0) as process:
+        server.wait_until(lambda: server.in_flight == 3)
+        process.send_signal(signal.SIGTERM)
+        ran = end(process)  # the bodies hang until then
+    assert ran.status == 143
+    assert place.files() == {}
+    assert kinds(place.records()) == {"interrupted": 3}
+
+
 def stores_page(asked: Asked) -> bool:
     return asked.operation == "PUT" and "/.scraper/" not in asked.path
 

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "max_total_size": None,
     "max_run_time": None,
     "min_free_space": None,
+    "grace": 8,
     "headers": (),
     "user_agent": None,
     "contact": None,
@@ -123,6 +124,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "max_total_size": 0,
         "max_run_time": 4,
         "min_free_space": 1,
+        "grace": 0,
         "headers": (("A", "b"),),
         "user_agent": "me/1",
         "contact": "me@example.com",
@@ -191,7 +193,7 @@ WHOLE = {
     "max_total_size": 0,
     "min_free_space": 0,
 }
-SECONDS = {"delay": 0, "retry_max_time": 0, "max_retry_after": 0}
+SECONDS = {"delay": 0, "retry_max_time": 0, "max_retry_after": 0, "grace": 0}
 ABOVE_ZERO = ("rate", "connect_timeout", "read_timeout", "max_time", "speed_time", "max_run_time")
 
 
