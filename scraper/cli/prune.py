@@ -23,6 +23,7 @@ import click
 from scraper.cli.held import held
 from scraper.cli.listed import Listed
 from scraper.cli.place import Place
+from scraper.cli.signals import STOPPING
 from scraper.cli.table import flush
 from scraper.manifest.prune import Extent, Fate, Pruned, Unlisted, prune
 from scraper.model.errors import EXIT_FAILED, ScraperError, UsageError
@@ -152,7 +153,7 @@ class _Interrupted(BaseException):
 
 
 class _Signals:
-    """SIGINT and SIGTERM meanwhile. `number` is None until one came; a second one ends at once.
+    """STOPPING signals meanwhile. `number` is None until one came; a second one ends at once.
 
     While `interrupt` is true, the first one raises _Interrupted.
     """
@@ -163,7 +164,7 @@ class _Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
