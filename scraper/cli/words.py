@@ -66,7 +66,9 @@ def attributed(error: ScraperError, context: click.Context) -> ScraperError:
 
     text = _NAMED.sub(origin, str(error))
     named = set(_NAMED.findall(str(error)))
-    if len(named) == 1 and str(error).startswith(tuple(named)) and not error.hint:
+    # `--results: ...` is no wrong value: what it names can't be used.
+    about_value = len(named) == 1 and str(error).startswith(tuple(f"{name} " for name in named))
+    if about_value and not error.hint:
         error.hint = for_value(params.get(*named))
     if text != str(error):
         error.args = (text, *error.args[1:])
