@@ -27,13 +27,13 @@ class Option(NamedTuple):
     @property
     def variable(self) -> str:
         """Its variable."""
-        return "SCRAPER_" + self.name.upper().replace("-", "_")
+        return "SCRAPER_" + self.name.upper().replace("-", "_").replace(".", "_")
 
     @property
     def parameter(self) -> str:
         """What the command calls it."""
         many = {"header": "headers", "input-file": "input_files"}
-        return many.get(self.name, self.name.replace("-", "_"))
+        return many.get(self.name, self.name.replace("-", "_").replace(".", "_"))
 
 
 OPTIONS = (
@@ -83,6 +83,8 @@ OPTIONS = (
     Option("user-agent", "me/1 (+http://x)", '"me/1 (+http://x)"', "me/1 (+http://x)", "9"),
     Option("proxy", "http://p:1", '"http://p:1"', "http://p:1", "9"),
     Option("cacert", "ca.pem", '"ca.pem"', "ca.pem", "9"),
+    Option("user", "me:secret", '"me:secret"', "me:secret", "9:9"),
+    Option("http1.1", "true", "true", True, "0"),
     Option("cert", "me.pem", '"me.pem"', "me.pem", "9"),
     Option("cert-key", "key.pem", '"key.pem"', "key.pem", "9"),
     Option("insecure", "yes", "true", True, "0"),

@@ -23,7 +23,8 @@ _LINKS = "links are not followed: give every URL, as arguments or in a list"
 _RESUME = "--resume skips what is done and goes on"
 _NEW = "that is the default: unchanged pages are not sent again; --no-refresh fetches all anew"
 _LOGIN = (
-    "https://NAME:PASSWORD@host/ in the list, --netrc, or 'Authorization: ...' in SCRAPER_HEADER"
+    "-u NAME:PASSWORD, --netrc, https://NAME:PASSWORD@host/ in the list, or 'Authorization: ...' in"
+    " SCRAPER_HEADER"
 )
 _COOKIE = "'Cookie: NAME=VALUE' with -H, or in SCRAPER_HEADER, where ps does not show it"
 _QUIET = "-q, --quiet: failures only"
@@ -95,7 +96,7 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
      " --size-only"), _NEW),
     ("--force --overwrite --allow-overwrite --no-cache --force-download", ("--no-refresh fetches"
      " everything anew; without --resume nothing is skipped unseen")),
-    (("-u --user --auth --basic --token --bearer --oauth2-bearer --http-user --http-password"
+    (("--auth --basic --digest --token --bearer --oauth2-bearer --http-user --http-password"
      " --http-passwd --password --username --login"), _LOGIN),
     ("-b --cookie --cookies --cookie-jar --load-cookies --save-cookies", _COOKIE),
     ("-e --referer --referrer", "-H 'Referer: URL'"),
@@ -112,8 +113,8 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
      " --preproxy --no-proxy --noproxy"), "--proxy URL, http or https; no_proxy names exceptions"),
     (("-4 -6 --ipv4 --ipv6 --inet4-only --inet6-only --resolve --interface --bind-address"
      " --connect-to --dns-servers"), _ADDRESS),
-    ("--http1.0 --http1.1 --http2 --http3 --http2-prior-knowledge",
-     "HTTP/2 is used where a server offers it (--engine curl); --engine threads speaks HTTP/1.1"),
+    ("--http1.0 --http2 --http3 --http2-prior-knowledge",
+     "HTTP/2 is used where a server offers it (--engine curl), unless --http1.1 is given"),
     ("--compressed --compression --tr-encoding",
      "that is the default: compressed pages are stored as plain; --raw keeps what was sent"),
     ("--max-filesize --maxsize --limit-size --filesize-limit --quota -Q", _SIZE),

@@ -6,7 +6,7 @@ not given is None, and a test compares the default in the help with that of `Set
 Tried and rejected: importing `Settings` here; `scraper --help` must answer at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -114,7 +114,7 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
         raise click.UsageError(f"{option} {path!r} is not TOML: {error}") from None
     known = {long_name(param): param for param in ctx.command.params}
     defaults: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in _flat(given, known):
         param = known.get(name.replace("_", "-"))
         if param is None and name.replace("_", "-") in names_of_fetch():
             continue  # one file serves every command
@@ -133,6 +133,14 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
             raise Refused(f"{option} {path!r}: {name!r}: {error.message}", hint) from None
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
+
+
+def _flat(given: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, Any]]:
+    """The values by name. In TOML `http1.1` is the key `1` of a table `http1`."""
+    for name, value in given.items():
+        inner = value if isinstance(value, dict) else {}
+        dotted = {f"{name}.{key}": one for key, one in inner.items() if f"{name}.{key}" in known}
+        yield from dotted.items() if dotted else [(name, value)]
 
 
 def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
@@ -289,6 +297,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="HTTP proxy for all requests."),
     _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
             help="Trust these certificates (PEM), no others; else SSL_CERT_FILE and the like."),
+    _option(_HTTP, "-u", "--user", metavar="NAME:PASSWORD",
+            help="Log in to the servers of the list, by Basic or, if they ask for it, Digest."),
+    _option(_HTTP, "--http1.1", "http1_1", is_flag=True,
+            help="Do not use HTTP/2."),
     _option(_HTTP, "--cert", type=PATH, metavar="FILE",
             help="Show this certificate (PEM) to servers that ask for one."),
     _option(_HTTP, "--cert-key", type=PATH, metavar="FILE",

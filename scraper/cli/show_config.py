@@ -51,7 +51,7 @@ def _row(param: SectionOption, context: click.Context, defaults: dict[str, Any])
         origin = str(context.meta.get(CONFIG, "--config"))
     else:
         origin = "command line"
-    return f"{name} = {_toml(value)}", origin
+    return f"{name} = {_toml('REDACTED' if name == 'user' else value)}", origin
 
 
 def _flat(branch: Any, prefix: str) -> dict[str, Any]:

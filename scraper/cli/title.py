@@ -45,7 +45,16 @@ def redacted(words: Sequence[str]) -> Iterator[str]:
     """The words of a command line. Secrets in them are replaced or cut off."""
     from scraper.model import urls
 
+    after_user = False
     for word in words:
+        if after_user:
+            after_user = False
+            yield "REDACTED"
+            continue
+        if user := re.match(r"(-[a-zA-Z]*u|--user=)(?=.)", word):
+            yield f"{user[1]}REDACTED"
+            continue
+        after_user = re.fullmatch(r"-[a-zA-Z]*u|--user", word) is not None
         header = None
         if ":" in word and not word.startswith(_URL):  # the pattern takes long to compile
             header = re.fullmatch(_HEADER, word, re.DOTALL)

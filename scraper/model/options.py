@@ -59,6 +59,8 @@ class Options(TypedDict, total=False):
     contact: str | None
     proxy: str | None
     cacert: str | os.PathLike[str] | None
+    user: str | None  # "name:password"
+    http1_1: bool | None  # no HTTP/2
     cert: str | os.PathLike[str] | None
     cert_key: str | os.PathLike[str] | None
     insecure: bool | None
@@ -91,7 +93,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("proxies", "http_proxy"), ("proxy",)),
 }
 # Not within quotes: what stands there is a value.
-_FLAG = re.compile(r"(?<![\w/'\"-])--(?:no-)?([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w/-])")
+_FLAG = re.compile(r"(?<![\w/'\"-])--(?:no-)?([a-z0-9]+(?:[-.][a-z0-9]+)*)(?![\w/-])")
 
 
 def in_python(text: str) -> str:
@@ -100,7 +102,7 @@ def in_python(text: str) -> str:
 
 
 def _parameter(flag: re.Match[str]) -> str:
-    name = "headers" if flag[1] == "header" else flag[1].replace("-", "_")
+    name = "headers" if flag[1] == "header" else flag[1].replace("-", "_").replace(".", "_")
     return name if name == "to" or name in Options.__annotations__ else flag[0]
 
 

@@ -193,6 +193,8 @@ class Http(_Branch):
     user_agent: str | None = None
     contact: str | None = None
     proxy: str | None = field(default=None, repr=False)  # may hold a password
+    user: str | None = field(default=None, repr=False)  # holds a password
+    http1_1: bool = False
     cacert: str | None = None
     cert: str | None = None
     cert_key: str | None = None
@@ -218,6 +220,10 @@ class Http(_Branch):
         )
         _require(
             not (self.cacert and self.insecure), "--cacert and --insecure contradict each other"
+        )
+        _require(
+            self.user is None or (":" in self.user and self.user.isprintable()),
+            "--user is not NAME:PASSWORD",
         )
         _require(self.cert or not self.cert_key, "--cert-key is for --cert only")
         _require(

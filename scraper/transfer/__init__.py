@@ -8,13 +8,14 @@ Others import the names below. An engine takes a `Transfer` and speaks with it i
 `Completion` of each, with the `Partial` body that another attempt may continue.
 """
 
+from scraper.transfer.completion import Completion
 from scraper.transfer.conditions import CONDITIONS
 from scraper.transfer.exchange import OWS, Next, Reply, Request
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
 from scraper.transfer.send_permit import SendPermit
-from scraper.transfer.transfer import Completion, Transfer
+from scraper.transfer.transfer import Transfer
 
 __all__ = [
     "CONDITIONS",

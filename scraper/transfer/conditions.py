@@ -37,6 +37,11 @@ _ANSWERS = frozenset({206, 226, 304, 416})  # the statuses that answer them
 _ASKED_BY = {206: "range", 226: "a-im"}  # RFC 9110 15.3.7, RFC 3229 10.4.1
 _ASK_FOR_CHANGE = frozenset({"if-none-match", "if-modified-since"})  # a 304 answers these
 _CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
+UNASKED = {
+    206: "206 Partial Content, though no part was asked for",
+    226: "226 IM Used, though no manipulation was asked for",
+    304: "304 Not Modified, though nothing was asked about",
+}
 _NOTHING: Mapping[str, str] = {}
 
 

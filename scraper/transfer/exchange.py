@@ -4,13 +4,22 @@ Owns: these types, and how the length of a body is read from its head. Does not 
 or transfers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 
 from scraper.model.errors import Kind, TransferError
 
 OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3); line breaks if it was folded
+
+
+_NO_NAMES: Mapping[str, str] = {}
+
+
+@lru_cache(1024)
+def _usual_name(name: str) -> str:
+    return "-".join(map(str.capitalize, name.split("-")))
 
 
 class Next(Enum):
@@ -24,6 +33,8 @@ class Next(Enum):
 class Request(NamedTuple):
     """One hop; `headers` have names in lower case. `origin` is that of `url`.
 
+    `names` are the names that the user wrote, by the same in lower case; see `fields`.
+
     `guarded` says why it may connect to public addresses only, "" if it may connect to any.
     `fresh`: over a new connection, since the request failed over a kept one.
     """
@@ -33,6 +44,16 @@ class Request(NamedTuple):
     origin: str
     guarded: str = ""
     fresh: bool = False
+    names: Mapping[str, str] = _NO_NAMES
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """The headers as they go out over HTTP/1.1: named as the user wrote it, or as usual.
+
+        Case means nothing (RFC 9110 5.1), but some servers know one spelling only.
+        """
+        written = self.names.get
+        for name, value in self.headers.items():
+            yield written(name) or _usual_name(name), value
 
 
 class Reply:

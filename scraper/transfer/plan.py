@@ -15,6 +15,7 @@ from scraper.model.settings import Http, Limits
 from scraper.sinks.base import ReadableSink
 from scraper.transfer.conditions import CONDITIONS, Conditions, RangeRequest
 from scraper.transfer.decode import ACCEPT_ENCODING
+from scraper.transfer.exchange import Reply
 from scraper.transfer.quota import Quota
 from scraper.transfer.variant import ACCEPT, is_same
 
@@ -28,7 +29,8 @@ class Plan:
     before bytes are written; None: the run has no quota of bytes.
 
     Worked out from these once, with names in lower case: the headers of every request `at_home`
-    (at the target's own origin) and `abroad` (where a redirect led).
+    (at the target's own origin) and `abroad` (where a redirect led); and `names`, as the user
+    wrote them.
     """
 
     limits: Limits
@@ -38,6 +40,7 @@ class Plan:
     readable: ReadableSink | None = None
     forbids: Callable[[str], str | None] | None = None
     quota: Quota | None = None
+    names: Mapping[str, str] = field(init=False)
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
     _conditions: Conditions = field(init=False, repr=False)
@@ -48,8 +51,12 @@ class Plan:
         if not self.http.raw:
             common["accept-encoding"] = ACCEPT_ENCODING
         own = {name.lower(): value for name, value in self.http.headers}
+        object.__setattr__(self, "names", {name.lower(): name for name, _ in self.http.headers})
         public = {name: value for name, value in own.items() if not _is_for_home(name)}
-        object.__setattr__(self, "at_home", common | own)
+        login = {}
+        if self.http.user is not None:
+            login["authorization"] = urls.basic_authorization(self.http.user)
+        object.__setattr__(self, "at_home", common | login | own)
         object.__setattr__(self, "abroad", common | public)
         conditions = Conditions(CONDITIONS & own.keys(), raw=self.http.raw)
         object.__setattr__(self, "_conditions", conditions)
@@ -68,18 +75,42 @@ class Plan:
         line. `at_home`: `url` is of the target's own origin.
         """
         common = self.at_home if at_home else self.abroad
-        userinfo = url.userinfo
-        if at_home and not userinfo:
-            userinfo = target.userinfo or self.passwords.get(url.origin.hostname, "")
+        userinfo = self._userinfo(target, url, at_home=at_home)
         if not (userinfo or target.headers):
             return common
         headers = dict(common)
-        if userinfo:
-            headers.setdefault("authorization", urls.basic_authorization(userinfo))
+        if userinfo and "authorization" not in self.names:
+            headers["authorization"] = urls.basic_authorization(userinfo)
         for name, value in target.headers.items():
             if at_home or not _is_for_home(name.lower()):
                 headers[name.lower()] = value
         return headers
+
+    def names_of(self, target: Target) -> Mapping[str, str]:
+        """The names of headers as the user wrote them for `target`, by those in lower case."""
+        if not target.headers:
+            return self.names
+        return {**self.names, **{name.lower(): name for name in target.headers}}
+
+    def _userinfo(self, target: Target, url: urls.Url, *, at_home: bool) -> str:
+        """The name and password for `url`, unless they are those of --user for everybody."""
+        if url.userinfo or not at_home:
+            return url.userinfo
+        if target.userinfo or self.http.user is not None or not self.passwords:
+            return target.userinfo
+        return self.passwords.get(url.origin.hostname, "")
+
+    def digest(self, target: Target, url: urls.Url, reply: Reply, *, at_home: bool) -> str | None:
+        """What Authorization says if `reply`, a 401 of `url`, asks for Digest, else None."""
+        challenges = reply.all("www-authenticate")
+        userinfo = self._userinfo(target, url, at_home=at_home)
+        if at_home and not userinfo:
+            userinfo = self.http.user or ""
+        if not (challenges and userinfo) or "authorization" in self.names:
+            return None
+        from scraper.transfer.digest import answer
+
+        return answer(challenges, userinfo, url)
 
     def conditions_of(self, attempt: Attempt, rest: RangeRequest | None) -> Conditions:
         """What `attempt` may ask with; `rest` asks for the rest of a body that broke off."""

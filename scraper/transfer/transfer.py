@@ -13,7 +13,7 @@ Rejected: bodies decoded by the HTTP client. It hides that a coded body was cut 
 
 import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scraper.model import urls
 from scraper.model.errors import DestinationError, Kind, TransferError
@@ -31,7 +31,8 @@ from scraper.schedule import parse_retry_after
 from scraper.sinks.base import Blocking, ReadableSink, Sink, blocking_of, object_stat_of
 from scraper.sinks.object_stat import is_recorded
 from scraper.transfer.body import Incoming
-from scraper.transfer.conditions import Answer, Conditions, Rest
+from scraper.transfer.completion import Completion
+from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
 from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
@@ -44,25 +45,6 @@ if TYPE_CHECKING:
     from scraper.transfer.send_permit import SendPermit
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
-_UNASKED = {
-    206: "206 Partial Content, though no part was asked for",
-    226: "226 IM Used, though no manipulation was asked for",
-    304: "304 Not Modified, though nothing was asked about",
-}
-
-
-class Completion(NamedTuple):
-    """The end of an attempt.
-
-    `error` is set when the destination as a whole is to blame. `partial` is what a further
-    attempt may continue; the caller that takes the completion discards it if there is none.
-    """
-
-    attempt: Attempt
-    outcome: Stored | NotModified | Failed
-    times: Times
-    error: DestinationError | None = None
-    partial: Partial | None = None
 
 
 class Transfer:
@@ -113,7 +95,8 @@ class Transfer:
         hop, headers = self._hop, self._headers
         if self._asked:
             headers = {**headers, **self._asked}
-        return Request(hop.url.href, headers, hop.url.origin.text, hop.guarded, self._fresh)
+        names = self._plan.names_of(self.attempt.target)
+        return Request(hop.url.href, headers, hop.url.origin.text, hop.guarded, self._fresh, names)
 
     @property
     def must_wait(self) -> bool:
@@ -171,6 +154,8 @@ class Transfer:
             return Next.HOP
         if self._plan.http.robots_tags:
             check_robots_tags(reply, self._plan)
+        if reply.status == 401 and self._log_in(reply):
+            return Next.HOP
         answer = self._conditions.answer(reply, self._asked)
         if answer is not None:
             return self._take_answer(answer)
@@ -276,6 +261,16 @@ class Transfer:
         self._headers = self._plan.headers(self.attempt.target, hop.url, at_home=at_home)
         self._asked = conditions.headers(hop, self._headers)
 
+    def _log_in(self, reply: Reply) -> bool:
+        """Whether the request is to be made again with the digest that `reply` asks for."""
+        if self._headers.get("authorization", "").startswith("Digest"):
+            return False
+        url, at_home = self._hop.url, self._hop.url.origin == self._origin
+        value = self._plan.digest(self.attempt.target, url, reply, at_home=at_home)
+        if value is not None:
+            self._headers = {**self._headers, "authorization": value}
+        return value is not None
+
     def _facts(self, reply: Reply) -> Response:
         hop, get, raw = self._hop, reply.get, self._plan.http.raw
         coding, variant = get("content-encoding"), None
@@ -312,7 +307,7 @@ class Transfer:
             case Answer.UNASKED:
                 self._start_over()
                 code = self._response.http_code
-                failure = Failure(Kind.PROTOCOL, _UNASKED[code], transient=False, http_code=code)
+                failure = Failure(Kind.PROTOCOL, UNASKED[code], transient=False, http_code=code)
                 self._end(Failed(failure, self._response))
                 return Next.STOP
 

@@ -22,7 +22,7 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
-FLAGS |= {"--show-config"}
+FLAGS |= {"--show-config", "--http1.1"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
@@ -32,7 +32,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--stats", "--robots-agent", "--robots-tags", "--cert", "--cert-key"),
+    *("--stats", "--robots-agent", "--robots-tags", "--cert", "--cert-key", "--user"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
@@ -42,6 +42,7 @@ SHORT = {
     "-c": "--max-concurrency",
     "-H": "--header",
     "-A": "--user-agent",
+    "-u": "--user",
     "-q": "--quiet",
     "-v": "--verbose",
 }

@@ -27,7 +27,7 @@ WRONG: list[tuple[str, str]] = [
     (f"-d a=b {U}", "only GET is sent"),
     (f"--data a=b {U}", "only GET is sent"),
     (f"-m 5 {U}", "--max-time S"),
-    (f"-u me:pw {U}", "--netrc"),
+    (f"--auth me:pw {U}", "--netrc"),
     (f"-b a=b {U}", "SCRAPER_HEADER"),
     (f"-e https://example.com/ {U}", "-H 'Referer: URL'"),
     (f"-C - {U}", "--resume"),
@@ -40,7 +40,7 @@ WRONG: list[tuple[str, str]] = [
     (f"--max-filesize 1M {U}", "--max-size BYTES"),
     (f"--compressed {U}", "--raw"),
     (f"--output-dir out {U}", "--to DEST"),
-    (f"--http1.1 {U}", "--engine threads"),
+    (f"--http2 {U}", "--http1.1"),
     (f"-o page.html {U}", "--to DIR --key NAME"),
     (f"-o - {U}", "--results -"),
     (f"-o /dev/null {U}", "--dry-run"),
@@ -229,7 +229,7 @@ def test_every_option_that_an_answer_names_is_one() -> None:
     }
     for answer in (*OPTIONS.values(), *COMMANDS.values()):
         own = re.sub(r"(curl|wget|aria2|rclone)'s -\w+", "", answer)
-        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", own, re.IGNORECASE))
+        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*(?:\.\d)?", own, re.IGNORECASE))
         assert named <= known | {"-h", "--help"}, answer
 
 

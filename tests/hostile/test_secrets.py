@@ -229,6 +229,26 @@ def test_no_secret_goes_from_https_down_to_http(
 
 
 @each_engine
+@pytest.mark.parametrize("way", ["-u", "--user", "--user=", "-qu", "-u joined", "SCRAPER_USER"])
+def test_the_password_of_user_is_not_told(
+    way: str, engine: EngineName, cli: Command, secret: Secrets, serve: Serve
+) -> None:
+    server = serve({"/": b"page"})
+    given = f"me:{secret('user')}"
+    words = {"--user=": [f"--user={given}"], "-u joined": [f"-u{given}"], "SCRAPER_USER": []}
+    env = {"SCRAPER_USER": given} if way == "SCRAPER_USER" else {}
+    ran = cli(
+        *("--engine", engine, "--log-format", "json", *words.get(way, [way, given])),
+        stdin=lines(f"{server.url}/"),
+        env=env,
+    )
+    assert ran.status == 0
+    assert server.requests[0].headers["authorization"].startswith("Basic ")
+    stored = b"".join(path.read_bytes() for path in cli.directory.rglob("*") if path.is_file())
+    assert secret.seen_in((ran.out + ran.err).encode() + stored) == set()
+
+
+@each_engine
 @pytest.mark.parametrize(
     ("way", "there"),
     [

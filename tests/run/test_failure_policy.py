@@ -12,8 +12,8 @@ from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.stopping import Stop
 from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.transfer.completion import Completion
 from scraper.transfer.partial import Partial
-from scraper.transfer.transfer import Completion
 from tests.transfer.test_partial import PARTIAL, broken_off
 
 BROKEN = Failure(Kind.TRUNCATED, "body ended")

@@ -15,10 +15,11 @@ from scraper.model.records import Attempt, NotModified, PreviousRecord, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.testing import store
+from scraper.transfer.completion import Completion
 from scraper.transfer.exchange import Next, Reply
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
-from scraper.transfer.transfer import Completion, Transfer
+from scraper.transfer.transfer import Transfer
 from tests.transfer.test_transfer import carry, failure, hop_to, ok, redirect, sent, stored
 
 KEY = "host/page.html"

@@ -17,10 +17,11 @@ from scraper.model.records import Attempt, Failed, Failure, NotModified, Respons
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Body
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.transfer.completion import Completion
 from scraper.transfer.decode import PIECE
 from scraper.transfer.exchange import Next, Reply
 from scraper.transfer.plan import Plan
-from scraper.transfer.transfer import Completion, Transfer
+from scraper.transfer.transfer import Transfer
 
 PUBLIC = "93.184.216.34"
 KEY = "host/page.html"

@@ -6,7 +6,7 @@ or headers of its own. Those are Transfer's, the same for every engine.
 Owns: which options are set. Does not know: callbacks, and when a hop is carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pycurl
@@ -74,11 +74,11 @@ def _show_certificate(easy: Any, http: Http) -> None:
         easy.setopt(pycurl.SSLKEY, http.cert_key or http.cert)
 
 
-def header_lines(headers: Mapping[str, str]) -> list[bytes]:
+def header_lines(fields: Iterable[tuple[str, str]]) -> list[bytes]:
     """Headers as libcurl's HTTPHEADER wants them: `name: value`, and `name;` for an empty value."""
     return [
         (f"{name}: {value}" if value.strip() else f"{name};").encode("latin-1")
-        for name, value in headers.items()
+        for name, value in fields
     ]
 
 
@@ -93,6 +93,7 @@ class HopOptions:
         self._http = http
         self._trusting = False
         self._headers: Mapping[str, str] | None = None
+        self._names: Mapping[str, str] | None = None
         self._proxy: str | None = None
         self._secure = False
         self._targeted = False
@@ -101,16 +102,19 @@ class HopOptions:
         """Make the handle ask for `request`. Raises pycurl.error for a URL that libcurl refuses."""
         easy, url, headers = self._easy, request.url, request.headers
         easy.setopt(pycurl.URL, url)
-        if headers is not self._headers and headers != self._headers:
-            easy.setopt(pycurl.HTTPHEADER, header_lines(headers))
-            self._headers = headers
+        if (headers is not self._headers and headers != self._headers) or (
+            request.names is not self._names and request.names != self._names
+        ):
+            easy.setopt(pycurl.HTTPHEADER, header_lines(request.fields()))
+            self._headers, self._names = headers, request.names
         if proxy != self._proxy:
             easy.setopt(pycurl.PROXY, proxy or "")
             self._proxy = proxy
         secure = url.startswith("https:")
         if secure != self._secure:
-            version = pycurl.CURL_HTTP_VERSION_2TLS if secure else pycurl.CURL_HTTP_VERSION_1_1
-            easy.setopt(pycurl.HTTP_VERSION, version)
+            if not self._http.http1_1:
+                both = pycurl.CURL_HTTP_VERSION_2TLS
+                easy.setopt(pycurl.HTTP_VERSION, both if secure else pycurl.CURL_HTTP_VERSION_1_1)
             self._secure = secure
         trusts = secure or (proxy is not None and proxy.startswith("https:"))
         if trusts and not self._trusting:

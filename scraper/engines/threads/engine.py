@@ -207,7 +207,7 @@ def _prepared(request: Request) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
     prepared.method = "GET"
     prepared.url = request.url
-    prepared.headers = requests.structures.CaseInsensitiveDict(request.headers)
+    prepared.headers = dict(request.fields())  # type: ignore[assignment] # it is read only
     return prepared
 
 

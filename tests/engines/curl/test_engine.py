@@ -153,6 +153,14 @@ def test_a_head_of_many_lines_is_read_in_http2_too(bench: MakeBench, tmp_path: P
         assert (found.kind, found.http_code) == (Kind.HTTP_STATUS, 404)
 
 
+def test_http1_1_is_spoken_if_the_user_wants_it(bench: MakeBench, tmp_path: Path) -> None:
+    context, pem = tls_context(tmp_path)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with HttpServer({"/": PAGE}, tls=context) as server:
+        made = bench(http=Http(cacert=str(pem), http1_1=True))
+        assert made.body(made.fetch(server.url)) == PAGE
+
+
 def test_a_url_travels_as_it_is_in_http2_too(bench: MakeBench, tmp_path: Path) -> None:
     context, pem = tls_context(tmp_path)
     with H2Server(context, lambda _: PAGE) as server:

@@ -1,0 +1,24 @@
+"""Completions: how an attempt ended, for who started it.
+
+Owns: that record. Does not know: how it came about (`transfer.py`).
+"""
+
+from typing import NamedTuple
+
+from scraper.model.errors import DestinationError
+from scraper.model.records import Attempt, Failed, NotModified, Stored, Times
+from scraper.transfer.partial import Partial
+
+
+class Completion(NamedTuple):
+    """The end of an attempt.
+
+    `error` is set when the destination as a whole is to blame. `partial` is what a further
+    attempt may continue; the caller that takes the completion discards it if there is none.
+    """
+
+    attempt: Attempt
+    outcome: Stored | NotModified | Failed
+    times: Times
+    error: DestinationError | None = None
+    partial: Partial | None = None
