@@ -1,9 +1,10 @@
 """DuplicateFilter: which targets the run has seen, in bounded memory at any list size.
 
-It tells a repeat (same URL, same key) from a clash (another URL with the same key, or with a
-key that the destination takes for the same). It compares 64-bit hashes.
+It tells a repeat (same URL, key and headers) from a clash: another URL with the same key, or with
+a key that the destination takes for the same; the same URL with other headers, which may get
+another body; a key that is a directory of another (`nested_keys.py`). It compares 64-bit hashes.
 
-The hashes of a long list's first targets are in a dict, which takes a third of the time and 140
+The hashes of a long list's first targets are in a dict, which takes a third of the time and 150
 bytes a target. The rest are in a private temporary SQLite database. It lives in a cache of 32
 MB and spills to a file that the system removes by itself.
 
@@ -18,11 +19,15 @@ from collections.abc import Callable, Sequence
 from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Duplicate, Failed, Failure, Result, Target
 from scraper.source.keys import folded
+from scraper.source.nested_keys import NestedKeys
 
 _IN_MEMORY = 250_000  # targets: 35 MB
 _CACHE_KIB = 32 * 1024  # beyond a million targets each costs 3 us; with 8 MB it costs 5
 _BATCH = 200  # targets inserted by one statement
-_SCHEMA = "CREATE TABLE seen (key INTEGER PRIMARY KEY, url INTEGER, line INTEGER, number INTEGER)"
+_SCHEMA = """
+CREATE TABLE seen (key INTEGER PRIMARY KEY, url INTEGER, headers INTEGER, line INTEGER,
+    number INTEGER)
+"""
 _PUT = "INSERT OR IGNORE INTO seen VALUES "
 
 
@@ -43,7 +48,8 @@ class DuplicateFilter:
         self._db.execute("BEGIN")
         self._count = 0
         self._first: dict[int, int] = {}  # of the hash of a key, the number of its target
-        self._urls, self._lines = array("q"), array("q")  # by that number
+        self._urls, self._headers, self._lines = array("q"), array("q"), array("q")  # by number
+        self._nested = NestedKeys(self._db, self._fold, _IN_MEMORY // 2)
 
     def judge(self, target: Target) -> Result | None:
         """The Result of a repeat or a clash; None for a target that may be fetched."""
@@ -67,27 +73,33 @@ class DuplicateFilter:
     def _judge(self, targets: Sequence[Target]) -> list[Result | None]:
         first, self._count = self._count, self._count + len(targets)
         put = self._put if self._count > _IN_MEMORY else self._put_in_memory
-        if put(targets, first):
+        hashes = self._hashes(targets)
+        if put(targets, hashes, first) and self._nested.none_clash(
+            targets, hashes, self._any_taken
+        ):
             return [None] * len(targets)
-        return [self._compare(target, number) for number, target in enumerate(targets, first)]
+        return [
+            self._compare(target, key, number)
+            for number, (target, key) in enumerate(zip(targets, hashes, strict=True), first)
+        ]
 
-    def _put_in_memory(self, targets: Sequence[Target], first: int) -> bool:
+    def _put_in_memory(self, targets: Sequence[Target], hashes: Sequence[int], first: int) -> bool:
         """Insert the targets whose keys are free. Whether all were."""
         before, put = len(self._first), self._first.setdefault
-        for number, key in enumerate(self._hashes(targets), first):
+        for number, key in enumerate(hashes, first):
             put(key, number)
         self._urls.extend([_url_hash(one) if one.userinfo else hash(one.url) for one in targets])
+        self._headers.extend([_headers_hash(one) if one.headers else 0 for one in targets])
         self._lines.extend([target.line for target in targets])
         return len(self._first) - before == len(targets)
 
-    def _put(self, targets: Sequence[Target], first: int) -> bool:
+    def _put(self, targets: Sequence[Target], hashes: Sequence[int], first: int) -> bool:
         """The same as `_put_in_memory`, in the database."""
-        keys = self._hashes(targets)
         rows: list[int] = []
-        for number, (key, target) in enumerate(zip(keys, targets, strict=True), first):
-            rows += key, _url_hash(target), target.line, number
-        put = self._db.execute(_PUT + ", ".join(["(?, ?, ?, ?)"] * len(targets)), rows)
-        return put.rowcount == len(targets) and self._first.keys().isdisjoint(keys)
+        for number, (key, target) in enumerate(zip(hashes, targets, strict=True), first):
+            rows += key, _url_hash(target), _headers_hash(target), target.line, number
+        put = self._db.execute(_PUT + ", ".join(["(?, ?, ?, ?, ?)"] * len(targets)), rows)
+        return put.rowcount == len(targets) and self._first.keys().isdisjoint(hashes)
 
     def _hashes(self, targets: Sequence[Target]) -> list[int]:
         """Hashes of the keys: SipHash with a secret of this process."""
@@ -95,27 +107,57 @@ class DuplicateFilter:
             return [hash(target.key) for target in targets]
         return [hash(fold(target.key)) for target in targets]
 
-    def _find(self, key: int) -> tuple[int, int, int]:
-        """URL hash, line and number of the first target with this key."""
+    def _find(self, key: int) -> tuple[int, int, int, int] | None:
+        """URL hash, headers hash, line and number of the first target with this key."""
         number = self._first.get(key)
         if number is not None:
-            return self._urls[number], self._lines[number], number
-        asked = "SELECT url, line, number FROM seen WHERE key = ?"
-        url, line, number = self._db.execute(asked, (key,)).fetchone()
-        return url, line, number
+            return self._urls[number], self._headers[number], self._lines[number], number
+        asked = "SELECT url, headers, line, number FROM seen WHERE key = ?"
+        found: tuple[int, int, int, int] | None = self._db.execute(asked, (key,)).fetchone()
+        return found
 
-    def _compare(self, target: Target, number: int) -> Result | None:
-        url, line, had = self._find(*self._hashes([target]))
+    def _any_taken(self, names: Sequence[int]) -> bool:
+        """Whether any of `names` is the hash of a key."""
+        if not self._first.keys().isdisjoint(names):
+            return True
+        if self._count <= _IN_MEMORY:
+            return False
+        asked = f"SELECT 1 FROM seen WHERE key IN ({', '.join('?' * len(names))}) LIMIT 1"  # noqa: S608
+        return self._db.execute(asked, names).fetchone() is not None
+
+    def _compare(self, target: Target, key: int, number: int) -> Result | None:
+        def taken(name: int) -> int | None:
+            found = self._find(name)
+            return found[2] if found is not None and found[3] < number else None
+
+        if clash := self._nested.clash(target, taken):
+            return self._clashing(target, clash)
+        found = self._find(key)
+        assert found is not None, "it was put"
+        url, headers, line, had = found
         if had == number:
             return None
-        if url == _url_hash(target):
+        if url != _url_hash(target):
+            clash = f"key {target.key!r} is taken by another URL in line {line}"
+        elif headers != _headers_hash(target):
+            clash = f"key {target.key!r} is taken by the same URL with other headers in line {line}"
+        else:
             return Result(target, Duplicate(of_line=line))
-        message = f"key {target.key!r} is taken by another URL in line {line}"
+        return self._clashing(target, clash)
+
+    def _clashing(self, target: Target, clash: str) -> Result:
         if self._fold is not None:
-            message += " (case does not count in this destination)"
-        return Result(target, Failed(Failure(Kind.BAD_URL, message, transient=False)))
+            clash += " (case does not count in this destination)"
+        return Result(target, Failed(Failure(Kind.BAD_URL, clash, transient=False)))
 
 
 def _url_hash(target: Target) -> int:
     """A hash of the whole URL. Another user may get another body."""
     return hash((target.url, target.userinfo)) if target.userinfo else hash(target.url)
+
+
+def _headers_hash(target: Target) -> int:
+    """A hash of the headers that its line gives it, 0 without any. Case of names is nothing."""
+    if not target.headers:
+        return 0
+    return hash(frozenset((name.lower(), value) for name, value in target.headers.items()))

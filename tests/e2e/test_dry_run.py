@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import Command
-from tests.servers import Serve
+from tests.servers import Reply, Serve
 
 
 def test_every_target_is_printed_with_its_key_and_nothing_is_asked_or_written(
@@ -172,3 +172,23 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
     print(f"{small:,} bytes for 10,000 lines, {large:,} for 100,000")
     assert large < 150_000_000
     assert large - small < 12_000_000  # what is remembered of a line has a cache of 8 MB here
+
+
+def test_nested_keys_and_other_headers_are_clashes_before_any_request(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(lambda one: Reply(200, {}, one.path.encode()))
+    lines = [f"{server.url}/{name}\t{key}" for name, key in (("1", "docs"), ("2", "docs/a.html"))]
+    for language in ("de", "fr"):
+        line = {"url": f"{server.url}/3", "key": "k", "headers": {"Accept-Language": language}}
+        lines.append(json.dumps(line))
+    cli.write("urls", *lines)
+    ran = cli("urls", "--dry-run")
+    assert (ran.status, len(ran.lines), server.requests) == (1, 2, [])
+    assert "key 'docs/a.html' is below 'docs', the key of line 1" in ran.err
+    assert "key 'k' is taken by the same URL with other headers in line 3" in ran.err
+    ran = cli("urls", "--to", "out", "--results", "-")
+    assert sorted(one.get("error", {}).get("kind", one["status"]) for one in ran.records) == [
+        *("bad_url", "bad_url", "stored", "stored"),
+    ]
+    assert sorted(one.path for one in server.requests) == ["/1", "/3"]

@@ -64,6 +64,82 @@ def test_a_clash_does_not_take_the_key_over(seen: DuplicateFilter) -> None:
     assert result.outcome == Duplicate(of_line=1)
 
 
+def test_the_same_url_with_other_headers_is_a_clash(seen: DuplicateFilter) -> None:
+    german = target("http://a/1", "k", 3)._replace(headers={"Accept-Language": "de"})
+    assert seen.judge(german) is None
+    again = german._replace(line=4, headers={"accept-language": "de"})
+    result = seen.judge(again)
+    assert result is not None
+    assert result.outcome == Duplicate(of_line=3)
+    for headers in ({}, {"Accept-Language": "fr"}):
+        result = seen.judge(german._replace(line=5, headers=headers))
+        assert result is not None
+        assert result.failure is not None
+        assert result.failure.kind is Kind.BAD_URL
+        expected = "key 'k' is taken by the same URL with other headers in line 3"
+        assert result.failure.message == expected
+
+
+def test_a_key_that_is_a_directory_of_another_is_a_clash(seen: DuplicateFilter) -> None:
+    keys = ["docs", "docs/a.html", "x/y/z", "x/y", "x", "x/y/other", "docs2/a"]
+    verdicts = seen.judge_all([target(f"http://a/{key}", key, n) for n, key in enumerate(keys, 1)])
+    messages = [one and one.failure and one.failure.message for one in verdicts]
+    assert messages == [
+        None,
+        "key 'docs/a.html' is below 'docs', the key of line 1",
+        None,
+        "key 'x/y' is the directory of a key in line 3",
+        "key 'x' is the directory of a key in line 3",
+        None,
+        None,
+    ]
+
+
+def test_directories_are_alike_where_case_does_not_count() -> None:
+    for ignores_case in (False, True):
+        memory = DuplicateFilter(ignores_case=ignores_case)
+        one, other = target("http://a/1", "Docs", 1), target("http://a/2", "docs/a", 2)
+        assert (memory.judge_all([one, other])[1] is not None) == ignores_case
+        memory.close()
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "a/b", "a/b/c", "a/c", "b", "b/a/b", "c/x", "c"]), max_size=6
+        )
+    ),
+    st.integers(1, 4),
+    st.sampled_from([(0, 0), (1, 2), (5, 0), (100, 100)]),
+)
+def test_nested_keys_are_told_in_any_batches_as_one_by_one(
+    batches: list[list[str]], at_once: int, at_hand: tuple[int, int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scraper.source.duplicates._IN_MEMORY", at_hand[1])
+        memory = DuplicateFilter()
+    keys: set[str] = set()
+    directories: set[str] = set()
+    line = 0
+    for batch in batches:
+        targets, expected = [], []
+        for key in batch:
+            line += 1
+            targets.append(target(f"http://a/{line}", key, line))
+            steps = key.split("/")
+            above = {"/".join(steps[:end]) for end in range(1, len(steps))}
+            is_nested = key in directories or bool((above - directories) & keys)
+            expected.append(is_nested or key in keys)
+            directories |= set() if is_nested else above
+            keys.add(key)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scraper.source.duplicates._BATCH", at_once)
+            patch.setattr("scraper.source.duplicates._IN_MEMORY", at_hand[0])
+            verdicts = memory.judge_all(targets)
+        assert [verdict is not None for verdict in verdicts] == expected
+    memory.close()
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("a/B.txt", "a/b.txt"), ("caf\u00e9", "CAFE\u0301"), ("stra\u00dfe", "STRASSE")],
