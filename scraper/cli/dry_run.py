@@ -55,7 +55,8 @@ def dry_run(
             return 0
         targets = printed + tally.targets
         _summarise(targets, tally, log)
-    return int(tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets))
+    is_over = tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets)
+    return int(is_over or lines.failed)
 
 
 def _preview(

@@ -107,8 +107,8 @@ def shown(ours: Mapping[str, Any], watched: "Watched") -> "Iterator[None]":
 class Receivers:
     """See the module. `closed`: the reader of the results has left. `unusable`: their file is.
 
-    `incomplete`: some results were not written. `stuck`: at the end a thread still waits for a
-    reader.
+    `incomplete`: some results, or lines of the log's file, could not be written. `stuck`: at the
+    end a thread still waits for a reader.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Receivers:
         from scraper.report.streams import ResultStream
         from scraper.report.terminal import terminal_of
 
-        self.closed = self.unusable = self.incomplete = self.stuck = False
+        self.closed = self.unusable = self.stuck = self._lost_results = False
         self._ours = ours
         self._sources = sources
         self._run = run
@@ -203,6 +203,11 @@ class Receivers:
         """Whether a reader is so far behind that the run should wait for it."""
         return self._results.full or self._lines.full
 
+    @property
+    def incomplete(self) -> bool:
+        """See the class."""
+        return self._lost_results or self._lines.failed
+
     def __call__(self, *results: "Result") -> None:
         """Tell what became of targets."""
         for log in self._logs:
@@ -213,7 +218,7 @@ class Receivers:
         """Say what the run tells. That it stops is said only after a signal."""
         if name == "waiting":
             self._say_waiting(str(record["what"]))
-        elif name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary"}:
+        elif name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list"}:
             self._say(level, name, str(record["message"]))
         elif name != "stopping":
             for log in self._logs:
@@ -258,7 +263,7 @@ class Receivers:
         """Wait for the reader of the results, not beyond `until()`, and say what it lost."""
         lost = self._results.close(until)
         if lost and not self.closed:
-            self.incomplete = True
+            self._lost_results = True
             self.say_error(f"scraper: --results: {lost:,} records were not written")
 
     def finish(self, until: Callable[[], float]) -> None:

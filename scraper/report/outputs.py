@@ -16,6 +16,7 @@ results that get their name when the run ends; nobody could read them live, and 
 them would be left after a kill.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -81,9 +82,19 @@ def to_append(option: str, path: str) -> Output:
         if (special := _special(path)) is not None:
             return special
         fd = os.open(path, _FLAGS | os.O_CREAT | os.O_APPEND, 0o666)
+        _end_line(path, fd)
     except OSError as error:
         raise _unwritable(option, path, error) from None
     return Output(fd, is_file=True)
+
+
+def _end_line(path: str, fd: int) -> None:
+    """End the last line of the file, if a program was killed while it wrote that."""
+    with contextlib.suppress(PermissionError), open(path, "rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                os.write(fd, b"\n")
 
 
 def to_replace(option: str, path: str) -> Output:

@@ -59,7 +59,8 @@ class Lines:
 
     A file is opened by `open`, when the run holds its destination. Lines that come earlier
     wait for that. `on_error` is told when the file can't be written, `on_room` when `full` is
-    over. `lost_line` gives the line that stands for a number of lost ones.
+    over. `failed`: it could not be written; a reader that leaves is no failure. `lost_line` gives
+    the line that stands for a number of lost ones.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Lines:
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self.lost_line: Callable[[int], str] = lines_lost
+        self.failed = False
         self._path = path
         self._on_error = on_error
         self._on_room = on_room
@@ -84,7 +86,7 @@ class Lines:
         """Open the file, and append the lines that waited. Raises UsageError."""
         if self._path is not None and self._file is None:
             output = outputs.to_append("--log-file", self._path)
-            self._file = self._writer(output, self._on_error)
+            self._file = self._writer(output, self._on_file_error)
             early, self._early = self._early, []
             if early:
                 self.write(*early)
@@ -143,6 +145,10 @@ class Lines:
             written &= self._stderr.finish(until)
         self._file = self._stderr = self._path = None
         return written
+
+    def _on_file_error(self, error: OSError) -> None:
+        self.failed = self.failed or not isinstance(error, BrokenPipeError)
+        self._on_error(error)
 
     def _of_stderr(self) -> Writer | None:
         try:

@@ -3,6 +3,7 @@
 Each run here waits for its whole grace, so the tests start several at once.
 """
 
+import json
 import os
 import pty
 import signal
@@ -273,11 +274,30 @@ def test_a_full_disk_for_the_log_file_is_said_and_costs_no_target(
     cli: Command, site: HttpServer
 ) -> None:
     ran = cli(listed(cli, site, 5), "--log-file", "/dev/full")
-    assert ran.status == 0
+    assert ran.status == 1
     assert ran.errors[0] == "scraper: --log-file: No space left on device"
     assert ran.errors[1].startswith("scraper: --log-file: ")
     assert ran.errors[1].endswith(" lines were not written")
     assert kinds(cli.records()) == {"stored": 5}
+
+
+def test_a_dry_run_says_it_too(cli: Command, site: HttpServer) -> None:
+    ran = cli(listed(cli, site, 5), "--dry-run", "--log-file", "/dev/full")
+    assert (ran.status, len(ran.lines)) == (1, 5)
+    assert ran.errors[0] == "scraper: --log-file: No space left on device"
+
+
+def test_a_log_that_was_torn_by_a_kill_goes_on_in_a_new_line(
+    cli: Command, site: HttpServer
+) -> None:
+    log = cli.directory / "log"
+    log.write_text('{"event":"start"}\n{"event":"res')
+    words = [listed(cli, site, 1), "--log-file", "log", "--log-format", "json"]
+    assert cli(*words).status == 0
+    assert cli(*words).status == 0
+    lines = log.read_text().splitlines()
+    assert lines[1] == '{"event":"res'
+    assert all(json.loads(line)["event"] for line in lines[2:])
 
 
 def test_results_on_a_full_disk_are_counted(cli: Command, serve: Serve) -> None:
