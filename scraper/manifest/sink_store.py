@@ -3,9 +3,9 @@
 A segment is an object `.scraper/manifest-<number>-<run>.jsonl`. The last one is put again every
 few seconds with the lines that have come since, until it is full. One thread does the puts.
 
-Compacting puts one packed segment in the place of several. It may be cut off anywhere: a
-segment is deleted only when its lines are in another, and a line that is read twice changes
-nothing if the lines after it are read twice as well.
+Compacting puts one packed segment, `...jsonl.gz`, in the place of several. It may be cut off
+anywhere: a segment is deleted only when its lines are in another, and a line that is read twice
+changes nothing if the lines after it are read twice as well.
 
 Owns: segments and their order. Does not know: what a line says (`codec.py`), how a sink that is
 away is waited for (`segment_writer.py`). Rejected: a new segment for every few seconds; a run of
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from scraper.manifest.codec import as_json, encode
 from scraper.manifest.identity import Identity
-from scraper.manifest.segment_writer import LINES, Segment, SegmentWriter
+from scraper.manifest.segment_writer import Segment, SegmentWriter
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Result
 from scraper.model.threads import submit
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 4 << 20
 SEGMENT_S = 5.0  # what came later than this is lost if the run is killed
 PACKED_BYTES = 8 << 20  # lines in one compacted segment, before gzip
+_PACKED = "application/gzip"  # the type of a packed segment (RFC 6713)
 _READERS = 4  # segments that are read at once
 IDENTITY_KEY = ".scraper/manifest-identity.key"
 _SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
@@ -55,7 +56,7 @@ class SinkManifestStore:
         self._readable = sink if isinstance(sink, ReadableSink) else None
         self.run = ""
         self._unique = os.urandom(4).hex()
-        self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl"
+        self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl*"
         self.destination = ""  # the segments lie in it
         self._has_secret = False  # as `_segments` found
         segments = self._segments()
@@ -161,7 +162,7 @@ class SinkManifestStore:
         assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
-            put_object(self._sink, key, gzip.compress(lines, 6), LINES)
+            put_object(self._sink, key, gzip.compress(lines, 6), _PACKED)
         for each in old:
             if each != key:
                 self._readable.remove(each)

@@ -1,6 +1,7 @@
 """A manifest in segments of a sink: read back after anything, compacted."""
 
 import contextlib
+import fnmatch
 import gzip
 import json
 import threading
@@ -21,6 +22,7 @@ from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.sinks.s3.sink import S3Sink
 from scraper.testing import store
 from tests.e2e.watch import until
 from tests.histories import (
@@ -36,6 +38,7 @@ from tests.histories import (
     unchanged,
 )
 from tests.machine import within
+from tests.s3servers import S3Server
 from tests.servers import WAIT_S
 
 # ---------------------------------------------------------------- segments
@@ -424,3 +427,38 @@ def test_a_sink_that_can_not_be_read_back_is_written_all_the_same(flaky: Flaky) 
     assert numbers[1] > 1_500_000_000, "later than whatever may be there"
     records = [json.loads(line) for line in of(flaky).lines()]
     assert [record["url"] for record in records] == ["http://host/a", "http://host/b"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_place_that_is_told_has_all_segments_in_their_order(
+    moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    sink = S3Sink(bucket, "p", moto_server.options(client=s3_client))
+    sink.check()
+
+    def opened() -> SinkManifestStore:
+        made = SinkManifestStore(sink, f"s3://{bucket}/p/")
+        made.start()
+        return made
+
+    for result in (stored("a"), stored("a", 2)):
+        run = opened()
+        run(result)
+        run.close()
+    compacted(opened())
+    run = opened()
+    run(stored("b"))
+    run.close()
+    segments = [f"s3://{bucket}/{key}" for key in sorted(moto_server.keys(bucket))]
+    segments = [name for name in segments if not name.endswith("probe")]
+    assert fnmatch.filter(segments, run.place) == segments
+    assert [name.rpartition("-")[2].partition(".")[2] for name in segments] == ["jsonl.gz", "jsonl"]
+    types = []
+    for name in segments:
+        key = name.removeprefix(f"s3://{bucket}/")
+        head = moto_server.client.head_object(Bucket=bucket, Key=key)
+        assert not head.get("ContentEncoding")
+        types.append(head["ContentType"])
+    assert types == ["application/gzip", "application/x-ndjson"]
+    assert knows(opened()).keys() == {number("a"), number("b")}
