@@ -17,6 +17,8 @@ from random import Random
 import brotli
 import h11
 
+from scraper.model.codings import coding_of
+
 _PLAIN = (
     "Content-Type: text/html", "Server: x", 'ETag: "v1"', "Vary: *", "X-Long: " + "y" * 300,
     "Set-Cookie: a=b", "Connection: keep-alive", "Date: Sun, 06 Nov 1994 08:49:37 GMT",
@@ -308,10 +310,10 @@ def _unchunked(data: bytes, *, bare_lf: bool) -> bytes:
 
 
 def _decoded(coding: str, body: bytes) -> bytes:
-    if coding not in {"", "identity", "gzip", "x-gzip", "deflate", "br"}:
-        raise Unclear(f"coding {coding}")
-    if coding in {"", "identity"} or not body:
+    if coding_of(coding) is None or not body:  # a word that names no coding changes nothing
         return body
+    if coding not in {"gzip", "x-gzip", "deflate", "br"}:
+        raise Unclear(f"coding {coding}")
     if coding in {"gzip", "x-gzip"}:
         return _inflated(body, 31)
     if coding == "deflate":

@@ -12,7 +12,7 @@ _rename = os.rename
 
 def _last(source: Any, final: Any, **directories: Any) -> None:
     _rename(source, final, **directories)
-    if final == os.environ["KILL_AFTER_RENAME"]:
+    if os.fsdecode(final) == os.environ["KILL_AFTER_RENAME"]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
