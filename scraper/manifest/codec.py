@@ -232,15 +232,23 @@ class Reading(NamedTuple):
 ANY = Reading()
 
 
-def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
-    """What `line` says; None if that is nothing: the line is torn, or not a record of ours.
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The record in `line`. None if the line is torn, or no object of JSON."""
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        return None
+    return record if type(record) is dict else None
+
+
+def read_entry(record: dict[str, Any], reading: Reading = ANY) -> Entry | None:
+    """What `record` says; None if that is nothing: it is not a record of ours.
 
     Validators are those of the stored body. A 304 confirms them and sets no others (RFC 9111
     4.3.4). The validators of a failure belong to no object. Raises UsageError for a record of
     another destination.
     """
     try:
-        record = orjson.loads(line)
         state = _STATES[record["status"]]
         if state == FAILED:
             old = _STATES[status_of(record)]  # of an older version, perhaps
@@ -255,10 +263,9 @@ def read_entry(line: bytes, reading: Reading = ANY) -> Entry | None:
     return Entry(target, PERMANENT if state is FAILED and is_permanent(record) else state, key)
 
 
-def read_bad_line(line: bytes) -> int | None:
-    """What stands for the line of a list that `line` says is no target. None if it says no such."""
+def read_bad_line(record: dict[str, Any]) -> int | None:
+    """What stands for the line of a list that `record` says is no target. None for all others."""
     try:
-        record = orjson.loads(line)
         is_one = "key" not in record and record["error"]["kind"] == Kind.BAD_URL
         return bad_line(record["url"]) if is_one else None
     except _NO_RECORD:

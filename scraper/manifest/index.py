@@ -26,7 +26,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scraper.manifest.codec import ANY, Reading, read_bad_line, read_entry
+from scraper.manifest.codec import ANY, Reading, parse, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
@@ -130,6 +130,7 @@ class Totals(NamedTuple):
     size: int
 
 
+Seen = Callable[[int, dict[str, Any]], None]
 # Variant, `effective`, size, digest and time of the object of a target that is done.
 Done = tuple[str | None, int, int | None, int | None, int | None]
 
@@ -200,11 +201,12 @@ class Index:
             return self._db.execute("SELECT 1 FROM known LIMIT 1").fetchone() is None
 
     @told()
-    def absorb(self, lines: Iterable[bytes]) -> None:
+    def absorb(self, lines: Iterable[bytes], seen: Seen | None = None) -> None:
         """Take in the next lines of the manifest, all or none.
 
-        Torn lines count and say nothing. Raises what `lines` raises, and UsageError for a record
-        of another destination than the one that is read for.
+        Torn lines count and say nothing. `seen` hears of every record, since a line is parsed
+        once: its number, from 0, and itself. Raises what `lines` raises, and UsageError for a
+        record of another destination than the one that is read for.
         """
         mark, reading = self.mark, self._reading
         size, number, crc = mark.bytes, mark.lines, mark.crc
@@ -216,11 +218,16 @@ class Index:
                 size += len(line)
                 number += 1
                 crc = zlib.crc32(line, crc)
-                entry = read_entry(line, reading)
+                record = parse(line)
+                if record is None:
+                    continue
+                entry = read_entry(record, reading)
                 if entry is not None:
                     yield (*entry, number)
-                elif _BAD in line and (one := read_bad_line(line)) is not None:
+                elif _BAD in line and (one := read_bad_line(record)) is not None:
                     bad.append((one,))
+                if seen is not None:
+                    seen(number - 1, record)
 
         lines, before = iter(lines), -1
         with self._transaction():

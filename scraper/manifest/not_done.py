@@ -18,7 +18,7 @@ keeps beside the manifest. Only a run that holds the manifest may write to it.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -36,7 +36,6 @@ from scraper.source.keys import url_key
 from scraper.source.sources import from_iterable
 
 Record = Mapping[str, Any]
-_BAD = b'"bad_url"'
 
 
 def not_done(lines: Callable[[], Iterator[bytes]], reading: Reading) -> Iterator[dict[str, Any]]:
@@ -46,15 +45,26 @@ def not_done(lines: Callable[[], Iterator[bytes]], reading: Reading) -> Iterator
     raises, Unusable, and UsageError for the manifest of another destination than `reading` has.
     """
     with contextlib.closing(Index("", reading)) as index:
-        yield from absorbed(index, lines(), lines)
+        yield from absorbed(index, lines)
 
 
 def absorbed(
-    index: Index, first: Iterable[bytes], lines: Callable[[], Iterator[bytes]]
+    index: Index,
+    lines: Callable[[], Iterator[bytes]],
+    on_record: Callable[[dict[str, Any]], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The same, by an empty `index`, which keeps what it has absorbed of the lines `first`."""
+    """The same, by an empty `index`, which keeps what it has absorbed.
+
+    `on_record` hears of every record in order, since a line is parsed once.
+    """
     with contextlib.closing(_BadLines()) as bad:
-        index.absorb(bad.watch(first))
+
+        def seen(number: int, record: dict[str, Any]) -> None:
+            bad.see(number, record)
+            if on_record is not None:
+                on_record(record)
+
+        index.absorb(lines(), seen)
         flags = index.failures()
         for number in bad.numbers():
             flags[number] = 1
@@ -73,12 +83,10 @@ class _BadLines:
         self._db.execute("CREATE TABLE bad (place INTEGER PRIMARY KEY, number INTEGER)")
         self._any = False
 
-    def watch(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """The same lines, looked at as they pass."""
-        for number, line in enumerate(lines):
-            if self._any or _BAD in line:
-                self._look(number, line)
-            yield line
+    def see(self, number: int, record: Record) -> None:
+        """Look at the record at `number`."""
+        if self._any or kind_of(record) == Kind.BAD_URL:
+            self._look(number, record)
 
     @told()
     def numbers(self) -> list[int]:
@@ -91,9 +99,8 @@ class _BadLines:
         self._db.close()
 
     @told()
-    def _look(self, number: int, line: bytes) -> None:
+    def _look(self, number: int, record: Record) -> None:
         with contextlib.suppress(ValueError, LookupError, TypeError):  # not a record of ours
-            record = orjson.loads(line)
             place = urls.fingerprint(f"{record['line']}\0{record['source']}")
             if "key" in record or kind_of(record) != Kind.BAD_URL:
                 self._db.execute("DELETE FROM bad WHERE place = ?", (place,))

@@ -7,11 +7,10 @@ summary of a run knows more of it. Rejected: a set of all targets; the index tak
 
 import contextlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
-
-import orjson
 
 from scraper.manifest.codec import Reading, is_of_fetch, status_of
 from scraper.manifest.index import Index, Totals
@@ -63,7 +62,7 @@ def survey(
     runs: OrderedDict[str, RunRecords] = OrderedDict()
     not_done: Counter[str] = Counter(dict.fromkeys(_NOT_DONE, 0))
     with contextlib.closing(Index("", reading)) as index:
-        for record in absorbed(index, _noted(lines(), runs), lines):
+        for record in absorbed(index, lines, partial(_note, runs)):
             status = status_of(record)
             if status in not_done:  # not if a run rewrote the manifest meanwhile
                 not_done[status] += 1
@@ -71,15 +70,12 @@ def survey(
         return Survey(index.totals(), not_done, tuple(reversed(runs.values())))
 
 
-def _noted(lines: Iterable[bytes], runs: "OrderedDict[str, RunRecords]") -> Iterator[bytes]:
-    """The same lines. The last few runs that they are of are kept in `runs`."""
-    for line in lines:
-        with contextlib.suppress(ValueError, LookupError, TypeError):  # not a record of ours
-            record = orjson.loads(line)
-            run, status = str(record.get("run", "")), status_of(record)
-            if is_of_fetch(record):
-                _of(run, runs).add(record, status)
-        yield line
+def _note(runs: "OrderedDict[str, RunRecords]", record: dict[str, Any]) -> None:
+    """Count `record`. The last few runs are kept in `runs`."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):  # not a record of ours
+        run, status = str(record.get("run", "")), status_of(record)
+        if is_of_fetch(record):
+            _of(run, runs).add(record, status)
 
 
 def _of(run: str, runs: "OrderedDict[str, RunRecords]") -> RunRecords:
