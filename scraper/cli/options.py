@@ -3,8 +3,8 @@
 Owns: how an option is written and read from flags, `SCRAPER_*` variables and a
 TOML file. Does not know: defaults and ranges; `Settings` owns them. An option that is
 not given is None, and a test compares the default in the help with that of `Settings`.
-Tried and rejected: importing `Settings` here; `scraper --help` must answer at once. Cloup and
-rich-click for the sections, which cost `--help` 1.5 and 3.2 times the instructions (docs/design.md).
+Tried and rejected: importing `Settings` here; `scraper --help` must answer at once. So were Cloup
+and rich-click, see docs/design.md.
 """
 
 from collections.abc import Callable, Container, Iterator

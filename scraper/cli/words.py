@@ -68,11 +68,18 @@ def attributed(error: ScraperError, context: click.Context) -> ScraperError:
     named = set(_NAMED.findall(str(error)))
     # `--results: ...` is no wrong value: what it names can't be used.
     about_value = len(named) == 1 and str(error).startswith(tuple(f"{name} " for name in named))
-    if about_value and not error.hint:
-        error.hint = for_value(params.get(*named))
+    param = params.get(*named) if about_value else None
+    if param is not None and _is_measure(param) and not error.hint:
+        error.hint = for_value(param)
     if text != str(error):
         error.args = (text, *error.args[1:])
     return error
+
+
+def _is_measure(param: click.Parameter) -> bool:
+    """Whether its values are numbers or a few words: what is wrong of one is the value itself."""
+    shape = getattr(param, "metavar", None) or ""
+    return isinstance(param.type, click.Choice) or shape in {"N", "N[%]", "S", "BYTES"}
 
 
 def origin_of(param: click.Parameter, context: click.Context) -> str:

@@ -6,7 +6,7 @@ found again (`index.py`), which target a record is of (`identity.py`). Rejected:
 attempt; one target is one result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -232,13 +232,16 @@ class Reading(NamedTuple):
 ANY = Reading()
 
 
-def parse(line: bytes) -> dict[str, Any] | None:
-    """The record in `line`. None if the line is torn, or no object of JSON."""
+Seen = Callable[[int, dict[str, Any]], None]  # is given the number of a line, and its record
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """The record in `line`. Empty if the line is torn, or no object of JSON."""
     try:
         record = orjson.loads(line)
     except ValueError:
-        return None
-    return record if type(record) is dict else None
+        return {}
+    return record if type(record) is dict else {}
 
 
 def read_entry(record: dict[str, Any], reading: Reading = ANY) -> Entry | None:

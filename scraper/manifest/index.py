@@ -5,7 +5,6 @@ the validators to ask with (RFC 9110 8.8). It also knows which target owns each 
 that was stored under it. A target whose key was stored by another since has no object any more.
 It is known, and it is not done. The same holds for a target whose object was pruned, or was found
 missing or changed. It keeps its key, so that none who owned the key before it comes back.
-
 The index can always be made again from the manifest, so it is thrown away whenever in doubt.
 
 Owns: that file, which line is a target's last word, and who owns a key. Does not know: where
@@ -26,7 +25,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scraper.manifest.codec import ANY, Reading, parse, read_bad_line, read_entry
+from scraper.manifest.codec import ANY, Reading, Seen, parse, read_bad_line, read_entry
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
@@ -58,6 +57,7 @@ CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners WHEN old.id <> new.id BEGIN
     WHERE id = old.id AND kept > 0 AND kept < abs(new.line);
 END;
 """
+_INSERT = "INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The states are those of `codec.py`. A line that is not `stored` (2), `pruned` (3) or `lost` (-3)
 # changes the state only: the object is still there. A target that was not reached (-1) after it
 # failed (0) has failed.
@@ -85,7 +85,6 @@ FROM fresh WHERE state IN (2, 3, -3) ORDER BY key, line
 ON CONFLICT (key) DO UPDATE SET id = excluded.id, line = excluded.line
 WHERE id <> excluded.id OR line < 0 OR excluded.line < 0
 """
-_BAD = b'"bad_url"'
 # Joined from left to right: a row for each id, without the sorted set that `id IN (...)` makes.
 _ASKING = " FROM (VALUES {}) AS asked CROSS JOIN known ON id = asked.column1"
 _FOUND = (
@@ -130,7 +129,6 @@ class Totals(NamedTuple):
     size: int
 
 
-Seen = Callable[[int, dict[str, Any]], None]
 # Variant, `effective`, size, digest and time of the object of a target that is done.
 Done = tuple[str | None, int, int | None, int | None, int | None]
 
@@ -201,12 +199,12 @@ class Index:
             return self._db.execute("SELECT 1 FROM known LIMIT 1").fetchone() is None
 
     @told()
-    def absorb(self, lines: Iterable[bytes], seen: Seen | None = None) -> None:
+    def absorb(self, lines: Iterable[bytes], seen: Seen = lambda *_: None) -> None:
         """Take in the next lines of the manifest, all or none.
 
-        Torn lines count and say nothing. `seen` hears of every record, since a line is parsed
-        once: its number, from 0, and itself. Raises what `lines` raises, and UsageError for a
-        record of another destination than the one that is read for.
+        Torn lines count and say nothing. `seen` is given the number of each line, from 0, and its
+        record, since a line is parsed once. Raises what `lines` raises, and UsageError for a
+        record of another destination.
         """
         mark, reading = self.mark, self._reading
         size, number, crc = mark.bytes, mark.lines, mark.crc
@@ -219,23 +217,18 @@ class Index:
                 number += 1
                 crc = zlib.crc32(line, crc)
                 record = parse(line)
-                if record is None:
-                    continue
                 entry = read_entry(record, reading)
                 if entry is not None:
                     yield (*entry, number)
-                elif _BAD in line and (one := read_bad_line(record)) is not None:
+                elif (one := read_bad_line(record)) is not None:
                     bad.append((one,))
-                if seen is not None:
-                    seen(number - 1, record)
+                seen(number - 1, record)
 
         lines, before = iter(lines), -1
         with self._transaction():
             while number != before:
                 before = number
-                self._db.executemany(
-                    "INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows()
-                )
+                self._db.executemany(_INSERT, rows())
                 self._db.execute(_MERGE)
                 self._db.execute(_OWN)
                 self._db.execute("DELETE FROM fresh")

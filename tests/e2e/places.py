@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pytest
+
 from tests.e2e.command import SUMMARY, Command, parsed
 from tests.s3servers import S3Server
 
@@ -114,3 +116,11 @@ class Bucket:
         assert all(key.startswith(".scraper/manifest-") for key in own)
         lines = [key for key in own if not key.endswith(".key")]
         return [record for key in lines for record in parsed(self.read(key))]
+
+
+def place_of(request: pytest.FixtureRequest, cli: Command) -> Place:
+    """What the parameter of a fixture names: `directory`, or the server of a bucket."""
+    if request.param == "directory":
+        return Directory(cli)
+    server: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return Bucket(server, server.make_bucket())

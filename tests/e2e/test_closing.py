@@ -18,14 +18,6 @@ from tests.s3servers import Asked, Front, S3Server
 from tests.servers import Reply, Request, Serve
 
 
-@pytest.fixture(params=["directory", "bucket"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
-
-
 def kept(place: Place) -> dict[str, Any]:
     """What summary.json says."""
     if isinstance(place, Bucket):

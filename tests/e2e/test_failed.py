@@ -9,45 +9,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.breakable import Site
-from tests.e2e.command import MANIFEST, Command, Ran
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.command import MANIFEST, Command
+from tests.e2e.places import Bucket, Directory
+from tests.e2e.runs import Runs
 from tests.servers import HttpServer, Reply, Serve
-
-
-@pytest.fixture(params=["directory", "moto"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
-
-
-@pytest.fixture
-def site(serve: Serve) -> Site:
-    return Site(serve)
-
-
-class Runs:
-    """Runs to one place, and commands that look at it."""
-
-    def __init__(self, cli: Command, place: Place) -> None:
-        self.cli = cli
-        self.place = place
-
-    def fetch(self, *lines: str, options: tuple[str, ...] = ()) -> Ran:
-        self.cli.write("list", *lines)
-        words = ["list", *self.place.words, "--results", "-", "--retries", "0", *options]
-        return self.cli(*words, env=self.place.environment)
-
-    def failed(self, *options: str, status: int = 0) -> Ran:
-        ran = self.cli("failed", *self.place.words[1:], *options, env=self.place.environment)
-        assert ran.status == status, ran.err
-        return ran
-
-
-@pytest.fixture
-def runs(cli: Command, place: Place) -> Runs:
-    return Runs(cli, place)
 
 
 def test_what_is_told_can_be_fed_back_with_the_same_keys(runs: Runs, site: Site) -> None:

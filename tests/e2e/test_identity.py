@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.command import MANIFEST, Command
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Bucket, Directory, Place, place_of
+from tests.e2e.runs import Runs
 from tests.servers import HttpServer, Reply, Request, Serve
 
 AGAIN = [(), ("--resume",), ("--retry-failed",), ("--no-refresh",)]
@@ -19,16 +20,7 @@ AGAIN = [(), ("--resume",), ("--retry-failed",), ("--no-refresh",)]
 
 @pytest.fixture(params=["directory", "moto", "rclone"])
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue(f"{request.param}_server")
-    return Bucket(server, server.make_bucket())
-
-
-@pytest.fixture(params=["threads", "curl"])
-def engine(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
+    return place_of(request, cli)
 
 
 class Site:
@@ -55,34 +47,6 @@ def site(serve: Serve) -> Site:
     return Site(serve)
 
 
-class Runs:
-    """Runs to one place, each with a list of its own."""
-
-    def __init__(self, cli: Command, place: Place) -> None:
-        self.cli = cli
-        self.place = place
-
-    def __call__(self, *lines: str, options: tuple[str, ...] = ()) -> list[str]:
-        """What became of each line."""
-        self.cli.write("list", *lines)
-        words = ["list", *self.place.words, "--results", "-", "--retries", "0", *options]
-        ran = self.cli(*words, env=self.place.environment)
-        assert ran.status in {0, 1}, ran.err
-        records = sorted(ran.records, key=lambda record: record["line"])
-        return [record["status"] for record in records]
-
-    def verify(self, *options: str) -> tuple[int, list[list[str]], str]:
-        """Status, findings and the summary."""
-        words = [self.place.words[1], *self.place.words[2:], *options]
-        ran = self.cli("verify", *words, env=self.place.environment)
-        return ran.status, [line.split("\t") for line in ran.lines], ran.err
-
-
-@pytest.fixture
-def runs(cli: Command, place: Place) -> Runs:
-    return Runs(cli, place)
-
-
 # ---------------------------------------------------------------- who owns a key
 
 
@@ -92,12 +56,12 @@ def runs(cli: Command, place: Place) -> Runs:
 def test_a_key_belongs_to_the_last_url_that_was_stored_there(
     again: tuple[str, ...], other: str, runs: Runs, site: Site
 ) -> None:
-    assert runs(f"{site.url}/aaa\tk.txt") == ["stored"]
-    assert runs(f"{site.url}/{other}\tk.txt") == ["stored"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt") == ["stored"]
+    assert runs.statuses(f"{site.url}/{other}\tk.txt") == ["stored"]
     assert runs.place.files()["k.txt"] == f"/{other} ".encode()
-    assert runs(f"{site.url}/aaa\tk.txt", options=again) == ["stored"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", options=again) == ["stored"]
     assert runs.place.files() == {"k.txt": b"/aaa "}
-    assert runs(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["skipped"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["skipped"]
 
 
 @pytest.mark.each_value
@@ -107,35 +71,35 @@ def test_a_list_in_another_order_with_keys_by_line(
 ) -> None:
     keyed = ("--key", "{line}.txt", "--engine", engine)
     pages = [f"{site.url}/{name}" for name in ("aaa", "bbb", "ccc")]
-    assert runs(*pages, options=keyed) == ["stored"] * 3
-    assert runs(*reversed(pages), options=keyed) == ["stored", "not_modified", "stored"]
+    assert runs.statuses(*pages, options=keyed) == ["stored"] * 3
+    assert runs.statuses(*reversed(pages), options=keyed) == ["stored", "not_modified", "stored"]
     middle = "skipped" if again[:1] in (("--resume",), ("--retry-failed",)) else "not_modified"
     middle = "stored" if again == ("--no-refresh",) else middle
-    assert runs(*pages, options=(*keyed, *again)) == ["stored", middle, "stored"]
+    assert runs.statuses(*pages, options=(*keyed, *again)) == ["stored", middle, "stored"]
     assert runs.place.files() == {"1.txt": b"/aaa ", "2.txt": b"/bbb ", "3.txt": b"/ccc "}
 
 
 def test_a_url_that_fails_takes_no_key(runs: Runs, site: Site) -> None:
-    runs(f"{site.url}/aaa\tk.txt")
+    runs.statuses(f"{site.url}/aaa\tk.txt")
     site.broken = True
-    assert runs(f"{site.url}/bbb\tk.txt") == ["failed"]
-    assert runs(f"{site.url}/aaa\tk.txt", f"{site.url}/bbb\tk.txt") == ["failed", "failed"]
+    assert runs.statuses(f"{site.url}/bbb\tk.txt") == ["failed"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", f"{site.url}/bbb\tk.txt") == ["failed", "failed"]
     site.broken = False
-    assert runs(f"{site.url}/aaa\tk.txt") == ["not_modified"]
-    assert runs(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["skipped"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt") == ["not_modified"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["skipped"]
 
 
 def test_a_clash_within_a_list_takes_no_key(runs: Runs, site: Site) -> None:
     both = [f"{site.url}/aaa\tk.txt", f"{site.url}/bbb\tk.txt"]
-    assert runs(*both) == ["stored", "failed"]
-    assert runs(*both, options=("--resume",)) == ["skipped", "failed"]
-    assert runs(*reversed(both), options=("--resume",)) == ["stored", "failed"]
+    assert runs.statuses(*both) == ["stored", "failed"]
+    assert runs.statuses(*both, options=("--resume",)) == ["skipped", "failed"]
+    assert runs.statuses(*reversed(both), options=("--resume",)) == ["stored", "failed"]
     assert runs.place.files() == {"k.txt": b"/bbb "}
 
 
 def test_verify_tells_what_was_replaced(runs: Runs, site: Site) -> None:
-    runs(f"{site.url}/aaa\tk.txt")
-    runs(f"{site.url}/bbb\tk.txt")
+    runs.statuses(f"{site.url}/aaa\tk.txt")
+    runs.statuses(f"{site.url}/bbb\tk.txt")
     detail = f"{site.url}/aaa was stored, then another URL under the same key"
     counts = "1 objects: 1 whole, 0 missing, 0 changed, 0 unreadable, 0 unknown"
     assert runs.verify() == (0, [["replaced", "k.txt", detail]], f"{counts}, 1 replaced\n")
@@ -146,8 +110,8 @@ def test_verify_tells_what_an_old_version_took_for_unmodified(
     cli: Command, serve: Serve, site: Site
 ) -> None:
     runs = Runs(cli, Directory(cli))
-    runs(f"{site.url}/aaa\tk.txt")
-    runs(f"{site.url}/bbb\tk.txt")
+    runs.statuses(f"{site.url}/aaa\tk.txt")
+    runs.statuses(f"{site.url}/bbb\tk.txt")
     manifest = cli.directory / "out" / MANIFEST
     first = json.loads(manifest.read_text().splitlines()[0])
     wrong = {name: first[name] for name in ("url", "line", "source", "key")}
@@ -156,7 +120,7 @@ def test_verify_tells_what_an_old_version_took_for_unmodified(
     status, found, _ = runs.verify()
     assert (status, [line[:2] for line in found]) == (1, [["changed", "k.txt"]])
     assert f"{site.url}/aaa" in found[0][2]
-    assert runs(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["stored"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["stored"]
     assert runs.verify()[0] == 0
 
 
@@ -182,14 +146,14 @@ def test_what_is_redacted_still_tells_urls_apart(
         user, at, path = what.rpartition("@")
         return site.url.replace("//", f"//{user}{at}") + f"{path}\tk.txt"
 
-    assert runs(line(one)) == ["stored"]
+    assert runs.statuses(line(one)) == ["stored"]
     first = runs.place.files()
-    assert runs(line(one), options=("--resume",)) == ["skipped"]
-    assert runs(line(one)) == ["not_modified"]
-    assert runs(line(two), options=again) == ["stored"]
+    assert runs.statuses(line(one), options=("--resume",)) == ["skipped"]
+    assert runs.statuses(line(one)) == ["not_modified"]
+    assert runs.statuses(line(two), options=again) == ["stored"]
     assert runs.place.files() != first
-    assert runs(line(two), options=("--resume",)) == ["skipped"]
-    assert runs(line(one), options=again) == ["stored"]
+    assert runs.statuses(line(two), options=("--resume",)) == ["skipped"]
+    assert runs.statuses(line(one), options=again) == ["stored"]
     assert runs.place.files() == first
     shown = json.dumps(runs.place.records())
     assert not [secret for secret in ("US", "DE", "s3cret", ":pw") if f"{secret}" in shown]
@@ -198,23 +162,23 @@ def test_what_is_redacted_still_tells_urls_apart(
 def test_two_users_of_one_page_in_a_list_clash(runs: Runs, site: Site) -> None:
     host = site.url.removeprefix("http://")
     both = [f"http://alice:pw@{host}/p\tk.txt", f"http://bob:pw@{host}/p\tk.txt"]
-    assert runs(*both) == ["stored", "failed"]
-    assert runs(both[0], both[0]) == ["not_modified", "duplicate"]
+    assert runs.statuses(*both) == ["stored", "failed"]
+    assert runs.statuses(both[0], both[0]) == ["not_modified", "duplicate"]
 
 
 def test_an_old_record_of_a_redacted_url_is_believed_of_nobody(runs: Runs, site: Site) -> None:
     plain, secret = f"{site.url}/plain", f"{site.url}/page?code=US\tk.txt"
-    assert runs(plain, secret) == ["stored", "stored"]
+    assert runs.statuses(plain, secret) == ["stored", "stored"]
     forget(runs.place, "identity")
-    assert runs(plain, secret, options=("--resume",)) == ["skipped", "stored"]
-    assert runs(plain, secret, options=("--resume",)) == ["skipped", "skipped"]
+    assert runs.statuses(plain, secret, options=("--resume",)) == ["skipped", "stored"]
+    assert runs.statuses(plain, secret, options=("--resume",)) == ["skipped", "skipped"]
 
 
 def test_an_old_record_of_a_redacted_url_still_takes_the_key(runs: Runs, site: Site) -> None:
-    assert runs(f"{site.url}/aaa\tk.txt") == ["stored"]
-    assert runs(f"{site.url}/page?code=US\tk.txt") == ["stored"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt") == ["stored"]
+    assert runs.statuses(f"{site.url}/page?code=US\tk.txt") == ["stored"]
     forget(runs.place, "identity")
-    assert runs(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["stored"]
+    assert runs.statuses(f"{site.url}/aaa\tk.txt", options=("--resume",)) == ["stored"]
 
 
 def forget(place: Place, field: str) -> None:
@@ -246,19 +210,19 @@ def test_without_its_secret_a_manifest_is_believed_of_no_redacted_url(
 ) -> None:
     runs = Runs(cli, Directory(cli))
     secret = cli.directory / "out" / f"{MANIFEST}.key"
-    assert runs(f"{site.url}/plain") == ["stored"]
+    assert runs.statuses(f"{site.url}/plain") == ["stored"]
     assert not secret.exists(), "it is made when it is needed"
     line = f"{site.url}/page?code=US\tk.txt"
-    assert runs(line) == ["stored"]
+    assert runs.statuses(line) == ["stored"]
     assert secret.stat().st_mode & 0o007 == 0
-    assert runs(line, options=("--resume",)) == ["skipped"]
+    assert runs.statuses(line, options=("--resume",)) == ["skipped"]
     kept = secret.read_bytes()
     for damaged in (None, b"", kept[:-1], os.urandom(16)):
         secret.unlink(missing_ok=True)
         if damaged is not None:
             secret.write_bytes(damaged)
-        assert runs(line, options=("--resume",)) == ["stored"]
-        assert runs(line, options=("--resume",)) == ["skipped"]
+        assert runs.statuses(line, options=("--resume",)) == ["stored"]
+        assert runs.statuses(line, options=("--resume",)) == ["skipped"]
 
 
 # ---------------------------------------------------------------- --manifest
@@ -388,10 +352,10 @@ def test_a_manifest_that_was_edited_by_hand_is_read_anew(
 ) -> None:
     pages = [f"{site.url}/{n}" for n in range(100)]
     runs = Runs(cli, Directory(cli))
-    runs(*pages)
-    assert runs(*pages, options=("--resume",)) == ["skipped"] * 100
+    runs.statuses(*pages)
+    assert runs.statuses(*pages, options=("--resume",)) == ["skipped"] * 100
     manifest = cli.directory / "out" / MANIFEST
     size = manifest.stat().st_size
     edit(manifest)
     assert manifest.stat().st_size == size
-    assert sorted(runs(*pages, options=("--resume",))) == ["skipped"] * 99 + ["stored"]
+    assert sorted(runs.statuses(*pages, options=("--resume",))) == ["skipped"] * 99 + ["stored"]

@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 
 from tests.e2e.command import WAIT_S, Command
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Bucket, Directory, Place, place_of
 from tests.s3servers import CUT, Asked, Front
 from tests.servers import HttpServer, Reply, Request, Serve
 
@@ -116,10 +116,7 @@ class Runs:
 
 @pytest.fixture(params=["directory", "moto", "rclone"])
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue(f"{request.param}_server")
-    return Bucket(server, server.make_bucket())
+    return place_of(request, cli)
 
 
 @pytest.fixture(params=["threads", "curl"])

@@ -5,16 +5,8 @@ import json
 import pytest
 
 from tests.e2e.command import Command, folder
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Directory, Place
 from tests.servers import Reply, Serve
-
-
-@pytest.fixture(params=["directory", "moto"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
 
 
 def test_each_object_is_listed_once_with_who_stored_it_last(

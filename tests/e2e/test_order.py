@@ -8,26 +8,17 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, parsed
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Directory, Place
 from tests.e2e.watch import end, of_threads, said, until
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import HttpServer, Misbehave, Reply, Request, Serve, silent
 
 LAST_NIGHT = '{"line":1,"run":"last night"}'
 ENGINES = pytest.mark.parametrize("engine", ["threads", "curl"])
-
-
-@pytest.fixture(params=["directory", "bucket"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Any:
-    if request.param == "directory":
-        return Directory(cli)
-    server: S3Server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
 
 
 @pytest.fixture

@@ -18,28 +18,14 @@ import scraper
 from scraper.model.options import EngineName
 from scraper.run import aio
 from tests.e2e.command import WAIT_S, Command, parsed
+from tests.e2e.half_answered import HalfAnswered, is_free, urls
 from tests.e2e.watch import until
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Reply, Request, Serve
-
-
-@pytest.fixture(params=["threads", "curl"])
-def engine(request: pytest.FixtureRequest) -> EngineName:
-    name: EngineName = request.param
-    return name
+from tests.servers import Reply, Request, Serve
 
 
 def page(request: Request) -> Reply:
     return Reply(body=request.path.encode())
-
-
-def urls(server: HttpServer, count: int) -> list[str]:
-    return [f"{server.url}/{number}\t{number}" for number in range(count)]
-
-
-def is_free(to: Path) -> bool:
-    """Whether another run can have the destination."""
-    return list(scraper.run([], to=to)) == []
 
 
 def test_every_result_comes_and_the_summary_counts_them(
@@ -289,25 +275,11 @@ async def thrown_in(results: scraper.AsyncResults, ready: asyncio.Event) -> None
 def test_nothing_is_left_of_an_iteration_that_is_left(
     leave: Leave, engine: EngineName, serve: Serve, tmp_path: Path
 ) -> None:
-    """Three of nine pages are answered; the others hang in the middle of their body."""
-    go, hangs = threading.Event(), threading.Event()
-
-    def half(request: Request) -> Iterator[bytes]:
-        yield b"half of "
-        go.wait(60)
-        yield request.path.encode()
-
-    def answer(request: Request) -> Reply:
-        if go.is_set() or int(request.path[1:]) < 3:
-            return Reply(body=request.path.encode(), delay=hangs)
-        hangs.set()
-        return Reply(body=half(request))
-
-    server, before = serve(answer), set(threading.enumerate())
+    site, before = HalfAnswered(serve, 3), set(threading.enumerate())
 
     async def main() -> None:
         await leave(
-            scraper.arun(urls(server, 9), to=tmp_path, engine=engine, max_concurrency=4),
+            scraper.arun(site.urls, to=tmp_path, engine=engine, max_concurrency=4),
             asyncio.Event(),
         )
 
@@ -319,18 +291,8 @@ def test_nothing_is_left_of_an_iteration_that_is_left(
         assert not thread.is_alive()
     assert not list((tmp_path / ".scraper").glob("tmp/run-*"))
     assert is_free(tmp_path)
-    until(lambda: connections_to(server) == 0)
-    go.set()
-    again = list(scraper.run(urls(server, 9), to=tmp_path, resume=True, engine=engine))
-    assert {result.target.line for result in again} == set(range(1, 10))
-    assert all(result.ok for result in again)
-
-
-def connections_to(server: HttpServer) -> int:
-    """Sockets of this process that are connected to the server."""
-    port = f":{int(server.url.rpartition(':')[2]):04X}"
-    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
+    until(site.is_left_alone)
+    site.is_finished_by_another_run(tmp_path, engine)
 
 
 def test_an_iterator_that_outlives_its_event_loop_lets_the_run_end(

@@ -19,19 +19,14 @@ from scraper.model.errors import UsageError
 from scraper.model.options import EngineName
 from scraper.model.records import Result
 from tests.e2e.command import Command, parsed
+from tests.e2e.half_answered import HalfAnswered, is_free, urls
 from tests.e2e.watch import until
 from tests.machine import within
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import HttpServer, Reply, Request, Serve
+from tests.servers import Reply, Request, Serve
 
 MANIFEST = Path(".scraper") / "manifest.jsonl"
 SUMMARY = ".scraper/summary.json"
-
-
-@pytest.fixture(params=["threads", "curl"])
-def engine(request: pytest.FixtureRequest) -> EngineName:
-    name: EngineName = request.param
-    return name
 
 
 @pytest.fixture
@@ -43,10 +38,6 @@ def go() -> Iterator[threading.Event]:
 
 def page(request: Request) -> Reply:
     return Reply(body=request.path.encode())
-
-
-def urls(server: HttpServer, count: int) -> list[str | bytes]:
-    return [f"{server.url}/{number}\t{number}" for number in range(count)]
 
 
 def stored(to: Path) -> dict[str, bytes]:
@@ -122,7 +113,7 @@ def test_a_child_that_leaves_the_iteration_touches_nothing(
     assert lines == set(range(1, 7))
     assert server.total == 6
     assert sorted(recorded(tmp_path)) == list(range(1, 7))
-    assert scraper_is_free(tmp_path)
+    assert is_free(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -154,15 +145,10 @@ def test_a_child_that_lives_on_does_not_keep_the_lock(serve: Serve, tmp_path: Pa
             signal.pause()
     try:
         list(results)
-        assert scraper_is_free(tmp_path)
+        assert is_free(tmp_path)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-
-
-def scraper_is_free(to: Path) -> bool:
-    """Whether another run can have the destination."""
-    return list(scraper.run([], to=to)) == []
 
 
 # ---------------------------------------------------------------- left early
@@ -189,39 +175,23 @@ def drop(results: Generator[Result, None, None]) -> None:
 def test_nothing_is_left_of_an_iteration_that_is_left(
     leave: Callable[[Any], None], quick: int, engine: EngineName, serve: Serve, tmp_path: Path
 ) -> None:
-    """`quick` of nine pages are answered; the others hang in the middle of their body."""
-    go, hangs = threading.Event(), threading.Event()
-
-    def half(request: Request) -> Iterator[bytes]:
-        yield b"half of "
-        go.wait(60)
-        yield request.path.encode()
-
-    def answer(request: Request) -> Reply:
-        if go.is_set() or int(request.path[1:]) < quick:
-            return Reply(body=request.path.encode(), delay=hangs if quick < 4 else None)
-        hangs.set()
-        return Reply(body=half(request))
-
-    server = serve(answer)
+    site = HalfAnswered(serve, quick)
     threads = set(threading.enumerate())
-    results = scraper.run(urls(server, 9), to=tmp_path, max_concurrency=4, engine=engine)
+    results = scraper.run(site.urls, to=tmp_path, max_concurrency=4, engine=engine)
     next(results)
     leave(results)
     del results
     gc.collect()
     until(lambda: not any(map(is_ours, set(threading.enumerate()) - threads)))
-    until(lambda: connections_to(server) == 0)
+    until(site.is_left_alone)
     found = stored(tmp_path)
     assert all(body == f"/{key}".encode() for key, body in found.items())
     assert not list((tmp_path / ".scraper").glob("tmp/run-*"))
-    asked = dict(server.hits)
-    go.set()
-    again = list(scraper.run(urls(server, 9), to=tmp_path, resume=True, engine=engine))
-    assert {result.target.line for result in again} == set(range(1, 10))
+    asked = dict(site.server.hits)
+    site.is_finished_by_another_run(tmp_path, engine)
     assert len(stored(tmp_path)) == 9
     for key in found:
-        assert server.hits[f"/{key}"] == asked[f"/{key}"], "what was stored is not asked for again"
+        assert site.server.hits[f"/{key}"] == asked[f"/{key}"], "what was stored is asked for again"
 
 
 OURS = "reader", "transfer", "commit", "look-up", "manifest", "lease", "call"
@@ -229,13 +199,6 @@ OURS = "reader", "transfer", "commit", "look-up", "manifest", "lease", "call"
 
 def is_ours(thread: threading.Thread) -> bool:
     return thread.name.startswith(OURS)
-
-
-def connections_to(server: HttpServer) -> int:
-    """Sockets of this process that are connected to the server."""
-    port = f":{int(server.url.rpartition(':')[2]):04X}"
-    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
 
 
 def test_a_run_into_s3_that_is_left_gives_the_lease_back(

@@ -9,46 +9,11 @@ import pytest
 
 from tests.e2e.breakable import Site
 from tests.e2e.command import MANIFEST, Command, Ran
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Bucket
+from tests.e2e.runs import Runs
 from tests.servers import Reply, Serve
 
 RETRY = "--retry-failed"
-
-
-@pytest.fixture(params=["directory", "moto"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
-
-
-@pytest.fixture(params=["threads", "curl"])
-def engine(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
-@pytest.fixture
-def site(serve: Serve) -> Site:
-    return Site(serve)
-
-
-class Runs:
-    """Runs to one place."""
-
-    def __init__(self, cli: Command, place: Place) -> None:
-        self.cli = cli
-        self.place = place
-
-    def __call__(self, *words: str, stdin: str | None = None) -> Ran:
-        options = [*self.place.words, "--results", "-", "--retries", "0"]
-        return self.cli(*words, *options, stdin=stdin, env=self.place.environment)
-
-
-@pytest.fixture
-def runs(cli: Command, place: Place) -> Runs:
-    return Runs(cli, place)
 
 
 def statuses(ran: Ran) -> list[str]:

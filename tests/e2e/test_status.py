@@ -18,14 +18,6 @@ from tests.servers import Reply, Request, Serve
 COLUMNS, ROWS = 80, 24
 
 
-@pytest.fixture(params=["directory", "moto"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
-
-
 def fetch(cli: Command, place: Place, *lines: str, options: tuple[str, ...] = ()) -> Ran:
     cli.write("urls", *lines)
     words = ["urls", *place.words, "-q", "--retries", "0", *options]

@@ -6,15 +6,17 @@ import pty
 import re
 import signal
 import struct
+import subprocess
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, lines
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import Place
 from tests.e2e.watch import until
 from tests.screens import Screen
 from tests.servers import Reply, Request, Serve, closed_port, status_on_demand
@@ -219,12 +221,21 @@ def halves() -> Iterator[Callable[[int], Halves]]:
         one.go.set()
 
 
-@pytest.fixture(params=["directory", "bucket"])
-def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    if request.param == "directory":
-        return Directory(cli)
-    server = request.getfixturevalue("moto_server")
-    return Bucket(server, server.make_bucket())
+@contextmanager
+def one_held(
+    cli: Command,
+    serve: Serve,
+    terminal: Terminal,
+    answer: Halves,
+    *options: str,
+    term: str = "xterm",
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run at the terminal of one page that is held half way; after the block it ends."""
+    path = cli.write("list.txt", f"{serve(answer).url}/held")
+    with cli.start(path, *options, env={"TERM": term}, stderr=terminal.theirs) as process:
+        yield process
+        answer.go.set()
+        process.communicate(timeout=WAIT_S)
 
 
 XTERM = {"TERM": "xterm"}
@@ -282,10 +293,7 @@ def test_what_hosts_are_waited_for_is_shown(
 def test_a_display_that_was_stopped_begins_anew_below_what_the_shell_has_written(
     cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
 ) -> None:
-    answer = halves(1_000)
-    server = serve(answer)
-    path = cli.write("list.txt", f"{server.url}/held")
-    with cli.start(path, env=XTERM, stderr=terminal.theirs) as process:
+    with one_held(cli, serve, terminal, halves(1_000)) as process:
         terminal.see("1 in flight")
         process.send_signal(signal.SIGSTOP)  # what Ctrl-Z does
         os.waitpid(process.pid, os.WUNTRACED)
@@ -293,8 +301,6 @@ def test_a_display_that_was_stopped_begins_anew_below_what_the_shell_has_written
         process.send_signal(signal.SIGCONT)
         screen = terminal.see(r"fg\n(.*\n)*.*1 in flight")
         assert "1 in flight" in screen.text.partition("[1]+ Stopped")[0]  # as it was left
-        answer.go.set()
-        process.communicate(timeout=WAIT_S)
     terminal.rest()
     after = terminal.screen.text.partition("$ fg\n")[2]
     assert after.startswith("1 target: 1 stored")
@@ -303,10 +309,7 @@ def test_a_display_that_was_stopped_begins_anew_below_what_the_shell_has_written
 def test_a_terminal_that_becomes_narrower_gets_narrower_rows(
     cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
 ) -> None:
-    answer = halves(1_000)
-    server = serve(answer)
-    path = cli.write("list.txt", f"{server.url}/held")
-    with cli.start(path, env=XTERM, stderr=terminal.theirs) as process:
+    with one_held(cli, serve, terminal, halves(1_000)):
         terminal.see("1 in flight")
         before = len(terminal.text)
         ioctl(terminal.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 40, 0, 0))
@@ -314,8 +317,6 @@ def test_a_terminal_that_becomes_narrower_gets_narrower_rows(
         until = terminal.text[before:].rindex("0 failed")
         rows = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", terminal.text[before:][:until]).split("\r\n")
         assert len(rows[-2].strip("\r")) == 40  # the bar
-        answer.go.set()
-        process.communicate(timeout=WAIT_S)
     terminal.rest()
 
 
@@ -368,22 +369,16 @@ def test_without_a_terminal_totals_stand_for_the_lines_of_good_targets(
         assert any(re.match(r"2 of 3, 1 failed, .*1 in flight(, .* left)?$", line) for line in told)
     else:
         totals = [json.loads(line) for line in told if '"event":"totals"' in line]
-        last = totals[-1]
-        assert (last["targets"], last["total"], last["failed"], last["in_flight"]) == (2, 3, 1, 1)
+        facts = [(one["targets"], one["total"], one["failed"], one["in_flight"]) for one in totals]
+        assert (2, 3, 1, 1) in facts  # one more line may have come when the last page was let go
         assert json.loads(failed)["status"] == "failed"
 
 
 def test_a_dumb_terminal_gets_totals_if_they_are_asked_for_sooner(
     cli: Command, serve: Serve, terminal: Terminal, halves: Callable[[int], Halves]
 ) -> None:
-    answer = halves(4_000)
-    server = serve(answer)
-    path = cli.write("list.txt", f"{server.url}/held")
-    options = [path, "--stats", "0.1"]
-    with cli.start(*options, env={"TERM": "dumb"}, stderr=terminal.theirs) as process:
+    with one_held(cli, serve, terminal, halves(4_000), "--stats", "0.1", term="dumb"):
         terminal.wait_for(r"0 of 1, 0 failed, 0/s, 2\.0 kB, .*1 in flight")
-        answer.go.set()
-        process.communicate(timeout=WAIT_S)
     assert "\x1b" not in terminal.rest()
 
 
