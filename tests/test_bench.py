@@ -80,7 +80,7 @@ def test_each_server_serves_files_pages_and_pages_that_take_their_time(
 @pytest.fixture
 def web(tmp_path_factory: pytest.TempPathFactory) -> Web:
     """Where files are made, but nobody serves them."""
-    return Web("none", tmp_path_factory.mktemp("www"), 1, 2)
+    return Web("none", tmp_path_factory.mktemp("www"), 1, 2, 3, Path("ca.pem"))
 
 
 def test_the_ceiling_counts_what_came(tmp_path: Path) -> None:

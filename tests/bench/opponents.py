@@ -30,7 +30,8 @@ class Opponent:
     """One tool. `line` and `arguments` have fields: {url} {name}; {list} {to} {n} {per_host}.
 
     `program` is the beginning of its command line, found. `share`: it gets one
-    part of so many of the list. `stores` is False for what keeps no bodies.
+    part of so many of the list. `stores` is False for what keeps no bodies. `trust` is the option
+    that names {authorities}, for who reads no variable.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Opponent:
     share: int = 1
     stores: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
+    trust: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -59,7 +61,11 @@ class Opponent:
         """Its command line. Without a cap, `per_host` is the concurrency."""
         n = case.concurrency
         fields = {"list": list_, "to": to, "n": n, "per_host": case.per_host or n}
-        return [*self.program, *(word.format(**fields) for word in self.arguments.split())]
+        words = self.arguments.split()
+        if case.authorities is not None:
+            words += self.trust.split()
+            fields["authorities"] = case.authorities
+        return [*self.program, *(word.format(**fields) for word in words)]
 
 
 URLS = "{url}\n"
@@ -77,6 +83,7 @@ FILE_TOOLS = (
         ("wget2",),
         URLS,
         "--no-config -q -i {list} -P {to} --max-threads={n} --tries=1",
+        trust="--ca-certificate={authorities}",
     ),
     Opponent(
         "aria2c",
@@ -84,6 +91,7 @@ FILE_TOOLS = (
         "{url}\n  out={name}\n",
         "--no-conf -q -i {list} -d {to} -j {n} -x 1 -s 1 --file-allocation=none"
         " --deferred-input --max-tries=1",
+        trust="--ca-certificate={authorities}",
     ),
     Opponent(
         "rclone copyurl",

@@ -131,7 +131,7 @@ def fetch(case: Case, tool: Opponent, places: Destinations, scratch: Path) -> Fe
     try:
         list_ = directory / "list"
         list_.write_text(tool.listed(case, place.to))
-        env = {**environment(directory), **place.env, **tool.env}
+        env = {**environment(directory), **trust(case), **place.env, **tool.env}
         usage = measure.run(tool.command(case, list_, place.to), directory, env, TIMEOUT_S)
         problem = check(case, tool, usage, place.path)
         others_s = None if problem else _others_s(case, usage, place.path)
@@ -147,6 +147,12 @@ def environment(home: Path) -> dict[str, str]:
     """What every tool sees: no proxies, no settings of whoever runs this."""
     path = os.environ.get("PATH", os.defpath)
     return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
+
+
+def trust(case: Case) -> dict[str, str]:
+    """The variables that name the authorities of a case, if it has any."""
+    names = "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"
+    return dict.fromkeys(names, str(case.authorities)) if case.authorities else {}
 
 
 def check(case: Case, tool: Opponent, usage: measure.Usage, path: Path) -> str | None:

@@ -29,6 +29,7 @@ from pathlib import Path
 from tests.servers import free_port
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 101))
+TLS_HOSTS = tuple(f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(1_000))
 DELAY_MS = 50  # of the slow server
 SLOW_MS = 1_000  # of the slow hosts among the fast
 PAGE_BYTES = 4_096
@@ -39,12 +40,17 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """A server that serves `root`; `delayed_port` is where pages take their time."""
+    """A server that serves `root`; `delayed_port` is where pages take their time.
+
+    `tls_port` is where TLS_HOSTS speak TLS, and `authorities` a real bundle with theirs in it.
+    """
 
     kind: str
     root: Path
     port: int
     delayed_port: int
+    tls_port: int
+    authorities: Path
 
     def file(self, name: str) -> str:
         """The URL of a file in `root`."""
@@ -53,6 +59,10 @@ class Web:
     def page(self, name: str, host: str = HOSTS[0]) -> str:
         """A URL of the page, whatever `name`."""
         return f"http://{host}:{self.port}/page/{name}"
+
+    def secure(self, name: str, host: str) -> str:
+        """A URL of the page over TLS, whatever `name`, at any of TLS_HOSTS."""
+        return f"https://{host}:{self.tls_port}/page/{name}"
 
     def after(self, delay_ms: int, name: str, host: str = HOSTS[0]) -> str:
         """A URL of the page that is answered after `delay_ms` (DELAY_MS or SLOW_MS)."""
@@ -78,16 +88,18 @@ def web(directory: Path, *, nginx: str | None = None, echo: bool = True) -> Iter
     (root / "page.bin").write_bytes(b"p" * PAGE_BYTES)
     echo = echo and ECHO_MODULE.exists()
     with ExitStack() as stack:
+        authorities = directory / "authorities.pem"
+        tls = stack.enter_context(_secure(root, authorities))
         if nginx is None:
-            port = stack.enter_context(_ours(root))
-            yield Web("a small asyncio server (nginx is missing)", root, port, port)
-            return
-        port = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
-        if echo:
-            yield Web(f"{_version(nginx)} with its echo module", root, port, port)
-            return
-        delayed = stack.enter_context(_ours(root))
-        yield Web(f"{_version(nginx)}; a small asyncio server for delays", root, port, delayed)
+            port = delayed = stack.enter_context(_ours(root))
+            kind = "a small asyncio server (nginx is missing)"
+        else:
+            port = delayed = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
+            kind = f"{_version(nginx)} with its echo module"
+        if nginx is not None and not echo:
+            delayed = stack.enter_context(_ours(root))
+            kind = f"{_version(nginx)}; a small asyncio server for delays"
+        yield Web(kind, root, port, delayed, tls, authorities)
 
 
 def find_nginx() -> str | None:
@@ -155,6 +167,27 @@ def _ours(root: Path) -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "tests.bench.slow_server", str(root), str(port), *HOSTS]
     with _running([command, command], port):
+        yield port
+
+
+@contextmanager
+def _secure(root: Path, authorities: Path) -> Iterator[int]:
+    """One process that speaks TLS at every address; one certificate has those of TLS_HOSTS.
+
+    `authorities` becomes the bundle of certifi, with the authority that signed for them at its end.
+    """
+    import certifi
+    import trustme
+
+    authority = trustme.CA()
+    pem = authorities.with_name("server.pem")
+    issued = authority.issue_cert(*TLS_HOSTS, HOSTS[-1])
+    issued.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    ours = authority.cert_pem.bytes().decode()
+    authorities.write_text(f"{Path(certifi.where()).read_text(encoding='utf-8')}\n{ours}")
+    port = free_port("0.0.0.0")
+    command = [sys.executable, "-m", "tests.bench.slow_server", "--tls", str(pem)]
+    with _running([[*command, str(root), str(port), "0.0.0.0"]], port):
         yield port
 
 

@@ -1,5 +1,7 @@
 """A small HTTP server that can wait: `python -m tests.bench.slow_server ROOT PORT HOST...`
 
+With `--tls PEM` before these it speaks TLS, with the certificate and key in that file.
+
 Answers GET /NAME with a file of ROOT, /page/NAME with its page.bin, and
 /after/MS/NAME with that after MS milliseconds. It stands in for nginx, or for
 nginx's echo module, where Debian's package is not installed.
@@ -8,6 +10,7 @@ nginx's echo module, where Debian's package is not installed.
 import asyncio
 import functools
 import signal
+import ssl
 import sys
 from pathlib import Path
 
@@ -57,16 +60,29 @@ def _reply(path: Path) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-async def serve(root: Path, port: int, hosts: list[str]) -> None:
+async def serve(root: Path, port: int, hosts: list[str], pem: str | None) -> None:
     """Until SIGTERM."""
+    context = None
+    if pem is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     await loop.create_server(
-        lambda: Answers(root), hosts, port, reuse_port=True, reuse_address=True, backlog=4096
+        lambda: Answers(root),
+        hosts,
+        port,
+        reuse_port=True,
+        reuse_address=True,
+        backlog=4096,
+        ssl=context,
     )
     await ended.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    words = sys.argv[1:]
+    given = words[1] if words[0] == "--tls" else None
+    root_, port_, *hosts_ = words[2:] if given else words
+    asyncio.run(serve(Path(root_), int(port_), hosts_, given))

@@ -10,8 +10,9 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from tests.bench.servers import DELAY_MS, HOSTS, PAGE_BYTES, SLOW_MS, Web
+from tests.bench.servers import DELAY_MS, HOSTS, PAGE_BYTES, SLOW_MS, TLS_HOSTS, Web
 
 KB, MB = 1024, 1024 * 1024
 SLOW_HOSTS = frozenset(HOSTS[-2:])
@@ -33,6 +34,7 @@ class Case:
 
     `ideal_s` is what the server's delay alone takes with all slots always in use.
     `bounded`: also ask our own loop that throws bodies away, the server's ceiling.
+    `authorities`: the bundle (PEM) that tells whom to trust.
     """
 
     workload: str
@@ -43,6 +45,7 @@ class Case:
     s3: bool = False
     bounded: bool = True
     ideal_s: float | None = None
+    authorities: Path | None = None
 
     @property
     def bytes(self) -> int:
@@ -66,12 +69,13 @@ class Scale:
     per_host: int = 10
     large: int = 64 * MB
     s3: int = 1_000
+    tls: int = 200
 
     def of(self, count: int) -> "Scale":
         """The same with `count` URLs, or as near as the workload allows, in each case."""
         longest = count / min(self.delay_at) * DELAY_MS / 1000
         few = max(1, count // len(HOSTS))
-        return replace(self, small=count, s3=count, per_host=few, delay_s=longest)
+        return replace(self, small=count, s3=count, tls=count, per_host=few, delay_s=longest)
 
 
 QUICK = Scale()
@@ -83,6 +87,7 @@ FULL = Scale(
     per_host=100,
     large=256 * MB,
     s3=10_000,
+    tls=1_000,
 )
 
 
@@ -149,8 +154,20 @@ def s3(web: Web, scale: Scale) -> Iterator[Case]:
     yield Case("s3", title, pages, 32, s3=True, bounded=False)
 
 
+def tls(web: Web, scale: Scale) -> Iterator[Case]:
+    """One page of each of many TLS servers: handshakes, and who reads the bundle how often."""
+    hosts = TLS_HOSTS[: scale.tls]
+    names = [f"t{number:04}.bin" for number in range(len(hosts))]
+    pages = tuple(
+        Page(web.secure(name, host), name, PAGE_BYTES, host)
+        for name, host in zip(names, hosts, strict=True)
+    )
+    title = f"{len(pages):,} TLS hosts, a page each, 64 at once, a bundle of authorities"
+    yield Case("tls", title, pages, 64, bounded=False, authorities=web.authorities)
+
+
 WORKLOADS: dict[str, Callable[[Web, Scale], Iterator[Case]]] = {
-    make.__name__: make for make in (start, small, delay, hosts, large, s3)
+    make.__name__: make for make in (start, small, delay, hosts, large, s3, tls)
 }
 
 
