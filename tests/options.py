@@ -84,6 +84,7 @@ OPTIONS = (
     Option("proxy", "http://p:1", '"http://p:1"', "http://p:1", "9"),
     Option("cacert", "ca.pem", '"ca.pem"', "ca.pem", "9"),
     Option("user", "me:secret", '"me:secret"', "me:secret", "9:9"),
+    Option("cookies", "cookies.txt", '"cookies.txt"', "cookies.txt", "9"),
     Option("http1.1", "true", "true", True, "0"),
     Option("cert", "me.pem", '"me.pem"', "me.pem", "9"),
     Option("cert-key", "key.pem", '"key.pem"', "key.pem", "9"),

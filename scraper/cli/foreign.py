@@ -26,7 +26,7 @@ _LOGIN = (
     "-u NAME:PASSWORD, --netrc, https://NAME:PASSWORD@host/ in the list, or 'Authorization: ...' in"
     " SCRAPER_HEADER"
 )
-_COOKIE = "'Cookie: NAME=VALUE' with -H, or in SCRAPER_HEADER, where ps does not show it"
+_COOKIE = "--cookies FILE, or 'Cookie: NAME=VALUE' in SCRAPER_HEADER, where ps does not show it"
 _QUIET = "-q, --quiet: failures only"
 _LOUD = "-v, --verbose"
 _RATE = "--rate N: requests a second, to all hosts together"
@@ -98,7 +98,7 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
      " everything anew; without --resume nothing is skipped unseen")),
     (("--auth --basic --digest --token --bearer --oauth2-bearer --http-user --http-password"
      " --http-passwd --password --username --login"), _LOGIN),
-    ("-b --cookie --cookies --cookie-jar --load-cookies --save-cookies", _COOKIE),
+    ("-b --cookie --cookie-jar --load-cookies --save-cookies", _COOKIE),
     ("-e --referer --referrer", "-H 'Referer: URL'"),
     ("-U --user-agent-string --useragent --agent --ua", _AGENT),
     ("-s", "curl's -s is -q, --quiet; aria2's -s: " + _PIECES),

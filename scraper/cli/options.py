@@ -300,6 +300,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Trust these certificates (PEM), no others; else SSL_CERT_FILE and the like."),
     _option(_HTTP, "-u", "--user", metavar="NAME:PASSWORD",
             help="Log in to the servers of the list, by Basic or, if they ask for it, Digest."),
+    _option(_HTTP, "--cookies", type=PATH, metavar="FILE",
+            help="Send the cookies of this file (Netscape's form) where they belong."),
     _option(_HTTP, "--http1.1", "http1_1", is_flag=True,
             help="Do not use HTTP/2."),
     _option(_HTTP, "--cert", type=PATH, metavar="FILE",

@@ -60,6 +60,7 @@ class Options(TypedDict, total=False):
     proxy: str | None
     cacert: str | os.PathLike[str] | None
     user: str | None  # "name:password"
+    cookies: str | os.PathLike[str] | None
     http1_1: bool | None  # no HTTP/2
     cert: str | os.PathLike[str] | None
     cert_key: str | os.PathLike[str] | None

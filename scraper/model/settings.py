@@ -194,6 +194,7 @@ class Http(_Branch):
     contact: str | None = None
     proxy: str | None = field(default=None, repr=False)  # may hold a password
     user: str | None = field(default=None, repr=False)  # holds a password
+    cookies: str | None = None
     http1_1: bool = False
     cacert: str | None = None
     cert: str | None = None

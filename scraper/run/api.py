@@ -137,7 +137,7 @@ def make_run(urls: Iterable[Listed], to: str | os.PathLike[str], options: Option
     given: dict[str, Any] = {**options, "to": _absolute(to)}
     if given.get("manifest") is not None:
         given["manifest"] = _absolute(given["manifest"])
-    for name in ("cacert", "cert", "cert_key"):
+    for name in ("cacert", "cert", "cert_key", "cookies"):
         if given.get(name) is not None:
             given[name] = os.fspath(given[name])
     with named_as_in_python():

@@ -67,7 +67,12 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
             http = replace(http, headers=(("From", http.contact), *http.headers))
     readable = sink if isinstance(sink, ReadableSink) else None
     asked = quota if quota is not None and quota.is_of_bytes else None
-    return Plan(settings.limits, http, agent, _netrc(http), readable, quota=asked)
+    plan = Plan(settings.limits, http, agent, _netrc(http), readable, quota=asked)
+    if http.cookies is None:
+        return plan
+    from scraper.transfer.cookies import read_cookies
+
+    return replace(plan, cookies=read_cookies(http.cookies))
 
 
 def obey_robots(

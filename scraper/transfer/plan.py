@@ -8,6 +8,7 @@ the origin that they were given for (RFC 9110 15.4). Does not know: what happens
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from scraper.model import urls
 from scraper.model.records import Attempt, Target
@@ -19,6 +20,11 @@ from scraper.transfer.exchange import Reply
 from scraper.transfer.quota import Quota
 from scraper.transfer.variant import ACCEPT, is_same
 
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
+    from scraper.transfer.cookies import ChainCookies
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -26,7 +32,7 @@ class Plan:
 
     `passwords`: from host to `user:password`. `readable`: the sink, if it can tell what it holds.
     `forbids`: says why a redirect must not lead to a URL, None if it may. `quota`: is asked
-    before bytes are written; None: the run has no quota of bytes.
+    before bytes are written; None: the run has no quota of bytes. `cookies`: those of --cookies.
 
     Worked out from these once, with names in lower case: the headers of every request `at_home`
     (at the target's own origin) and `abroad` (where a redirect led); and `names`, as the user
@@ -40,6 +46,7 @@ class Plan:
     readable: ReadableSink | None = None
     forbids: Callable[[str], str | None] | None = None
     quota: Quota | None = None
+    cookies: "CookieJar | None" = field(default=None, repr=False)
     names: Mapping[str, str] = field(init=False)
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)
@@ -76,6 +83,10 @@ class Plan:
         """
         common = self.at_home if at_home else self.abroad
         userinfo = self._userinfo(target, url, at_home=at_home)
+        if self.cookies is not None:
+            from scraper.transfer.cookies import with_cookies
+
+            common = with_cookies(common, url.href, self.cookies)
         if not (userinfo or target.headers):
             return common
         headers = dict(common)
@@ -99,6 +110,14 @@ class Plan:
         if target.userinfo or self.http.user is not None or not self.passwords:
             return target.userinfo
         return self.passwords.get(url.origin.hostname, "")
+
+    def kept(self, cookies: "ChainCookies | None", url: urls.Url, reply: Reply) -> "ChainCookies":
+        """`cookies`, with those that `reply`, a redirect of `url`, sets for the rest of its chain."""
+        from scraper.transfer.cookies import ChainCookies
+
+        cookies = cookies or ChainCookies()
+        cookies.keep(url.href, reply)
+        return cookies
 
     def digest(self, target: Target, url: urls.Url, reply: Reply, *, at_home: bool) -> str | None:
         """What Authorization says if `reply`, a 401 of `url`, asks for Digest, else None."""
@@ -126,7 +145,7 @@ class Plan:
         `redirected`: a redirect led to the stored one. Where it led is not known without a
         request, so the headers are those that a request has `at_home`, or those it has `abroad`.
         """
-        if not (target.headers or target.userinfo or self.passwords):
+        if not (target.headers or target.userinfo or self.passwords or self.cookies):
             return self._is_another(variant, redirected)
         url = urls.canonical(target.url)
         possible = [self.headers(target, url, at_home=True)]

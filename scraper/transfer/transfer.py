@@ -42,6 +42,7 @@ from scraper.transfer.variant import variant_of
 from scraper.transfer.wanted import check_robots_tags, check_type
 
 if TYPE_CHECKING:
+    from scraper.transfer.cookies import ChainCookies
     from scraper.transfer.send_permit import SendPermit
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
@@ -73,6 +74,7 @@ class Transfer:
         url = urls.canonical(attempt.target.url)
         self._origin = url.origin
         hop = Hop(url, 0, "--public-only" if plan.http.public_only else "")
+        self._cookies: ChainCookies | None = None  # that servers have set on the way
         self._prepare(hop, plan.conditions_of(attempt, partial.range if partial else None))
         self._partial = partial
         self._response: Response | None = None
@@ -149,6 +151,8 @@ class Transfer:
         self._fresh = False
         if is_redirect(reply):
             limit = self._plan.limits.max_redirects
+            if reply.get("set-cookie") is not None:
+                self._cookies = self._plan.kept(self._cookies, self._hop.url, reply)
             self._prepare(follow(self._hop, reply, limit, self._plan.forbids), self._conditions)
             self.check()
             return Next.HOP
@@ -259,6 +263,8 @@ class Transfer:
         at_home = hop.url.origin == self._origin
         self._hop, self._conditions = hop, conditions
         self._headers = self._plan.headers(self.attempt.target, hop.url, at_home=at_home)
+        if self._cookies is not None:
+            self._headers = self._cookies.added(self._headers, hop.url.href)
         self._asked = conditions.headers(hop, self._headers)
 
     def _log_in(self, reply: Reply) -> bool:

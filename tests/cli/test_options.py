@@ -33,6 +33,7 @@ VALUES = {
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
     *("--stats", "--robots-agent", "--robots-tags", "--cert", "--cert-key", "--user"),
+    "--cookies",
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }

@@ -88,3 +88,20 @@ def test_a_password_is_for_the_origin_of_the_target_only(bench: MakeBench) -> No
         assert found.http_code == 401
         assert [request.headers.get("authorization") for request in away.requests] == [None]
         assert server.requests[0].headers["authorization"] == BASIC
+
+
+def wants_cookies(request: Request) -> Reply:
+    """A site that lets nobody in who does not send its cookies back."""
+    if request.plain_path == "/in":
+        return Reply(body=request.headers.get("cookie", "none").encode())
+    cookies = ["a=1; Path=/", "b=2; HttpOnly"]
+    return Reply(302, [("Location", "/in"), *(("Set-Cookie", one) for one in cookies)])
+
+
+def test_cookies_last_to_the_end_of_a_chain_and_no_longer(bench: MakeBench) -> None:
+    with HttpServer(wants_cookies) as server:
+        made = bench()
+        for _ in range(2):
+            got = made.body(made.fetch(f"{server.url}/start"))
+            assert sorted(got.split(b"; ")) == [b"a=1", b"b=2"]
+        assert made.body(made.fetch(f"{server.url}/in")) == b"none"

@@ -17,6 +17,7 @@ PREFIXES = {"s3": "s3_"}
 WIDER: dict[str, Any] = {
     "manifest": str | os.PathLike[str] | None,
     "cacert": str | os.PathLike[str] | None,
+    "cookies": str | os.PathLike[str] | None,
     "cert": str | os.PathLike[str] | None,
     "cert_key": str | os.PathLike[str] | None,
     "max_failures": int | str | Budget | None,
