@@ -112,7 +112,7 @@ class Plan:
         return self.passwords.get(url.origin.hostname, "")
 
     def kept(self, cookies: "ChainCookies | None", url: urls.Url, reply: Reply) -> "ChainCookies":
-        """`cookies`, with those that `reply`, a redirect of `url`, sets for the rest of its chain."""
+        """`cookies`, with those that `reply`, a redirect of `url`, sets for its chain."""
         from scraper.transfer.cookies import ChainCookies
 
         cookies = cookies or ChainCookies()
