@@ -3,9 +3,10 @@
 Owns: everything of an attempt that a user could tell apart. Does not know: threads, sockets or
 retries, or how bytes arrive.
 
-Others import the names below, and `transfer.cookies` to read a file of them. An engine takes a `Transfer` and speaks with it in `Request`,
-`Reply` and `Next`. A run makes the `Plan` and the `Quota` that its transfers share, and takes the
-`Completion` of each, with the `Partial` body that another attempt may continue.
+Others import the names below, and `transfer.cookies` to read a file of them. An engine takes a
+`Transfer` and speaks with it in `Request`, `Reply` and `Next`. A run makes the `Plan` and the
+`Quota` that its transfers share, and takes the `Completion` of each, with the `Partial` body that
+another attempt may continue.
 """
 
 from scraper.transfer.completion import Completion
