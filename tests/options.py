@@ -62,6 +62,7 @@ OPTIONS = (
     Option("retries", "0", "0", 0, "9"),
     Option("retry-max-time", "60", "60", 60.0, "9"),
     Option("max-retry-after", "30.5", "30.5", 30.5, "30.9"),
+    Option("retry-on", "403,5xx", '"403,5xx"', "403,5xx", "404"),
     Option("max-failures", "5%", '"5%"', "5%", "9"),
     Option("max-failures", "3", "3", "3", "9"),
     Option("fail-fast", "1", "true", True, "0"),

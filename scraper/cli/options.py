@@ -258,8 +258,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_AGAIN, "--retry-max-time", type=float, metavar="S", default="300",
             help="Seconds after which a target gets no new attempt."),
     _option(_AGAIN, "--max-retry-after", type=float, metavar="S", default="120",
-            help="Longest wait in seconds that a server may ask for; a target that has to wait "
-                 "longer ends as deferred."),
+            help="Longest wait in seconds that a server may ask for; longer ones defer targets."),
+    _option(_AGAIN, "--retry-on", metavar="CODES", default="none",
+            help="Further statuses that are tried again, such as 403,5xx."),
     _option(_AGAIN, "--max-failures", metavar="N[%]", default="0",
             help="Failures, in number or in percent, that the exit status 0 tolerates."),
     _option(_AGAIN, "--fail-fast", is_flag=True,

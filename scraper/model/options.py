@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     max_retry_after: float | None
     backoff_min: float | None
     backoff_max: float | None
+    retry_on: str | Iterable[str | int] | None  # further statuses: "403,5xx"
     connect_timeout: float | None
     read_timeout: float | None
     max_time: float | None  # for one attempt

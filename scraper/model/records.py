@@ -86,7 +86,7 @@ class Attempt(NamedTuple):
     `queued_at` and `first_started` are monotonic seconds; `first_started` is None before the
     first attempt starts. `previous` has the validators for a conditional request, if there may
     be one. `free`: attempts before this one that the target's host is to blame for; they are no
-    retries.
+    retries. `hop`: the host of its next request, where a redirect led; "" for the target's own.
     """
 
     target: Target
@@ -95,6 +95,7 @@ class Attempt(NamedTuple):
     first_started: float | None = None
     previous: PreviousRecord | None = None
     free: int = 0
+    hop: str = ""
 
 
 class Response(NamedTuple):
@@ -120,6 +121,7 @@ class Failure(NamedTuple):
     """Why an attempt failed. `TransferError` explains the flags.
 
     `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
+    `pushback`: the host wants fewer requests, of whatever target.
     As a text it is `kind: message`.
     """
 
@@ -129,6 +131,7 @@ class Failure(NamedTuple):
     unreachable: bool = False
     http_code: int | None = None
     retry_after_s: float | None = None
+    pushback: bool = False
 
     def __str__(self) -> str:
         """The kind and the message."""

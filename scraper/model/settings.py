@@ -28,7 +28,9 @@ from scraper.model.headers import (
     is_field_name,
     is_field_value,
 )
+from scraper.model.status_codes import as_text, status_codes
 
+_READ = {"headers": header_pairs, "retry_on": as_text, "robots_tags": robots_names.rules}
 _MOST = 1e9  # 31 years in seconds. Time-outs of sockets and locks overflow at 9.2e9.
 
 
@@ -98,13 +100,17 @@ class Politeness(_Branch):
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Retries(_Branch):
-    """When a target gets another attempt. All times are seconds."""
+    """When a target gets another attempt. All times are seconds.
+
+    `retry_on`: further statuses that are tried again, as `status_codes` reads them.
+    """
 
     retries: int = 3
     retry_max_time: float = 300.0
     max_retry_after: float = 120.0
     backoff_min: float = 1.0
     backoff_max: float = 60.0
+    retry_on: str | None = None
 
     def __post_init__(self) -> None:
         _whole(0, retries=self.retries)
@@ -115,6 +121,7 @@ class Retries(_Branch):
             backoff_min=self.backoff_min,
             backoff_max=self.backoff_max,
         )
+        status_codes(self.retry_on)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -352,10 +359,8 @@ class Settings(_Branch):
         Raises UsageError for an unknown name or a value out of range.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        if "headers" in given:
-            given["headers"] = header_pairs(given["headers"])
-        if "robots_tags" in given:
-            given["robots_tags"] = robots_names.rules(given["robots_tags"])
+        for name in given.keys() & _READ.keys():
+            given[name] = _READ[name](given[name])
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),

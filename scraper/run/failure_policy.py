@@ -119,7 +119,7 @@ class FailurePolicy:
             if self.breaker.is_open:
                 return Again(0.0), attempt._replace(first_started=None)
         free = attempt.free + (charge is Charge.NOTHING)
-        following = attempt._replace(number=attempt.number + 1, free=free)
+        following = attempt._replace(number=attempt.number + 1, free=free, hop="")
         return self._policy.decide(failure, attempt, now, charge), following
 
     def _tell_retry(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:

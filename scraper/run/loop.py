@@ -289,6 +289,7 @@ class Run:
         ):
             attempt = self._frontier.start(now)
             transfer = self._spacing.resume(attempt, now) or self._make_transfer(attempt, now)
+            transfer.by_turns = True
             if self._spacing.may_apply:
                 self._spacing.permit(transfer, always=self._is_robots_txt(attempt))
             self._in_flight.add(transfer)
@@ -338,14 +339,16 @@ class Run:
         self._in_flight.discard(transfer)
         completion = transfer.completion
         if completion is None:
-            self._spacing.put_back(transfer, time.monotonic())
+            self._failure_policy.tell(self._spacing.put_back(transfer, time.monotonic()))
             return
         attempt = completion.attempt
         end: Outcome = completion.outcome
         is_robots_txt = self._is_robots_txt(attempt)
         failure = end.failure if isinstance(end, Failed) else None
-        started, now = transfer.started, time.monotonic()
-        change = self._frontier.ended(attempt, failure, started, completion.times.total or 0.0, now)
+        started, now = transfer.hop_started, time.monotonic()
+        took_s = now - started if attempt.hop else completion.times.total or 0.0
+        announced = completion.announced
+        change = self._frontier.ended(attempt, failure, started, took_s, now, announced)
         self._failure_policy.tell(change)
         if completion.error is not None:
             self._stop.because_of(completion.error)

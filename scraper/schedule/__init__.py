@@ -5,6 +5,7 @@ fetched or recorded. Others import the names below. `schedule.robots` is importe
 own name, since few runs need it.
 """
 
+from scraper.schedule.announced import Announced, announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.frontier import Frontier
 from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait
@@ -14,12 +15,13 @@ from scraper.schedule.retry import (
     RetryPolicy,
     Verdict,
     is_transient,
-    parse_retry_after,
     patience_of,
+    retry_after,
 )
 
 __all__ = [
     "Again",
+    "Announced",
     "Charge",
     "CircuitBreaker",
     "Defer",
@@ -29,7 +31,8 @@ __all__ = [
     "HostWait",
     "RetryPolicy",
     "Verdict",
+    "announced",
     "is_transient",
-    "parse_retry_after",
     "patience_of",
+    "retry_after",
 ]

@@ -23,7 +23,8 @@ from itertools import count, islice
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Politeness
-from scraper.schedule.circuit_breaker import CircuitBreaker
+from scraper.schedule.announced import Announced
+from scraper.schedule.circuit_breaker import PROBE_EVERY_S
 from scraper.schedule.host import Host
 from scraper.schedule.hosts import (
     Charge,
@@ -33,14 +34,13 @@ from scraper.schedule.hosts import (
     change_of,
 )
 from scraper.schedule.least_loaded import LeastLoaded
-from scraper.schedule.retry import is_transient
 
 WINDOW = 10_000  # targets waiting in memory
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
 _LATE_S = 0.05  # what a busy machine needs to wake up
 _LOOKED_AT = 1_000  # of the hosts that wait, for who watches
 _SHOWN_DOWN = 20
-_PUSHBACK = frozenset({429, 503})
+_GIVEN_UP_S = PROBE_EVERY_S  # a host that lets nothing through is left alone for so long
 _NEVER = math.inf
 
 
@@ -85,10 +85,12 @@ class Frontier:
 
         It ends at once if its host is given up, or has asked for more patience than there is.
         """
-        host = self._host(attempt.target.host, now)
+        host = self._host(attempt.hop or attempt.target.host, now)
         if early := self._early_end(host, now):
             self._ended_early.append((attempt, early))
             return
+        if under_way and host.pace is not None:
+            due = max(due, now + 2 * host.pace.gap_s)  # others show whether it is to blame
         if due > now or under_way:
             heapq.heappush(host.retries, (due, next(self._ticket), attempt))
         else:
@@ -121,52 +123,67 @@ class Frontier:
         if host.delay or self._interval:
             host.unsent, host.started = attempt.target, now
             host.next_start = now + host.delay
+        if host.pace is not None:
+            host.next_start = max(host.next_start, host.pace.started(now))
+        if host.allowed is not None:
+            host.allowed = None if now >= host.allowed_until else host.allowed - 1
         if self._interval:
             # A late wake-up alone must not lower the rate: count from the last turn then.
             late = now - self._next_start <= min(self._interval, _LATE_S)
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
         if attempt.first_started is None:
-            target, queued_at, number, _, previous, free = attempt
-            attempt = Attempt(target, queued_at, number, now, previous, free)
+            target, queued_at, number, _, previous, free, hop = attempt
+            attempt = Attempt(target, queued_at, number, now, previous, free, hop)
         return attempt
 
-    def ended(
-        self, attempt: Attempt, failure: Failure | None, started: float, took_s: float, now: float
+    def ended(  # noqa: PLR0913, PLR0917 - facts of one end
+        self,
+        attempt: Attempt,
+        failure: Failure | None,
+        started: float,
+        took_s: float,
+        now: float,
+        announced: Announced | None = None,
     ) -> HostChange | None:
-        """Note the end of an attempt: it may change the host's cap, its pause, and its breaker."""
+        """Note the end of an attempt: it may change its host's cap, pace, pauses and breaker.
+
+        `announced`: the limit that its response announced.
+        """
         host = self._leave(attempt)
         before = host.state if failure is not None or host.breaker is not None else None
         host.attempts += 1
         host.total_s += took_s
-        if failure is not None:
-            host.failures += 1
-            host.failure = failure
-            if failure.retry_after_s is not None:
-                self._be_patient(host, failure, now)
-            if failure.http_code in _PUSHBACK:
-                self._halve(host, started, now)
-        elif host.limit < self._cap:
-            host.limit = min(self._cap, host.limit + 1 / host.limit)
         host.charge = Charge.ATTEMPT
-        self._note_reachability(host, failure, started, now)
+        if failure is None:
+            host.breaker = None
+            if host.pace is not None:
+                host.speed_up(started, has_gaps=bool(host.delay or self._interval))
+        else:
+            self._note_failure(host, attempt, failure, started, now)
+        if announced is not None:
+            host.allow(announced, now)
+            if announced.remaining == 0 and announced.reset_s > self._max_retry_after:
+                message = f"no requests left for {announced.reset_s:.0f} s, by its rate limit"
+                self._be_patient(host, Failure(Kind.HTTP_STATUS, message), announced.reset_s, now)
         self._place(host, now)
         return before and change_of(host.name, before, host.state, failure, now)
 
     def charge(self, attempt: Attempt) -> Charge:
         """What the failure of `attempt` costs its target; ask right after `ended`."""
-        return self._hosts[attempt.target.host].charge
+        return self._hosts[attempt.hop or attempt.target.host].charge
 
     def has_gap(self, name: str) -> bool:
         """Whether time has to pass between the requests to this host, which has one in flight."""
         return bool(self._interval or self._hosts[name].delay)
 
-    def sent(self, target: Target, now: float) -> None:
+    def sent(self, target: Target, now: float, at: str = "") -> None:
         """Note that the request of `target`, in flight, was sent: its host's gap begins here.
 
+        `at`: the host, if a redirect led to another than the target's own.
         --rate alone is about starts, as long as the request follows its start at once.
         """
-        host = self._hosts[target.host]
+        host = self._hosts[at or target.host]
         host.last_sent = now
         if host.unsent is not target:
             return
@@ -174,6 +191,8 @@ class Frontier:
         host.next_start = now + host.delay
         if self._interval and now - host.started > min(self._interval, _LATE_S):
             host.next_start = max(host.next_start, now + self._interval)
+        if host.pace is not None:
+            host.next_start = max(host.next_start, now + host.pace.gap_s)
         self._place(host, now)
 
     def put_back(self, attempt: Attempt, now: float) -> None:
@@ -181,6 +200,17 @@ class Frontier:
         host = self._leave(attempt)
         self.add(attempt, now, under_way=True)
         self._place(host, now)
+
+    def move(
+        self, attempt: Attempt, to: str, started: float, now: float, said: Announced | None = None
+    ) -> HostChange | None:
+        """Let `attempt`, which a redirect led to the host `to`, wait for its turn there.
+
+        The host that sent it there has answered. `said`: the limit that it announced.
+        """
+        change = self.ended(attempt, None, started, now - started, now, said)
+        self.add(attempt._replace(hop=to), now, under_way=True)
+        return change
 
     def slow_down(self, name: str, delay_s: float, last_start: float, now: float) -> None:
         """Keep at least `delay_s` between starts to the host, from `last_start` on."""
@@ -213,7 +243,8 @@ class Frontier:
             if now < due < _NEVER and targets:
                 breaker = host.breaker
                 down = breaker is not None and breaker.is_open
-                asked = down or host.paused_until > now or not host.waiting
+                slowed = host.pace is not None or host.paused_until > now
+                asked = down or slowed or not host.waiting
                 reason = host.failure if asked else None
                 found.append(HostWait(host.name, due - now, targets, reason, is_down=down))
         for host in list(self._given_up):
@@ -231,7 +262,7 @@ class Frontier:
 
     def _leave(self, attempt: Attempt) -> Host:
         """Take `attempt` out of those in flight; its host."""
-        host = self._hosts[attempt.target.host]
+        host = self._hosts[attempt.hop or attempt.target.host]
         host.in_flight -= 1
         self.in_flight -= 1
         if host.unsent is attempt.target:  # no connection could be made
@@ -267,41 +298,39 @@ class Frontier:
             host.due = due
             heapq.heappush(self._sleepers, (due, next(self._ticket), host))
 
-    def _be_patient(self, host: Host, failure: Failure, now: float) -> None:
-        asked = failure.retry_after_s or 0.0
-        if asked > self._max_retry_after:
+    def _be_patient(
+        self, host: Host, failure: Failure, asked: float, now: float, *, end: bool = False
+    ) -> None:
+        """Send nothing to `host` for `asked` seconds; `end`, or too long: end its targets."""
+        if end or asked > self._max_retry_after:
             host.deferred_until = max(host.deferred_until, now + asked)
             host.reason = failure
             self._end_all(host, now)
         else:
             host.paused_until = max(host.paused_until, now + asked)
 
-    def _halve(self, host: Host, started: float, now: float) -> None:
-        if started < host.limit_changed:
-            return  # of the same burst: it was sent before the limit fell
-        host.limit = max(1.0, min(host.limit, host.in_flight + 1) // 2)
-        host.limit_changed = now
-
-    def _note_reachability(
-        self, host: Host, failure: Failure | None, started: float, now: float
+    def _note_failure(
+        self, host: Host, attempt: Attempt, failure: Failure, started: float, now: float
     ) -> None:
-        if failure is None or failure.http_code is not None:
-            host.breaker = None
-            return
+        host.failures += 1
+        host.failure = failure
+        asked = failure.retry_after_s
+        if failure.pushback:
+            if not host.slow_down(attempt, failure, started, now, self._patience_s):
+                self._be_patient(host, failure, max(asked or 0.0, _GIVEN_UP_S), now, end=True)
+            elif asked is not None:
+                self._be_patient(host, failure, asked, now)
+        elif failure.http_code is not None and not failure.unreachable:
+            host.answered = True
+            if host.pace is not None:
+                host.speed_up(started, has_gaps=bool(host.delay or self._interval))
         if not failure.unreachable:
-            return
-        breaker = host.breaker
-        if breaker is None:
-            breaker = host.breaker = CircuitBreaker.of_host(self._patience_s)
-        final, timed_out = not is_transient(failure), failure.kind is Kind.TIMEOUT
-        if not breaker.failed(started, now, host.in_flight, timed_out=timed_out, final=final):
-            host.charge = Charge.LAST
-            host.reason = failure
+            if failure.http_code is not None:
+                host.breaker = None
+        elif not host.lost(failure, started, now, self._patience_s):
             if host not in self._given_up:
                 self._given_up.append(host)
             self._end_all(host, now)
-        elif breaker.is_open and not (final or timed_out):
-            host.charge = Charge.NOTHING
 
     def _early_end(self, host: Host, now: float) -> Outcome | None:
         """How a target of this host ends without a request, if it does."""
@@ -311,6 +340,8 @@ class Frontier:
         if now < host.deferred_until:
             left = host.deferred_until - now
             message = f"{host.name} asked for patience: {left:.0f} s more than this run gives"
+            if host.charge is Charge.LAST:
+                message = f"{host.name} lets nothing through: {reason.message}"
             return Deferred(Failure(reason.kind, message, http_code=reason.http_code))
         breaker = host.breaker
         waiting = host.in_flight + len(host.waiting) + len(host.retries)

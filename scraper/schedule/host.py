@@ -2,20 +2,23 @@
 
 Owns: the state of a host, and when it may start its next target. Does not know: other hosts, and
 whose turn it is (`frontier.py`). Several parts of it decide for themselves: whether it can be
-reached (`circuit_breaker.py`).
+reached (`circuit_breaker.py`), and how fast it is asked (`pacing.py`).
 """
 
 import heapq
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from random import random
 
+from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, Target
+from scraper.schedule.announced import Announced
+from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.hosts import Charge, HostState
+from scraper.schedule.pacing import Pace
+from scraper.schedule.retry import is_transient
 
-if TYPE_CHECKING:
-    from scraper.schedule.circuit_breaker import CircuitBreaker
-
+_FREE = 8  # push-backs of one target that cost it nothing
 _NEVER = math.inf
 
 
@@ -23,6 +26,9 @@ class Host:
     """One host: its waiting targets, its limits, its pauses, its breaker, its statistics."""
 
     __slots__ = (
+        "allowed",
+        "allowed_until",
+        "answered",
         "attempts",
         "breaker",
         "charge",
@@ -34,9 +40,10 @@ class Host:
         "in_flight",
         "last_sent",
         "limit",
-        "limit_changed",
         "name",
+        "new_first",
         "next_start",
+        "pace",
         "paused_until",
         "reason",
         "retries",
@@ -52,8 +59,11 @@ class Host:
         self.waiting: deque[Attempt] = deque()
         self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
         self.in_flight = 0
-        self.limit = limit  # transfers at once: halves on 429 and 503, recovers step by step
-        self.limit_changed = -_NEVER
+        self.limit = limit  # transfers at once
+        self.allowed: int | None = None  # starts that its announced limit leaves
+        self.allowed_until = -_NEVER
+        self.new_first = 0  # turns, see `take`
+        self.pace: Pace | None = None  # None: it did not push back lately
         self.paused_until = -_NEVER
         self.deferred_until = -_NEVER
         self.next_start = -_NEVER
@@ -66,6 +76,7 @@ class Host:
         self.failure: Failure | None = None  # the last one
         self.due = _NEVER  # its place among the sleepers
         self.attempts = self.failures = 0
+        self.answered = False  # with a failure that is no push-back
         self.total_s = 0.0
 
     def ready_at(self) -> float:
@@ -78,6 +89,8 @@ class Host:
             due = self.retries[0][0]
         else:
             return _NEVER
+        if self.allowed is not None and self.allowed <= 0:
+            due = max(due, self.allowed_until)
         if self.breaker is not None and self.breaker.is_open:
             if self.in_flight:
                 return _NEVER  # it tells whether the host is down
@@ -93,7 +106,13 @@ class Host:
         return HostState(self.paused_until, self.deferred_until, down_until, given_up)
 
     def take(self, now: float) -> Attempt:
-        """The target whose turn it is: a retry that is due, else the oldest that waits."""
+        """The target whose turn it is: a retry that is due, else the oldest that waits.
+
+        After a retry that was pushed back it is the latter's turn: it shows who is to blame.
+        """
+        if self.new_first and self.waiting:
+            self.new_first -= 1
+            return self.waiting.popleft()
         if self.retries and (self.retries[0][0] <= now or not self.waiting):
             return heapq.heappop(self.retries)[2]
         return self.waiting.popleft()
@@ -104,6 +123,72 @@ class Host:
         Failed connections need not be remembered: a list may name a million dead hosts once.
         """
         until = max(self.paused_until, self.deferred_until, self.next_start)
+        if self.allowed is not None:
+            until = max(until, self.allowed_until)
         if self.breaker is not None and self.breaker.given_up:
             until = max(until, self.breaker.until)
         return not (self.waiting or self.retries or self.in_flight) and now >= until
+
+    # ------------------------------------------------------------ what its answers say
+
+    def allow(self, announced: Announced, now: float) -> None:
+        """Start no more than it announced, those in flight included."""
+        self.allowed = announced.remaining - self.in_flight
+        self.allowed_until = now + announced.reset_s
+
+    def slow_down(
+        self, attempt: Attempt, failure: Failure, started: float, now: float, patience_s: float
+    ) -> bool:
+        """Note that it pushed `attempt` back, and what that costs its target; whether to go on.
+
+        It costs nothing while the host is to blame: it has answered before, and a longer gap may
+        help. A page that is pushed back again and again is to blame itself after a few times. It
+        is no reason any more to ask the others more slowly.
+        """
+        pace = self.pace
+        if pace is None:
+            pace = self.pace = Pace(self.limit, started)
+        if pace.is_overdue(now, patience_s):
+            self.charge = Charge.LAST
+            return False
+        if attempt.number > 1:  # one or two, else it might always meet the same empty bucket
+            self.new_first = 1 + (random() < 0.5)  # noqa: S311 - no secret
+        blamed = attempt.number - 1 > attempt.free or attempt.free >= _FREE
+        by_gap = not failure.retry_after_s
+        if self.answered or self.attempts > self.failures:
+            free = pace.may_help(started)
+        else:  # the first answer may still be on its way
+            free = by_gap = by_gap and self.in_flight > 0
+        if free and not blamed and patience_s:
+            self.charge = Charge.NOTHING
+        if not blamed or not patience_s:
+            first = attempt.number == 1
+            pace.pushed_back(started, now, self.in_flight, by_gap=by_gap, first=first)
+            self.limit = pace.limit
+            self.next_start = max(self.next_start, pace.next_start)
+        return True
+
+    def speed_up(self, started: float, *, has_gaps: bool) -> None:
+        """Note that it, which has a pace, answered a request of `started`."""
+        pace = self.pace
+        assert pace is not None
+        pace.got_through(started, self.in_flight)
+        self.limit = pace.limit
+        if not has_gaps:
+            self.next_start = min(self.next_start, max(pace.next_start, started))
+        if not pace.is_needed:
+            self.pace = None
+
+    def lost(self, failure: Failure, started: float, now: float, patience_s: float) -> bool:
+        """Note that no connection to it could be made, and what that costs; whether to go on."""
+        if self.breaker is None:
+            self.breaker = CircuitBreaker.of_host(patience_s)
+        breaker = self.breaker
+        final, timed_out = not is_transient(failure), failure.kind is Kind.TIMEOUT
+        if not breaker.failed(started, now, self.in_flight, timed_out=timed_out, final=final):
+            self.charge = Charge.LAST
+            self.reason = failure
+            return False
+        if breaker.is_open and not (final or timed_out):
+            self.charge = Charge.NOTHING
+        return True

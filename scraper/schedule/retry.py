@@ -9,6 +9,7 @@ urllib3's Retry, which sleeps in the worker and caps Retry-After by itself.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tenacity import Future, RetryCallState, Retrying
@@ -20,9 +21,15 @@ from scraper.model.dates import parse_http_date
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure
 from scraper.model.settings import Retries
+from scraper.model.status_codes import status_codes
 from scraper.schedule.hosts import Charge
 
-RETRIED_CODES = frozenset({202, 408, 425, 429, 500, 502, 503, 504, 522, 524})
+# Of RFC 9110, 6585 and 8470; and what content networks answer when the origin could not be reached
+# just now: 520 to 524 and 530 of Cloudflare (developers.cloudflare.com/support, "5xx errors"; not
+# 525 and 526, which are about its certificate), 529 of several (overloaded).
+RETRIED_CODES = frozenset(
+    {202, 408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530}
+)
 RETRIED_KINDS = frozenset({Kind.CONNECT, Kind.TIMEOUT, Kind.TRUNCATED})
 
 
@@ -62,7 +69,7 @@ def patience_of(settings: Retries) -> float:
 def is_transient(failure: Failure) -> bool:
     """Whether this failure may pass, by the table of the command line's contract."""
     if failure.kind is Kind.HTTP_STATUS:
-        return failure.http_code in RETRIED_CODES
+        return failure.pushback or failure.http_code in RETRIED_CODES
     if failure.transient is not None:
         return failure.transient
     return failure.kind in RETRIED_KINDS
@@ -80,7 +87,8 @@ class RetryPolicy:
             min=settings.backoff_min,
             max=settings.backoff_max,
         )
-        self._retry = retry_if_exception(_is_transient_error)
+        self._retry_on = status_codes(settings.retry_on)
+        self._retry = retry_if_exception(self._may_pass)
         self._owner = Retrying()  # RetryCallState wants one; it is never called
 
     def decide(
@@ -111,9 +119,21 @@ class RetryPolicy:
         state.upcoming_sleep = delay
         return GiveUp() if self._stop_time(state) else Again(delay)
 
+    def _may_pass(self, error: BaseException) -> bool:
+        failure = error.failure if isinstance(error, _Failed) else None
+        return failure is not None and (
+            is_transient(failure)
+            or (failure.kind is Kind.HTTP_STATUS and failure.http_code in self._retry_on)
+        )
 
-def _is_transient_error(error: BaseException) -> bool:
-    return isinstance(error, _Failed) and is_transient(error.failure)
+
+def retry_after(values: Sequence[str], date: str | None) -> float | None:
+    """Seconds to wait by the `Retry-After` lines of a response: the longest of them.
+
+    A date is measured from `date`, the response's own: two clocks seldom agree.
+    """
+    found = [parse_retry_after(value, parse_http_date(date)) for value in values]
+    return max((wait_s for wait_s in found if wait_s is not None), default=None)
 
 
 def parse_retry_after(value: str | None, now: float | None = None) -> float | None:

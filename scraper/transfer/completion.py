@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from scraper.model.errors import DestinationError
 from scraper.model.records import Attempt, Failed, NotModified, Stored, Times
+from scraper.schedule import Announced
 from scraper.transfer.partial import Partial
 
 
@@ -15,6 +16,7 @@ class Completion(NamedTuple):
 
     `error` is set when the destination as a whole is to blame. `partial` is what a further
     attempt may continue; the caller that takes the completion discards it if there is none.
+    `announced`: the limit that the last response announced.
     """
 
     attempt: Attempt
@@ -22,3 +24,4 @@ class Completion(NamedTuple):
     times: Times
     error: DestinationError | None = None
     partial: Partial | None = None
+    announced: Announced | None = None

@@ -27,18 +27,19 @@ from scraper.model.records import (
     Stored,
     Times,
 )
-from scraper.schedule import parse_retry_after
+from scraper.schedule import Announced, announced
 from scraper.sinks.base import Blocking, ReadableSink, Sink, blocking_of, object_stat_of
 from scraper.sinks.object_stat import is_recorded
 from scraper.transfer.body import Incoming
 from scraper.transfer.completion import Completion
 from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
 from scraper.transfer.exchange import Next, Reply, Request
+from scraper.transfer.facts import facts
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, follow, is_redirect
+from scraper.transfer.refusal import refusal
 from scraper.transfer.statuses import why_no_object
-from scraper.transfer.variant import variant_of
 from scraper.transfer.wanted import check_robots_tags, check_type
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Transfer:
         self.started = now
         self.deadline = now + plan.limits.max_time
         self.completion: Completion | None = None
+        self.by_turns = False  # whether a redirect to another host waits for its turn there
+        self.moves_to = ""  # the host that it waits for
+        self.hop_started = now  # at its present host
         self.permit: SendPermit | None = None  # None: the host has no gaps between requests
         self._plan = plan
         self._sink = sink
@@ -78,6 +82,8 @@ class Transfer:
         self._prepare(hop, plan.conditions_of(attempt, partial.range if partial else None))
         self._partial = partial
         self._response: Response | None = None
+        self.announced: Announced | None = None
+        self._answered = False  # by its present host
         self._body: Incoming | None = None
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
@@ -102,8 +108,10 @@ class Transfer:
 
     @property
     def must_wait(self) -> bool:
-        """Whether `request` needs another permit first. The engine gives it back then."""
+        """Whether `request` needs a turn at its host first. The engine gives it back then."""
         permit = self.permit
+        if self.moves_to:
+            return True
         return permit is not None and permit.used and permit.host == self._hop.url.origin.host
 
     def may_send(self) -> bool:
@@ -138,6 +146,9 @@ class Transfer:
         """Go on at `now`. The time since `pause` does not count."""
         self.started += now - self._paused_at
         self.deadline += now - self._paused_at
+        self.hop_started = now
+        if self.moves_to:
+            self.moves_to, self._answered = "", False
 
     def response(self, reply: Reply) -> Next:
         """Take the head of a response and say what follows.
@@ -147,14 +158,17 @@ class Transfer:
         self._time_starttransfer = time.monotonic() - self.started
         if self._time_connect is None:
             self._time_connect = reply.time_connect
-        self._response = self._facts(reply)
+        self._response = facts(reply, self._hop, self._headers, raw=self._plan.http.raw)
+        self.announced, self._answered = announced(reply.get), True
         self._fresh = False
         if is_redirect(reply):
-            limit = self._plan.limits.max_redirects
+            limit, host = self._plan.limits.max_redirects, self._hop.url.origin.host
             if reply.get("set-cookie") is not None:
                 self._cookies = self._plan.kept(self._cookies, self._hop.url, reply)
             self._prepare(follow(self._hop, reply, limit, self._plan.forbids), self._conditions)
             self.check()
+            if self.by_turns and self._hop.url.origin.host != host:
+                self.moves_to = self._hop.url.origin.host
             return Next.HOP
         if self._plan.http.robots_tags:
             check_robots_tags(reply, self._plan)
@@ -226,7 +240,7 @@ class Transfer:
                 kind=error.kind,
                 message=urls.redact_text(error.message),
                 transient=error.transient,
-                unreachable=error.unreachable and self._response is None,
+                unreachable=error.unreachable and not self._answered,
                 http_code=self._response.http_code if self._response else None,
             )
             self._end(Failed(failure, self._response))
@@ -277,24 +291,6 @@ class Transfer:
             self._headers = {**self._headers, "authorization": value}
         return value is not None
 
-    def _facts(self, reply: Reply) -> Response:
-        hop, get, raw = self._hop, reply.get, self._plan.http.raw
-        coding, variant = get("content-encoding"), None
-        if 200 <= reply.status < 300:
-            variant = variant_of(coding, get("vary"), self._headers, raw=raw)
-        return Response(
-            reply.status,
-            urls.redact(hop.url.href),
-            get("content-type"),
-            coding if raw else None,
-            get("etag"),
-            get("last-modified"),
-            reply.remote_ip,
-            hop.redirects,
-            get("x-robots-tag"),
-            variant,
-        )
-
     def _take_answer(self, answer: Answer | Rest) -> Next:
         """What follows the answer to a condition."""
         assert self._response is not None
@@ -319,13 +315,9 @@ class Transfer:
 
     def _refuse(self, reply: Reply, why: str) -> None:
         """End with the failure that the status of `reply` is, for `why`."""
-        failure = Failure(
-            kind=Kind.HTTP_STATUS,
-            message=why,
-            http_code=reply.status,
-            retry_after_s=parse_retry_after(reply.get("retry-after")),
-        )
-        self._end(Failed(failure, self._response))
+        host = self._hop.url.origin.host
+        led_to = "" if host == self.attempt.target.host else host
+        self._end(Failed(refusal(reply, why, self.announced, led_to), self._response))
 
     def _accept(self, reply: Reply) -> None:
         """Begin to store the body of `reply`. Raises TransferError if it is not the one wanted."""
@@ -390,7 +382,8 @@ class Transfer:
         connect, starttransfer = self._time_connect, self._time_starttransfer
         times = Times(self._started_at, connect, starttransfer, total, queue)
         partial, self._partial = self._partial, None
-        self.completion = Completion(self.attempt, outcome, times, error, partial)
+        limits = self.announced
+        self.completion = Completion(self.attempt, outcome, times, error, partial, limits)
 
 
 def _is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> bool:

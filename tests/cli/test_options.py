@@ -32,7 +32,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
-    *("--stats", "--robots-agent", "--robots-tags", "--cert", "--cert-key", "--user"),
+    *("--stats", "--robots-agent", "--robots-tags", "--retry-on", "--cert", "--cert-key", "--user"),
     "--cookies",
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),

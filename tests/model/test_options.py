@@ -1,7 +1,7 @@
 """The options of `scraper.run`: every one that Settings has, with the same type."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,6 +23,7 @@ WIDER: dict[str, Any] = {
     "max_failures": int | str | Budget | None,
     "headers": Mapping[str, str] | Sequence[str | tuple[str, str]] | None,
     "robots_tags": str | Sequence[str] | None,
+    "retry_on": str | Iterable[str | int] | None,
 }
 WORDS = {"lock", "engine", "s3_client"}
 

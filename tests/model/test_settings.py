@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scraper.model.errors import UsageError
 from scraper.model.settings import Budget, Settings, expand_date
+from scraper.model.status_codes import status_codes
 
 NOW = datetime(2026, 3, 9, 7, 5, tzinfo=UTC)
 
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "retries": 3,
     "retry_max_time": 300,
     "max_retry_after": 120,
+    "retry_on": None,
     "connect_timeout": 10,
     "read_timeout": 30,
     "max_time": 300,
@@ -117,6 +119,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "retries": 0,
         "retry_max_time": 10,
         "max_retry_after": 0,
+        "retry_on": "403,5xx",
         "connect_timeout": 1,
         "read_timeout": 2,
         "max_time": 3,
@@ -174,6 +177,15 @@ def test_robots_names_are_checked() -> None:
     for agent in ("Foo Bot", "FooBot/2", "", "*"):
         assert "--robots-agent" in message(robots_agent=agent)
     assert "--robots-tags: 'otherbot: noai'" in message(robots_tags="noindex,otherbot: noai")
+
+
+def test_codes_that_are_tried_again_may_be_classes() -> None:
+    assert status_codes(Settings.of(retry_on="403, 404").retries.retry_on) == {403, 404}
+    assert Settings.of(retry_on=[403, "5xx"]).retries.retry_on == "403,5xx"
+    assert status_codes("403,5XX") == {403, *range(500, 600)}
+    assert status_codes(None) == status_codes(" ") == set()
+    for codes in ("40", "600", "200", "3xx", "4x", "403;404", "-1", "4５3"):  # noqa: RUF001
+        assert f"--retry-on: {codes!r}" in message(retry_on=codes)
 
 
 def test_an_unknown_option_is_named() -> None:

@@ -309,7 +309,7 @@ def test_a_host_that_asks_for_much_patience_defers_those_who_wait_and_is_asked_a
     scene = Scene()
     scene.add("http://a/1")
     transfer = scene.asked()
-    failure = Failure(Kind.HTTP_STATUS, "HTTP 503", http_code=503, retry_after_s=500.0)
+    failure = Failure(Kind.HTTP_STATUS, "HTTP 503", None, False, 503, 500.0, pushback=True)
     scene.frontier.ended(transfer.attempt, failure, 0.0, 0.0, 0.0)
     scene.robots_queue.answered(transfer.attempt, Deferred(failure), 0.0, 0.0)
     assert scene.early() == {"http://a/1": "deferred http_status: robots.txt of http://a: HTTP 503"}

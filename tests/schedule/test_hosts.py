@@ -10,7 +10,8 @@ REFUSED = Failure(Kind.CONNECT, "connection refused", unreachable=True)
 
 
 def asked(retry_after_s: float) -> Failure:
-    return Failure(Kind.HTTP_STATUS, "HTTP 429", http_code=429, retry_after_s=retry_after_s)
+    failure = Failure(Kind.HTTP_STATUS, "HTTP 429", http_code=429, pushback=True)
+    return failure._replace(retry_after_s=retry_after_s)
 
 
 def end(frontier: Frontier, failure: Failure | None, now: float, at_once: int = 1) -> list[object]:

@@ -23,7 +23,7 @@ from scraper.schedule.retry import (
 
 TARGET = Target("http://a/", "http://a/", "a", "a/index.html", 1, "list")
 MOMENT = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-RETRIED_STATUSES = {202, 408, 425, 429, 500, 502, 503, 504, 522, 524}
+RETRIED_STATUSES = {202, 408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530}
 
 
 def failure(
@@ -247,3 +247,11 @@ def test_no_retry_after_can_break_us(value: str) -> None:
 @given(st.integers(0, 10**12 - 1), st.integers(0, 30))
 def test_seconds_may_have_any_number_of_zeros_before_them(seconds: int, zeros: int) -> None:
     assert parse_retry_after("0" * zeros + str(seconds)) == seconds
+
+
+@pytest.mark.parametrize("code", [403, 404, 599])
+def test_statuses_that_the_user_names_are_tried_again(code: int) -> None:
+    policy = RetryPolicy(Retries(retries=1, retry_on="403,404,599"))
+    assert isinstance(policy.decide(http(code), attempt(), now=0.0), Again)
+    assert isinstance(policy.decide(http(code), attempt()._replace(number=2), now=0.0), GiveUp)
+    assert isinstance(policy.decide(http(410), attempt(), now=0.0), GiveUp)

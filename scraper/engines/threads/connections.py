@@ -19,10 +19,12 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from scraper.engines import guard
 from scraper.engines.minimum_speed import MinimumSpeed
+from scraper.engines.threads.happy_eyeballs import Address, connect
 from scraper.engines.threads.response import StrictResponse
 from scraper.engines.tls_context import make_context
 from scraper.model.addresses import is_public
@@ -106,7 +108,10 @@ class _NotedConnection:
     peer: str | None = None
     connect_s = 0.0
     sock: Any
+    host: str
     port: int
+    timeout: float | None
+    socket_options: Any
     _dns_host: str
 
     def connect(self) -> None:
@@ -148,7 +153,7 @@ class _NotedConnection:
 
     def _new_conn(self) -> socket.socket:
         guarded = CURRENT.in_use.guarded if CURRENT.in_use is not None else ""
-        sock = self._guarded_conn(guarded) if guarded else super()._new_conn()  # type: ignore[misc]
+        sock = self._connected(guarded)
         self.peer = None
         with contextlib.suppress(OSError):  # it was reset at once: the request will fail
             self.peer = sock.getpeername()[0]
@@ -160,18 +165,22 @@ class _NotedConnection:
             raise
         return sock
 
-    def _guarded_conn(self, why: str) -> socket.socket:
-        """Connect to the first of the host's public addresses that accepts."""
-        name = self._dns_host
-        *others, last = _public_addresses(name, self.port, why)
+    def _connected(self, guarded: str) -> socket.socket:
+        """Connect to the first of the host's addresses that accepts, with urllib3's exceptions.
+
+        If it is `guarded`, only public ones are tried.
+        """
         try:
-            for self._dns_host in others:
-                with contextlib.suppress(NewConnectionError, ConnectTimeoutError):
-                    return super()._new_conn()  # type: ignore[misc,no-any-return]
-            self._dns_host = last
-            return super()._new_conn()  # type: ignore[misc,no-any-return]
-        finally:
-            self._dns_host = name
+            found = _addresses(self._dns_host, self.port)
+            if guarded:
+                found = _public(found, guarded)
+            return connect(found, self.timeout, self.socket_options or ())
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection within the time") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"can't connect: {error}") from error  # type: ignore[arg-type]
 
 
 def _target(url: str, *, absolute: bool) -> str:
@@ -179,12 +188,17 @@ def _target(url: str, *, absolute: bool) -> str:
     return url if absolute else "/" + url.split("/", 3)[3]
 
 
-def _public_addresses(host: str, port: int, why: str) -> list[str]:
-    """The public ones of `host`; raises TransferError if there are none."""
-    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    public = list(filter(is_public, found))
+def _addresses(host: str, port: int) -> list[Address]:
+    """What the system knows of `host`, in the order that it prefers."""
+    found = socket.getaddrinfo(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
+    return list(dict.fromkeys((entry[0], entry[4]) for entry in found))
+
+
+def _public(addresses: list[Address], why: str) -> list[Address]:
+    """The public ones of `addresses`; raises TransferError if there are none."""
+    public = [one for one in addresses if is_public(str(one[1][0]))]
     if not public:
-        raise guard.blocked(found[0], why)
+        raise guard.blocked(str(addresses[0][1][0]), why)
     return public
 
 
