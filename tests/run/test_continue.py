@@ -243,7 +243,7 @@ def test_a_body_that_takes_longer_than_one_attempt_may_is_continued(tmp_path: Pa
     ranges: list[bytes] = []
 
     def rest(number: int, sock: socket.socket) -> None:
-        found = re.search(rb"range: bytes=(\d+)-", read_head(sock))
+        found = re.search(rb"Range: bytes=(\d+)-", read_head(sock))
         if found is None:
             return
         start = int(found[1])
@@ -260,7 +260,7 @@ def test_a_body_that_takes_longer_than_one_attempt_may_is_continued(tmp_path: Pa
             (result,) = fetch([f"{server.url}/big"], to, max_time=times * 2.0, **ABOVE)
             return result, to
 
-    wanted = [b"range: bytes=%d-" % CUT]
+    wanted = [b"Range: bytes=%d-" % CUT]
     result, to = patiently(fetched, lambda _: ranges == wanted)
     stop.set()
     check(result, to)
