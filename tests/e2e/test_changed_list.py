@@ -10,8 +10,8 @@ from tests.e2e.command import WAIT_S, Command
 from tests.e2e.watch import is_idle, until
 from tests.servers import Reply, Request, Serve
 
-LONG = "x" * 40_000  # of a URL: few of them are read ahead
-LINES = 100
+LONG = "x" * 60_000  # of a URL: 92 of them fill what is read ahead
+LINES = 200
 
 
 def grow(cli: Command, lines: list[str]) -> None:
