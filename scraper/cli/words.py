@@ -20,6 +20,7 @@ from scraper.cli.options import CONFIG, long_name, names_of_fetch
 from scraper.model.errors import ScraperError
 
 _PREFIX = "SCRAPER_"
+_WRONG_VALUE = re.compile(r"--[a-z0-9-]+ (.* )?(is not|must be) ", re.DOTALL)
 _CLOSE = 0.7  # of difflib; below it suggestions are guesses
 _SURE = 0.8  # nobody means another word then
 _NAMED = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")
@@ -66,8 +67,8 @@ def attributed(error: ScraperError, context: click.Context) -> ScraperError:
 
     text = _NAMED.sub(origin, str(error))
     named = set(_NAMED.findall(str(error)))
-    # `--results: ...` is no wrong value: what it names can't be used.
-    about_value = len(named) == 1 and str(error).startswith(tuple(f"{name} " for name in named))
+    # Other errors name what can't be used (`--results: ...`), or the way out.
+    about_value = len(named) == 1 and _WRONG_VALUE.match(str(error))
     param = params.get(*named) if about_value else None
     if param is not None and _is_measure(param) and not error.hint:
         error.hint = for_value(param)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import trustme
 
 from scraper.demo import Bucket, Site
 from tests import reference
@@ -94,6 +95,12 @@ def ready(cli: Command, demo: Demo) -> Command:
     cli.write("urls.txt", *pages)
     cli.write("more.txt", *pages[:3], f"{demo.url}/feed.xml")
     cli.write("m.jsonl")
+    cli.write("cookies.txt", "# Netscape HTTP Cookie File")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(cli.directory / "our-ca.pem"))
+    me = authority.issue_cert("me.example")
+    me.cert_chain_pems[0].write_to_path(str(cli.directory / "me.pem"))
+    me.private_key_pem.write_to_path(str(cli.directory / "me.key"))
     cli.environment |= demo.environment
     assert cli("urls.txt", "-q", "--to", "out").status == 0
     return cli
