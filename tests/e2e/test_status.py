@@ -167,7 +167,7 @@ def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve) -
 def test_a_list_that_was_not_read_to_its_end_is_not_done(cli: Command, serve: Serve) -> None:
     place = Directory(cli)
     server = serve(lambda _: Reply(200, {}, b"x" * 100))
-    urls = [f"{server.url}/{number}" for number in range(3000)]
+    urls = [f"{server.url}/{number}" for number in range(20_000)]  # more than is read ahead
     fetch(cli, place, *urls, options=("--max-total-size", "100", "-c", "1"))
     found = facts(cli, place)
     assert found["unread"] is True
