@@ -19,7 +19,7 @@ from scraper.report.log import Log
 from scraper.report.streams import Lines
 from scraper.report.tally import Tally
 from scraper.run.build import make_plan
-from scraper.sinks.base import SinkOptions, find_sink
+from scraper.sinks.base import Sink, SinkOptions, find_sink, has_directories
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
@@ -41,7 +41,7 @@ def dry_run(
     rule = make_rule(settings.key, now)
     sources = open_sources(_refuse)
     lines, log = open_streams()
-    with closing(lines), closing(DuplicateFilter()) as duplicates:
+    with closing(lines), closing(_filter(sink)) as duplicates:
         tally, printed = Tally(), 0
 
         def tell(early: Result) -> None:
@@ -57,6 +57,10 @@ def dry_run(
         _summarise(targets, tally, log)
     is_over = tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets)
     return int(is_over or lines.failed)
+
+
+def _filter(sink: Sink) -> DuplicateFilter:
+    return DuplicateFilter(has_directories=has_directories(sink))
 
 
 def _preview(

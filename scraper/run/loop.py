@@ -43,7 +43,7 @@ from scraper.run.spacing import Spacing
 from scraper.run.stopping import Note, Stop, limit_at
 from scraper.run.unfinished import stored_late, unfinished
 from scraper.schedule import Frontier, patience_of
-from scraper.sinks.base import disk_of, ignores_case
+from scraper.sinks.base import disk_of
 from scraper.source.keys import make_rule
 from scraper.source.reader import BUFFER, ListReader
 from scraper.source.sources import Source
@@ -118,8 +118,8 @@ class Run:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
             engine = self._engine = self._make_engine()
             undone.callback(engine.close)
-            asks, folds = self._plan.asks_for_another, ignores_case(resources.sink)
-            self._prefilter = Prefilter(resources.history, asks, ignores_case=folds)
+            asks = self._plan.asks_for_another
+            self._prefilter = Prefilter(resources.history, asks, resources.sink)
             undone.callback(self._prefilter.close)
             self._reader.start()
             undone.pop_all()

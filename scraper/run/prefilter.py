@@ -14,6 +14,7 @@ from typing import NamedTuple
 from scraper.manifest import History, IsAnother
 from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import PreviousRecord, Result, Skipped, Target
+from scraper.sinks.base import Sink, has_directories, ignores_case
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
 
@@ -33,15 +34,17 @@ class Sifted(NamedTuple):
 
 
 class Prefilter:
-    """The prefilter of one run. `history`: of earlier runs. `ignores_case`: of the destination.
+    """The prefilter of one run, which stores in `sink`. `history`: of earlier runs.
 
     `is_another`: whether a request asks for another form of a body than the stored one.
     """
 
-    def __init__(self, history: History, is_another: IsAnother, *, ignores_case: bool) -> None:
+    def __init__(self, history: History, is_another: IsAnother, sink: Sink) -> None:
         self._history = history
         self._is_another = is_another
-        self._duplicates = DuplicateFilter(ignores_case=ignores_case)
+        self._duplicates = DuplicateFilter(
+            ignores_case=ignores_case(sink), has_directories=has_directories(sink)
+        )
 
     def sift(self, items: Sequence[Read]) -> Sifted:
         """Sort `items`."""

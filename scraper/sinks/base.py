@@ -108,6 +108,7 @@ class Sink(Protocol):
     `blocking`, a `Blocking`: which methods may block. See `blocking_of`.
     `disk`, a Path: the file system on which bodies take room. See `disk_of`.
     `ignores_case`, a bool: keys that differ only in case are the same key here.
+    `has_directories`, a bool: `a` and `a/b` can't both be keys here.
     `sync()`: return when all committed objects survive a power cut. It is called, from one thread,
     before records of them are written. It raises DestinationError. A sink whose `commit` does all
     of that has no `sync`. See `sync_of`.
@@ -253,6 +254,11 @@ def disk_of(sink: Sink) -> Path | None:
 def ignores_case(sink: Sink) -> bool:
     """Whether keys that differ only in case or Unicode normal form are one object there."""
     return bool(getattr(sink, "ignores_case", False))
+
+
+def has_directories(sink: Sink) -> bool:
+    """Whether a key can't be a directory of another key there."""
+    return bool(getattr(sink, "has_directories", False))
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

@@ -2,7 +2,8 @@
 
 It tells a repeat (same URL, key and headers) from a clash: another URL with the same key, or with
 a key that the destination takes for the same; the same URL with other headers, which may get
-another body; a key that is a directory of another (`nested_keys.py`). It compares 64-bit hashes.
+another body; a key that is a directory of another, where that can't be (`nested_keys.py`). It
+compares 64-bit hashes.
 
 The hashes of a long list's first targets are in a dict, which takes a third of the time and 150
 bytes a target. The rest are in a private temporary SQLite database. It lives in a cache of 32
@@ -35,9 +36,10 @@ class DuplicateFilter:
     """The targets of one run. Used by one thread.
 
     `ignores_case`: keys are the same if `keys.folded` is (case and normal form do not count).
+    `has_directories`: no key can be a directory of another.
     """
 
-    def __init__(self, *, ignores_case: bool = False) -> None:
+    def __init__(self, *, ignores_case: bool = False, has_directories: bool = False) -> None:
         self._fold: Callable[[str], str] | None = folded if ignores_case else None
         self._db = sqlite3.connect(
             "", isolation_level=None, check_same_thread=False, cached_statements=_BATCH + 2
@@ -49,7 +51,9 @@ class DuplicateFilter:
         self._count = 0
         self._first: dict[int, int] = {}  # of the hash of a key, the number of its target
         self._urls, self._headers, self._lines = array("q"), array("q"), array("q")  # by number
-        self._nested = NestedKeys(self._db, self._fold, _IN_MEMORY // 2)
+        self._nested = (
+            NestedKeys(self._db, self._fold, _IN_MEMORY // 2) if has_directories else None
+        )
 
     def judge(self, target: Target) -> Result | None:
         """The Result of a repeat or a clash; None for a target that may be fetched."""
@@ -74,8 +78,9 @@ class DuplicateFilter:
         first, self._count = self._count, self._count + len(targets)
         put = self._put if self._count > _IN_MEMORY else self._put_in_memory
         hashes = self._hashes(targets)
-        if put(targets, hashes, first) and self._nested.none_clash(
-            targets, hashes, self._any_taken
+        nested = self._nested
+        if put(targets, hashes, first) and (
+            nested is None or nested.none_clash(targets, hashes, self._any_taken)
         ):
             return [None] * len(targets)
         return [
@@ -130,7 +135,7 @@ class DuplicateFilter:
             found = self._find(name)
             return found[2] if found is not None and found[3] < number else None
 
-        if clash := self._nested.clash(target, taken):
+        if self._nested is not None and (clash := self._nested.clash(target, taken)):
             return self._clashing(target, clash)
         found = self._find(key)
         assert found is not None, "it was put"

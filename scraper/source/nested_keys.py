@@ -1,8 +1,7 @@
 """NestedKeys: keys that are directories of other keys, found in bounded memory.
 
-`docs` and `docs/a.html` can't both be files in a directory. In S3 they can be two objects, but
-nobody can copy them to a disk then. So they clash in every destination, as names do that one file
-system refuses.
+`docs` and `docs/a.html` can't both be files in a directory. In S3 they are two objects, and nobody
+asks here.
 
 64 bits stand for a directory. The first ones are in a dict, the rest in a table of the database
 that the filter of duplicates has. Most keys of a list share the directory of a key before them,

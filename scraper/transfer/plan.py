@@ -90,7 +90,7 @@ class Plan:
         if not (userinfo or target.headers):
             return common
         headers = dict(common)
-        if userinfo and "authorization" not in self.names:
+        if userinfo and not self._has_login(at_home=at_home):
             headers["authorization"] = urls.basic_authorization(userinfo)
         for name, value in target.headers.items():
             if at_home or not _is_for_home(name.lower()):
@@ -102,6 +102,10 @@ class Plan:
         if not target.headers:
             return self.names
         return {**self.names, **{name.lower(): name for name in target.headers}}
+
+    def _has_login(self, *, at_home: bool) -> bool:
+        """Whether -H gives an Authorization. It goes to the target's own origin only."""
+        return at_home and "authorization" in self.names
 
     def _userinfo(self, target: Target, url: urls.Url, *, at_home: bool) -> str:
         """The name and password for `url`, unless they are those of --user for everybody."""
@@ -125,7 +129,7 @@ class Plan:
         userinfo = self._userinfo(target, url, at_home=at_home)
         if at_home and not userinfo:
             userinfo = self.http.user or ""
-        if not (challenges and userinfo) or "authorization" in self.names:
+        if not (challenges and userinfo) or self._has_login(at_home=at_home):
             return None
         from scraper.transfer.digest import answer
 

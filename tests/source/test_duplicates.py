@@ -19,7 +19,7 @@ def target(url: str, key: str, line: int) -> Target:
 
 @pytest.fixture
 def seen() -> Iterator[DuplicateFilter]:
-    memory = DuplicateFilter()
+    memory = DuplicateFilter(has_directories=True)
     yield memory
     memory.close()
 
@@ -95,9 +95,17 @@ def test_a_key_that_is_a_directory_of_another_is_a_clash(seen: DuplicateFilter) 
     ]
 
 
+def test_where_there_are_no_directories_a_key_may_begin_as_another() -> None:
+    memory = DuplicateFilter()
+    keys = ["docs", "docs/a.html", "x/y", "x"]
+    targets = [target(f"http://a/{key}", key, n) for n, key in enumerate(keys, 1)]
+    assert memory.judge_all(targets) == [None] * 4
+    memory.close()
+
+
 def test_directories_are_alike_where_case_does_not_count() -> None:
     for ignores_case in (False, True):
-        memory = DuplicateFilter(ignores_case=ignores_case)
+        memory = DuplicateFilter(ignores_case=ignores_case, has_directories=True)
         one, other = target("http://a/1", "Docs", 1), target("http://a/2", "docs/a", 2)
         assert (memory.judge_all([one, other])[1] is not None) == ignores_case
         memory.close()
@@ -117,7 +125,7 @@ def test_nested_keys_are_told_in_any_batches_as_one_by_one(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scraper.source.duplicates._IN_MEMORY", at_hand[1])
-        memory = DuplicateFilter()
+        memory = DuplicateFilter(has_directories=True)
     keys: set[str] = set()
     directories: set[str] = set()
     line = 0
@@ -146,7 +154,7 @@ def test_nested_keys_are_told_in_any_batches_as_one_by_one(
 )
 def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> None:
     for ignores_case in (False, True):
-        memory = DuplicateFilter(ignores_case=ignores_case)
+        memory = DuplicateFilter(ignores_case=ignores_case, has_directories=True)
         first, second = target("http://a/1", one, 1), target("http://a/2", other, 2)
         verdicts = memory.judge_all([first, second])
         memory.close()
@@ -168,7 +176,7 @@ def test_case_counts_unless_the_destination_ignores_it(one: str, other: str) -> 
 def test_it_answers_as_a_dictionary_of_everything_would(
     batches: list[list[tuple[str, str]]], at_once: int, at_hand: int
 ) -> None:
-    memory = DuplicateFilter()
+    memory = DuplicateFilter(has_directories=True)
     first: dict[str, tuple[str, int]] = {}
     line = 0
     for batch in batches:

@@ -69,7 +69,7 @@ def path_of(destination: str) -> Path:
 class DirectorySink:
     """Files below `root`. The umask decides their permissions, the server their times."""
 
-    near = True
+    near = has_directories = True
 
     def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
