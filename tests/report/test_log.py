@@ -338,7 +338,8 @@ def test_no_word_about_a_whole_run_has_a_secret(serve: Serve, tmp_path: Path) ->
             log.note(level, name, record)
 
     for proxy in (None, closed):
-        options = {"headers": ["X-Api-Key: hunter2"], "proxy": proxy, "retries": 1}
+        options: dict[str, Any] = {"headers": ["X-Api-Key: hunter2"], "proxy": proxy, "retries": 1}
+        options["retry_max_time"] = 0.5  # so long is a host waited for that refuses
         settings = Settings.of(to=tmp_path, backoff_min=0, backoff_max=0, **options)
         with Run(settings, [from_iterable(urls)], [*logs, results], note) as run:
             became = {result.status for result in run}
