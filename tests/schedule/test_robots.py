@@ -274,11 +274,14 @@ def test_the_worst_that_fits_takes_no_longer_than_many_plain_rules(text: str) ->
 
 def _cost(text: str) -> float:
     """Seconds of the processor to read it, and to ask of a hundred URLs."""
-    begun = time.process_time()
-    rules = parse(text.encode(), "scraper")
-    for number in range(100):
-        rules.forbids(f"{SITE}/{'ab' * 500}/{number}")
-    return time.process_time() - begun
+    costs = []
+    for _ in range(3):  # the least one has the least of what else goes on
+        begun = time.process_time()
+        rules = parse(text.encode(), "scraper")
+        for number in range(100):
+            rules.forbids(f"{SITE}/{'ab' * 500}/{number}")
+        costs.append(time.process_time() - begun)
+    return min(costs)
 
 
 @given(st.binary(max_size=300), st.text(max_size=30))
