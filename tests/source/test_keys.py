@@ -692,9 +692,9 @@ def test_over_long_given_names_stay_apart_and_keep_their_extension() -> None:
 def test_accents_in_disorder_take_no_longer_than_in_order(make: Callable[[str], str]) -> None:
     took = []
     for accents in ("\u0301\u0301", "\u0301\u0323"):
-        begun = time.process_time()
+        begun = time.thread_time()
         make(accents * 10_000)
-        took.append(time.process_time() - begun)
+        took.append(time.thread_time() - begun)
     assert took[1] < 5 * took[0] + 0.01
 
 
