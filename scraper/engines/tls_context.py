@@ -9,8 +9,7 @@ import os
 import ssl
 from collections.abc import Iterable
 
-from scraper.engines.tls import trusted
-from scraper.model.authorities import Authorities, authorities
+from scraper.engines.tls import check_variables, trusted
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http
 
@@ -49,10 +48,9 @@ def make_context(http: Http, *, with_certificate: bool = True) -> SharedContext:
 
 def check_files(http: Http) -> None:
     """Raise UsageError unless the files that the user names hold what they should."""
-    whose = None if http.insecure else authorities(http.cacert, os.environ)
-    if whose is not None:
-        for path in filter(None, (whose.file, whose.directory)):
-            _check_authorities(path, whose)
+    check_variables(http)
+    if http.cacert is not None and not http.insecure:
+        _check_authorities(http.cacert)
     if http.cert is None:
         return
     try:
@@ -68,16 +66,12 @@ def check_files(http: Http) -> None:
         raise UsageError(f"{name} {path!r}: {wrong}") from None
 
 
-def _check_authorities(path: str, whose: Authorities) -> None:
-    hint = "" if whose.named_by == "--cacert" else "--cacert FILE names another file"
+def _check_authorities(path: str) -> None:
     try:
-        if path == whose.directory:
-            os.listdir(path)
-        else:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError as error:  # ssl.SSLError is one
         wrong = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise UsageError(f"{whose.named_by} {path!r}: {wrong}", hint=hint) from None
+        raise UsageError(f"--cacert {path!r}: {wrong}") from None
 
 
 def _load_own(context: ssl.SSLContext, http: Http) -> None:

@@ -56,10 +56,14 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
 def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Plan:
     """What all transfers share. Raises UsageError when a file that it names can't be read."""
     http = settings.http
-    if http.cacert or http.cert or any(map(os.environ.get, VARIABLES)):
+    if http.cacert or http.cert:
         from scraper.engines.tls_context import check_files
 
         check_files(http)
+    elif any(map(os.environ.get, VARIABLES)):
+        from scraper.engines.tls import check_variables
+
+        check_variables(http)
     agent = http.user_agent or f"scraper/{__version__}"
     if http.contact is not None:
         agent += f" (+{http.contact})"
