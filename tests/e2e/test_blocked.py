@@ -20,7 +20,14 @@ from scraper.report.writer import FULL_BYTES
 from scraper.run.stopping import GRACE_S
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, Place, kinds
-from tests.e2e.watch import Process, narrow_pipe, time_to_start, until, until_full
+from tests.e2e.watch import (
+    Process,
+    narrow_pipe,
+    records_so_far,
+    time_to_start,
+    until,
+    until_full,
+)
 from tests.machine import within
 from tests.s3servers import S3Server
 from tests.servers import HttpServer, Reply, Request, Serve
@@ -219,7 +226,7 @@ def test_a_run_that_waits_for_its_reader_is_idle_and_hears_a_signal_soon(
         asked.append(server.total)
         used.append(processor_time(one.process.pid))
     one.process.send_signal(signal.SIGINT)
-    until(lambda: "interrupted" in kinds(one.place.records()))
+    until(lambda: "interrupted" in kinds(records_so_far(one.place)))
     with open(os.dup(one.ends[0]), "rb") as reader:
         told = parsed(reader.read())
     assert ended(one).status == 130

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.command import WAIT_S, Command, parsed
 from tests.e2e.places import Directory, Place
-from tests.e2e.watch import end, of_threads, said, until
+from tests.e2e.watch import end, of_threads, records_so_far, said, until
 from tests.s3servers import CREDENTIALS, S3Server
 from tests.servers import HttpServer, Misbehave, Reply, Request, Serve, silent
 
@@ -232,7 +232,7 @@ def test_a_run_whose_manifest_is_removed_says_so_and_ends_with_status_3(
     words = [listed(cli, server, 3), "--engine", engine, *place.words]
     manifest = cli.directory / "out/.scraper/manifest.jsonl"
     with cli.start(*words) as first:
-        until(lambda: manifest.exists() and len(place.records()) == 1)
+        until(lambda: len(records_so_far(place)) == 1)
         manifest.unlink()
         go.set()
         ran = end(first)

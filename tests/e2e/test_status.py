@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.command import MANIFEST, SUMMARY, Command, Ran
 from tests.e2e.places import Bucket, Directory, Place
-from tests.e2e.watch import until
+from tests.e2e.watch import records_so_far, until
 from tests.servers import Reply, Request, Serve
 
 COLUMNS, ROWS = 80, 24
@@ -154,7 +154,7 @@ def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve) -
     fetch(cli, place, f"{server.url}/a")
     cli.write("urls", f"{server.url}/b", f"{server.url}/slow")
     with cli.start("urls", *place.words, "-q") as process:
-        until(lambda: len(place.records()) == 2)
+        until(lambda: len(records_so_far(place)) == 2)
         process.send_signal(signal.SIGKILL)
         process.wait()
     go.set()

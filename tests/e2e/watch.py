@@ -10,8 +10,9 @@ from fcntl import F_SETPIPE_SZ, fcntl, ioctl
 from pathlib import Path
 from struct import unpack
 from termios import FIONREAD
+from typing import Any
 
-from tests.e2e.command import WAIT_S, Command, Ran
+from tests.e2e.command import MANIFEST, WAIT_S, Command, Ran, parsed
 from tests.e2e.places import Bucket, Directory, Place
 
 Process = subprocess.Popen[bytes]
@@ -50,6 +51,15 @@ def time_to_start(cli: Command, place: Place | None = None) -> int:
     cli(*words, stdin="http://127.0.0.1:1/\n", env=elsewhere.environment)
     times = 3 if isinstance(place, Bucket) else 6
     return max(2, math.ceil(times * (time.monotonic() - begun)))
+
+
+def records_so_far(place: Place) -> list[dict[str, Any]]:
+    """Its records while a run writes them; a line that is half written does not count."""
+    if not isinstance(place, Directory):
+        return place.records()  # segments come whole
+    manifest = place.cli.directory / place.name / MANIFEST
+    data = manifest.read_bytes() if manifest.exists() else b""
+    return parsed(data[: data.rfind(b"\n") + 1])
 
 
 def is_idle(process: Process) -> bool:
