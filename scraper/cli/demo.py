@@ -33,8 +33,8 @@ def demo(
 ) -> int:
     """Serve a small site and an S3 endpoint on loopback.
 
-    Until Ctrl-C, or while COMMAND runs, which finds S3 in its environment. Without moto (the extra
-    `demo`) there is the site alone.
+    Until Ctrl-C, or while COMMAND runs, which finds S3 in its environment (the bucket is
+    s3://demo). Without moto (the extra `demo`) there is the site alone.
     """
     from scraper.demo import BUCKET, Site
 

@@ -81,6 +81,8 @@ _FIELDS = ("key", "size", "url", "started")
 def listing(destination: str, urls: Sequence[str], **options: Any) -> int:
     """Print what the manifest of DEST says is stored there, in the order of its records.
 
+    The body is at DEST/KEY.
+
     With URLs: only what is stored of these. The exit status is 1 if there is nothing of one.
     """
     _check(options, urls)
