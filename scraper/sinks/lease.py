@@ -92,6 +92,7 @@ class Lease:
         self._run = os.urandom(8).hex()
         self._holder = {"run": self._run, "host": socket.gethostname(), **own_process()}
         self._writes = 0
+        self._has_begun_to_settle = False
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
         self._acquire(patience)
@@ -171,6 +172,11 @@ class Lease:
         another run's put comes between. Where conditions are not judged at all, runs wait for
         longer than their requests take. The one that wrote last has it. Returns what `_try` does.
         """
+        if self._has_begun_to_settle:  # the store failed then: another run may have settled since
+            found = self._sink.get_small(LEASE_KEY)
+            if not self._is_ours(found):
+                return found, Life.ALIVE
+        self._has_begun_to_settle = True
         begun, judged = now_s(), False
         if self._write(None):  # there is a lease, so this must fail
             self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
