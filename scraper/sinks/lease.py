@@ -44,6 +44,7 @@ LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
 _NO_ETAG = f'"{"0" * 32}"'
 _SETTLE_S, _SETTLE_TIMES = 1.0, 5.0  # at least; times what two requests took
+_SETTLE_IGNORED_S = 3.0  # where nothing judges a put that the client of another run sends again
 _FRESH_S, _LOOKS = 0.2, 3  # a look that took longer is made again, so often, before a write
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
@@ -177,13 +178,14 @@ class Lease:
             if not self._is_ours(found):
                 return found, Life.ALIVE
         self._has_begun_to_settle = True
-        begun, judged = now_s(), False
+        begun, judged, least_s = now_s(), False, _SETTLE_S
         if self._write(None):  # there is a lease, so this must fail
+            least_s = _SETTLE_IGNORED_S
             self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
         else:
             judged = not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True)
         if not judged:
-            wait_s = max(_SETTLE_S, _SETTLE_TIMES * (now_s() - begun))
+            wait_s = max(least_s, _SETTLE_TIMES * (now_s() - begun))
             self._over.wait(min(wait_s, self._lease_s / 3))  # it must not run out meanwhile
         found = self._sink.get_small(LEASE_KEY)
         return found, None if self._is_ours(found) else Life.ALIVE
