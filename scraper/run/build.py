@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
-from scraper.model.authorities import VARIABLES
+from scraper.engines.tls import check_variables
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
@@ -60,9 +60,7 @@ def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Pla
         from scraper.engines.tls_context import check_files
 
         check_files(http)
-    elif any(map(os.environ.get, VARIABLES)):
-        from scraper.engines.tls import check_variables
-
+    else:
         check_variables(http)
     agent = http.user_agent or f"scraper/{__version__}"
     if http.contact is not None:
