@@ -20,7 +20,8 @@ from scraper.model.dates import parse_http_date
 from scraper.model.records import PreviousRecord
 from scraper.transfer.exchange import Reply
 from scraper.transfer.redirects import Hop
-from scraper.transfer.variant import is_same
+from scraper.transfer.tags import with_bare
+from scraper.transfer.variant import is_decoded, is_same
 
 CONDITIONS = frozenset(
     {
@@ -122,7 +123,10 @@ class Conditions(NamedTuple):
             return _NOTHING
         if not is_same(previous.variant, sent, raw=self.raw):
             return _NOTHING  # a 304 would be about another body than the stored one
-        given = {"if-none-match": previous.etag, "if-modified-since": previous.last_modified}
+        tag = previous.etag
+        if tag and is_decoded(previous.variant):
+            tag = with_bare(tag)
+        given = {"if-none-match": tag, "if-modified-since": previous.last_modified}
         return {name: value for name, value in given.items() if value}
 
     def answer(self, reply: Reply, asked: Mapping[str, str]) -> Answer | Rest | None:

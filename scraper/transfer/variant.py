@@ -83,6 +83,11 @@ def is_same(variant: str | None, sent: Mapping[str, str], *, raw: bool) -> bool 
     return None if uncertain or any(mark.endswith(_ANYTHING) for mark in marks) else True
 
 
+def is_decoded(variant: str | None) -> bool:
+    """Whether a coding of this body was undone, or may have been."""
+    return variant is not None and variant.partition(" ")[0] == "decoded"
+
+
 def _asks_for_a_form(sent: Mapping[str, str], *, raw: bool) -> bool:
     """Whether a request negotiates (RFC 9110 12.5) otherwise than ours do by default."""
     default = {"accept": ACCEPT, _DECIDES: ACCEPT_ENCODING}

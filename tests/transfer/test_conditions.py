@@ -234,6 +234,17 @@ def meaning(conditions: Conditions, status: int, hop: Hop = HOME) -> Answer | Re
 
 
 UNKNOWING = Conditions()
+
+
+@pytest.mark.parametrize(
+    ("variant", "sent"), [("decoded", '"v-br", "v"'), ("raw accept-encoding", '"v-br"')]
+)
+def test_a_decoded_body_has_the_tag_without_coding_too(variant: str, sent: str) -> None:
+    previous = KNOWN._replace(etag='"v-br"', variant=variant)
+    asked = Conditions(previous=previous, raw=variant.startswith("raw")).headers(HOME, SENT)
+    assert asked["if-none-match"] == sent
+
+
 REFRESHING = Conditions(previous=KNOWN)
 CONTINUING = Conditions(previous=KNOWN, range=REQUEST)
 
