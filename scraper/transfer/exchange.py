@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from scraper.model.errors import Kind, TransferError
+from scraper.transfer.repeated import combined
 
 OWS = " \t\r\n"  # around a value (RFC 9110 5.6.3); line breaks if it was folded
 
@@ -59,8 +60,8 @@ class Request(NamedTuple):
 class Reply:
     """The head of a response; `headers` have names in lower case, in the order of arrival.
 
-    `get(name)` is the values of the header `name` (lower case) joined (RFC 9110 5.3), None if
-    absent. It is asked ten times for each response, so it is the dict's own method.
+    `get(name)` is the value of the header `name` (lower case), None if absent; of several what
+    `repeated.py` makes of them. It is asked ten times for each response, so it is the dict's own.
     `remote_ip` is the server's address, None behind a proxy. `time_connect` is seconds, 0.0 on a
     reused connection, None if unknown.
     """
@@ -80,8 +81,13 @@ class Reply:
         self._headers = headers
         values = dict(headers)
         if len(values) < len(headers):
-            for name in values:
-                values[name] = ", ".join(self.all(name))
+            for name in list(values):
+                if len(every := self.all(name)) > 1:
+                    one = combined(name, every)
+                    if one is None:
+                        del values[name]
+                    else:
+                        values[name] = one
         self.get: Callable[[str], str | None] = values.get
 
     def all(self, name: str) -> list[str]:

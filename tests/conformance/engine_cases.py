@@ -173,6 +173,7 @@ CHUNKS = [
         for said in ("chunked", " chunked\t", "\t chunked  ", "\r\n chunked")
     ),
     good("transfer coding 'identity'", sized(PAGE, "Transfer-Encoding: identity")),
+    no_http("'chunked' twice", head(*["Transfer-Encoding: chunked"] * 2) + b"2\r\nhi\r\n0\r\n\r\n"),
     *(
         Case(name, framed(frames), kind=Kind.TRUNCATED, retried=True, status=200)
         for name, frames in {

@@ -233,3 +233,25 @@ def test_giving_up_while_the_rest_comes_keeps_nothing(bench: MakeBench) -> None:
         assert transfer.completion is not None
         assert transfer.completion.partial is None
         assert made.leftovers == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "etag", "media_type"),
+    [
+        (['ETag: "x"', 'ETag: "x"', "Content-Type: text/a", "Content-Type: text/a"], '"x"', "a"),
+        (['ETag: "x"', 'ETag: "y"', "Content-Type: text/a", "Content-Type: text/b"], None, "b"),
+    ],
+    ids=["alike", "different"],
+)
+def test_of_single_fields_that_come_twice_each_is_decided(
+    lines: list[str], etag: str | None, media_type: str, bench: MakeBench
+) -> None:
+    moved = head(*["Location: /page"] * 2, "Content-Length: 0", *lines, status="HTTP/1.1 302 Found")
+    with RawServer(
+        kept_alive(moved, sized(PAGE, *lines, f"Content-Length: {len(PAGE)}"))
+    ) as server:
+        transfer = (made := bench()).fetch(server.url)
+        assert made.body(transfer) == PAGE
+    response = transfer.completion and transfer.completion.outcome.response
+    assert response
+    assert (response.etag, response.content_type) == (etag, f"text/{media_type}")
