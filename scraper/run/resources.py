@@ -132,8 +132,6 @@ class RunResources:
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)
-                if lock.remark:
-                    note("info", "lock", {"message": lock.remark})
             self._check_summary()
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)

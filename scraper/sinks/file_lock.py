@@ -24,8 +24,6 @@ _LOOK_AGAIN_S = 0.2  # while waiting
 class FileHold:
     """A destination that is a directory, held by this process. See `lock.Lock`."""
 
-    remark = ""
-
     def __init__(
         self,
         root: Path,

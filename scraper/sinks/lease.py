@@ -1,13 +1,13 @@
 """The lease: how a run holds a destination that is no directory.
 
-It is an object in the destination, `.scraper/lock.json`. A run makes it with a condition (S3:
-If-None-Match, If-Match), so that of several runs one succeeds. A thread rewrites it every quarter
-of its length. The run deletes it at its end. If the run is killed, the next run takes it over:
-at once if it can see that the process has ended (`process_identity.py`), else when the lease has
-not changed for its length (`lease_watch.py`).
+It is an object in the destination, `.scraper/lock.json`. A run that finds none makes it. Of
+several runs one at a time does that (`mutex.py`). A thread rewrites it every quarter of its
+length. The run deletes it at its end. If the run is killed, the next run takes it over: at once if
+it can see that the process has ended (`process_identity.py`), else when the lease has not changed
+for its length (`lease_watch.py`).
 
-Not every store judges a condition in one step with the put: rclone ignores conditions, Swift
-looks before it puts. There the runs wait a moment and look again (`_settle`).
+Every write has a condition (S3: If-None-Match, If-Match). It is a second guard, where the store
+judges it: a run that slept between its last look and its write overwrites no lease of another run.
 
 The holder keeps a fence too. `holds()` is true until one lease's length after the last successful
 write was sent. So it becomes false before another run may take the lease. Its clock counts the
@@ -32,9 +32,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from scraper.model.errors import Held, NoThread, ScraperError, SinkError
 from scraper.model.threads import start_thread
-from scraper.sinks.base import ConditionalSink, SmallObject
+from scraper.sinks.base import ConditionalSink, ReadableSink, SmallObject
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
+from scraper.sinks.mutex import Mutex
 from scraper.sinks.process_identity import has_ended, own_process
 
 T = TypeVar("T")
@@ -42,10 +43,6 @@ T = TypeVar("T")
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
-_NO_ETAG = f'"{"0" * 32}"'
-_SETTLE_S, _SETTLE_TIMES = 1.0, 5.0  # at least; times what two requests took
-_SETTLE_IGNORED_S = 3.0  # where nothing judges a put that the client of another run sends again
-_FRESH_S, _LOOKS = 0.2, 3  # a look that took longer is made again, so often, before a write
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -84,7 +81,6 @@ class Lease:
         patience: Patience = NO_WAIT,
         lease_s: float = LEASE_S,
     ) -> None:
-        self.remark = ""
         self.good_until = -math.inf  # by `now_s`
         self._sink = sink
         self._place = place
@@ -93,9 +89,11 @@ class Lease:
         self._run = os.urandom(8).hex()
         self._holder = {"run": self._run, "host": socket.gethostname(), **own_process()}
         self._writes = 0
-        self._has_begun_to_settle = False
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
+        self._mutex: Mutex | None = None
+        if isinstance(sink, ReadableSink):
+            self._mutex = Mutex(sink, self._holder, now_s, self._over.wait)
         self._acquire(patience)
         try:
             self._keeper = start_thread("lease", self._keep)
@@ -116,11 +114,11 @@ class Lease:
         """Make the lease. Raises Held if another run has it all the time."""
         watch, begun = LeaseWatch(self._lease_s), time.monotonic()
         while True:
-            found, life = self._insist(lambda: self._try(watch))
-            if life is None:
-                found, life = self._insist(self._settle)
+            found, life = self._insist(lambda: self._try(watch, patience.left))
             if life is None:
                 return
+            if life is Life.DEAD and not patience.left():
+                continue  # it took too long to be alone with it
             most_s = patience.wait_s
             if life is Life.DOUBTFUL:
                 most_s = max(most_s, patience.watch_s)
@@ -130,20 +128,39 @@ class Lease:
             patience.on_wait(_shown(found))
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 
-    def _try(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
+    def _try(
+        self, watch: LeaseWatch, left: Callable[[], bool]
+    ) -> tuple[SmallObject | None, Life | None]:
         """The lease that was found, and what is known of its holder. None: we hold it now."""
-        looks = 0
-        while True:
-            looks, begun = looks + 1, now_s()
-            found = self._sink.get_small(LEASE_KEY)
-            if self._is_ours(found):  # a write whose answer was lost
-                self.good_until = self._sent + self._lease_s
-                return found, None
-            life = self._judge(watch, found)
-            if life is not Life.DEAD or looks == _LOOKS or now_s() - begun <= _FRESH_S:
-                break  # else another run may have made the lease and settled meanwhile
-        if life is Life.DEAD and self._write(found and found.etag):
+        found, life = self._look(watch)
+        if life is not Life.DEAD:
+            return found, life
+        if self._mutex is None:
+            return self._take(watch)
+        with self._mutex.alone(left) as alone:
+            # A put without an answer may arrive yet, so it is asked again before others may enter.
+            return self._insist(lambda: self._take(watch)) if alone else (found, life)
+
+    def _look(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
+        """What `_try` returns, as far as it is known without a write."""
+        found = self._sink.get_small(LEASE_KEY)
+        if self._is_ours(found):  # a write whose answer was lost
+            self.good_until = self._sent + self._lease_s
             return found, None
+        return found, self._judge(watch, found)
+
+    def _take(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
+        """Look once more, write it if the old one is dead, and look whether it is ours.
+
+        Returns what `_try` does. Raises SinkError where the store refuses a condition that holds.
+        """
+        found, life = self._look(watch)
+        if life is not Life.DEAD or not (self._mutex is None or self._mutex.counts()):
+            return found, life
+        self._write(found and found.etag)
+        found, life = self._look(watch)
+        if life is Life.DEAD:
+            raise SinkError(f"the store refuses to write {LEASE_KEY!r}", transient=True)
         return found, life
 
     def _insist(self, ask: Callable[[], T]) -> T:
@@ -165,30 +182,6 @@ class Lease:
         expired = said["until"] <= time.time()
         state = (found.etag, found.data)
         return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
-
-    def _settle(self) -> tuple[SmallObject | None, Life | None]:
-        """Find out whether conditions are judged here, and look again.
-
-        Several runs may have made the lease at once: moto judges a condition, then puts, and
-        another run's put comes between. Where conditions are not judged at all, runs wait for
-        longer than their requests take. The one that wrote last has it. Returns what `_try` does.
-        """
-        if self._has_begun_to_settle:  # the store failed then: another run may have settled since
-            found = self._sink.get_small(LEASE_KEY)
-            if not self._is_ours(found):
-                return found, Life.ALIVE
-        self._has_begun_to_settle = True
-        begun, judged, least_s = now_s(), False, _SETTLE_S
-        if self._write(None):  # there is a lease, so this must fail
-            least_s = _SETTLE_IGNORED_S
-            self.remark = f"{self._place} ignores If-None-Match: its lease was looked at once more"
-        else:
-            judged = not self._write(_NO_ETAG) and getattr(self._sink, "judges_conditions", True)
-        if not judged:
-            wait_s = max(least_s, _SETTLE_TIMES * (now_s() - begun))
-            self._over.wait(min(wait_s, self._lease_s / 3))  # it must not run out meanwhile
-        found = self._sink.get_small(LEASE_KEY)
-        return found, None if self._is_ours(found) else Life.ALIVE
 
     def _keep(self) -> None:
         """Renew it until the run is over, then delete it. Runs in a thread."""

@@ -20,9 +20,7 @@ __all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Limit", "Lock", "hold",
 
 
 class Lock(Protocol):
-    """A destination that is held. `remark`: what the user should know about it, or ""."""
-
-    remark: str
+    """A destination that is held."""
 
     def holds(self) -> bool:
         """Whether no other run can have the destination yet. Once false, it stays false."""

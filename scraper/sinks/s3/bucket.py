@@ -35,6 +35,7 @@ from scraper.model.threads import start_thread
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
@@ -111,7 +112,7 @@ class Bucket:
         self.name = name
         self.endpoint = "S3"  # in messages, until boto3 has found it
         self.checksums = True
-        self.judges_conditions = True  # False once it has refused to
+        self._conditions = Conditions()
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
         self._closed = False
@@ -161,22 +162,22 @@ class Bucket:
         """Put an object only if its current etag is `etag`. None: only if there is no object.
 
         Returns the new etag, or None if the condition did not hold. An endpoint that ignores
-        conditions always puts the object. Where the endpoint refuses to judge a condition (501:
-        Swift, for If-Match) it is judged here, just before the put.
-        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        conditions always puts the object. Where it refuses to judge this one (501), or says 412
+        though it holds, another form is tried (`conditions.py`).
         """
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        try:
-            return self._put_small(key, data, condition)
-        except S3Error as error:
-            gone = error.status == 404 and error.code != "NoSuchBucket" and etag is not None
-            if error.status == 412 or error.code == "ConditionalRequestConflict" or gone:
-                return None
-            if error.status != 501:
-                raise
-        self.judges_conditions = False
-        found = self._head(key)
-        return self._put_small(key, data, {}) if (found and found["ETag"]) == etag else None
+        while form := self._conditions.form(etag):
+            try:
+                return self._put_small(key, data, form)
+            except S3Error as error:
+                gone = error.status == 404 and error.code != "NoSuchBucket" and etag is not None
+                if gone or error.code == "ConditionalRequestConflict":
+                    return None
+                if error.status not in {412, 501}:
+                    raise
+                if error.status == 412 and not self._has(key, etag):
+                    return None
+            self._conditions.is_useless(form, etag)
+        return self._put_small(key, data, {}) if self._has(key, etag) else None
 
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
         """An object, and its bytes as they arrive. None if there is no such object."""
@@ -237,6 +238,11 @@ class Bucket:
         except s3errors.foreign() as error:
             raise s3errors.from_boto3(error, self.endpoint) from None
 
+    def _has(self, key: str, etag: str | None) -> bool:
+        """Whether the object has this etag now. None: whether there is no object."""
+        found = self._head(key)
+        return (None if found is None else str(found["ETag"])) == etag
+
     def _head(self, key: str) -> Any:
         try:
             with self._asked():
@@ -246,7 +252,7 @@ class Bucket:
                 return None
             raise
 
-    def _put_small(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
+    def _put_small(self, key: str, data: bytes, condition: Mapping[str, Any]) -> str:
         extra = self._extra(Facts(sha256(data).hexdigest()))
         with self._asked():
             made = self._s3.put_object(**self._where(key), Body=data, **condition, **extra)

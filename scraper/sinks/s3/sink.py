@@ -156,11 +156,6 @@ class S3Sink:
         with self._meaning(f"store {key!r}") as bucket:
             return bucket.put_if(self._name(key), data, etag)
 
-    @property
-    def judges_conditions(self) -> bool:
-        """Whether the store itself judges the conditions of `put_if`, as far as it is known."""
-        return self._objects is None or self._objects.judges_conditions
-
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
         """An object, and its bytes as they arrive. None if there is no such object.
 

@@ -126,11 +126,68 @@ def test_an_endpoint_that_ignores_conditions_always_writes(rclone_server: S3Serv
 )
 def test_who_was_quicker_is_no_error(status: int, code: str, moto_server: S3Server) -> None:
     bucket = moto_server.make_bucket()
+    moto_server.client.put_object(Bucket=bucket, Key="lease", Body=b"theirs")
     with refusing(moto_server, status, code) as front:
         sink = S3Sink(bucket, "", front.options(client="boto3"))
         sink.check()
         assert sink.put_if("lease", b"", None) is None
         assert sink.put_if("lease", b"", '"etag"') is None
+        assert moto_server.read(bucket, "lease") == b"theirs"
+        sink.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "forms"),
+    [
+        ({'"': 412}, ['"', "bare"]),
+        ({'"': 412, "bare": 412}, ['"', "bare", "none"]),
+        ({'"': 412, "bare": 501}, ['"', "bare", "none"]),
+        ({'"': 501, "bare": 501}, ['"', "bare", "none"]),
+    ],
+    ids=["radosgw", "412 to all", "412 and 501", "501 to all"],
+)
+def test_a_condition_that_holds_and_is_refused_is_asked_otherwise_and_that_is_remembered(
+    answer: dict[str, int], forms: list[str], moto_server: S3Server
+) -> None:
+    """radosgw 16 answers 412 to the right ETag in quotes, and takes it without them."""
+
+    def form(asked: Asked) -> str:
+        said = asked.headers.get("if-match")
+        return "none" if said is None else '"' if said.startswith('"') else "bare"
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        status = answer.get(form(asked), 0) if asked.operation == "PUT" else 0
+        code = "PreconditionFailed" if status == 412 else "NotImplemented"
+        return (status, code) if status else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client="boto3"))
+        sink.check()
+        first = sink.put_if("lease", b"1", None)
+        asked = len(front.asked)
+        second = sink.put_if("lease", b"2", first)
+        assert second is not None
+        assert [form(one) for one in front.asked[asked:] if one.operation == "PUT"] == forms
+        asked = len(front.asked)
+        assert sink.put_if("lease", b"3", first) is None, "it has another ETag now"
+        assert sink.put_if("lease", b"3", second) is not None
+        assert {form(one) for one in front.asked[asked:] if one.operation == "PUT"} == {forms[-1]}
+        assert moto_server.read(bucket, "lease") == b"3"
+        sink.close()
+
+
+def test_a_put_that_is_refused_as_not_new_though_it_is_goes_through(moto_server: S3Server) -> None:
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return (412, "PreconditionFailed") if "if-none-match" in asked.headers else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client="boto3"))
+        sink.check()
+        assert sink.put_if("lease", b"1", None) is not None
+        assert sink.put_if("lease", b"2", None) is None
+        assert moto_server.read(bucket, "lease") == b"1"
         sink.close()
 
 

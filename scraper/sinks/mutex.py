@@ -1,0 +1,163 @@
+"""Mutual exclusion for the few requests in which a run takes a lease, by plain puts and lists.
+
+Stores judge conditions each in its own way. rclone ignores them, Swift looks and then puts, others
+answer 501, and clients send a put again whose answer was late. So no condition is needed here. It
+is the one-bit algorithm of Burns and Lynch ("Bounds on Shared Memory for Mutual Exclusion", 1993):
+
+    put a flag of our own; list the flags
+    there is one with a smaller name: delete ours, wait until it is gone, begin again
+    there are greater ones: wait until they are gone
+    there is none: we are alone, until we delete our flag
+
+Of two runs, the one whose put ended later sees the flag of the other, so both are never alone. The
+smallest name stays, so somebody goes on. All that a store must do is to list what was put.
+
+A flag counts for FLAG_S. Who put it does nothing more by it after that time, and others pass it
+over when they have seen it for as long. A flag whose process is known to have ended is deleted at
+once. Each flag has a name of its own, so a put that arrives late renews nothing.
+
+Owns: the flags, in `.scraper/mutex/`. Does not know: what is done while a run is alone.
+
+Rejected: to put the lease, to wait for longer than a put takes, and to look who wrote last.
+botocore sends a failed put again two seconds later, and all runs would begin three seconds late.
+Rejected: Lamport's bakery. It is fair, and takes two keys and two more requests.
+"""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from scraper.model.errors import ScraperError
+from scraper.sinks.base import SmallObject
+from scraper.sinks.directory import OWN
+from scraper.sinks.process_identity import has_ended
+
+MUTEX_PREFIX = f"{OWN}/mutex/"
+FLAG_S = 20.0  # some requests take it, each of which may be tried again
+_ROUNDED_S = 2.0  # HTTP dates are whole seconds, and Swift rounds one of the two up
+_POLL_S = 0.1
+
+
+class FlagStore(Protocol):
+    """What the flags need of a sink. All methods raise SinkError and DestinationError."""
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Put an object that is not there."""
+
+    def get_small(self, key: str) -> SmallObject | None:
+        """The object, None if there is none."""
+
+    def remove(self, key: str) -> None:
+        """Delete the object. Nothing happens if there is none."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every key that begins with `prefix`."""
+
+
+class Mutex:
+    """One run's part in the mutual exclusion. One thread uses it.
+
+    `holder` is what `own_process` says of it, and `run`, which no other run has. `clock` gives
+    seconds and counts the time that the machine sleeps. `wait` waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        store: FlagStore,
+        holder: Mapping[str, Any],
+        clock: Callable[[], float],
+        wait: Callable[[float], object],
+        flag_s: float = FLAG_S,
+    ) -> None:
+        self._store = store
+        self._data = json.dumps(holder).encode()
+        self._clock = clock
+        self._wait = wait
+        self._flag_s = flag_s
+        self._ours = f"{MUTEX_PREFIX}{holder['run']}-"  # so our flags begin
+        self._flags = 0
+        self._key = ""  # of our flag; "" if there is none
+        self._until = 0.0  # by the clock: how long our flag counts
+        self._seen: dict[str, float] = {}  # keys of others' flags, and since when by the clock
+
+    @contextmanager
+    def alone(self, left: Callable[[], bool]) -> Iterator[bool]:
+        """A `with` block that one run at a time is in.
+
+        It gives False if `left()` became true while others were waited for. Raises SinkError,
+        DestinationError.
+        """
+        try:
+            yield self._enter(left)
+        finally:
+            with contextlib.suppress(ScraperError):  # then it ends by itself
+                self._lower()
+
+    def counts(self) -> bool:
+        """Whether we may still act by our flag."""
+        return bool(self._key) and self._clock() < self._until
+
+    def _enter(self, left: Callable[[], bool]) -> bool:
+        while True:
+            self._raise()
+            while (others := self._others()) and min(others) > self._key and self.counts():
+                if left():
+                    return False
+                self._wait(_POLL_S)
+            if not others and self.counts():
+                return True
+            key = self._key
+            self._lower()
+            while any(other < key for other in self._others()):
+                if left():
+                    return False
+                self._wait(_POLL_S)
+
+    def _raise(self) -> None:
+        self._flags += 1
+        self._key = f"{self._ours}{self._flags}"
+        self._until = self._clock() + self._flag_s
+        self._store.put_if(self._key, self._data, None)
+
+    def _lower(self) -> None:
+        if self._key:
+            key, self._key = self._key, ""
+            self._store.remove(key)
+
+    def _others(self) -> list[str]:
+        """The flags of others that count, in any order."""
+        keys = [key for key in self._store.keys(MUTEX_PREFIX) if not key.startswith(self._ours)]
+        now = self._clock()
+        self._seen = {key: self._seen.get(key, now) for key in keys}
+        return [key for key in keys if not self._is_over(key, now)]
+
+    def _is_over(self, key: str, now: float) -> bool:
+        """Whether this flag of another run counts no more. Then it is deleted."""
+        since = self._seen[key]
+        if since == now and self._is_left_behind(key):
+            since = self._seen[key] = -math.inf
+        if now - since < self._flag_s:
+            return False
+        with contextlib.suppress(ScraperError):  # the permission to delete may be missing
+            self._store.remove(key)
+        return True
+
+    def _is_left_behind(self, key: str) -> bool:
+        """Whether what a flag says, or its age by the store's own clock, shows that it is over."""
+        found = self._store.get_small(key)
+        if found is None:
+            return True
+        old = found.age_s is not None and found.age_s >= self._flag_s + _ROUNDED_S
+        return old or has_ended(_process(found.data))
+
+
+def _process(data: bytes) -> Mapping[str, Any]:
+    """What is said of the process that put a flag; empty if nothing is."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

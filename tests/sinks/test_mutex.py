@@ -1,0 +1,209 @@
+"""Mutual exclusion by plain puts and lists: one run at a time, whatever the others do."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scraper.model.errors import SinkError
+from scraper.sinks.base import SmallObject
+from scraper.sinks.mutex import FLAG_S, MUTEX_PREFIX, Mutex
+from scraper.sinks.process_identity import own_process
+
+RUNS, ROUNDS = 5, 40
+
+
+class Store:
+    """A store in memory that judges no condition. Each request takes effect at one moment.
+
+    `before` is called with the name of a request and its key before it takes effect.
+    """
+
+    def __init__(self, before: Callable[[str, str], object] = lambda _what, _key: None) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.ages: dict[str, float] = {}
+        self.before = before
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        self.before("put", key)
+        self.objects[key] = data
+        return f"{etag}"
+
+    def get_small(self, key: str) -> SmallObject | None:
+        self.before("get", key)
+        data = self.objects.get(key)
+        return None if data is None else SmallObject(data, "", self.ages.get(key))
+
+    def remove(self, key: str) -> None:
+        self.before("remove", key)
+        self.objects.pop(key, None)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        self.before("list", prefix)
+        yield from [key for key in list(self.objects) if key.startswith(prefix)]
+
+
+class Clock:
+    """Time that passes when it is waited for."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def mutex(store: Store, clock: Clock, run: str = "m") -> Mutex:
+    return Mutex(store, {"run": run, **own_process()}, clock, clock.wait)
+
+
+def never() -> bool:
+    return False
+
+
+def flag(run: str) -> str:
+    return f"{MUTEX_PREFIX}{run}-1"
+
+
+def of_another_machine(run: str) -> bytes:
+    return json.dumps({"run": run, **own_process(), "processes": "another machine"}).encode()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_run_at_a_time_is_alone_and_each_is_once(seed: int) -> None:
+    """Requests of all runs in any order: each may wait while the others go on."""
+    chance = random.Random(seed)
+    store = Store(lambda _what, _key: time.sleep(chance.random() * 0.002))
+    inside: list[str] = []
+    most = entered = 0
+
+    def enter(run: str) -> None:
+        nonlocal most, entered
+        holder = {"run": run, **own_process()}
+        ours = Mutex(store, holder, time.monotonic, lambda _: time.sleep(0.001))
+        with ours.alone(never) as alone:
+            assert alone
+            inside.append(run)
+            most = max(most, len(inside))
+            time.sleep(0.001)
+            inside.remove(run)
+            entered += 1
+
+    for _ in range(ROUNDS):
+        with ThreadPoolExecutor(RUNS) as pool:
+            list(pool.map(enter, [os.urandom(4).hex() for _ in range(RUNS)]))
+    assert most == 1
+    assert entered == RUNS * ROUNDS
+    assert not store.objects
+
+
+def test_nothing_is_left_and_three_requests_are_made_without_others() -> None:
+    asked: list[str] = []
+    store = Store(lambda what, _key: asked.append(what))
+    with mutex(store, Clock()).alone(never) as alone:
+        assert alone
+        assert list(store.objects) == [flag("m")]
+    assert asked == ["put", "list", "remove"]
+    assert not store.objects
+
+
+@pytest.mark.parametrize("other", ["a", "z"], ids=["smaller", "greater"])
+def test_the_flag_of_a_run_that_does_not_go_on_counts_for_some_time(other: str) -> None:
+    store, clock = Store(), Clock()
+    store.objects[flag(other)] = of_another_machine(other)
+    begun = clock.now
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+        assert clock.now - begun >= FLAG_S
+        assert flag(other) not in store.objects
+    assert clock.now - begun < FLAG_S + 1
+
+
+def test_a_flag_that_is_old_by_the_clock_of_the_store_counts_no_more() -> None:
+    store, clock = Store(), Clock()
+    store.objects[flag("a")] = of_another_machine("a")
+    store.ages[flag("a")] = FLAG_S + 2
+    begun = clock.now
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+        assert clock.now == begun
+
+
+def test_the_flag_of_a_process_that_has_ended_counts_no_more() -> None:
+    store, clock = Store(), Clock()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    dead = {"run": "a", **own_process(), "pid": ended.pid}
+    store.objects[flag("a")] = json.dumps(dead).encode()
+    begun = clock.now
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+        assert clock.now == begun
+        assert list(store.objects) == [flag("m")]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"[]", b"{", b"\xff"])
+def test_what_is_no_flag_counts_as_one(garbage: bytes) -> None:
+    store, clock = Store(), Clock()
+    store.objects[flag("a")] = garbage
+    begun = clock.now
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+    assert clock.now - begun >= FLAG_S
+
+
+@pytest.mark.parametrize("other", ["a", "z"], ids=["smaller", "greater"])
+def test_who_is_told_to_leave_does_not_wait(other: str) -> None:
+    store, clock = Store(), Clock()
+    store.objects[flag(other)] = of_another_machine(other)
+    with mutex(store, clock).alone(lambda: True) as alone:
+        assert not alone
+    assert list(store.objects) == [flag(other)]
+
+
+def test_a_run_that_slept_while_its_flag_counted_begins_again() -> None:
+    """Between its flag and its look others may have passed the flag over."""
+    clock = Clock()
+
+    def sleep_once(what: str, _key: str) -> None:
+        if what == "list" and clock.now < 1000 + FLAG_S:
+            clock.now += FLAG_S
+
+    store = Store(sleep_once)
+    ours = mutex(store, clock)
+    with ours.alone(never) as alone:
+        assert alone
+        assert list(store.objects) == [f"{MUTEX_PREFIX}m-2"]
+        assert ours.counts()
+        clock.now += FLAG_S
+        assert not ours.counts()
+
+
+def test_a_flag_that_could_not_be_deleted_is_no_hindrance_for_its_own_run() -> None:
+    store, clock = Store(), Clock()
+    ours = mutex(store, clock)
+    down = threading.Event()
+
+    def refuse(what: str, _key: str) -> None:
+        if down.is_set() and what == "remove":
+            raise SinkError("no", transient=True)
+
+    store.before = refuse
+    down.set()
+    with ours.alone(never) as alone:
+        assert alone
+    assert list(store.objects) == [flag("m")]
+    begun = clock.now
+    with ours.alone(never) as alone:
+        assert alone
+    assert clock.now == begun
