@@ -110,3 +110,84 @@ def apache(pages: Mapping[str, bytes]) -> Iterator[str]:
         words = [program, "-DFOREGROUND", "-f", str(config)]
         with running(words, port, directory / "log"):
             yield f"http://127.0.0.1:{port}"
+
+
+_SQUID = """
+http_port 127.0.0.1:{port}
+access_log none
+cache_log /dev/null
+pid_filename none
+netdb_filename none
+cache deny all
+coredump_dir {directory}
+shutdown_lifetime 0 seconds
+acl forbidden port 7
+http_access deny forbidden
+{rules}
+http_access allow all
+"""
+_TINYPROXY = """
+Port {port}
+Listen 127.0.0.1
+LogLevel Critical
+PidFile "{directory}/pid"
+"""
+_DANTE = """
+errorlog: /dev/null
+internal: 127.0.0.1 port = {port}
+external: 127.0.0.1
+socksmethod: none
+clientmethod: none
+user.privileged: root
+user.unprivileged: nobody
+client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}
+socks block {{ from: 0.0.0.0/0 to: 127.0.0.2/32 }}
+socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+"""
+
+
+@contextmanager
+def squid(*rules: str) -> Iterator[str]:
+    """Debian's squid, which forbids port 7 and obeys more `rules`; its URL."""
+    program = found("squid", "squid")
+    with public_directory() as directory:
+        port, config = free_port(), directory / "squid.conf"
+        rest = "\n".join(rules)
+        config.write_text(_SQUID.format(port=port, directory=directory, rules=rest))
+        with running([program, "-N", "-f", str(config)], port, directory / "log"):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def tinyproxy() -> Iterator[str]:
+    """Debian's tinyproxy; its URL."""
+    program = found("tinyproxy", "tinyproxy")
+    with public_directory() as directory:
+        port, config = free_port(), directory / "tinyproxy.conf"
+        config.write_text(_TINYPROXY.format(port=port, directory=directory))
+        with running([program, "-d", "-c", str(config)], port, directory / "log"):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def dante() -> Iterator[str]:
+    """Debian's dante, which forbids 127.0.0.2; its `host:port`."""
+    program = found("danted", "dante-server")
+    if os.geteuid() != 0:
+        pytest.skip("dante wants to be started by root")
+    with public_directory() as directory:
+        port, config = free_port(), directory / "danted.conf"
+        config.write_text(_DANTE.format(port=port))
+        words = [program, "-f", str(config), "-p", str(directory / "pid")]
+        with running(words, port, directory / "log"):
+            yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def microsocks() -> Iterator[str]:
+    """Debian's microsocks; its `host:port`."""
+    program = found("microsocks", "microsocks")
+    with public_directory() as directory:
+        port = free_port()
+        with running([program, "-i", "127.0.0.1", "-p", str(port)], port, directory / "log"):
+            yield f"127.0.0.1:{port}"

@@ -39,6 +39,7 @@ HOMES = {
     "requests": "engines/",
     "urllib3": "engines/",
     "pycurl": "engines/curl/",
+    "socks": "engines/threads/",
     "certifi": "engines/",
     "boto3": "sinks/s3/",
     "botocore": "sinks/s3/",

@@ -61,6 +61,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
 
     ours = {name: options.pop(name) for name in _OURS}
     input_files = options.pop("input_files")
+    options["resolve"] = options["resolve"] or None
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
     context = click.get_current_context()

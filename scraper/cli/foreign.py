@@ -109,10 +109,13 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
     ("--write-out --format --output-format --use-json-log --json-log --report", _JSON),
     ("-a --append-output --output-file --log --logfile --logs", _LOG),
     ("-K --conf --conf-path --config-file --settings", "--config FILE, in TOML"),
-    (("--all-proxy --http-proxy --https-proxy --proxy-url --socks5 --socks5-hostname"
-     " --preproxy --no-proxy --noproxy"), "--proxy URL, http or https; no_proxy names exceptions"),
-    (("-4 -6 --ipv4 --ipv6 --inet4-only --inet6-only --resolve --interface --bind-address"
-     " --connect-to --dns-servers"), _ADDRESS),
+    ("--all-proxy --http-proxy --https-proxy --proxy-url --preproxy --no-proxy --noproxy",
+     "--proxy URL; no_proxy names exceptions"),
+    ("--socks4 --socks4a --socks5 --socks5-hostname",
+     "--proxy socks5h://HOST:PORT (also socks4, socks4a, socks5)"),
+    ("--inet4-only --inet6-only", "-4, --ipv4 and -6, --ipv6"),
+    ("--connect-to", "--resolve HOST:PORT:ADDRESS"),
+    ("--interface --bind-address --dns-servers", _ADDRESS),
     ("--http1.0 --http2 --http3 --http2-prior-knowledge",
      "HTTP/2 is used where a server offers it (--engine curl), unless --http1.1 is given"),
     ("--compressed --compression --tr-encoding",

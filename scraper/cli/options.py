@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from scraper.cli.values import Header, Place, Size
+from scraper.cli.values import Header, Place, Resolve, Size
 from scraper.model.errors import UsageError
 from scraper.model.version import __version__
 
@@ -296,7 +296,11 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "--contact", metavar="ADDRESS",
             help="E-mail address or URL of who answers for this, told to the servers."),
     _option(_HTTP, "--proxy", metavar="URL", default="http_proxy and https_proxy",
-            help="HTTP proxy for all requests."),
+            help="HTTP or SOCKS proxy for all requests: http://, https://, socks5h://, ..."),
+    _option(_HTTP, "-4", "--ipv4", is_flag=True, help="Connect to IPv4 addresses only."),
+    _option(_HTTP, "-6", "--ipv6", is_flag=True, help="Connect to IPv6 addresses only."),
+    _option(_HTTP, "--resolve", type=Resolve(), multiple=True, metavar="HOST:PORT:ADDRESS",
+            help="Take this address for the host (*: for all); may be repeated."),
     _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
             help="Trust these certificates (PEM), no others; else SSL_CERT_FILE and the like."),
     _option(_HTTP, "-u", "--user", metavar="NAME:PASSWORD",

@@ -38,6 +38,16 @@ class Header(click.ParamType):  # type: ignore[type-arg]
         return _lines(rv)
 
 
+class Resolve(click.ParamType):  # type: ignore[type-arg]
+    """`HOST:PORT:ADDRESS`. A variable may hold several, one a line."""
+
+    name = "address"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """The lines of a variable. Blank lines are left out."""
+        return _lines(rv)
+
+
 class Place(click.Path):
     """A path or a URL, for the shell's completion. A variable may hold several, one a line."""
 

@@ -14,5 +14,4 @@ the libraries' own reading, or are the reason for an engine:
     bare LF in chunks           `truncated`              stored
     a chunk extension > 64 KB   `truncated`              stored
     TLS servers with HTTP/2     HTTP/1.1                 HTTP/2, many transfers a connection
-    a socks proxy (all_proxy)   `protocol`               is used
 """

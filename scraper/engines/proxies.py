@@ -11,10 +11,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from scraper.model.errors import UsageError
-from scraper.model.settings import is_proxy
+from scraper.model.proxy_urls import is_proxy
 
 _KINDS = frozenset({"http", "https", "all"})  # `no_proxy` is none
-_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+
+
+def is_socks(proxy: str | None) -> bool:
+    """Whether it speaks SOCKS: it carries connections then, and never reads requests."""
+    return proxy is not None and proxy.startswith("socks")
+
+
+def looks_up(proxy: str | None) -> bool:
+    """Whether it looks names up itself: all do but those of SOCKS 4 and 5."""
+    return proxy is not None and not proxy.startswith(("socks4:", "socks5:"))
 
 
 class Proxies:
@@ -30,8 +39,13 @@ class Proxies:
         for kind, proxy in () if given else _named().items():
             if kind in _KINDS:
                 self.any = True
-                if not is_proxy(proxy, _SCHEMES):
+                if not is_proxy(proxy):
                     raise UsageError(f"{kind}_proxy is not [scheme://][user:password@]host[:port]")
+
+    def name_of(self, url: str) -> str | None:
+        """The proxy as `host:port`, without its password."""
+        proxy = self.of(url)
+        return None if proxy is None else proxy.rpartition("://")[2].rpartition("@")[2]
 
     def of(self, url: str) -> str | None:
         """The proxy's URL with its userinfo."""
@@ -61,7 +75,7 @@ def _whole(proxy: str) -> str:
     """`proxy` with scheme and port; those that curl takes where they are missing."""
     url = proxy if "://" in proxy else f"http://{proxy}"
     scheme, _, rest = url.partition("://")
-    netloc = rest.partition("/")[0]
+    scheme, netloc = scheme.lower(), rest.partition("/")[0]
     if not re.search(r":\d+$", netloc):
         netloc = f"{netloc.removesuffix(':')}:{443 if scheme == 'https' else 1080}"
     return f"{scheme}://{netloc}"

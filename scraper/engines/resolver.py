@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from scraper.engines.names import Names
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 
@@ -48,8 +49,9 @@ class Resolved:
 class Resolver:
     """Used by one thread. `tell` is called from others when `answers` has something."""
 
-    def __init__(self, tell: Callable[[], None]) -> None:
+    def __init__(self, tell: Callable[[], None], names: Names) -> None:
         self._tell = tell
+        self._names = names
         self._known: dict[str, Resolved] = {}
         self._asked: set[str] = set()
         self._answered: deque[Resolved] = deque()
@@ -61,8 +63,11 @@ class Resolver:
         if resolved is not None and now < resolved.expires:
             return resolved
         if origin not in self._asked:
-            host, port = _host_and_port(origin)
-            if host.startswith("[") or host.rpartition(".")[2].isdigit():
+            host, port = host_and_port(origin)
+            is_address = host.startswith("[") or host.rpartition(".")[2].isdigit()
+            if self._names.given(host, port) or (is_address and self._names.family):
+                return self._keep(_looked_up(origin, self._names))  # it takes no time
+            if is_address:
                 return self._keep(Resolved(origin, f"{host}:{port}", "", float("inf")))
             self._asked.add(origin)
             self._pool.do(functools.partial(self._look_up, origin))
@@ -91,18 +96,20 @@ class Resolver:
         return resolved
 
     def _look_up(self, origin: str) -> None:
-        self._answered.append(_looked_up(origin))
+        self._answered.append(_looked_up(origin, self._names))
         self._tell()
 
 
-def _looked_up(origin: str) -> Resolved:
-    host, port = _host_and_port(origin)
+def _looked_up(origin: str, names: Names) -> Resolved:
+    host, port = host_and_port(origin)
     server, expires = f"{host}:{port}", time.monotonic() + HOLDS_S
     try:
-        answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = names.addresses(host, port)
+    except TransferError as error:
+        return Resolved(origin, server, "", expires, error)
     except (OSError, UnicodeError) as error:
         return Resolved(origin, server, "", expires, failure(error))
-    addresses = dict.fromkeys(str(entry[4][0]) for entry in answer)
+    addresses = dict.fromkeys(str(address[0]) for _, address in found)
     shown = (f"[{one}]" if ":" in one else one for one in addresses)
     return Resolved(origin, server, f"+{server}:{','.join(shown)}", expires)
 
@@ -117,7 +124,8 @@ def failure(error: OSError | UnicodeError) -> TransferError:
     return TransferError(Kind.DNS, message, transient=again, unreachable=True)
 
 
-def _host_and_port(origin: str) -> tuple[str, int]:
+def host_and_port(origin: str) -> tuple[str, int]:
+    """The two of a URL's origin, the port of its scheme if it has none."""
     parts = urlsplit(origin)
     host = parts.netloc.rpartition("@")[2]
     if parts.port is None:

@@ -2,6 +2,7 @@
 
 Owns: data and pure functions. Does not know: any other room, files, networks.
 Others import the modules: `settings`, `headers`, `options`, `records`, `errors`, `urls`,
-`authorities`, `codings`, `status_codes`, `addresses`, `dates`, `threads`, `run_id`, `version`.
+`authorities`, `codings`, `status_codes`, `proxy_urls`, `resolve`, `addresses`, `dates`, `threads`,
+`run_id`, `version`.
 This face re-exports nothing: `scraper --help` needs settings, and no URL parser.
 """

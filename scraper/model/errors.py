@@ -45,6 +45,7 @@ class Kind(StrEnum):
     UNEXPECTED_TYPE = "unexpected_type"
     HOST_DOWN = "host_down"
     SINK = "sink"
+    PROXY = "proxy"
     INTERRUPTED = "interrupted"
     LOST = "lost"  # `scraper verify --repair` found the object missing or changed
 
@@ -104,6 +105,8 @@ class TransferError(ScraperError):
 
     `transient` says whether another attempt may succeed, where the code that saw the error knows
     that; None leaves it to the kind. `unreachable` says that there was no connection to the host.
+    `proxy` is the proxy that there was no connection to, as `host:port`; then nothing is known of
+    the host.
     """
 
     def __init__(
@@ -113,12 +116,14 @@ class TransferError(ScraperError):
         *,
         transient: bool | None = None,
         unreachable: bool = False,
+        proxy: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.transient = transient
         self.unreachable = unreachable
+        self.proxy = proxy
 
 
 class BadTarget(TransferError):

@@ -63,6 +63,9 @@ class Options(TypedDict, total=False):
     user: str | None  # "name:password"
     cookies: str | os.PathLike[str] | None
     http1_1: bool | None  # no HTTP/2
+    ipv4: bool | None  # no addresses of IPv6
+    ipv6: bool | None
+    resolve: str | Sequence[str] | None  # "HOST:PORT:ADDRESS", the host may be "*"
     cert: str | os.PathLike[str] | None
     cert_key: str | os.PathLike[str] | None
     insecure: bool | None

@@ -121,7 +121,8 @@ class Failure(NamedTuple):
     """Why an attempt failed. `TransferError` explains the flags.
 
     `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
-    `pushback`: the host wants fewer requests, of whatever target.
+    `pushback`: the host wants fewer requests, of whatever target. `proxy`: the one that could not
+    be connected to, or "".
     As a text it is `kind: message`.
     """
 
@@ -132,6 +133,7 @@ class Failure(NamedTuple):
     http_code: int | None = None
     retry_after_s: float | None = None
     pushback: bool = False
+    proxy: str = ""
 
     def __str__(self) -> str:
         """The kind and the message."""

@@ -12,12 +12,11 @@ each of the nine classes: to make them was 3 % of a run of one page.
 import math
 import os
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
-from scraper.model import robots_names
+from scraper.model import resolve, robots_names
 from scraper.model.errors import UsageError
 from scraper.model.headers import (
     Pair,
@@ -28,9 +27,15 @@ from scraper.model.headers import (
     is_field_name,
     is_field_value,
 )
+from scraper.model.proxy_urls import is_proxy
 from scraper.model.status_codes import as_text, status_codes
 
-_READ = {"headers": header_pairs, "retry_on": as_text, "robots_tags": robots_names.rules}
+_READ = {
+    "headers": header_pairs,
+    "resolve": resolve.texts,
+    "retry_on": as_text,
+    "robots_tags": robots_names.rules,
+}
 _MOST = 1e9  # 31 years in seconds. Time-outs of sockets and locks overflow at 9.2e9.
 
 
@@ -178,18 +183,9 @@ class RunLimits(_Branch):
         _number(0, grace=self.grace)
 
 
-# Both are texts: few runs need them, and `re` compiles them on first use.
-_PROXY = r"(?:([a-z0-9]+)://)?(?:[^\s/?#]*@)?(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?/?"
+# A text: few runs need it, and `re` compiles it on first use.
 # A contact stands in a comment of User-Agent (RFC 9110 5.6.5); an address also in From (10.1.2).
 _CONTACT = r"https?://[!-'*-\[\]-~]+|[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+"
-
-
-def is_proxy(text: str, schemes: Collection[str]) -> bool:
-    """Whether `text` is `[scheme://][user:password@]host[:port]` with one of `schemes`."""
-    found = re.fullmatch(_PROXY, text, re.IGNORECASE)
-    if found is None or int(found[2] or 0) > 65_535:
-        return False
-    return found[1] is None or found[1].lower() in schemes
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -203,6 +199,9 @@ class Http(_Branch):
     user: str | None = field(default=None, repr=False)  # holds a password
     cookies: str | None = None
     http1_1: bool = False
+    ipv4: bool = False
+    ipv6: bool = False
+    resolve: tuple[str, ...] = ()
     cacert: str | None = None
     cert: str | None = None
     cert_key: str | None = None
@@ -223,8 +222,9 @@ class Http(_Branch):
             )
             check_value(name, value)
         _require(
-            self.proxy is None or is_proxy(self.proxy, {"http", "https"}),
-            "--proxy is not [http(s)://][user:password@]host[:port]",
+            self.proxy is None or is_proxy(self.proxy),
+            "--proxy is not [scheme://][user:password@]host[:port] with the scheme http, https, "
+            "socks4, socks4a, socks5 or socks5h",
         )
         _require(
             not (self.cacert and self.insecure), "--cacert and --insecure contradict each other"
@@ -233,6 +233,9 @@ class Http(_Branch):
             self.user is None or (":" in self.user and self.user.isprintable()),
             "--user is not NAME:PASSWORD",
         )
+        _require(not (self.ipv4 and self.ipv6), "--ipv4 and --ipv6 contradict each other")
+        if self.resolve:
+            resolve.entries(self.resolve)
         _require(self.cert or not self.cert_key, "--cert-key is for --cert only")
         _require(
             self.user_agent is None or is_field_value(self.user_agent),
@@ -372,25 +375,17 @@ class Settings(_Branch):
         }
         tree: dict[str, Any] = {}
         for name, (branch, prefix) in branches.items():
-            own = {f.name: prefix + f.name for f in fields(branch)}
+            flat = {f.name: prefix + f.name for f in fields(branch)}
             tree[name] = branch(
-                **{inner: given.pop(flat) for inner, flat in own.items() if flat in given}
+                **{inner: given.pop(outer) for inner, outer in flat.items() if outer in given}
             )
         for name in ("to", "manifest"):
             if isinstance(given.get(name), os.PathLike):
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        for name in (
-            "to",
-            "key",
-            "manifest",
-            "max_failures",
-            "fail_fast",
-            "lock",
-            "durable",
-            "engine",
-        ):
+        own = "to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine"
+        for name in own:
             if name in given:
                 tree[name] = given.pop(name)
         _require(not given, f"unknown option {', '.join(sorted(given))}")

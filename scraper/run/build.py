@@ -53,6 +53,12 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     return lambda: ThreadsEngine(*given)
 
 
+def proxy_names(http: Http) -> Callable[[str], str | None] | None:
+    """A function that names the proxy of a URL, as `host:port`. None: there is no proxy at all."""
+    proxies = Proxies(http.proxy)
+    return proxies.name_of if proxies.any else None
+
+
 def make_plan(settings: Settings, sink: Sink, quota: Quota | None = None) -> Plan:
     """What all transfers share. Raises UsageError when a file that it names can't be read."""
     http = settings.http

@@ -34,7 +34,7 @@ from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver
-from scraper.run.build import choose_engine, describe, make_plan, obey_robots
+from scraper.run.build import choose_engine, describe, make_plan, obey_robots, proxy_names
 from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
@@ -92,7 +92,8 @@ class Run:
         self._failure_policy = FailurePolicy(settings, self._stop, note)
         self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         patience, longest_s = patience_of(settings.retries), settings.retries.max_retry_after
-        self._frontier = Frontier(settings.politeness, longest_s, patience)
+        through = proxy_names(settings.http)
+        self._frontier = Frontier(settings.politeness, longest_s, patience, through)
         self._spacing = Spacing(self._frontier, self.wake, settings.politeness)
         self._make_engine = choose_engine(settings)
         self._resources = RunResources(settings, self.destination, self.id)

@@ -10,6 +10,7 @@ from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.frontier import Frontier
 from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait
 from scraper.schedule.retry import (
+    RETRIED_CODES,
     Again,
     Defer,
     RetryPolicy,
@@ -20,6 +21,7 @@ from scraper.schedule.retry import (
 )
 
 __all__ = [
+    "RETRIED_CODES",
     "Again",
     "Announced",
     "Charge",

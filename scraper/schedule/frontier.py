@@ -17,7 +17,7 @@ and a token bucket that sleeps (it would hold a slot).
 import heapq
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 
 from scraper.model.errors import Kind
@@ -34,6 +34,7 @@ from scraper.schedule.hosts import (
     change_of,
 )
 from scraper.schedule.least_loaded import LeastLoaded
+from scraper.schedule.proxies import Proxies, shows_life
 
 WINDOW = 10_000  # targets waiting in memory
 IDLE_HOSTS = 10_000  # hosts without work that are still remembered
@@ -47,12 +48,18 @@ _NEVER = math.inf
 class Frontier:
     """All targets that wait. `now` is monotonic seconds throughout.
 
-    `patience_s`: how long a host may be out of reach before it is given up.
+    `patience_s`: how long a host may be out of reach before it is given up. `through(url)` names
+    the proxy that a URL goes through, if any; None: there are no proxies.
     """
 
     def __init__(
-        self, politeness: Politeness, max_retry_after: float, patience_s: float = 0.0
+        self,
+        politeness: Politeness,
+        max_retry_after: float,
+        patience_s: float = 0.0,
+        through: Callable[[str], str | None] | None = None,
     ) -> None:
+        self._proxies = Proxies(through, patience_s)
         self._cap = politeness.per_host or politeness.max_concurrency
         self._delay = politeness.delay
         self._interval = 1 / politeness.rate if politeness.rate else 0.0
@@ -86,6 +93,8 @@ class Frontier:
         It ends at once if its host is given up, or has asked for more patience than there is.
         """
         host = self._host(attempt.hop or attempt.target.host, now)
+        if self._proxies.any and not attempt.hop:
+            host.via = self._proxies.of(attempt.target.url)
         if early := self._early_end(host, now):
             self._ended_early.append((attempt, early))
             return
@@ -123,6 +132,8 @@ class Frontier:
         if host.delay or self._interval:
             host.unsent, host.started = attempt.target, now
             host.next_start = now + host.delay
+        if host.via is not None:
+            host.via.tried(now)
         if host.pace is not None:
             host.next_start = max(host.next_start, host.pace.started(now))
         if host.allowed is not None:
@@ -155,19 +166,23 @@ class Frontier:
         host.attempts += 1
         host.total_s += took_s
         host.charge = Charge.ATTEMPT
+        told = self._note_proxy(host, failure, started, now) if self._proxies.any else None
         if failure is None:
             host.breaker = None
             if host.pace is not None:
                 host.speed_up(started, has_gaps=bool(host.delay or self._interval))
         else:
-            self._note_failure(host, attempt, failure, started, now)
+            host.failures += 1
+            host.failure = failure
+            if failure.kind is not Kind.PROXY:  # which says nothing of the host
+                self._note_failure(host, attempt, failure, started, now)
         if announced is not None:
             host.allow(announced, now)
             if announced.remaining == 0 and announced.reset_s > self._max_retry_after:
                 message = f"no requests left for {announced.reset_s:.0f} s, by its rate limit"
                 self._be_patient(host, Failure(Kind.HTTP_STATUS, message), announced.reset_s, now)
         self._place(host, now)
-        return before and change_of(host.name, before, host.state, failure, now)
+        return told or (before and change_of(host.name, before, host.state, failure, now))
 
     def charge(self, attempt: Attempt) -> Charge:
         """What the failure of `attempt` costs its target; ask right after `ended`."""
@@ -312,8 +327,6 @@ class Frontier:
     def _note_failure(
         self, host: Host, attempt: Attempt, failure: Failure, started: float, now: float
     ) -> None:
-        host.failures += 1
-        host.failure = failure
         asked = failure.retry_after_s
         if failure.pushback:
             if not host.slow_down(attempt, failure, started, now, self._patience_s):
@@ -332,8 +345,27 @@ class Frontier:
                 self._given_up.append(host)
             self._end_all(host, now)
 
+    def _note_proxy(
+        self, host: Host, failure: Failure | None, started: float, now: float
+    ) -> HostChange | None:
+        """Note what the end of an attempt says of the proxy before `host`."""
+        lost = failure is not None and bool(failure.proxy)
+        if failure is not None and lost:
+            host.via = self._proxies.named(failure.proxy)
+        if (proxy := host.via) is None or not (lost or (proxy.is_down and shows_life(failure))):
+            return None
+        change, charge = proxy.ended(failure if lost else None, started, now)
+        host.charge = charge
+        for one in [one for one in self._hosts.values() if one.via is proxy]:
+            if proxy.given_up:
+                self._end_all(one, now)
+            self._place(one, now)
+        return change
+
     def _early_end(self, host: Host, now: float) -> Outcome | None:
         """How a target of this host ends without a request, if it does."""
+        if host.via is not None and (end := host.via.early_end(now)) is not None:
+            return end
         reason = host.reason
         if reason is None:
             return None

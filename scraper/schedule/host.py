@@ -9,6 +9,7 @@ import heapq
 import math
 from collections import deque
 from random import random
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, Target
@@ -17,6 +18,9 @@ from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.hosts import Charge, HostState
 from scraper.schedule.pacing import Pace
 from scraper.schedule.retry import is_transient
+
+if TYPE_CHECKING:
+    from scraper.schedule.proxies import Proxy
 
 _FREE = 8  # push-backs of one target that cost it nothing
 _NEVER = math.inf
@@ -50,6 +54,7 @@ class Host:
         "started",
         "total_s",
         "unsent",
+        "via",
         "waiting",
     )
 
@@ -71,6 +76,7 @@ class Host:
         self.unsent: Target | None = None  # with a gap: started last, its request not sent yet
         self.last_sent = -_NEVER
         self.breaker: CircuitBreaker | None = None  # None: its last connection could be made
+        self.via: Proxy | None = None  # what its connections go through
         self.charge = Charge.ATTEMPT  # of the last failure
         self.reason: Failure | None = None  # why down, or deferred
         self.failure: Failure | None = None  # the last one
@@ -95,6 +101,8 @@ class Host:
             if self.in_flight:
                 return _NEVER  # it tells whether the host is down
             due = max(due, self.breaker.until)
+        if self.via is not None:
+            due = max(due, self.via.until)
         return max(due, self.paused_until, self.next_start)
 
     @property

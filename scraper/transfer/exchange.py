@@ -62,11 +62,12 @@ class Reply:
 
     `get(name)` is the value of the header `name` (lower case), None if absent; of several what
     `repeated.py` makes of them. It is asked ten times for each response, so it is the dict's own.
-    `remote_ip` is the server's address, None behind a proxy. `time_connect` is seconds, 0.0 on a
-    reused connection, None if unknown.
+    `remote_ip` is the server's address, None behind a proxy. `proxied`: a proxy of ours may have
+    made or changed this head, since it came by plain HTTP through it. `time_connect` is seconds,
+    0.0 on a reused connection, None if unknown.
     """
 
-    __slots__ = ("_headers", "get", "remote_ip", "status", "time_connect")
+    __slots__ = ("_headers", "get", "proxied", "remote_ip", "status", "time_connect")
 
     def __init__(
         self,
@@ -74,8 +75,11 @@ class Reply:
         headers: Sequence[tuple[str, str]],
         remote_ip: str | None = None,
         time_connect: float | None = None,
+        *,
+        proxied: bool = False,
     ) -> None:
         self.status = status
+        self.proxied = proxied
         self.remote_ip = remote_ip
         self.time_connect = time_connect
         self._headers = headers

@@ -242,6 +242,7 @@ class Transfer:
                 transient=error.transient,
                 unreachable=error.unreachable and not self._answered,
                 http_code=self._response.http_code if self._response else None,
+                proxy=error.proxy,
             )
             self._end(Failed(failure, self._response))
         else:

@@ -22,7 +22,7 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
-FLAGS |= {"--show-config", "--http1.1"}
+FLAGS |= {"--show-config", "--http1.1", "--ipv4", "--ipv6"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
@@ -33,7 +33,7 @@ VALUES = {
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
     *("--stats", "--robots-agent", "--robots-tags", "--retry-on", "--cert", "--cert-key", "--user"),
-    "--cookies",
+    *("--cookies", "--resolve"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
 }
@@ -44,6 +44,8 @@ SHORT = {
     "-H": "--header",
     "-A": "--user-agent",
     "-u": "--user",
+    "-4": "--ipv4",
+    "-6": "--ipv6",
     "-q": "--quiet",
     "-v": "--verbose",
 }
@@ -128,7 +130,7 @@ def test_what_is_not_the_commands_own_is_a_setting(option: Option) -> None:
 
 
 def test_nothing_has_a_value_unless_it_was_given() -> None:
-    assert parsed() == dict.fromkeys(PARAMETERS) | {"headers": (), "input_files": ()}
+    assert parsed() == dict.fromkeys(PARAMETERS) | {"headers": (), "input_files": (), "resolve": ()}
 
 
 def test_every_option_has_an_example() -> None:

@@ -3,18 +3,19 @@
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from scraper.model.errors import Kind
-from scraper.model.settings import Http
+from scraper.model.settings import Http, Limits
 from scraper.schedule.retry import is_transient
 from tests.conformance.engine_bench import MakeBench, failure
 from tests.conformance.engine_cases import PAGE, head, sized
-from tests.servers import HttpServer, RawServer, Reply, closed_port, tls_context
+from tests.engines.test_happy_eyeballs import swallows
+from tests.servers import HttpServer, RawServer, Reply, closed_port, free_port, silent, tls_context
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
@@ -27,8 +28,8 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 class Proxy(RawServer):
     """A small forward proxy: absolute-form GET, and CONNECT tunnels."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(self._forward, tls=tls)
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        super().__init__(self._forward, port=port, tls=tls)
 
     def _forward(self, number: int, sock: socket.socket) -> None:
         request = self.read_head(sock)
@@ -115,19 +116,92 @@ def test_the_proxy_of_the_environment_is_used_and_its_exceptions_too(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there_is_a_failed_connection(scheme: str, bench: MakeBench) -> None:
-    made = bench(http=Http(proxy=f"http://127.0.0.1:{closed_port()}"))
+def test_a_proxy_that_is_not_there_says_nothing_of_the_host(scheme: str, bench: MakeBench) -> None:
+    port = closed_port()
+    made = bench(http=Http(proxy=f"http://me:s3cret@127.0.0.1:{port}"))
     found = failure(made.fetch(f"{scheme}://host.example/"))
-    assert (found.kind, found.unreachable) == (Kind.CONNECT, True)
+    assert (found.kind, found.unreachable) == (Kind.PROXY, False)
+    assert found.proxy == f"127.0.0.1:{port}"
+    assert found.message == f"the proxy 127.0.0.1:{port}: can't connect: Connection refused"
+    assert is_transient(found)
 
 
-def test_a_proxy_that_refuses_a_tunnel_is_a_failed_connection(bench: MakeBench) -> None:
-    refusal = head("Content-Length: 0", status="HTTP/1.1 407 Who are you")
+@pytest.mark.parametrize(
+    ("status", "retried"),
+    [(407, False), (403, False), (404, False), (405, False), (502, True), (503, True), (504, True)],
+)
+def test_a_refused_tunnel_is_the_proxys_final_or_not_by_its_code(
+    status: int, retried: bool, bench: MakeBench
+) -> None:
+    refusal = head("Content-Length: 2", status=f"HTTP/1.1 {status} Who are you") + b"no"
     with RawServer(refusal) as proxy:
         made = bench(http=Http(proxy=proxy.url))
         found = failure(made.fetch("https://host.example/"))
-        assert found.kind is Kind.CONNECT
-        assert "407" in found.message
+        name = f"127.0.0.1:{proxy.port}"
+    assert (found.kind, found.unreachable, found.proxy) == (Kind.PROXY, False, "")
+    assert found.message == f"the proxy {name} answered CONNECT with {status} Who are you"
+    assert is_transient(found) is retried
+
+
+@pytest.mark.parametrize(
+    ("status", "line", "said"),
+    [
+        (407, "Server: squid", "HTTP 407 from the proxy"),
+        (
+            503,
+            "X-Squid-Error: ERR_CONNECT_FAIL 111",
+            "HTTP 503 from the proxy: ERR_CONNECT_FAIL 111",
+        ),
+        (403, "X-Squid-Error: ERR_ACCESS_DENIED 0", "HTTP 403 from the proxy: ERR_ACCESS_DENIED 0"),
+        (502, "Proxy-Status: p; error=dns_error", "HTTP 502 from the proxy: dns_error"),
+        (502, "Proxy-Status: p; received-status=502", "HTTP 502"),
+        (503, "Via: 1.1 vm (squid/5.7)", "HTTP 503 (via 1.1 vm (squid/5.7))"),
+        (404, "Server: x", "HTTP 404"),
+    ],
+)
+def test_what_can_be_known_of_a_proxys_own_answer_is_told(
+    status: int, line: str, said: str, bench: MakeBench
+) -> None:
+    answer = head("Content-Length: 2", line, status=f"HTTP/1.1 {status} No") + b"no"
+    with RawServer(answer) as proxy:
+        found = failure(bench(http=Http(proxy=proxy.url)).fetch("http://host.example/"))
+        by_proxy = "from the proxy" in said
+        kind = Kind.PROXY if by_proxy else Kind.HTTP_STATUS
+        assert (found.kind, found.http_code, found.message) == (kind, status, said)
+        assert is_transient(found) == (status in {502, 503})
+        if by_proxy:
+            assert not found.pushback
+        direct = failure(bench().fetch(f"{proxy.url}/"))  # it is a server then
+        assert (direct.kind, direct.message) == (Kind.HTTP_STATUS, f"HTTP {status}")
+
+
+def test_time_to_the_proxy_and_time_of_the_proxy_are_told_apart(bench: MakeBench) -> None:
+    with RawServer(silent) as proxy:
+        made = bench(Limits(connect_timeout=0.5), Http(proxy=proxy.url))
+        found = failure(made.fetch("https://host.example/"))
+        assert (found.kind, found.unreachable, found.proxy) == (Kind.TIMEOUT, True, "")
+    with ExitStack() as stack:
+        port = free_port("127.0.0.9")
+        swallows(stack, socket.AF_INET, "127.0.0.9", port)
+        made = bench(Limits(connect_timeout=0.5), Http(proxy=f"http://127.0.0.9:{port}"))
+        for scheme in ("http", "https"):
+            found = failure(made.fetch(f"{scheme}://host.example/"))
+            assert (found.kind, found.unreachable) == (Kind.PROXY, False)
+            assert found.proxy == f"127.0.0.9:{port}"
+            assert "no connection within the time" in found.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_trusted_is_no_fault_of_the_host(
+    scheme: str, bench: MakeBench, tmp_path: Path
+) -> None:
+    context, _ = tls_context(tmp_path)
+    with Proxy(tls=context) as proxy:
+        made = bench(http=Http(proxy=f"https://127.0.0.1:{proxy.port}"))
+        found = failure(made.fetch(f"{scheme}://host.example/"))
+        assert (found.kind, found.proxy) == (Kind.PROXY, f"127.0.0.1:{proxy.port}")
+        assert "TLS" in found.message
+        assert not is_transient(found)
 
 
 def test_a_given_proxy_has_no_exceptions_of_the_environment(
@@ -213,22 +287,23 @@ def test_where_a_name_leads_is_the_proxys_business(host: str, bench: MakeBench) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kinds", "retried"),
     [
-        (b"", Kind.CONNECT),
-        (b"HTTP/1.1 200 O", Kind.CONNECT),
-        (b"HTTP/1.1 200 OK\r\n\r\n", Kind.CONNECT),
-        (b"what?\r\n\r\n", Kind.PROTOCOL),
+        (b"", {Kind.PROXY}, True),
+        (b"HTTP/1.1 200 O", {Kind.PROXY, Kind.CONNECT}, True),  # http.client takes it for whole
+        (b"HTTP/1.1 200 OK\r\n\r\n", {Kind.CONNECT}, True),
+        (b"what?\r\n\r\n", {Kind.PROXY}, False),
     ],
     ids=["nothing", "a torn head", "a tunnel that ends", "no HTTP"],
 )
 def test_a_proxy_that_does_not_keep_the_tunnel_is_no_fault_of_tls(
-    answer: bytes, kind: Kind, bench: MakeBench
+    answer: bytes, kinds: set[Kind], retried: bool, bench: MakeBench
 ) -> None:
     with RawServer(answer) as proxy:
         found = failure(bench(http=Http(proxy=proxy.url)).fetch("https://host.example/"))
-        assert found.kind is kind
-        assert is_transient(found) == (kind is Kind.CONNECT)
+        assert found.kind in kinds
+        assert (found.unreachable, found.proxy) == (False, "")
+        assert is_transient(found) is retried
 
 
 def test_tls_through_a_tunnel_trusts_nobody_more(bench: MakeBench, tmp_path: Path) -> None:
@@ -239,6 +314,8 @@ def test_tls_through_a_tunnel_trusts_nobody_more(bench: MakeBench, tmp_path: Pat
         assert origin.total == 0
 
 
-def test_a_proxy_whose_name_is_unknown_is_a_dns_failure(bench: MakeBench) -> None:
+def test_a_proxy_whose_name_is_unknown_says_nothing_of_the_host(bench: MakeBench) -> None:
     made = bench(http=Http(proxy="http://no.such.proxy.invalid:3128"))
-    assert failure(made.fetch("http://127.0.0.1/")).kind is Kind.DNS
+    found = failure(made.fetch("http://127.0.0.1/"))
+    assert (found.kind, found.proxy) == (Kind.PROXY, "no.such.proxy.invalid:3128")
+    assert "name look-up failed" in found.message

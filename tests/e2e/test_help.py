@@ -129,6 +129,7 @@ def test_an_option_that_is_not_given_has_no_value_so_that_settings_decide() -> N
         "arguments",
         "headers",
         "input_files",
+        "resolve",
     }
 
 

@@ -294,7 +294,7 @@ WRONG: list[tuple[list[str], dict[str, str]]] = [
     (["--proxy", "http://me:pass/{}@host"], {}),
     (["--proxy", "http://me:pass#{}@host:1"], {}),
     (["--proxy", "http://me:{}@host:99999"], {}),
-    (["--proxy", "socks5://me:{}@host"], {}),
+    (["--proxy", "socks6://me:{}@host"], {}),
     ([], {"SCRAPER_PROXY": "ftp://me:{}@host"}),
     ([], {"http_proxy": "http://me:pass/{}@host:1"}),
     ([], {"https_proxy": "ftp://me:{}@host"}),

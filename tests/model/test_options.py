@@ -22,6 +22,7 @@ WIDER: dict[str, Any] = {
     "cert_key": str | os.PathLike[str] | None,
     "max_failures": int | str | Budget | None,
     "headers": Mapping[str, str] | Sequence[str | tuple[str, str]] | None,
+    "resolve": str | Sequence[str] | None,
     "robots_tags": str | Sequence[str] | None,
     "retry_on": str | Iterable[str | int] | None,
 }

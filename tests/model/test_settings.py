@@ -46,6 +46,9 @@ DEFAULTS: dict[str, Any] = {
     "user": None,
     "cookies": None,
     "http1_1": False,
+    "ipv4": False,
+    "ipv6": False,
+    "resolve": (),
     "cacert": None,
     "cert": None,
     "cert_key": None,
@@ -138,6 +141,9 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "user": "me:secret",
         "cookies": "cookies.txt",
         "http1_1": True,
+        "ipv4": False,
+        "ipv6": True,
+        "resolve": ("h:80:127.0.0.1", "*:80:::1"),
         "cacert": "ca.pem",
         "cert": "me.pem",
         "cert_key": "key.pem",
@@ -281,7 +287,7 @@ def test_a_proxy_is_written_as_for_curl(proxy: str) -> None:
     [
         "",
         "http://",
-        "socks5://proxy:1080",
+        "socks6://proxy:1080",
         "ftp://proxy",
         "http://user:hunter2#x@proxy",
         "http://user:hunter2?x@proxy",
@@ -294,7 +300,7 @@ def test_a_proxy_is_written_as_for_curl(proxy: str) -> None:
 )
 def test_what_is_no_http_proxy_is_refused_without_showing_its_password(proxy: str) -> None:
     assert "--proxy" in message(proxy=proxy)
-    assert "hunter2" not in message(proxy="socks5://me:hunter2@proxy")
+    assert "hunter2" not in message(proxy="ftp://me:hunter2@proxy")
 
 
 @pytest.mark.parametrize(

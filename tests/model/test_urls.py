@@ -304,7 +304,7 @@ def test_what_is_redacted_once_stays_as_it_is(url: str, place: int, noise: str) 
 def test_a_message_of_ours_about_what_was_redacted_stays_as_it_is() -> None:
     for text in (
         "can't fetch the list 'http://REDACTED@host/?token=REDACTED': HTTP 404",
-        "--proxy is not [http(s)://][user:password@]host[:port]",
+        "--proxy is not [scheme://][user:password@]host[:port] with the scheme http",
     ):
         assert urls.redact_text(text) == text
 

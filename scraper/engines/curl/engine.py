@@ -24,6 +24,7 @@ from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
 from scraper.engines.curl.origins import Origins
 from scraper.engines.descriptors import connections_to_keep
+from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies
 from scraper.engines.resolver import Resolved
 from scraper.engines.worker_pool import WorkerPool
@@ -52,7 +53,7 @@ class CurlEngine:
         self._proxies = Proxies(http.proxy)
         self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency))
         try:
-            self._origins = Origins(max_concurrency, self._multi.interrupt)
+            self._origins = Origins(max_concurrency, self._multi.interrupt, Names(http))
         except NoThread:
             self._pool.close()
             raise
@@ -124,7 +125,7 @@ class CurlEngine:
     # ------------------------------------------------------------ a hop begins
 
     def _make_handle(self) -> CurlHandle:
-        easy = make_easy(self._limits)
+        easy = make_easy(self._limits, self._http)
         handle = CurlHandle(easy, self._limits, self._http, self._clock, self._callbacks)
         self._all.append(handle)
         return handle
@@ -152,7 +153,7 @@ class CurlEngine:
         try:
             admitted = self._origins.admit(resolved, handle, transfer)
         except TransferError as error:
-            self._end(handle, transfer, error)
+            self._end(handle, transfer, handle.why_no_address(error))
         else:
             if admitted:
                 self._multi.add(handle.easy)
@@ -248,7 +249,7 @@ class CurlEngine:
 
     def _end(self, handle: CurlHandle, transfer: Transfer, error: Exception | None) -> None:
         """No hop follows: finish the transfer, or fail it."""
-        if isinstance(error, TransferError) and error.unreachable:
+        if isinstance(error, TransferError) and (error.unreachable or error.proxy):
             self._origins.forget(handle.origin)
         self._let_go(handle, transfer)
         offload, handle.offload = handle.offload, None

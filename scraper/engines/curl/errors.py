@@ -14,7 +14,7 @@ import pycurl
 from scraper.engines import tls
 from scraper.model.errors import Kind, TransferError
 
-HTTP2_STREAM, _PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
+HTTP2_STREAM, PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
 OUR_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 _TLS = frozenset(
     {
@@ -43,8 +43,8 @@ _CLOSED = frozenset(
     }
 )
 UNANSWERED = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
-_NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, _PROXY_HANDSHAKE, pycurl.E_INTERFACE_FAILED})
 _NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
+NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_INTERFACE_FAILED}) | _NO_NAME
 _GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 CLOSED = "connection was closed before a response"
 
@@ -89,7 +89,7 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
         return TransferError(Kind.CONNECT, CLOSED)
     if code == HTTP2_STREAM:
         return _stream_was_reset(message)
-    if code in _NO_CONNECTION:
+    if code in NO_CONNECTION or code == PROXY_HANDSHAKE:
         why = os.strerror(number) if number else message
         ours = number in OUR_FAULT
         return TransferError(Kind.CONNECT, f"can't connect: {why}", unreachable=not ours)

@@ -29,7 +29,10 @@ from scraper.engines.curl.errors import (
     timed_out,
 )
 from scraper.engines.curl.options import HopOptions
+from scraper.engines.curl.proxy_errors import ProxiedHop
 from scraper.engines.minimum_speed import MinimumSpeed
+from scraper.engines.proxies import is_socks
+from scraper.engines.proxy_errors import unreachable
 from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
@@ -104,7 +107,8 @@ class CurlHandle:
         self._shortest = min(limits.connect_timeout, limits.read_timeout)
         self._clock = clock
         self._callbacks = callbacks
-        self._proxied = False
+        self._proxy: ProxiedHop | None = None
+        self._is_absolute = False  # It is true if a proxy reads the request.
         self._guarded = ""  # `Request` says what this means.
         self._refused: str | None = None  # A guarded hop may not connect to this address.
         self._opened = False  # It is true once this hop opened a socket.
@@ -138,7 +142,9 @@ class CurlHandle:
         self._speed.pause()
         self._opened = self._asked = self._must_wait = False
         self._socket_errno = self._size = self._interim = 0
-        self._proxied = proxy is not None
+        secure = request.url.startswith("https:")
+        self._proxy = None if proxy is None else ProxiedHop(proxy, secure=secure)
+        self._is_absolute = proxy is not None and not (secure or is_socks(proxy))
         self._guarded = request.guarded if proxy is None else ""
         self._begun = self._moved = time.monotonic()
         self._lines.clear()
@@ -167,15 +173,28 @@ class CurlHandle:
 
     def why_overdue(self) -> Exception | None:
         """What it means that `due` has passed; None: only an unwanted body is missing."""
-        return None if self._dropping else self._slow or timed_out(self._moment)
+        if self._dropping:
+            return None
+        if self._proxy is not None and self._slow is None:
+            return self._proxy.why_late(self._moment)
+        return self._slow or timed_out(self._moment)
 
-    def why_ended(self, code: int, message: str) -> Exception | None:
+    def why_no_address(self, error: TransferError) -> TransferError:
+        """The failure when the host, or the proxy in its place, could not be looked up."""
+        return error if self._proxy is None else unreachable(self._proxy.name, error)
+
+    def why_ended(self, code: int, message: str) -> Exception | None:  # noqa: PLR0911 - a table, read downwards
         """What the end of the hop means; None: all is well. `code` is libcurl's, 0 for success."""
         if code == HTTP2_STREAM and self.following is None and self._is_no_content:
             self._take_head()
         if self.error is not None or self._dropping:
             return self.error
-        if self.following is None and (why := self._why_no_head()):
+        if code and not self._asked and self._proxy is not None:
+            number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
+            why_not = self._proxy.why_ended(self.easy, code, message, number, self._lines)
+            if why_not is not None:
+                return why_not
+        elif self.following is None and (why := self._why_no_head()):
             return not_http(why)
         if code:
             if self._refused is not None and not self._opened:
@@ -241,6 +260,8 @@ class CurlHandle:
             self._socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
         self._opened = True
+        if self._proxy is not None:
+            self._proxy.opened(made.fileno(), wanted.addr)
         self._callbacks.opened(made.fileno())
         return made.detach()
 
@@ -258,7 +279,7 @@ class CurlHandle:
             transfer.sent()  # It will be sent before the engine's `poll` returns.
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
-        self._peer = None if self._proxied else peer
+        self._peer = None if self._proxy else peer
         self._asked = True
         if self.first_to is not None:
             self._callbacks.connected(self)
@@ -307,7 +328,8 @@ class CurlHandle:
                 self._interim += 1
                 heads.check_interim(self._interim)
                 return None
-            reply = Reply(status, headers, self._peer, self._connect_s)
+            peer, connect_s = self._peer, self._connect_s
+            reply = Reply(status, headers, peer, connect_s, proxied=self._is_absolute)
             self.following = self.transfer.response(reply)
         except heads.NotHttp as error:
             self.error = not_http(str(error))

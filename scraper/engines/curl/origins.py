@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 import pycurl
 
 from scraper.engines.curl.handle import CurlHandle
+from scraper.engines.names import Names
 from scraper.engines.resolver import Resolved, Resolver
 from scraper.transfer import Transfer
 
@@ -35,10 +36,10 @@ class Origins:
     be given to it before it acts.
     """
 
-    def __init__(self, most_at_once: int, interrupt: Callable[[], None]) -> None:
+    def __init__(self, most_at_once: int, interrupt: Callable[[], None], names: Names) -> None:
         self._most = max(_KEPT, 2 * most_at_once)
         self._in_libcurl: OrderedDict[str, Resolved] = OrderedDict()  # by server
-        self._resolver = Resolver(interrupt)
+        self._resolver = Resolver(interrupt, names)
         self._waiting: dict[str, list[Waiting]] = {}  # by origin
         self._new: list[Resolved] = []  # addresses that libcurl takes over when it acts next
 

@@ -9,26 +9,31 @@ may differ.
 """
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
 import time
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util.connection import allowed_gai_family
 
-from scraper.engines import guard
+from scraper.engines import guard, proxy_errors
 from scraper.engines.minimum_speed import MinimumSpeed
+from scraper.engines.names import Names
+from scraper.engines.proxies import is_socks
+from scraper.engines.threads import socks
+from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.threads.happy_eyeballs import Address, connect
 from scraper.engines.threads.response import StrictResponse
 from scraper.engines.tls_context import make_context
 from scraper.model.addresses import is_public
-from scraper.model.errors import TransferError
+from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http
 from scraper.transfer import Transfer
 
@@ -39,9 +44,10 @@ class InUse:
     `came`: bytes of the body so far. `storing`: the sink has the last of them now.
     """
 
-    def __init__(self, transfer: Transfer, speed: MinimumSpeed) -> None:
+    def __init__(self, transfer: Transfer, speed: MinimumSpeed, names: Names) -> None:
         self.transfer = transfer
         self.speed = speed
+        self.names = names
         self.came = 0
         self.storing = False
         self.url = ""  # of the hop, as the request has it
@@ -87,6 +93,10 @@ class InUse:
                 socket.socket.shutdown(wire, socket.SHUT_RDWR)  # of TLS too: no closing message
 
 
+LATE = "no connection within the time"
+CLOSED = "connection was closed before an answer to CONNECT"
+
+
 class _Current(threading.local):
     in_use: InUse | None = None
 
@@ -113,11 +123,17 @@ class _NotedConnection:
     timeout: float | None
     socket_options: Any
     _dns_host: str
+    proxy: Any
+    _tunnel_host: str | None
 
     def connect(self) -> None:
         begun = time.monotonic()
         try:
             super().connect()  # type: ignore[misc]
+        except (ssl.SSLError, *GONE) as error:
+            if self.proxy is None or self._tunnel_host is not None:
+                raise
+            raise proxy_errors.unreachable(self._proxy_name, mapped(error)) from None
         finally:
             if self.wire is not None:
                 self.wire.close()  # the second handle that _new_conn made
@@ -165,20 +181,58 @@ class _NotedConnection:
             raise
         return sock
 
+    @property
+    def _proxy_name(self) -> str:
+        return f"{self.host}:{self.port}"
+
     def _connected(self, guarded: str) -> socket.socket:
-        """Connect to the first of the host's addresses that accepts, with urllib3's exceptions.
+        """Connect to the host, or to the proxy in its place."""
+        if self.proxy is None:
+            return self._direct(guarded)
+        try:
+            return self._direct("")
+        except (urllib3.exceptions.HTTPError, TransferError) as error:
+            late = type(error) is ConnectTimeoutError  # others are made of it
+            why = TransferError(Kind.TIMEOUT, LATE) if late else mapped(error)
+            raise proxy_errors.unreachable(self._proxy_name, why) from None
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
+        """Speak TLS with the proxy itself."""
+        try:
+            return super()._connect_tls_proxy(hostname, sock)  # type: ignore[misc]
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            raise proxy_errors.unreachable(self._proxy_name, mapped(error)) from None
+
+    def _tunnel(self) -> None:
+        """Ask the proxy for a tunnel. Raises TransferError."""
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        except TimeoutError:
+            raise TransferError(Kind.TIMEOUT, LATE, unreachable=True) from None
+        except (OSError, HTTPException) as error:
+            found = re.fullmatch(r"Tunnel connection failed: (\d{3}) ?(.*)", str(error), re.DOTALL)
+            name = self._proxy_name
+            if found is not None:
+                raise proxy_errors.refused(name, int(found[1]), found[2]) from None
+            if isinstance(error, OSError) or cause(error, *GONE):
+                raise proxy_errors.no_answer(name, CLOSED, transient=True) from None
+            raise proxy_errors.no_answer(name, "its answer is not HTTP", transient=False) from None
+
+    def _direct(self, guarded: str) -> socket.socket:
+        """Connect to the first of the addresses that accepts, with urllib3's exceptions.
 
         If it is `guarded`, only public ones are tried.
         """
+        assert CURRENT.in_use is not None
         try:
-            found = _addresses(self._dns_host, self.port)
+            found = CURRENT.in_use.names.addresses(self._dns_host, self.port)
             if guarded:
                 found = _public(found, guarded)
             return connect(found, self.timeout, self.socket_options or ())
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
         except TimeoutError as error:
-            raise ConnectTimeoutError(self, "no connection within the time") from error
+            raise ConnectTimeoutError(self, LATE) from error
         except OSError as error:
             raise NewConnectionError(self, f"can't connect: {error}") from error  # type: ignore[arg-type]
 
@@ -186,12 +240,6 @@ class _NotedConnection:
 def _target(url: str, *, absolute: bool) -> str:
     """The request target for a canonical URL (RFC 9112 3.2), absolute for a proxy."""
     return url if absolute else "/" + url.split("/", 3)[3]
-
-
-def _addresses(host: str, port: int) -> list[Address]:
-    """What the system knows of `host`, in the order that it prefers."""
-    found = socket.getaddrinfo(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
-    return list(dict.fromkeys((entry[0], entry[4]) for entry in found))
 
 
 def _public(addresses: list[Address], why: str) -> list[Address]:
@@ -208,6 +256,39 @@ class _Http(_NotedConnection, HTTPConnection):
 
 class _Https(_NotedConnection, HTTPSConnection):
     pass
+
+
+class _SocksHttp(_Http):
+    """Through a SOCKS proxy."""
+
+    def __init__(self, *args: Any, _socks_options: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks = _socks_options
+
+    def _connected(self, guarded: str) -> socket.socket:
+        """Connect through the proxy."""
+        del guarded
+        return _through_socks(self, self._socks)
+
+
+class _SocksHttps(_Https):
+    """Through a SOCKS proxy."""
+
+    def __init__(self, *args: Any, _socks_options: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks = _socks_options
+
+    def _connected(self, guarded: str) -> socket.socket:
+        """Connect through the proxy."""
+        del guarded
+        return _through_socks(self, self._socks)
+
+
+def _through_socks(connection: Any, proxy: Any) -> socket.socket:
+    assert CURRENT.in_use is not None
+    host, port, timeout_s = connection._dns_host, connection.port, connection.timeout  # noqa: SLF001 - our own class
+    options, addresses = connection.socket_options or (), CURRENT.in_use.names.addresses
+    return socks.connect(proxy, host, port, timeout_s, options, addresses)
 
 
 class _NotedPool:
@@ -232,7 +313,16 @@ class _HttpsPool(_NotedPool, HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
+class _SocksHttpPool(_NotedPool, HTTPConnectionPool):
+    ConnectionCls = _SocksHttp
+
+
+class _SocksHttpsPool(_NotedPool, HTTPSConnectionPool):
+    ConnectionCls = _SocksHttps
+
+
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
+_SOCKS_POOLS = {"http": _SocksHttpPool, "https": _SocksHttpsPool}
 
 
 class Adapter(HTTPAdapter):
@@ -244,6 +334,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, hosts: int, each: int, http: Http) -> None:
         super().__init__(pool_connections=hosts, pool_maxsize=each)
+        self._hosts, self._each = hosts, each
         self._http = http
         self._making = threading.Lock()
         self._to_servers: ssl.SSLContext | None = None
@@ -256,6 +347,8 @@ class Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """As requests does, with our connection classes and our context."""
+        if is_socks(str(args[0])):
+            return self._socks_manager(str(args[0]))
         if str(args[0]).lower().startswith("https:"):
             with self._making:
                 if self._to_proxies is None:
@@ -263,6 +356,19 @@ class Adapter(HTTPAdapter):
             kwargs["proxy_ssl_context"] = self._to_proxies
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def _socks_manager(self, proxy: str) -> Any:
+        """urllib3's PoolManager, whose connections go through the SOCKS proxy."""
+        manager = self.proxy_manager.get(proxy)
+        if manager is None:
+            made: Any = urllib3.PoolManager(
+                self._hosts,
+                maxsize=self._each,
+                _socks_options=socks.options_of(proxy),
+            )
+            made.pool_classes_by_scheme = _SOCKS_POOLS
+            manager = self.proxy_manager.setdefault(proxy, made)
         return manager
 
     def build_connection_pool_key_attributes(

@@ -27,7 +27,8 @@ from scraper.engines import guard
 from scraper.engines.base import conclude
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.minimum_speed import MinimumSpeed
-from scraper.engines.proxies import Proxies
+from scraper.engines.names import Names
+from scraper.engines.proxies import Proxies, is_socks
 from scraper.engines.threads.connections import CURRENT, Adapter, InUse
 from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.worker_pool import WorkerPool
@@ -59,6 +60,7 @@ class ThreadsEngine:
         if http.insecure:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
+        self._names = Names(http)
         self._pool = WorkerPool("transfer", max_concurrency)
         self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency, http)
         self._live: dict[Transfer, InUse] = {}
@@ -74,7 +76,7 @@ class ThreadsEngine:
 
     def start(self, transfer: Transfer) -> None:
         """Give `transfer` to a worker."""
-        in_use = self._live[transfer] = InUse(transfer, MinimumSpeed(self._limits))
+        in_use = self._live[transfer] = InUse(transfer, MinimumSpeed(self._limits), self._names)
         soonest = transfer.started + in_use.speed.soonest_s
         self._alarm = min(self._alarm, transfer.deadline, soonest)
         self._pool.do(partial(self._carry, transfer, in_use))
@@ -157,11 +159,14 @@ class ThreadsEngine:
         raw = self._send(transfer, in_use)
         try:
             connection: Any = in_use.connection
+            url = transfer.request.url
+            proxy = self._proxies.of(url)
             reply = Reply(
                 status=raw.status,
                 headers=[(name.lower(), value) for name, value in raw.headers.iteritems()],
-                remote_ip=None if self._proxies.of(transfer.request.url) else connection.peer,
+                remote_ip=None if proxy else connection.peer,
                 time_connect=0.0 if in_use.reused else connection.connect_s,
+                proxied=bool(proxy) and not is_socks(proxy) and url.startswith("http:"),
             )
             following = transfer.response(reply)
             if following is Next.READ:

@@ -1,0 +1,88 @@
+"""Connections through a SOCKS proxy, by PySocks, with failures told as what they are.
+
+Owns: that, for SOCKS 4, 4a, 5 and 5h. Does not know: what is sent. With `socks4` and `socks5` the
+name is looked up here, with `socks4a` and `socks5h` by the proxy, as in curl. Rejected: urllib3's
+own classes for it, which make one kind of error of all that a proxy says.
+"""
+
+import re
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scraper.engines import proxy_errors
+from scraper.engines.proxies import looks_up
+from scraper.engines.threads.errors import mapped
+from scraper.engines.threads.happy_eyeballs import Address, Options
+from scraper.model.errors import Kind, TransferError
+
+_CODE = re.compile(r"0x([0-9a-f]{2}): ", re.IGNORECASE)
+
+
+def options_of(proxy: str) -> Mapping[str, str | None]:
+    """What `connect` wants to know of the proxy's URL."""
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(proxy)
+    name = parts.netloc.rpartition("@")[2]
+    user, password = (one and unquote(one) for one in (parts.username, parts.password))
+    return {"scheme": parts.scheme, "name": name, "user": user, "password": password}
+
+
+def connect(  # noqa: PLR0913, PLR0917 - facts of one connection
+    proxy: Mapping[str, str | None],
+    host: str,
+    port: int,
+    timeout_s: float | None,
+    options: Options,
+    addresses: Callable[[str, int], list[Address]],
+) -> socket.socket:
+    """A connection to the host through the proxy. Raises TransferError."""
+    import socks
+
+    scheme, name = str(proxy["scheme"]), str(proxy["name"])
+    proxy_host, _, proxy_port = name.rpartition(":")
+    host = host.strip("[]")
+    if not looks_up(f"{scheme}:"):
+        found = addresses(host, port)
+        fit = [one for one in found if scheme == "socks5" or one[0] == socket.AF_INET]
+        if not fit:
+            raise TransferError(Kind.DNS, "no IPv4 address, for SOCKS 4", transient=False)
+        host = str(fit[0][1][0])
+    try:
+        made: Any = socks.create_connection(
+            (host, port),
+            timeout=timeout_s,
+            proxy_type=socks.SOCKS5 if scheme.startswith("socks5") else socks.SOCKS4,
+            proxy_addr=proxy_host,
+            proxy_port=int(proxy_port),
+            proxy_rdns=True,
+            proxy_username=proxy["user"],
+            proxy_password=proxy["password"],
+            socket_options=options,
+        )
+    except (OSError, UnicodeError) as error:
+        raise _mapped(name, error) from None
+    return made  # type: ignore[no-any-return]
+
+
+def _mapped(name: str, error: Exception) -> TransferError:
+    """What PySocks raised."""
+    import socks
+
+    why = getattr(error, "socket_err", None)
+    if isinstance(why, socks.ProxyError):  # each of them is an OSError, so PySocks wraps it
+        error, why = why, None
+    if isinstance(error, socks.ProxyConnectionError) or not isinstance(error, socks.ProxyError):
+        if isinstance(why, TimeoutError):
+            late = TransferError(Kind.TIMEOUT, "no connection within the time")
+            return proxy_errors.unreachable(name, late)
+        return proxy_errors.unreachable(name, mapped(why or error))
+    if isinstance(why, TimeoutError):
+        return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
+    if isinstance(error, socks.SOCKS5Error | socks.SOCKS4Error):
+        found = _CODE.match(str(error))
+        return proxy_errors.socks(name, int(found[1], 16) if found else None, str(error))
+    if isinstance(error, socks.SOCKS5AuthError):
+        return proxy_errors.socks(name, None, proxy_errors.LOGIN)
+    return proxy_errors.no_answer(name, proxy_errors.NO_SOCKS, transient=True)
