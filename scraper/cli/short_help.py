@@ -22,7 +22,7 @@ Examples:
   scraper https://example.com/a.html https://example.com/b.pdf --to out
   scraper urls.txt --to s3://bucket/pages --per-host 4 --resume
   printf '%s\\t%s\\n' https://example.com/ start.html | scraper --to out
-  15 3 * * *  scraper -q urls.txt --to /srv/pages --lock skip    # a crontab
+  15 3 * * *  /usr/local/bin/scraper -q /srv/urls.txt --to /srv/out    # crontab
 """
 STATUSES = (
     ("0", "everything is there, or no more failed than --max-failures"),

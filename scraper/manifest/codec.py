@@ -70,7 +70,7 @@ def to_record(result: Result) -> dict[str, Any]:
                 record["variant"] = response.variant
         case NotModified(response):
             _add_response(record, response)
-        case Skipped(reason):
+        case Skipped(reason, _):
             record["reason"] = reason
         case Duplicate(of_line):
             record["of_line"] = of_line

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
 _UNKNOWN = Skipped("not in the manifest")
-_PERMANENT = Skipped("failed for good in an earlier run (--all tries it again)")
+_PERMANENT = Skipped(
+    "failed for good in an earlier run (--all tries it again)", failed_for_good=True
+)
 
 Decision = Skipped | PreviousRecord | None  # None: fetched as if it were new
 

@@ -171,9 +171,13 @@ class NotModified(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """No request was made, because none was needed."""
+    """No request was made, because none was needed.
+
+    `failed_for_good`: the target is not done, and an earlier run found that it never will be.
+    """
 
     reason: str
+    failed_for_good: bool = False
 
 
 class Duplicate(NamedTuple):

@@ -31,6 +31,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
     if summary.stopped:
         yield f"stopped: {summary.stopped}"
     yield from _counts(summary)
+    if count := summary.failed_for_good:
+        yield labelled("skipped", f"{count:,} failed for good earlier (--all tries them again)")
     told = summary.failures if summary.new is None else summary.new
     for status in _FAILURES:
         yield from failure_lines(status, [group for group in told if group.status == status])

@@ -57,7 +57,7 @@ def _detail(result: Result) -> str:
         case Stored():
             if not _says_nothing(result):
                 parts.append(f"-> {result.target.key}")
-        case Skipped(reason):
+        case Skipped(reason, _):
             parts.append(reason)
         case Duplicate(of_line):
             parts.append(f"same as line {of_line}")

@@ -64,6 +64,7 @@ class Summary(NamedTuple):
 
     `statuses` has every status, with 0 where there is none. `tried`: targets for which there was
     a request. `new`: failures that the run before did not have, None if nobody asked.
+    `failed_for_good`: targets that were skipped because an earlier run found that they never work.
     `earlier_runs`: the last few before this one, the latest first.
     """
 
@@ -82,6 +83,7 @@ class Summary(NamedTuple):
     new: tuple[FailureGroup, ...] | None = None
     invocation: Invocation = NO_INVOCATION
     earlier_runs: tuple[Mapping[str, Any], ...] = ()
+    failed_for_good: int = 0
     version: str = __version__
 
     @property
@@ -177,6 +179,7 @@ class Summary(NamedTuple):
             "command": self.invocation.command or None,
             "again": self.again or None,
             "unread": self.ending.unread or None,
+            "failed_for_good": self.failed_for_good or None,
         }
         return {name: value for name, value in optional.items() if value is not None}
 
@@ -206,6 +209,7 @@ def summed_up(
         slowest=slowest(hosts),
         places=places,
         new=None if tally.new is None else tally.new.frozen(),
+        failed_for_good=tally.failed_for_good,
     )
 
 

@@ -6,10 +6,18 @@ counting the records of the manifest; it may hold those of earlier runs.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from scraper.model.records import STATUSES, Deferred, Failed, NotReached, Result, Stored
+from scraper.model.records import (
+    STATUSES,
+    Deferred,
+    Failed,
+    NotReached,
+    Result,
+    Skipped,
+    Stored,
+)
 from scraper.model.settings import Budget
 from scraper.report.failures import FailureGroups, by_kind
 
@@ -19,7 +27,7 @@ class Tally:
     """Counts Results. `size`: bytes stored. `begun`: monotonic seconds.
 
     `groups`: the failures by reason. `new`: those of them that the run before did not have, None
-    if nobody asks for that.
+    if nobody asks for that. `failed_for_good`: how many were skipped because of that.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -27,6 +35,7 @@ class Tally:
     new: FailureGroups | None = None
     size: int = 0
     attempts: int = 0
+    failed_for_good: int = 0
     begun: float = field(default_factory=time.monotonic)
     _tried_in_vain: int = 0
 
@@ -43,9 +52,13 @@ class Tally:
             if self.new is not None and not known:
                 self.new.add(result)
 
-    def skip(self, targets: int) -> None:
-        """Count `targets` that were skipped."""
-        self.statuses["skipped"] += targets
+    def skip(self, skipped: Collection[Result]) -> None:
+        """Count targets that were skipped."""
+        self.statuses["skipped"] += len(skipped)
+        outcomes = [one.outcome for one in skipped]
+        self.failed_for_good += sum(
+            isinstance(one, Skipped) and one.failed_for_good for one in outcomes
+        )
 
     @property
     def targets(self) -> int:

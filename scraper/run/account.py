@@ -79,7 +79,7 @@ class Account:
     def skip(self, results: Sequence[Result]) -> None:
         """Count Results that the manifest has from an earlier run."""
         if results:
-            self.tally.skip(len(results))
+            self.tally.skip(results)
             self._skipped += results
 
     @property

@@ -77,7 +77,8 @@ class Prefilter:
         for result in ended:
             failure = result.failure
             if failure is not None and failure.kind is Kind.BAD_URL:
-                skipped.append(Result(result.target, Skipped(f"bad_url: {failure.message}")))
+                outcome = Skipped(f"bad_url: {failure.message}", failed_for_good=True)
+                skipped.append(Result(result.target, outcome))
             else:
                 rest.append(result)
         ended[:] = rest

@@ -198,7 +198,7 @@ def test_the_examples_of_the_short_help_are_calls_that_work(cli: Command) -> Non
     assert len(examples) == 4
     for example in examples:
         command = example.partition("  #")[0].replace("scraper ", f"{program()[0]} --dry-run ")
-        command = command.replace("/srv/pages", "pages")
+        command = command.replace("/usr/local/bin/", "").replace("/srv/", "")
         ran = subprocess.run(
             ["sh", "-c", command],
             capture_output=True,

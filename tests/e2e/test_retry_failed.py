@@ -53,6 +53,7 @@ def test_what_failed_for_good_is_left_alone(runs: Runs, site: Site, *, with_list
     assert sorted(statuses(ran)) == ["skipped"] * (4 if with_list else 3) + ["stored"] * 2
     reasons = {record["reason"] for record in ran.records if record["status"] == "skipped"}
     assert "failed for good in an earlier run (--all tries it again)" in reasons
+    assert f"skipped:   {4 if with_list else 3} failed for good earlier" in ran.err
     assert runs(*words, stdin=stdin).status == 0  # it stays so: nothing was recorded
     assert site.asked() == []
 

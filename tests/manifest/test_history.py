@@ -45,7 +45,9 @@ FAILED_REFRESH = PreviousRecord(False, 5, TAG)
 NEVER_STORED = PreviousRecord(False)
 GONE = PreviousRecord(False, permanent=True)
 GONE_REFRESH = PreviousRecord(False, 5, TAG, permanent=True)
-LEFT_ALONE = Skipped("failed for good in an earlier run (--all tries it again)")
+LEFT_ALONE = Skipped(
+    "failed for good in an earlier run (--all tries it again)", failed_for_good=True
+)
 
 
 # ---------------------------------------------------------------- one decision
