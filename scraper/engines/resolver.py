@@ -31,9 +31,8 @@ class Resolved:
     """The addresses of an origin, good until `expires` (monotonic seconds), or why it has none.
 
     `entry` is `+host:port:address,...` as libcurl's RESOLVE wants it, "" where the host is an
-    address. `server` is `host:port`. `in_libcurl`, `connecting` and `connected` are for the user
-    of the resolver: libcurl has the entry, a first connection is being made, other connections
-    need not wait for it.
+    address. `server` is `host:port`. `in_libcurl` is for the user of the resolver: libcurl has
+    the entry.
     """
 
     origin: str
@@ -42,8 +41,6 @@ class Resolved:
     expires: float
     error: TransferError | None = None
     in_libcurl: bool = False
-    connecting: bool = False
-    connected: bool = False
 
 
 class Resolver:
@@ -91,7 +88,6 @@ class Resolver:
     def _keep(self, resolved: Resolved) -> Resolved:
         if len(self._known) >= _MOST:
             del self._known[next(iter(self._known))]  # the oldest
-        resolved.connected = not resolved.origin.startswith("https:")
         self._known[resolved.origin] = resolved
         return resolved
 

@@ -8,10 +8,11 @@ import os
 import re
 
 from scraper.model.authorities import Authorities, authorities
-from scraper.model.errors import UsageError
+from scraper.model.errors import Kind, TransferError, UsageError
 from scraper.model.settings import Http
 
 _ASKED = re.compile(r"alert.(?:certificate.required|bad.certificate|no.certificate)", re.IGNORECASE)
+_WANTED = "the server asks for a client certificate (--cert FILE)"
 _ALERT = re.compile(r"(?:tls|ssl)\S* alert ", re.IGNORECASE)
 _UNTRUSTED = re.compile(r"issuer certificate|self.signed certificate", re.IGNORECASE)
 
@@ -55,10 +56,16 @@ def _wrong_with(path: str, *, is_file: bool) -> str:
 def explained(message: str) -> str:
     """`message` of a TLS library, and the option that may help."""
     if _ASKED.search(message):
-        return f"{message}: the server asks for a client certificate (--cert FILE)"
+        return f"{message}: {_WANTED}"
     if _UNTRUSTED.search(message):
         return f"{message} (--cacert FILE names whom to trust)"
     return message
+
+
+def wants_certificate() -> TransferError:
+    """The failure of a connection that its server closed after it had asked for a certificate."""
+    text = f"TLS: connection was closed: {_WANTED}"
+    return TransferError(Kind.TLS, text, transient=False, unreachable=True)
 
 
 def is_alert(message: str) -> bool:

@@ -87,6 +87,7 @@ class Attempt(NamedTuple):
     first attempt starts. `previous` has the validators for a conditional request, if there may
     be one. `free`: attempts before this one that the target's host is to blame for; they are no
     retries. `hop`: the host of its next request, where a redirect led; "" for the target's own.
+    `fresh`: it begins over a connection of its own, as the last one brought no response.
     """
 
     target: Target
@@ -96,6 +97,7 @@ class Attempt(NamedTuple):
     previous: PreviousRecord | None = None
     free: int = 0
     hop: str = ""
+    fresh: bool = False
 
 
 class Response(NamedTuple):

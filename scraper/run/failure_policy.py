@@ -28,6 +28,8 @@ from scraper.schedule import (
 )
 from scraper.transfer import Completion, Partial
 
+_NO_RESPONSE = frozenset({Kind.CONNECT, Kind.TIMEOUT})
+
 
 class Following(NamedTuple):
     """The attempt that follows, `due` at the earliest (monotonic seconds)."""
@@ -119,7 +121,9 @@ class FailurePolicy:
             if self.breaker.is_open:
                 return Again(0.0), attempt._replace(first_started=None)
         free = attempt.free + (charge is Charge.NOTHING)
-        following = attempt._replace(number=attempt.number + 1, free=free, hop="")
+        # A request that ended its connection may end others with it, so it is asked alone.
+        fresh = failure.kind in _NO_RESPONSE and not failure.unreachable
+        following = attempt._replace(number=attempt.number + 1, free=free, hop="", fresh=fresh)
         return self._policy.decide(failure, attempt, now, charge), following
 
     def _tell_retry(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:

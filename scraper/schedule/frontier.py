@@ -144,8 +144,8 @@ class Frontier:
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
         if attempt.first_started is None:
-            target, queued_at, number, _, previous, free, hop = attempt
-            attempt = Attempt(target, queued_at, number, now, previous, free, hop)
+            target, queued_at, number, _, previous, free, hop, fresh = attempt
+            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh)
         return attempt
 
     def ended(  # noqa: PLR0913, PLR0917 - facts of one end

@@ -88,7 +88,7 @@ class Transfer:
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
-        self._fresh = False  # see `Request`
+        self._fresh = attempt.fresh  # see `Request`
         self._paused_at = 0.0
         self._reason: TransferError | None = None
 

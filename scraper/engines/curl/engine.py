@@ -20,6 +20,7 @@ import pycurl
 from scraper.engines.base import conclude
 from scraper.engines.curl.handle import Callbacks, Clock, CurlHandle
 from scraper.engines.curl.multi import Multi
+from scraper.engines.curl.multiplexing import OriginPool
 from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
 from scraper.engines.curl.origins import Origins
@@ -53,15 +54,16 @@ class CurlEngine:
         self._proxies = Proxies(http.proxy)
         self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency))
         try:
-            self._origins = Origins(max_concurrency, self._multi.interrupt, Names(http))
+            names, interrupt = Names(http), self._multi.interrupt
+            self._origins = Origins(max_concurrency, interrupt, names, http1_1=http.http1_1)
         except NoThread:
             self._pool.close()
             raise
         self._all: list[CurlHandle] = []
         self._idle: list[CurlHandle] = []
         self._live: dict[Transfer, CurlHandle] = {}
-        self._first: list[CurlHandle] = []  # whose first connection stands, to be told
-        self._callbacks = Callbacks(self._first.append, self._multi.forget, self._offload)
+        self._moved: list[OriginPool] = []  # where hops that wait may find a connection
+        self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload)
         self._ending: set[Transfer] = set()  # with the pool, without a handle
         self._reports: deque[Offload] = deque()  # from threads of the pool
         self._ended: list[Transfer] = []
@@ -139,6 +141,8 @@ class CurlEngine:
                 return
             request = transfer.request
             proxy = self._proxies.of(request.url)
+            if request.url.startswith("https:"):
+                handle.place = self._origins.place(handle, request, proxy)
             handle.begin_hop(request, proxy, transfer.deadline)
             handle.origin = proxy or request.origin
             resolved = self._origins.find(handle.origin, handle, transfer)
@@ -149,9 +153,9 @@ class CurlEngine:
                 self._send(handle, transfer, resolved)
 
     def _send(self, handle: CurlHandle, transfer: Transfer, resolved: Resolved) -> None:
-        """Give the hop to libcurl, unless it has to wait for a first connection."""
+        """Give the hop to libcurl, unless it has to wait for a connection."""
         try:
-            admitted = self._origins.admit(resolved, handle, transfer)
+            admitted = self._origins.admit(resolved, handle)
         except TransferError as error:
             self._end(handle, transfer, handle.why_no_address(error))
         else:
@@ -160,17 +164,28 @@ class CurlEngine:
                 handle.added = True
 
     def _send_waiting(self, resolved: Resolved) -> None:
-        """Send the hops that waited for `resolved`."""
+        """Send the hops that waited for this look-up."""
         for handle, transfer in self._origins.release(resolved):
             if self._live.get(transfer) is handle and not handle.added:  # else it was given up
                 self._send(handle, transfer, resolved)
 
-    def _first_is_over(self, handle: CurlHandle) -> None:
-        """The first connection to an origin stands, or failed: the other hops need not wait."""
-        resolved, handle.first_to = handle.first_to, None
-        if resolved is not None:  # both may be told: that it stands, and that its hop has ended
-            resolved.connected = True
-            self._send_waiting(resolved)
+    def _send_moved(self, pool: OriginPool) -> None:
+        """Send the hops that waited for a connection and have one to open or to join."""
+        for place in pool.released():
+            handle = place.handle
+            transfer = handle.transfer
+            assert transfer is not None
+            resolved = self._origins.find(handle.origin, handle, transfer)
+            if resolved is not None:
+                self._send(handle, transfer, resolved)
+
+    def _leave(self, handle: CurlHandle) -> None:
+        """The hop has left its connection."""
+        place, handle.place = handle.place, None
+        if place is not None:
+            place.over()
+            if place.pool.has_waiting:
+                self._moved.append(place.pool)
 
     # ------------------------------------------------------------ something happens
 
@@ -185,16 +200,16 @@ class CurlEngine:
 
     def _take_ended(self) -> None:
         """Go on after what libcurl has done."""
-        while self._first:
-            self._first_is_over(self._first.pop())
         for easy, code, message in self._multi.ended():
             self._take(easy.handle, code, message)
+        while self._moved:
+            self._send_moved(self._moved.pop())
 
     def _take(self, handle: CurlHandle, code: int, message: str) -> None:
         """A hop has ended: carry out the next one, or end the transfer."""
         transfer = handle.transfer
         assert transfer is not None
-        if code and handle.may_be_stale(code):
+        if code and handle.may_be_sent_again(code, message):
             transfer.send_again()
             self._begin_next(handle, transfer)
             return
@@ -211,8 +226,7 @@ class CurlEngine:
         """Carry out another hop with the handle of the last one."""
         self._multi.remove(handle.easy)
         handle.added = False
-        if handle.first_to is not None:
-            self._first_is_over(handle)
+        self._leave(handle)
         self._begin(handle, transfer)
 
     def _take_reports(self) -> None:
@@ -240,6 +254,9 @@ class CurlEngine:
             due = handle.due(now)
             if due > now:
                 self._clock.ring_at(due)
+            elif now < transfer.deadline and handle.may_wait_in_a_queue():
+                transfer.send_again()
+                self._begin_next(handle, transfer)
             elif (error := handle.why_overdue()) is not None:
                 self._end(handle, transfer, error)
             else:
@@ -283,8 +300,7 @@ class CurlEngine:
         handle.transfer = None
         del self._live[transfer]
         self._idle.append(handle)
-        if handle.first_to is not None:
-            self._first_is_over(handle)
+        self._leave(handle)
 
     def _offload(self, transfer: Transfer) -> Offload:
         return Offload(transfer, self._pool.do, self._report)

@@ -14,7 +14,8 @@ import pycurl
 from scraper.engines import tls
 from scraper.model.errors import Kind, TransferError
 
-HTTP2_STREAM, PROXY_HANDSHAKE = 92, 97  # pycurl has no names for these
+# pycurl has no names for these.
+HTTP2_STREAM, PROXY_HANDSHAKE, _WEIRD_REPLY = 92, 97, 8
 OUR_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 _TLS = frozenset(
     {
@@ -43,6 +44,8 @@ _CLOSED = frozenset(
     }
 )
 UNANSWERED = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR})
+# What a server that speaks HTTP/2 only makes of HTTP/1.1: it sends frames, or an alert.
+NOT_HTTP1 = frozenset({pycurl.E_UNSUPPORTED_PROTOCOL, _WEIRD_REPLY, pycurl.E_SSL_CONNECT_ERROR})
 _NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
 NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_INTERFACE_FAILED}) | _NO_NAME
 _GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
@@ -94,6 +97,14 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
         ours = number in OUR_FAULT
         return TransferError(Kind.CONNECT, f"can't connect: {why}", unreachable=not ours)
     return not_http(message)
+
+
+def is_end_of_http2(code: int, message: str) -> bool:
+    """Whether a whole connection of HTTP/2 came to its end, and not only the stream of the hop.
+
+    libcurl says of such a stream that it was reset "by curl", as it closes it itself.
+    """
+    return code == pycurl.E_HTTP2 or (code == HTTP2_STREAM and "reset by curl" in message)
 
 
 def _stream_was_reset(message: str) -> TransferError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl
 
-from scraper.engines import guard, heads
+from scraper.engines import guard, heads, tls
 from scraper.engines.curl.errors import (
     CLOSED,
     HTTP2_STREAM,
@@ -28,6 +28,8 @@ from scraper.engines.curl.errors import (
     not_http,
     timed_out,
 )
+from scraper.engines.curl.handshake import HandshakeWatch
+from scraper.engines.curl.multiplexing import Role
 from scraper.engines.curl.options import HopOptions
 from scraper.engines.curl.proxy_errors import ProxiedHop
 from scraper.engines.minimum_speed import MinimumSpeed
@@ -39,8 +41,8 @@ from scraper.model.settings import Http, Limits
 from scraper.transfer import Next, Reply, Request
 
 if TYPE_CHECKING:
+    from scraper.engines.curl.multiplexing import OriginPool, Place
     from scraper.engines.curl.offload import Offload
-    from scraper.engines.resolver import Resolved
     from scraper.transfer import Transfer
 
 # An unwanted body is read to keep its connection: at most so many bytes, for so many seconds.
@@ -71,11 +73,11 @@ class Clock:
 class Callbacks(NamedTuple):
     """What a handle calls in its engine.
 
-    `connected`: the first connection to an origin stands. `opened`: a socket is new.
+    `moved`: hops that wait for a connection may find one now. `opened`: a socket is new.
     `make_offload`: gives what follows of a body to another thread.
     """
 
-    connected: "Callable[[CurlHandle], None]"
+    moved: "Callable[[OriginPool], None]"
     opened: Callable[[int], None]
     make_offload: "Callable[[Transfer], Offload]"
 
@@ -97,10 +99,11 @@ class CurlHandle:
         self.offload: Offload | None = None
         self.added = False  # It is true while the multi handle has this handle.
         self.origin = ""  # It is that of the hop, or of its proxy.
-        self.first_to: Resolved | None = None  # Other hops wait for this one's connection.
+        self.place: Place | None = None  # It is set where the hop may go over HTTP/2.
         self.error: Exception | None = None  # A callback keeps here what it may not raise.
         self.following: Next | None = None  # It is None as long as there is no response.
         self._options = HopOptions(easy, http)
+        self._watch = HandshakeWatch(easy)
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._speed = MinimumSpeed(limits)
@@ -118,7 +121,8 @@ class CurlHandle:
         self._begun = 0.0
         self._moved = 0.0  # Something came last at this time.
         self._asked = False  # It is true once the request was sent.
-        self._must_wait = False  # libcurl wanted to send a request twice with one permit.
+        self._held_back = False  # libcurl was not let send the request a second time.
+        self._queued = False  # Its request waited too long, maybe behind those of others.
         self._peer: str | None = None
         self._connect_s = 0.0
         self._lines: list[bytes] = []
@@ -131,7 +135,7 @@ class CurlHandle:
         easy.setopt(pycurl.WRITEFUNCTION, self._take_body)
 
     def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
-        """Forget the last hop and prepare this one. `deadline`: of the transfer.
+        """Forget the last hop and prepare this one, in its `place`. `deadline`: of the transfer.
 
         Raises pycurl.error for a URL that libcurl refuses, TransferError for one that the guard
         refuses.
@@ -140,7 +144,8 @@ class CurlHandle:
             guard.check_proxied(request.url, request.guarded)
         self.error = self.following = self._refused = self._slow = None
         self._speed.pause()
-        self._opened = self._asked = self._must_wait = False
+        self._opened = self._asked = self._held_back = False
+        self._queued = self._queued and request.fresh
         self._socket_errno = self._size = self._interim = 0
         secure = request.url.startswith("https:")
         self._proxy = None if proxy is None else ProxiedHop(proxy, secure=secure)
@@ -151,7 +156,9 @@ class CurlHandle:
         if request.fresh != self._fresh:
             self._fresh = request.fresh
             self.easy.setopt(pycurl.FRESH_CONNECT, int(request.fresh))
-        self._options.set(request, proxy)
+        place = self.place
+        self._options.set(request, proxy, http2=place is not None and place.role is not Role.ALONE)
+        self._watch.set(on=place is not None and place.pool.doubted)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
@@ -197,13 +204,16 @@ class CurlHandle:
         elif self.following is None and (why := self._why_no_head()):
             return not_http(why)
         if code:
-            if self._refused is not None and not self._opened:
-                return guard.blocked(self._refused, self._guarded)
-            number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
-            return mapped(code, message, number, self._moment)
-        if self.following is None:
-            return TransferError(Kind.CONNECT, CLOSED)
-        return None
+            return self._failure(code, message)
+        return TransferError(Kind.CONNECT, CLOSED) if self.following is None else None
+
+    def _failure(self, code: int, message: str) -> TransferError:
+        if self._refused is not None and not self._opened:
+            return guard.blocked(self._refused, self._guarded)
+        if self._watch.asked and self._was_closed(code, message):
+            return tls.wants_certificate()
+        number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
+        return mapped(code, message, number, self._moment)
 
     @property
     def _is_no_content(self) -> bool:
@@ -226,16 +236,52 @@ class CurlHandle:
             return str(error)
         return None
 
-    def may_be_stale(self, code: int) -> bool:
-        """Whether the failure may only mean that the server had closed a kept connection.
+    def may_be_sent_again(self, code: int, message: str) -> bool:
+        """Whether the request is to be sent again at once, over a connection of its own.
 
-        libcurl takes another connection by itself then, but at most five times, and all of them
-        may be kept ones.
+        Its server may only have closed a kept connection. libcurl takes another one by itself
+        then, but at most five times, and all of them may be kept ones. Over HTTP/2 it may have
+        closed the connection for what another request asked. So each is asked again alone.
         """
-        if self._must_wait:
+        if self._held_back:
             return True
-        closed = code in UNANSWERED and self.error is None
-        return closed and self._asked and not (self._opened or self._lines or self.following)
+        if self.error is not None or self._lines or self.following is not None:
+            return False
+        place = self.place
+        if place is not None and place.role is Role.ALONE:
+            return not self._watch.asked and place.is_http2_only(code)
+        if self._fresh:
+            return False
+        is_stale = code in UNANSWERED and self._asked and not self._opened
+        return is_stale or (place is not None and self._is_to_be_alone(place, code, message))
+
+    def _is_to_be_alone(self, place: "Place", code: int, message: str) -> bool:
+        """Whether others may be the cause of the failure, or it is the first of its origin."""
+        if self._asked and place.ended_with_others(code, message):
+            return True
+        return self._was_closed(code, message) and place.is_first_failure()
+
+    def _was_closed(self, code: int, message: str) -> bool:
+        """Whether the server closed the connection without a word."""
+        number = self.easy.getinfo(pycurl.OS_ERRNO)
+        error = mapped(code, message, number, self._moment)
+        return error.message == CLOSED
+
+    def may_wait_in_a_queue(self) -> bool:
+        """Whether an overdue response may wait for those of other requests on its connection.
+
+        The request is to be sent again alone then. Its server works on fewer requests of a
+        connection than it gets, if it answers that one in time.
+        """
+        place = self.place
+        self._queued = (
+            self._moment is Moment.ASKED
+            and place is not None
+            and place.behind
+            and place.pool.http2 is True
+            and not self._fresh
+        )
+        return self._queued
 
     @property
     def _dropping(self) -> bool:
@@ -263,28 +309,40 @@ class CurlHandle:
         if self._proxy is not None:
             self._proxy.opened(made.fileno(), wanted.addr)
         self._callbacks.opened(made.fileno())
+        if self.place is not None:
+            self.place.opened()
+            self._move_others(self.place.pool)
         return made.detach()
 
-    def _ask(self, peer: str, *_: object) -> int:
+    def _ask(self, peer: str, local: str, _port: int, local_port: int) -> int:
         """A connection stands, new or kept, and the request is about to be sent."""
         if self._guarded and not is_public(peer):  # An unguarded hop has left this connection.
             self.error = guard.blocked(peer, self._guarded)
             return _REFUSE  # type: ignore[no-any-return]
-        transfer = self.transfer
+        transfer, place = self.transfer, self.place
         assert transfer is not None
+        if place is not None:
+            if self._asked and place.pool.http2 and not self._fresh:
+                self._held_back = True
+                return _REFUSE  # type: ignore[no-any-return]
+            place.sent((local, local_port))
+            self._move_others(place.pool)
         if transfer.permit is not None:
             if not transfer.may_send():
-                self._must_wait = True
+                self._held_back = True
                 return _REFUSE  # type: ignore[no-any-return]
             transfer.sent()  # It will be sent before the engine's `poll` returns.
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self._proxy else peer
         self._asked = True
-        if self.first_to is not None:
-            self._callbacks.connected(self)
         self._lines.clear()  # They are a proxy's answer to CONNECT.
         return _SEND  # type: ignore[no-any-return]
+
+    def _move_others(self, pool: "OriginPool") -> None:
+        """What waits for a connection may find one now."""
+        if pool.has_waiting:
+            self._callbacks.moved(pool)
 
     def _take_line(self, line: bytes) -> int | None:
         """Take a line of the head, with its line break, or a line of the trailers."""
@@ -317,11 +375,20 @@ class CurlHandle:
             self.offload = self._callbacks.make_offload(self.transfer)
         return None
 
+    def _note_version(self, place: "Place", first: bytes) -> None:
+        """A response has begun, so its server works on the request."""
+        if self._queued and place.role is Role.ALONE:
+            place.pool.queues = True
+        place.answered(http2=first.startswith(b"HTTP/2"))
+        self._move_others(place.pool)
+
     def _take_head(self) -> int | None:
         assert self.transfer is not None
         try:
             first, *rest = self._lines or [b""]
             self._lines.clear()
+            if self.place is not None:
+                self._note_version(self.place, first)
             status = heads.status_of(first)
             headers = heads.headers_of(rest)
             if heads.is_interim(status):

@@ -25,6 +25,7 @@ from typing import Any
 import pycurl
 
 from scraper.engines.curl.handle import Clock
+from scraper.engines.curl.multiplexing import STREAMS
 
 _FEW, _MANY = 4, 1024  # events taken from the poller at once; see `wait`
 _IN, _OUT = select.POLLIN, select.POLLOUT
@@ -46,6 +47,7 @@ class Multi:
         self._multi: Any = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_MAXCONNECTS, kept)
+        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, STREAMS)
         self.add = self._multi.add_handle
         self.remove = self._multi.remove_handle
         self._watched: dict[int, int] = {}  # what libcurl waits for, by file descriptor

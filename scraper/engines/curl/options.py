@@ -101,11 +101,14 @@ class HopOptions:
         self._names: Mapping[str, str] | None = None
         self._proxy: str | None = None
         self._socks_names: Names | None = Names(http) if http.resolve else None
-        self._secure = False
+        self._version = pycurl.CURL_HTTP_VERSION_1_1
         self._targeted = False
 
-    def set(self, request: Request, proxy: str | None) -> None:
-        """Make the handle ask for `request`. Raises pycurl.error for a URL that libcurl refuses."""
+    def set(self, request: Request, proxy: str | None, *, http2: bool) -> None:
+        """Make the handle ask for `request`; `http2`: over HTTP/2 if the server speaks it.
+
+        Raises pycurl.error for a URL that libcurl refuses.
+        """
         easy, url, headers = self._easy, request.url, request.headers
         easy.setopt(pycurl.URL, url)
         if (headers is not self._headers and headers != self._headers) or (
@@ -119,11 +122,11 @@ class HopOptions:
         if self._socks_names is not None:
             self._set_address(request, self._socks_names, proxy)
         secure = url.startswith("https:")
-        if secure != self._secure:
-            if not self._http.http1_1:
-                both = pycurl.CURL_HTTP_VERSION_2TLS
-                easy.setopt(pycurl.HTTP_VERSION, both if secure else pycurl.CURL_HTTP_VERSION_1_1)
-            self._secure = secure
+        http2 = http2 and not self._http.http1_1
+        version = pycurl.CURL_HTTP_VERSION_2TLS if http2 else pycurl.CURL_HTTP_VERSION_1_1
+        if version != self._version:
+            easy.setopt(pycurl.HTTP_VERSION, version)
+            self._version = version
         trusts = secure or (proxy is not None and proxy.startswith("https:"))
         if trusts and not self._trusting:
             _set_trust(easy, self._http)

@@ -1,16 +1,14 @@
-"""Hops that wait for their origin: for its address, or for the first connection to it.
+"""Hops that wait for their origin: for its address, or for a connection to it.
 
-A hop is given to libcurl once its host was looked up. Of the first hops to a TLS server one
-goes ahead, and the others wait until its connection stands: it may be an HTTP/2 connection,
-which then carries them all. A server of HTTP/1.1 gets the others at once after that.
+A hop is given to libcurl once its host was looked up, and if it may go over HTTP/2, once it has a
+connection to open or to join (`multiplexing.py`).
 
 libcurl's own cache of addresses is kept small. At the end of each hop libcurl looks at every
 entry, so that each host would make all further lines dearer. The cache holds the addresses used
 last, and gets the others again when they are needed.
 
-Owns: which hops wait for which origin, which addresses libcurl has. Does not know: libcurl's
-multi handle, and how a hop ends (`engine.py`). Rejected: libcurl's PIPEWAIT, with which the
-others wait until the first response has ended.
+Owns: which hops wait for which address, which addresses libcurl has, and a pool for each origin
+that may speak HTTP/2. Does not know: libcurl's multi handle, and how a hop ends (`engine.py`).
 """
 
 import time
@@ -20,11 +18,13 @@ from collections.abc import Callable, Iterator
 import pycurl
 
 from scraper.engines.curl.handle import CurlHandle
+from scraper.engines.curl.multiplexing import OriginPool, Place
 from scraper.engines.names import Names
 from scraper.engines.resolver import Resolved, Resolver
-from scraper.transfer import Transfer
+from scraper.transfer import Request, Transfer
 
 _KEPT = 256  # servers whose addresses libcurl has, at least
+_POOLS = 10_000  # origins remembered, and those in use
 
 Waiting = tuple[CurlHandle, Transfer]
 
@@ -36,12 +36,28 @@ class Origins:
     be given to it before it acts.
     """
 
-    def __init__(self, most_at_once: int, interrupt: Callable[[], None], names: Names) -> None:
+    def __init__(
+        self, most_at_once: int, interrupt: Callable[[], None], names: Names, *, http1_1: bool
+    ) -> None:
+        self._http1_1 = http1_1
         self._most = max(_KEPT, 2 * most_at_once)
         self._in_libcurl: OrderedDict[str, Resolved] = OrderedDict()  # by server
         self._resolver = Resolver(interrupt, names)
         self._waiting: dict[str, list[Waiting]] = {}  # by origin
+        self._pools: dict[str, OriginPool] = {}  # by origin and its proxy
         self._new: list[Resolved] = []  # addresses that libcurl takes over when it acts next
+
+    def place(self, handle: CurlHandle, request: Request, proxy: str | None) -> Place | None:
+        """The place of a hop over TLS, None if its origin speaks HTTP/1.1 only."""
+        name = request.origin if proxy is None else f"{proxy} {request.origin}"
+        pool = self._pools.get(name)
+        if pool is None:
+            if len(self._pools) >= _POOLS:
+                self._pools = {one: its for one, its in self._pools.items() if not its.is_idle}
+            pool = self._pools[name] = OriginPool(http1_1=self._http1_1)
+        elif pool.has_one_version:
+            return None
+        return pool.place(handle, fresh=request.fresh)
 
     def find(self, origin: str, handle: CurlHandle, transfer: Transfer) -> Resolved | None:
         """What is known of `origin`; None: it is being looked up, and the hop waits here."""
@@ -50,19 +66,15 @@ class Origins:
             self._waiting.setdefault(origin, []).append((handle, transfer))
         return resolved
 
-    def admit(self, resolved: Resolved, handle: CurlHandle, transfer: Transfer) -> bool:
-        """Whether the hop may be given to libcurl now. If not, it waits for the first connection.
+    def admit(self, resolved: Resolved, handle: CurlHandle) -> bool:
+        """Whether the hop may be given to libcurl now. If not, it waits for a connection.
 
         Raises TransferError when the host could not be looked up.
         """
         if resolved.error is not None:
             raise resolved.error
-        if not resolved.connected:
-            if resolved.connecting:
-                self._waiting.setdefault(resolved.origin, []).append((handle, transfer))
-                return False
-            resolved.connecting = True
-            handle.first_to = resolved
+        if handle.place is not None and not handle.place.admit():
+            return False
         if resolved.in_libcurl:
             self._in_libcurl.move_to_end(resolved.server)
         else:
@@ -91,6 +103,7 @@ class Origins:
         """Forget what waits. Wait for no look-up."""
         self._resolver.close()
         self._waiting.clear()
+        self._pools.clear()
 
     def _give(self, resolved: Resolved, handle: CurlHandle) -> None:
         """Let `handle` bring the addresses to libcurl, and take those away that were used least.
