@@ -47,7 +47,8 @@ _FRAME = 16_384
 class H2Server(RawServer):
     """Answers a GET with bytes, or breaks its stream with an error code.
 
-    A path that ends with `!` is broken off after its first bytes. `together`: nothing is
+    A path that ends with `!` is broken off after its first bytes, one that ends with `.half` stays
+    half. `together`: nothing is
     answered before so many streams wait on one connection. `at_once`: so many streams of a
     connection are worked on, and nothing is answered before `go`. `http1`: answers HTTP/1.1 with
     these bytes, for a client that offers nothing else.
@@ -208,6 +209,9 @@ class _Connection:
     def _send_body(self, stream: int, path: str, body: bytes) -> None:
         headers = [(":status", "200"), ("content-type", "text/plain")]
         self._h2.send_headers(stream, headers, end_stream=not body)
+        if path.endswith(".half"):
+            self._h2.send_data(stream, body[: len(body) // 2])
+            return
         pieces = [body[at : at + _FRAME] for at in range(0, len(body), _FRAME)]
         if path.endswith("!"):
             self._h2.send_data(stream, pieces[0])

@@ -107,6 +107,7 @@ class TransferError(ScraperError):
     that; None leaves it to the kind. `unreachable` says that there was no connection to the host.
     `proxy` is the proxy that there was no connection to, as `host:port`; then nothing is known of
     the host.
+    `shared` says that its connection ended, which other requests shared: one of them may be why.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class TransferError(ScraperError):
         transient: bool | None = None,
         unreachable: bool = False,
         proxy: str = "",
+        shared: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -124,6 +126,7 @@ class TransferError(ScraperError):
         self.transient = transient
         self.unreachable = unreachable
         self.proxy = proxy
+        self.shared = shared
 
 
 class BadTarget(TransferError):

@@ -124,7 +124,7 @@ class Failure(NamedTuple):
 
     `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
     `pushback`: the host wants fewer requests, of whatever target. `proxy`: the one that could not
-    be connected to, or "".
+    be connected to, or "". `shared`: the connection ended, maybe because of another request.
     As a text it is `kind: message`.
     """
 
@@ -136,6 +136,7 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
     pushback: bool = False
     proxy: str = ""
+    shared: bool = False
 
     def __str__(self) -> str:
         """The kind and the message."""

@@ -121,8 +121,11 @@ class FailurePolicy:
             if self.breaker.is_open:
                 return Again(0.0), attempt._replace(first_started=None)
         free = attempt.free + (charge is Charge.NOTHING)
+        if failure.shared and charge is Charge.ATTEMPT:  # once, as the next one is not shared
+            charge = Charge.NOTHING
+            free += 1
         # A request that ended its connection may end others with it, so it is asked alone.
-        fresh = failure.kind in _NO_RESPONSE and not failure.unreachable
+        fresh = failure.shared or (failure.kind in _NO_RESPONSE and not failure.unreachable)
         following = attempt._replace(number=attempt.number + 1, free=free, hop="", fresh=fresh)
         return self._policy.decide(failure, attempt, now, charge), following
 

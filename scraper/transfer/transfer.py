@@ -243,6 +243,7 @@ class Transfer:
                 unreachable=error.unreachable and not self._answered,
                 http_code=self._response.http_code if self._response else None,
                 proxy=error.proxy,
+                shared=error.shared,
             )
             self._end(Failed(failure, self._response))
         else:

@@ -100,11 +100,14 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
 
 
 def is_end_of_http2(code: int, message: str) -> bool:
-    """Whether a whole connection of HTTP/2 came to its end, and not only the stream of the hop.
+    """Whether a whole connection of HTTP/2 may have ended, and not only the stream of the hop.
 
-    libcurl says of such a stream that it was reset "by curl", as it closes it itself.
+    libcurl says of such a stream that it was reset "by curl", as it closes it itself, or that it
+    was closed "cleanly". A stream that its server broke off was reset "by server".
     """
-    return code == pycurl.E_HTTP2 or (code == HTTP2_STREAM and "reset by curl" in message)
+    if code == HTTP2_STREAM:
+        return "reset by curl" in message or "closed cleanly" in message
+    return code == int(pycurl.E_HTTP2)
 
 
 def _stream_was_reset(message: str) -> TransferError:

@@ -213,7 +213,11 @@ class CurlHandle:
         if self._watch.asked and self._was_closed(code, message):
             return tls.wants_certificate()
         number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
-        return mapped(code, message, number, self._moment)
+        error = mapped(code, message, number, self._moment)
+        place = self.place
+        if place is not None and place.is_shared and not self._fresh:
+            error.shared = place.ended_with_others(code, message)
+        return error
 
     @property
     def _is_no_content(self) -> bool:

@@ -48,10 +48,11 @@ class Role(Enum):
 class _Connection:
     """A connection: its streams, and how many of them have no response yet."""
 
-    __slots__ = ("key", "streams", "unanswered")
+    __slots__ = ("begun", "key", "streams", "unanswered")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
+        self.begun = 0  # streams so far
         self.streams = 0
         self.unanswered = 0
 
@@ -62,13 +63,14 @@ class Place:
     `behind`: others on its connection were asked before it, and had no response then.
     """
 
-    __slots__ = ("_answered", "_connection", "behind", "handle", "pool", "role")
+    __slots__ = ("_alone_up_to", "_answered", "_connection", "behind", "handle", "pool", "role")
 
     def __init__(self, pool: "OriginPool", handle: "CurlHandle", role: Role) -> None:
         self.pool = pool
         self.handle = handle
         self.role = role
         self.behind = False
+        self._alone_up_to = 0  # streams begun on its connection, as long as it had no other
         self._connection: _Connection | None = None
         self._answered = False
 
@@ -88,6 +90,7 @@ class Place:
             self.role = Role.SENT
             self._connection = connection = self.pool.begin(key)
             self.behind = connection.unanswered > 0
+            self._alone_up_to = 0 if connection.streams > 1 else connection.begun
             connection.unanswered += 1
 
     def answered(self, *, http2: bool) -> None:
@@ -112,6 +115,12 @@ class Place:
             self.pool.http2 = True
             return True
         return code in UNANSWERED and self.pool.http2 is True
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its connection of HTTP/2 carries other requests, or did since it was sent."""
+        connection = self._connection
+        return connection is not None and connection.begun > self._alone_up_to
 
     def is_http2_only(self, code: int) -> bool:
         """Whether its failure over HTTP/1.1 says that the origin speaks HTTP/2 only."""
@@ -219,6 +228,7 @@ class OriginPool:
         elif not self.settled:
             self.http2 = True
         connection.streams += 1
+        connection.begun += 1
         self._streams += 1
         return connection
 
