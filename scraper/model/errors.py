@@ -118,7 +118,6 @@ class TransferError(ScraperError):
         transient: bool | None = None,
         unreachable: bool = False,
         proxy: str = "",
-        shared: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -126,7 +125,7 @@ class TransferError(ScraperError):
         self.transient = transient
         self.unreachable = unreachable
         self.proxy = proxy
-        self.shared = shared
+        self.shared = False
 
 
 class BadTarget(TransferError):

@@ -22,7 +22,6 @@ from scraper.engines import guard, heads, tls
 from scraper.engines.curl.errors import (
     CLOSED,
     HTTP2_STREAM,
-    UNANSWERED,
     Moment,
     mapped,
     not_http,
@@ -32,6 +31,7 @@ from scraper.engines.curl.handshake import HandshakeWatch
 from scraper.engines.curl.multiplexing import Role
 from scraper.engines.curl.options import HopOptions
 from scraper.engines.curl.proxy_errors import ProxiedHop
+from scraper.engines.curl.second_request import Ending, may_be_sent_again
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import is_socks
 from scraper.engines.proxy_errors import unreachable
@@ -190,7 +190,7 @@ class CurlHandle:
         """The failure when the host, or the proxy in its place, could not be looked up."""
         return error if self._proxy is None else unreachable(self._proxy.name, error)
 
-    def why_ended(self, code: int, message: str) -> Exception | None:  # noqa: PLR0911 - a table, read downwards
+    def why_ended(self, code: int, message: str) -> Exception | None:
         """What the end of the hop means; None: all is well. `code` is libcurl's, 0 for success."""
         if code == HTTP2_STREAM and self.following is None and self._is_no_content:
             self._take_head()
@@ -241,35 +241,19 @@ class CurlHandle:
         return None
 
     def may_be_sent_again(self, code: int, message: str) -> bool:
-        """Whether the request is to be sent again at once, over a connection of its own.
-
-        Its server may only have closed a kept connection. libcurl takes another one by itself
-        then, but at most five times, and all of them may be kept ones. Over HTTP/2 it may have
-        closed the connection for what another request asked. So each is asked again alone.
-        """
+        """Whether the request is to be sent again at once, over a connection of its own."""
         if self._held_back:
             return True
         if self.error is not None or self._lines or self.following is not None:
             return False
-        place = self.place
-        if place is not None and place.role is Role.ALONE:
-            return not self._watch.asked and place.is_http2_only(code)
-        if self._fresh:
-            return False
-        is_stale = code in UNANSWERED and self._asked and not self._opened
-        return is_stale or (place is not None and self._is_to_be_alone(place, code, message))
-
-    def _is_to_be_alone(self, place: "Place", code: int, message: str) -> bool:
-        """Whether others may be the cause of the failure, or it is the first of its origin."""
-        if self._asked and place.ended_with_others(code, message):
-            return True
-        return self._was_closed(code, message) and place.is_first_failure()
+        closed = (self._asked or self._proxy is None) and self._was_closed(code, message)
+        facts = self._asked, self._opened, self._fresh, closed, self._watch.asked
+        return may_be_sent_again(Ending(code, message, *facts), self.place)
 
     def _was_closed(self, code: int, message: str) -> bool:
         """Whether the server closed the connection without a word."""
         number = self.easy.getinfo(pycurl.OS_ERRNO)
-        error = mapped(code, message, number, self._moment)
-        return error.message == CLOSED
+        return mapped(code, message, number, self._moment).message == CLOSED
 
     def may_wait_in_a_queue(self) -> bool:
         """Whether an overdue response may wait for those of other requests on its connection.
@@ -277,14 +261,8 @@ class CurlHandle:
         The request is to be sent again alone then. Its server works on fewer requests of a
         connection than it gets, if it answers that one in time.
         """
-        place = self.place
-        self._queued = (
-            self._moment is Moment.ASKED
-            and place is not None
-            and place.behind
-            and place.pool.http2 is True
-            and not self._fresh
-        )
+        place, waits = self.place, self._moment is Moment.ASKED and not self._fresh
+        self._queued = waits and place is not None and place.is_behind
         return self._queued
 
     @property

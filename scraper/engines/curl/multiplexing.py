@@ -58,18 +58,15 @@ class _Connection:
 
 
 class Place:
-    """The place of one hop at its origin.
+    """The place of one hop at its origin."""
 
-    `behind`: others on its connection were asked before it, and had no response then.
-    """
-
-    __slots__ = ("_alone_up_to", "_answered", "_connection", "behind", "handle", "pool", "role")
+    __slots__ = ("_alone_up_to", "_answered", "_behind", "_connection", "handle", "pool", "role")
 
     def __init__(self, pool: "OriginPool", handle: "CurlHandle", role: Role) -> None:
         self.pool = pool
         self.handle = handle
         self.role = role
-        self.behind = False
+        self._behind = False
         self._alone_up_to = 0  # streams begun on its connection, as long as it had no other
         self._connection: _Connection | None = None
         self._answered = False
@@ -89,7 +86,7 @@ class Place:
             self._leave()
             self.role = Role.SENT
             self._connection = connection = self.pool.begin(key)
-            self.behind = connection.unanswered > 0
+            self._behind = connection.unanswered > 0
             self._alone_up_to = 0 if connection.streams > 1 else connection.begun
             connection.unanswered += 1
 
@@ -115,6 +112,11 @@ class Place:
             self.pool.http2 = True
             return True
         return code in UNANSWERED and self.pool.http2 is True
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether others had no response on its connection of HTTP/2 when it was sent."""
+        return self._behind and self.pool.http2 is True
 
     @property
     def is_shared(self) -> bool:
