@@ -35,9 +35,9 @@ TOP = {"__init__", "__main__", "demo", "testing"}
 MOST_LINES, MOST_BODY_LINES = 400, 40
 
 # Where a library may be imported, as the beginning of a path below the package.
-HOMES = {
+HOMES: dict[str, str | tuple[str, ...]] = {
     "requests": "engines/",
-    "urllib3": "engines/",
+    "urllib3": ("engines/", "sinks/s3/addresses.py"),
     "pycurl": "engines/curl/",
     "socks": "engines/threads/",
     "certifi": "engines/",
@@ -264,7 +264,7 @@ def test_the_house_keeps_the_rule(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(("library", "home"), HOMES.items())
-def test_a_library_is_imported_at_its_home_only(library: str, home: str) -> None:
+def test_a_library_is_imported_at_its_home_only(library: str, home: str | tuple[str, ...]) -> None:
     wrong = [
         f"{path}:{one.line} imports {one.module}: {library} is for {home}"
         for path in modules(PACKAGE)

@@ -1,14 +1,19 @@
 """Hosts with several addresses, one of which swallows packets or refuses: both engines."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from scraper.engines.threads.happy_eyeballs import connect, in_turns
+from scraper.model.happy_eyeballs import connect, in_turns
+from scraper.sinks.s3.addresses import race_addresses
 from tests.run.test_loop import fetch
 from tests.servers import HttpServer, closed_port, free_port
 
@@ -66,6 +71,39 @@ def test_a_dead_address_costs_a_fraction_of_the_time_out(
     assert result.ok, result
     assert result.times.connect is not None
     assert 0.1 < result.times.connect < 30.0, "a quarter of a second, and not the whole time-out"
+
+
+def test_an_endpoint_of_s3_with_a_dead_address_does_too(
+    dead_first: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The name's second address has the server; the whole time-out would be ten seconds."""
+    url = dead_first("::1").removesuffix("/")
+    client = boto3.client(
+        "s3", "us-east-1", endpoint_url=url, aws_access_key_id="k", aws_secret_access_key="s",
+        config=Config(connect_timeout=60, retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    race_addresses(client)
+    begun = time.monotonic()
+    with pytest.raises(ClientError) as caught:
+        client.list_objects_v2(Bucket="bucket")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    assert time.monotonic() - begun < 30.0, "a quarter of a second, and not the whole time-out"
+    client.close()
+
+
+def test_errors_of_its_connections_are_those_that_botocore_knows(tmp_path: Path) -> None:
+    for host, error in (
+        (f"127.0.0.1:{closed_port()}", EndpointConnectionError),
+        ("no.such.host.invalid:80", EndpointConnectionError),
+    ):
+        client = boto3.client(
+            "s3", "us-east-1", endpoint_url=f"http://{host}", aws_access_key_id="k",
+            aws_secret_access_key="s", config=Config(retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+        race_addresses(client)
+        with pytest.raises(error):
+            client.list_objects_v2(Bucket="bucket")
+        client.close()
 
 
 def test_one_that_refuses_costs_nothing() -> None:

@@ -29,11 +29,11 @@ from scraper.engines.names import Names
 from scraper.engines.proxies import is_socks
 from scraper.engines.threads import socks
 from scraper.engines.threads.errors import GONE, cause, mapped
-from scraper.engines.threads.happy_eyeballs import Address, connect
 from scraper.engines.threads.response import StrictResponse
 from scraper.engines.tls_context import make_context
 from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
+from scraper.model.happy_eyeballs import Address, connect
 from scraper.model.settings import Http
 from scraper.transfer import Transfer
 

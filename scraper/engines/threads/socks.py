@@ -13,8 +13,8 @@ from typing import Any
 from scraper.engines import proxy_errors
 from scraper.engines.proxies import looks_up
 from scraper.engines.threads.errors import mapped
-from scraper.engines.threads.happy_eyeballs import Address, Options
 from scraper.model.errors import Kind, TransferError
+from scraper.model.happy_eyeballs import Address, Options
 
 _CODE = re.compile(r"0x([0-9a-f]{2}): ", re.IGNORECASE)
 

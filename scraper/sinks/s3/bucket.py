@@ -35,6 +35,7 @@ from scraper.model.threads import start_thread
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
@@ -50,7 +51,6 @@ DIGEST = "sha256"  # the name of a body's digest in the metadata of its object
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
-
 _CLOSING_S = 2.0  # how long `close` waits for parts in flight
 
 
@@ -385,9 +385,9 @@ def _connect(
         request_checksum_calculation="when_required",  # some endpoints store the framing
         response_checksum_validation="when_required",
     )
-    region = session.region_name or "us-east-1"
-    endpoint = options.s3.endpoint
-    return session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
+    region, endpoint = session.region_name or "us-east-1", options.s3.endpoint
+    made = session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
+    return race_addresses(made)
 
 
 def _sum_part(params: dict[str, Any], **_: Any) -> None:

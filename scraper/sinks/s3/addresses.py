@@ -1,0 +1,68 @@
+"""Endpoints with several addresses: boto3 connects by RFC 8305 too.
+
+urllib3 tries one address after another, each with the whole time-out: a dead IPv6 address costs ten
+seconds for each connection. botocore has no option for the classes of its connections. Here they
+get a subclass whose sockets come from `model/happy_eyeballs.py`.
+
+Owns: that. Does not know: requests. Where botocore is built otherwise than today, nothing is
+changed, and boto3 connects in its own way. obstore needs none of it: its connector does the same by
+itself (hyper-util, RFC 6555).
+"""
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+from scraper.model.happy_eyeballs import connect
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def race_addresses(client: "S3Client") -> "S3Client":
+    """`client`, whose connections race for the addresses of its endpoint, or of a proxy."""
+    made: Any = client
+    with contextlib.suppress(AttributeError):
+        session = made._endpoint.http_session  # noqa: SLF001 - see the module
+        own = session._manager.pool_classes_by_scheme  # noqa: SLF001
+        raced = {scheme: _raced(pool) for scheme, pool in own.items()}
+        session._pool_classes_by_scheme = raced  # noqa: SLF001 - for proxies
+        session._manager.pool_classes_by_scheme = raced  # noqa: SLF001
+    return client
+
+
+def _raced(pool: type[Any]) -> type[Any]:
+    connection = type("_Connection", (_Racing, pool.ConnectionCls), {})
+    return type("_Pool", (pool,), {"ConnectionCls": connection})
+
+
+class _Racing:
+    """Mixed into a connection class of botocore."""
+
+    host: str
+    port: int
+    timeout: float | None
+    socket_options: Any
+    _dns_host: str
+
+    def _new_conn(self) -> socket.socket:
+        """A connection, with urllib3's exceptions, which botocore knows."""
+        from urllib3.exceptions import (
+            ConnectTimeoutError,
+            NameResolutionError,
+            NewConnectionError,
+        )
+        from urllib3.util.connection import allowed_gai_family
+
+        me: Any = self
+        host, family = self._dns_host.strip("[]"), allowed_gai_family()
+        try:
+            found = socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys((entry[0], entry[4]) for entry in found))
+            return connect(addresses, self.timeout, self.socket_options or ())
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, me, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(me, f"no connection to {self.host} in time") from error
+        except OSError as error:
+            raise NewConnectionError(me, f"can't connect: {error}") from error
