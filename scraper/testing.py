@@ -18,10 +18,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
+from typing import cast
 
 from scraper.model.errors import SinkError
 from scraper.model.records import Response, Stored
-from scraper.sinks.base import Body, ReadableSink, Sink, object_stat_of, sync_of
+from scraper.sinks.base import (
+    Body,
+    RandomAccessUpload,
+    ReadableSink,
+    Sink,
+    has_random_access,
+    object_stat_of,
+    sync_of,
+)
 from scraper.sinks.object_stat import ObjectStat, digest_of, is_recorded
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
@@ -263,6 +272,28 @@ def _interleaved(place: Place) -> None:
         _expect(place, f"interleaved/{number}", content, "after uploads in turns")
 
 
+def _any_order(place: Place) -> None:
+    content = _content(3_000_000)
+    with _opened(place) as sink:
+        if not has_random_access(sink):
+            return
+        upload = cast("RandomAccessUpload", sink.open("in/parts"))
+        starts = range(0, len(content), 500_000)
+
+        def write(start: int) -> None:
+            upload.write_at(start, content[start : start + 500_000])
+
+        with ThreadPoolExecutor(len(starts)) as pool:
+            list(pool.map(write, reversed(starts)))
+        found = upload.read_at(499_000, 2_000)
+        assert found == content[499_000:501_000], "read_at gives other bytes than were written"
+        upload.commit(body_of(content))
+        aborted = cast("RandomAccessUpload", sink.open("in/aborted"))
+        aborted.write_at(10, b"x")
+        aborted.abort()
+    _expect(place, "in/parts", content, "after its bytes came in any order")
+
+
 def _read_back(place: Place) -> None:
     contents = {
         "read/a": b"",
@@ -347,6 +378,7 @@ SINK_CASES: tuple[SinkCase, ...] = (
     SinkCase("close gives up open uploads and leaves nothing", _closed),
     SinkCase("many threads may store at once", _many_threads),
     SinkCase("uploads may be written in turns", _interleaved),
+    SinkCase("bytes may come in any order, where a sink says so", _any_order),
     SinkCase("sync, if there is one, may be called at any time", _synced),
     SinkCase("a sink that can be read back gives what it holds", _read_back),
     SinkCase("object_stat, if there is one, tells objects apart", _recognised),

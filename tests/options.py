@@ -56,6 +56,8 @@ OPTIONS = (
     Option("per-host", "8", "8", 8, "9"),
     Option("delay", "0.5", "0.5", 0.5, "0.9"),
     Option("rate", "10", "10", 10.0, "9"),
+    Option("split", "4", "4", 4, "9"),
+    Option("split-above", "1M", '"1M"', 1_000_000, "2M"),
     Option("robots", "true", "true", True, "0"),
     Option("robots-agent", "FooBot", '"FooBot"', "FooBot", "9"),
     Option("robots-tags", "noai,noindex", '"noai,noindex"', "noai,noindex", "none"),

@@ -38,6 +38,9 @@ class Engine(Protocol):
     def wake(self) -> None:
         """Make `poll` return now. May be called from any thread, and from a signal handler."""
 
+    def break_off(self, transfer: Transfer) -> None:
+        """Abandon and break off `transfer`, if it is in flight. It ends through `poll`, soon."""
+
     def give_up(self) -> None:
         """Break off every transfer in flight. Each still ends through `poll`, soon."""
 

@@ -62,12 +62,9 @@ def to_record(result: Result) -> dict[str, Any]:
         record["headers"] = sorted(target.headers)
     record["status"] = result.status
     match outcome:
-        case Stored(response, size, digest):
+        case Stored(response):
             _add_response(record, response)
-            record["size"] = size
-            record["sha256"] = digest
-            if response.variant is not None:
-                record["variant"] = response.variant
+            _add_body(record, outcome)
         case NotModified(response):
             _add_response(record, response)
         case Skipped(reason, _):
@@ -99,6 +96,14 @@ def _add_response(record: dict[str, Any], response: Response) -> None:
         record["remote_ip"] = address
     if (robots := response.x_robots_tag) is not None:
         record["x_robots_tag"] = robots
+
+
+def _add_body(record: dict[str, Any], stored: Stored) -> None:
+    response, record["size"], record["sha256"] = stored
+    if response.variant is not None:
+        record["variant"] = response.variant
+    if response.parts is not None:
+        record["parts"] = response.parts
 
 
 def _add_times(record: dict[str, Any], times: Times) -> None:

@@ -37,6 +37,8 @@ class Options(TypedDict, total=False):
     delay: float | None  # between requests to one host
     rate: float | None  # requests a second, to all hosts together
     robots: bool | None
+    split: int | None  # parts of one large body at once
+    split_above: int | None
     retries: int | None
     retry_max_time: float | None
     max_retry_after: float | None

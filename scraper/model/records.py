@@ -104,7 +104,8 @@ class Response(NamedTuple):
     """The final response of a transfer. A field that was not seen is None.
 
     `content_encoding` is that of the stored bytes, None if they have none. `variant` says which
-    form of its body is stored (`transfer/variant.py`).
+    form of its body is stored (`transfer/variant.py`). `parts`: in how many parts the body came,
+    None if it came as one.
     """
 
     http_code: int
@@ -117,6 +118,7 @@ class Response(NamedTuple):
     redirects: int = 0
     x_robots_tag: str | None = None
     variant: str | None = None
+    parts: int | None = None
 
 
 class Failure(NamedTuple):

@@ -88,17 +88,22 @@ class _Branch:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Politeness(_Branch):
-    """How many requests hosts get. `per_host` and `delay` of 0 set no limit; `rate` is a second."""
+    """How many requests hosts get. `per_host` and `delay` of 0 set no limit; `rate` is a second.
+
+    A body of more than `split_above` bytes is fetched in `split` parts at once.
+    """
 
     max_concurrency: int = 16
     per_host: int = 0
     delay: float = 0.0
     rate: float | None = None
     robots: bool = False
+    split: int = 1
+    split_above: int = 20_000_000
 
     def __post_init__(self) -> None:
-        _whole(1, max_concurrency=self.max_concurrency)
-        _whole(0, per_host=self.per_host)
+        _whole(1, max_concurrency=self.max_concurrency, split=self.split)
+        _whole(0, per_host=self.per_host, split_above=self.split_above)
         _number(0, delay=self.delay)
         _number(0, above=True, rate=self.rate)
 

@@ -19,6 +19,7 @@ from scraper.transfer import Plan, Quota
 
 if TYPE_CHECKING:
     from scraper.run.robots_queue import RobotsQueue
+    from scraper.run.splitting import Splitting
     from scraper.run.stopping import Note
     from scraper.schedule import Frontier
 
@@ -93,6 +94,18 @@ def obey_robots(
 
     queue = RobotsQueue(settings, plan, frontier, note)
     return replace(plan, forbids=queue.forbids), queue
+
+
+def divide_bodies(
+    settings: Settings, plan: Plan, frontier: "Frontier", wake: Callable[[], None], note: "Note"
+) -> "tuple[Plan, Splitting | None]":
+    """The plan, and with --split what starts the parts of bodies. `wake`: see `Splitting`."""
+    if settings.politeness.split == 1:
+        return plan, None
+    from scraper.run.splitting import Splitting
+
+    splitting = Splitting(settings, frontier, wake, note)
+    return replace(plan, splits=splitting.splits), splitting
 
 
 def describe(engine: Engine, sink: Sink, *, at_once: int, destination: str) -> str:

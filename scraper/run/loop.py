@@ -8,17 +8,15 @@
         settle the account: the manifest has it, then everyone is told
 
 One thread owns the frontier, the manifest and the counts, so none of them needs a lock. A
-slot is a permit of `BoundedSemaphore(max_concurrency)`. It is acquired before a transfer
-starts (`_start`), and released where its completion is taken (`_take`), nowhere else. The
-bounded kind notices a double release.
+transfer has a slot from its start (`starter.py`) until its completion is taken (`_take`).
 
-Owns: that order. Does not know: what follows a failed attempt (`failure_policy.py`), how a
-Result is recorded (`account.py`), HTTP, S3, Click, signals. Rejected: workers that pull
-targets from a queue. One that waits for a host or for a retry would hold its slot.
+Owns: that order. Does not know: what may start (`starter.py`), what follows a failed attempt
+(`failure_policy.py`), how a Result is recorded (`account.py`), HTTP, S3, Click, signals.
+Rejected: workers that pull targets from a queue. One that waits for a host or for a retry would
+hold its slot.
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,7 +24,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from scraper.engines.base import Engine
 from scraper.model.errors import UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.run_id import new_run_id
@@ -34,22 +31,31 @@ from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import redact
 from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver
-from scraper.run.build import choose_engine, describe, make_plan, obey_robots, proxy_names
+from scraper.run.build import (
+    choose_engine,
+    describe,
+    divide_bodies,
+    make_plan,
+    obey_robots,
+    proxy_names,
+)
 from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
+from scraper.run.starter import Asked, Starter
 from scraper.run.stopping import Note, Stop, limit_at
 from scraper.run.unfinished import stored_late, unfinished
-from scraper.schedule import Frontier, patience_of
+from scraper.schedule import Charge, Frontier, patience_of
 from scraper.sinks.base import disk_of
 from scraper.source.keys import make_rule
 from scraper.source.reader import BUFFER, ListReader
 from scraper.source.sources import Source
-from scraper.transfer import Quota, Transfer
+from scraper.transfer import Completion, InPart, Quota, Transfer
 
 if TYPE_CHECKING:
+    from scraper.engines.base import Engine
     from scraper.run.view import RunView
 
 _TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
@@ -90,7 +96,6 @@ class Run:
         self.tally, self.is_news = self._account.tally, self._account.is_news
         self.ending = RunEnding(self.id, self.tally, settings.max_failures, self._stop)
         self._failure_policy = FailurePolicy(settings, self._stop, note)
-        self._slots = threading.BoundedSemaphore(settings.politeness.max_concurrency)
         patience, longest_s = patience_of(settings.retries), settings.retries.max_retry_after
         through = proxy_names(settings.http)
         self._frontier = Frontier(settings.politeness, longest_s, patience, through)
@@ -100,13 +105,16 @@ class Run:
         sink = self._resources.sink
         self._quota = Quota(settings.run_limits, begun, disk_of(sink))
         plan = make_plan(settings, sink, self._quota)
+        plan, self._splitting = divide_bodies(settings, plan, self._frontier, self.wake, note)
         self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
         self._entrance = self._robots_queue or self._frontier
         self._reader = ListReader(sources, make_rule(settings.key, now), self.wake)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
-        self._in_flight: set[Transfer] = set()
-        self._most = settings.politeness.max_concurrency
+        policies = self._failure_policy, self._frontier, self._spacing, self._splitting
+        asked = Asked(self._stop, *policies, self._is_robots_txt, self._make_transfer)
+        self._starter = Starter(settings.politeness.max_concurrency, asked, note)
+        self._in_flight = self._starter.in_flight
 
     def __enter__(self) -> Self:
         """Check the destination, lock it, read what its manifest knows, begin to read lists."""
@@ -151,6 +159,8 @@ class Run:
         engine.close()
         self._failure_policy.close()
         self._spacing.close()
+        if self._splitting is not None:
+            self._splitting.close(self._in_flight)
         self._prefilter.close()
         self.ending.sum_up(error, self.places, self._frontier)
         self.ending.keep(self._resources, self._note)
@@ -175,7 +185,7 @@ class Run:
                 self._resources.check_lock()
             if self._stop.reason is None and not self.paused():
                 self._admit(now)
-                self._start(engine, now)
+                self._starter.start(engine, now)
             yield self._account.settle(idle=self._is_idle())
             ended = engine.poll(self._timeout(now))
             now = time.monotonic()
@@ -233,7 +243,7 @@ class Run:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
         used = self._engine, self._resources.sink
-        return describe(*used, at_once=self._most, destination=self.places.destination)
+        return describe(*used, at_once=self._starter.most, destination=self.places.destination)
 
     @property
     def in_flight(self) -> int:
@@ -279,30 +289,11 @@ class Run:
         room = self._entrance.room
         return room >= _ADMITTED_AT_ONCE or (room > 0 and not self._frontier.may_start(now))
 
-    def _start(self, engine: Engine, now: float) -> None:
-        """Fill the free slots."""
-        while (
-            self._stop.reason is None
-            and self._failure_policy.breaker.may_start(len(self._in_flight), now)
-            and self._frontier.may_start(now)
-            and len(self._in_flight) < self._most
-            and self._slots.acquire(blocking=False)
-        ):
-            attempt = self._frontier.start(now)
-            transfer = self._spacing.resume(attempt, now) or self._make_transfer(attempt, now)
-            transfer.by_turns = True
-            if self._spacing.may_apply:
-                self._spacing.permit(transfer, always=self._is_robots_txt(attempt))
-            self._in_flight.add(transfer)
-            engine.start(transfer)
-            if engine.most < self._most:  # the system gives no more threads
-                self._most = engine.most
-                text = f"the system gives no more threads: at most {self._most} transfers at once"
-                self._note("warning", "threads", {"message": text})
-
     def _make_transfer(self, attempt: Attempt, now: float) -> Transfer:
         if self._robots_queue is not None and self._robots_queue.owns(attempt):
             return self._robots_queue.transfer(attempt, now)
+        if self._splitting and (part := self._splitting.resume(attempt, now)):
+            return part
         partial = self._failure_policy.take(attempt.target.key) if attempt.number > 1 else None
         return Transfer(attempt, self._plan, self._resources.sink, now, partial)
 
@@ -322,13 +313,8 @@ class Run:
                 self._reader.hungry = True
                 if not self._reader.empty:
                     return 0.0
-            due = self._frontier.wake_at(now)
-            if due is not None and self.in_flight < self._most:
-                breaker = self._failure_policy.breaker
-                if not breaker.is_open:
-                    waits.append(due - now)
-                elif not self.in_flight:
-                    waits.append(max(due, breaker.until) - now)
+            if (due := self._starter.due(now)) is not None:
+                waits.append(due - now)
         return max(0.0, min(waits))
 
     def _is_robots_txt(self, attempt: Attempt) -> bool:
@@ -336,44 +322,58 @@ class Run:
 
     def _take(self, transfer: Transfer) -> None:
         """One transfer comes back: its slot is free; go on later, retry it later, or record it."""
-        self._slots.release()
-        self._in_flight.discard(transfer)
-        completion = transfer.completion
-        if completion is None:
-            self._failure_policy.tell(self._spacing.put_back(transfer, time.monotonic()))
+        self._starter.free(transfer)
+        completion, now = transfer.completion, time.monotonic()
+        if transfer.split is not None:
+            assert self._splitting is not None
+            assert self._engine is not None
+            ending = self._splitting.take(transfer, now, self._engine.break_off)
+            if ending is not None:
+                self._follow(*ending, now)
             return
-        attempt = completion.attempt
-        end: Outcome = completion.outcome
-        is_robots_txt = self._is_robots_txt(attempt)
+        if completion is None:
+            self._failure_policy.tell(self._spacing.put_back(transfer, now))
+            return
+        attempt, end = completion.attempt, completion.outcome
         failure = end.failure if isinstance(end, Failed) else None
-        started, now = transfer.hop_started, time.monotonic()
+        started = transfer.hop_started
         took_s = now - started if attempt.hop else completion.times.total or 0.0
         announced = completion.announced
         change = self._frontier.ended(attempt, failure, started, took_s, now, announced)
         self._failure_policy.tell(change)
-        if completion.error is not None:
-            self._stop.because_of(completion.error)
+        charge = Charge.ATTEMPT if failure is None else self._frontier.charge(attempt)
+        self._follow(completion, transfer.started, charge, now)
+
+    def _follow(self, completion: Completion, started: float, charge: Charge, now: float) -> None:
+        """An attempt has ended, as its host knows: retry the target later, or record it."""
+        attempt, error, end = completion.attempt, completion.error, completion.outcome
+        assert not isinstance(end, InPart)
+        outcome: Outcome = end
+        is_robots_txt = self._is_robots_txt(attempt)
+        if error is not None:
+            self._stop.because_of(error)
         if isinstance(end, Failed):
-            charge = self._frontier.charge(attempt)
-            follows = self._failure_policy.of(completion, end, transfer.started, now, charge)
+            follows = self._failure_policy.of(completion, end, started, now, charge)
             if isinstance(follows, Following):
                 self._frontier.add(follows.attempt, now, follows.due, under_way=True)
                 return
-            end = follows
+            outcome = follows
         elif isinstance(end, Stored) and not is_robots_txt:
             self._failure_policy.stored()
         if completion.partial is not None:
             completion.partial.discard()
         if not is_robots_txt:
-            self._account.record(Result(attempt.target, end, attempt.number, completion.times))
+            self._account.record(Result(attempt.target, outcome, attempt.number, completion.times))
         elif self._robots_queue is not None and self._stop.reason is None:
-            self._robots_queue.answered(attempt, end, transfer.started, now)
+            self._robots_queue.answered(attempt, outcome, started, now)
 
     def _record_ended_early(self) -> None:
         """Record targets that end without another request, because of their host."""
         for attempt, outcome in self._entrance.take_ended_early():
             self._failure_policy.drop(attempt.target.key)
             self._spacing.drop(attempt.target.key)
+            if self._splitting is not None:
+                self._splitting.drop(attempt.target.key)
             self._account.record(Result(attempt.target, outcome, attempt.number - 1))
 
     def _record_unfinished(self) -> None:
@@ -383,7 +383,8 @@ class Run:
         self._stop.unread = not self._reader.exhausted
         self._reader.close()
         self._stop.abandoned = bool(self._in_flight)
-        in_flight = [one for one in self._in_flight if not self._is_robots_txt(one.attempt)]
+        parts = {one.split or one: one for one in self._in_flight}
+        in_flight = [one for one in parts.values() if not self._is_robots_txt(one.attempt)]
         read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
         self._account.skip(read_ahead.skipped)
         for result in unfinished(in_flight, self._entrance, read_ahead, self._stop.reason):

@@ -30,11 +30,18 @@ class Parts(NamedTuple):
 
 
 def flight_of(transfer: "Transfer", engine: "Engine") -> Flight:
-    """What is to be seen of `transfer`, which `engine` carries out. May be asked by any thread."""
+    """What is to be seen of `transfer`, which `engine` carries out. May be asked by any thread.
+
+    Of a transfer that brings a part of a body: what is to be seen of all of it.
+    """
     received, expected, size = transfer.progress
     more = engine.unwritten(transfer)
     listed, started = transfer.attempt.target.listed, transfer.started
-    return Flight(transfer, listed, started, received + more, expected, size + more)
+    if transfer.split is not None:
+        started = transfer.split.origin.started
+    return Flight(
+        transfer.split or transfer, listed, started, received + more, expected, size + more
+    )
 
 
 class RunView:
@@ -54,7 +61,8 @@ class RunView:
         """What is to be seen now."""
         now, tally = time.monotonic(), self._run.tally
         reader = self._parts.reader
-        flights = [flight_of(one, self._engine) for one in list(self._parts.in_flight)]
+        whole = {one.split or one: one for one in list(self._parts.in_flight)}
+        flights = [flight_of(one, self._engine) for one in whole.values()]
         return Snapshot(
             at=now,
             targets=tally.targets,

@@ -127,6 +127,24 @@ class Frontier:
         attempt = host.take(now)
         self._waiting -= 1
         self._places -= attempt.target.places
+        self._begin(host, attempt, now)
+        if attempt.first_started is None:
+            target, queued_at, number, _, previous, free, hop, fresh = attempt
+            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh)
+        return attempt
+
+    def joins_at(self, name: str, now: float) -> float:
+        """When one more transfer of a target in flight may start at this host; inf: not now."""
+        host = self._host(name, now)
+        if self._early_end(host, now) is not None:
+            return _NEVER
+        return max(host.ready_at(joins=True), self._next_start)
+
+    def join(self, attempt: Attempt, now: float) -> None:
+        """Note that `attempt` starts, which did not wait here. Ask `joins_at` first."""
+        self._begin(self._host(attempt.hop or attempt.target.host, now), attempt, now)
+
+    def _begin(self, host: Host, attempt: Attempt, now: float) -> None:
         host.in_flight += 1
         self.in_flight += 1
         if host.delay or self._interval:
@@ -143,10 +161,6 @@ class Frontier:
             late = now - self._next_start <= min(self._interval, _LATE_S)
             self._next_start = (self._next_start if late else now) + self._interval
         self._place(host, now)
-        if attempt.first_started is None:
-            target, queued_at, number, _, previous, free, hop, fresh = attempt
-            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh)
-        return attempt
 
     def ended(  # noqa: PLR0913, PLR0917 - facts of one end
         self,
@@ -252,22 +266,9 @@ class Frontier:
 
     def waits(self, now: float) -> list[HostWait]:
         """Hosts that nothing is sent to now, for a time. May be asked from any thread."""
-        found = []
-        for host in {one for _, _, one in self._sleepers[:_LOOKED_AT]}:
-            due, targets = host.due, len(host.waiting) + len(host.retries)
-            if now < due < _NEVER and targets:
-                breaker = host.breaker
-                down = breaker is not None and breaker.is_open
-                slowed = host.pace is not None or host.paused_until > now
-                asked = down or slowed or not host.waiting
-                reason = host.failure if asked else None
-                found.append(HostWait(host.name, due - now, targets, reason, is_down=down))
-        for host in list(self._given_up):
-            breaker = host.breaker
-            if breaker is not None and breaker.given_up and breaker.until > now:
-                left_s = breaker.until - now
-                found.append(HostWait(host.name, left_s, 0, host.reason, is_down=True))
-        return found
+        waiting = [one.wait(now) for one in {one for _, _, one in self._sleepers[:_LOOKED_AT]}]
+        found = waiting + [one.wait_given_up(now) for one in list(self._given_up)]
+        return [wait for wait in found if wait is not None]
 
     def statistics(self) -> Iterator[HostStatistics]:
         """What each host did that is still remembered. From any thread."""

@@ -15,7 +15,7 @@ from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, Target
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
-from scraper.schedule.hosts import Charge, HostState
+from scraper.schedule.hosts import Charge, HostState, HostWait
 from scraper.schedule.pacing import Pace
 from scraper.schedule.retry import is_transient
 
@@ -85,11 +85,14 @@ class Host:
         self.answered = False  # with a failure that is no push-back
         self.total_s = 0.0
 
-    def ready_at(self) -> float:
-        """The earliest moment at which a target of this host may start; inf if none may."""
+    def ready_at(self, *, joins: bool = False) -> float:
+        """The earliest moment at which a target of this host may start; inf if none may.
+
+        `joins`: at which one more transfer of a target that is in flight may.
+        """
         if self.unsent is not None or self.in_flight + 1 > self.limit:
             return _NEVER
-        if self.waiting:
+        if self.waiting or joins:
             due = -_NEVER
         elif self.retries:
             due = self.retries[0][0]
@@ -112,6 +115,24 @@ class Host:
         down_until = None if breaker is None or not breaker.is_open else breaker.until
         given_up = breaker is not None and breaker.given_up
         return HostState(self.paused_until, self.deferred_until, down_until, given_up)
+
+    def wait(self, now: float) -> HostWait | None:
+        """What its targets wait for, None if they do not. From any thread."""
+        due, targets = self.due, len(self.waiting) + len(self.retries)
+        if not (now < due < _NEVER and targets):
+            return None
+        breaker = self.breaker
+        down = breaker is not None and breaker.is_open
+        slowed = self.pace is not None or self.paused_until > now
+        reason = self.failure if down or slowed or not self.waiting else None
+        return HostWait(self.name, due - now, targets, reason, is_down=down)
+
+    def wait_given_up(self, now: float) -> HostWait | None:
+        """For how long it is left alone, None if it is not. From any thread."""
+        breaker = self.breaker
+        if breaker is None or not breaker.given_up or breaker.until <= now:
+            return None
+        return HostWait(self.name, breaker.until - now, 0, self.reason, is_down=True)
 
     def take(self, now: float) -> Attempt:
         """The target whose turn it is: a retry that is due, else the oldest that waits.

@@ -27,10 +27,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from scraper.model.dates import milliseconds
 from scraper.model.errors import UsageError
-from scraper.model.records import Response, Stored
+from scraper.model.records import PreviousRecord, Response, Stored
 from scraper.model.settings import S3
 from scraper.model.urls import redact
-from scraper.sinks.object_stat import ObjectStat, modified_ms
+from scraper.sinks.object_stat import ObjectStat, is_recorded, modified_ms
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package; a test compares them. No other package can replace them.
@@ -92,6 +92,20 @@ class Upload(Protocol):
         """
 
 
+class RandomAccessUpload(Upload, Protocol):
+    """An upload whose bytes may come in any order: a body that is fetched in parts (--split).
+
+    Such a body is written with `write_at` only. Several threads call both methods at once, for
+    different bytes. `commit` comes when all bytes are there, and `abort` when no thread writes.
+    """
+
+    def write_at(self, offset: int, chunk: bytes) -> None:
+        """Write `chunk` so that it begins at byte `offset` of the body. Raises SinkError."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes that were written at `offset`. Raises SinkError."""
+
+
 class Blocking(Enum):
     """Which methods of a sink may block for longer than a few hundred microseconds."""
 
@@ -109,6 +123,7 @@ class Sink(Protocol):
     `disk`, a Path: the file system on which bodies take room. See `disk_of`.
     `ignores_case`, a bool: keys that differ only in case are the same key here.
     `has_directories`, a bool: `a` and `a/b` can't both be keys here.
+    `random_access`, a bool: each upload is a `RandomAccessUpload`. Else bodies are not split.
     `sync()`: return when all committed objects survive a power cut. It is called, from one thread,
     before records of them are written. It raises DestinationError. A sink whose `commit` does all
     of that has no `sync`. See `sync_of`.
@@ -233,6 +248,12 @@ def object_stat_of(readable: ReadableSink) -> Callable[[str], ObjectStat | None]
     return found
 
 
+def is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> bool:
+    """Whether the object of `previous` is there, and no other, as far as can be told."""
+    found = object_stat_of(readable)(key)
+    return is_recorded(found, previous.size, previous.digest, previous.modified_ms)
+
+
 def is_linked(readable: ReadableSink, key: str) -> bool:
     """Whether a link leads to the object, where there are links. Raises SinkError."""
     ask: Callable[[str], bool] | None = getattr(readable, "is_linked", None)
@@ -259,6 +280,11 @@ def ignores_case(sink: Sink) -> bool:
 def has_directories(sink: Sink) -> bool:
     """Whether a key can't be a directory of another key there."""
     return bool(getattr(sink, "has_directories", False))
+
+
+def has_random_access(sink: Sink) -> bool:
+    """Whether the bytes of a body may come in any order there."""
+    return bool(getattr(sink, "random_access", False))
 
 
 SinkFactory = Callable[[str, SinkOptions], Sink]

@@ -6,10 +6,11 @@ retries, or how bytes arrive.
 Others import the names below, and `transfer.cookies` to read a file of them. An engine takes a
 `Transfer` and speaks with it in `Request`, `Reply` and `Next`. A run makes the `Plan` and the
 `Quota` that its transfers share, and takes the `Completion` of each, with the `Partial` body that
-another attempt may continue.
+another attempt may continue. It imports `transfer.split` and `transfer.part_transfer` where bodies
+are fetched in parts.
 """
 
-from scraper.transfer.completion import Completion
+from scraper.transfer.completion import Completion, InPart
 from scraper.transfer.conditions import CONDITIONS
 from scraper.transfer.exchange import OWS, Next, Reply, Request
 from scraper.transfer.partial import Partial
@@ -22,6 +23,7 @@ __all__ = [
     "CONDITIONS",
     "OWS",
     "Completion",
+    "InPart",
     "Next",
     "Partial",
     "Plan",

@@ -137,6 +137,11 @@ class Incoming:
         return self._decoder.ended
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its bytes are stored as they come: it has no coding that is undone or proved."""
+        return self._decoder is None
+
+    @property
     def short(self) -> bool:
         """Whether it surely stopped between its first byte and its last."""
         if self._upload is None or self._left is not None:  # the decoder is behind `received`

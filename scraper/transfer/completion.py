@@ -6,9 +6,15 @@ Owns: that record. Does not know: how it came about (`transfer.py`).
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError
-from scraper.model.records import Attempt, Failed, NotModified, Stored, Times
+from scraper.model.records import Attempt, Failed, NotModified, Response, Stored, Times
 from scraper.schedule import Announced
 from scraper.transfer.partial import Partial
+
+
+class InPart(NamedTuple):
+    """One part of the body is there, and others are missing (--split). `response` has it all."""
+
+    response: Response
 
 
 class Completion(NamedTuple):
@@ -20,7 +26,7 @@ class Completion(NamedTuple):
     """
 
     attempt: Attempt
-    outcome: Stored | NotModified | Failed
+    outcome: Stored | NotModified | Failed | InPart
     times: Times
     error: DestinationError | None = None
     partial: Partial | None = None

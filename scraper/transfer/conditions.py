@@ -62,11 +62,11 @@ class Rest(NamedTuple):
 
 
 class RangeRequest(NamedTuple):
-    """What asks for the rest of a body that broke off.
+    """What asks for a part of a body: the rest of one that broke off, or one of --split.
 
     `url` sent it; `validator` says which representation it is a part of; `first` is the first
     byte that is missing; `complete_length` is the length of the whole body in bytes, None if
-    unknown; `coding` is its Content-Encoding.
+    unknown; `coding` is its Content-Encoding. `last` is the last byte of the part, None for all.
     """
 
     url: str
@@ -74,13 +74,15 @@ class RangeRequest(NamedTuple):
     first: int
     complete_length: int | None = None
     coding: str | None = None
+    last: int | None = None
 
     def headers(self) -> Mapping[str, str]:
-        """The rest, or everything if it is another body by now (RFC 9110 13.1.5, 14.2)."""
-        return {"range": f"bytes={self.first}-", "if-range": self.validator}
+        """The part, or everything if it is another body by now (RFC 9110 13.1.5, 14.2)."""
+        last = "" if self.last is None else self.last
+        return {"range": f"bytes={self.first}-{last}", "if-range": self.validator}
 
     def completed_by(self, reply: Reply) -> int | None:
-        """The length of the whole body if `reply` brings the rest of it, None if it does not.
+        """The length of the whole body if `reply` brings the part, None if it does not.
 
         A 206 has the ETag that a 200 would have (RFC 9110 15.3.7). Other headers may be missing,
         and must be the same where they are not.
@@ -89,8 +91,8 @@ class RangeRequest(NamedTuple):
         if reply.status != 206 or found is None or int(found[1]) != self.first:
             return None
         length = self.complete_length if found[3] == "*" else int(found[3])
-        if length is None or int(found[2]) != length - 1:
-            return None  # a part of the rest
+        if length is None or int(found[2]) != (length - 1 if self.last is None else self.last):
+            return None  # a part of the part
         if self.complete_length not in {None, length}:
             return None
         by_tag = self.validator.startswith('"')

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from scraper.transfer.cookies import ChainCookies
+    from scraper.transfer.split import Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Plan:
     `passwords`: from host to `user:password`. `readable`: the sink, if it can tell what it holds.
     `forbids`: says why a redirect must not lead to a URL, None if it may. `quota`: is asked
     before bytes are written; None: the run has no quota of bytes. `cookies`: those of --cookies.
+    `splits`: which bodies are fetched in parts; None: none.
 
     Worked out from these once, with names in lower case: the headers of every request `at_home`
     (at the target's own origin) and `abroad` (where a redirect led); and `names`, as the user
@@ -47,6 +49,7 @@ class Plan:
     forbids: Callable[[str], str | None] | None = None
     quota: Quota | None = None
     cookies: "CookieJar | None" = field(default=None, repr=False)
+    splits: "Splits | None" = field(default=None, repr=False, compare=False)
     names: Mapping[str, str] = field(init=False)
     at_home: Mapping[str, str] = field(init=False)
     abroad: Mapping[str, str] = field(init=False)

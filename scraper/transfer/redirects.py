@@ -6,7 +6,7 @@ connections. Rejected: redirects followed by the HTTP client. requests reads the
 and nobody would look at the address or at robots.txt in between.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from scraper.model import urls
@@ -27,6 +27,18 @@ class Hop(NamedTuple):
     url: urls.Url
     redirects: int = 0
     guarded: str = ""
+
+
+class Origin(NamedTuple):
+    """Where a response came from: the hop, and what was sent.
+
+    `started` is when the attempt began, in monotonic seconds; `fetched_at` in seconds since 1970.
+    """
+
+    hop: Hop
+    headers: Mapping[str, str]
+    started: float
+    fetched_at: float
 
 
 def is_redirect(reply: Reply) -> bool:

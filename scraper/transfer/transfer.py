@@ -22,22 +22,20 @@ from scraper.model.records import (
     Failed,
     Failure,
     NotModified,
-    PreviousRecord,
     Response,
     Stored,
     Times,
 )
 from scraper.schedule import Announced, announced
-from scraper.sinks.base import Blocking, ReadableSink, Sink, blocking_of, object_stat_of
-from scraper.sinks.object_stat import is_recorded
+from scraper.sinks.base import Blocking, Sink, blocking_of, is_there
 from scraper.transfer.body import Incoming
-from scraper.transfer.completion import Completion
+from scraper.transfer.completion import Completion, InPart
 from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
 from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.facts import facts
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
-from scraper.transfer.redirects import Hop, follow, is_redirect
+from scraper.transfer.redirects import Hop, Origin, follow, is_redirect
 from scraper.transfer.refusal import refusal
 from scraper.transfer.statuses import why_no_object
 from scraper.transfer.wanted import check_robots_tags, check_type
@@ -45,6 +43,7 @@ from scraper.transfer.wanted import check_robots_tags, check_type
 if TYPE_CHECKING:
     from scraper.transfer.cookies import ChainCookies
     from scraper.transfer.send_permit import SendPermit
+    from scraper.transfer.split import Part, Split
 
 _BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
 
@@ -53,8 +52,12 @@ class Transfer:
     """One attempt, begun at `now` (monotonic seconds). One thread at a time uses it.
 
     Only `abandon` and `expire` may come from another thread. `partial` is the body of an earlier
-    attempt that broke off; the transfer owns it from now on.
+    attempt that broke off; the transfer owns it from now on. `split`, `part`: the body that other
+    transfers bring too, and what this one brings of it.
     """
+
+    split: "Split | None" = None
+    part: "Part | None" = None
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class Transfer:
         self._response: Response | None = None
         self.announced: Announced | None = None
         self._answered = False  # by its present host
-        self._body: Incoming | None = None
+        self._body: Incoming | Part | None = None
         self._time_connect: float | None = None
         self._time_starttransfer: float | None = None
         self._abandoned = False
@@ -330,7 +333,14 @@ class Transfer:
         if self._partial is not None:
             self._start_over()
         key, response = self.attempt.target.key, self._response
-        self._body = Incoming(self._plan, self._sink, key, reply=reply, response=response)
+        body = self._body = Incoming(self._plan, self._sink, key, reply=reply, response=response)
+        splits = self._plan.splits
+        if splits is not None and not self._conditions.own:
+            origin = Origin(self._hop, self._headers, self.started, self._started_at)
+            part = splits.divide(self._plan, self._sink, self.attempt.target, body, reply, origin)
+            if part is not None:
+                self._body, self.part, self.split = part, part, part.split
+                splits.tell(self)
 
     def _continue(self, complete_length: int) -> None:
         """Take up the body that broke off: its rest comes now."""
@@ -361,34 +371,27 @@ class Transfer:
             return None
         if error.kind not in _BROKE_OFF:
             return None
-        if self._body is None:
-            return self._partial
-        return put_aside(self._body, self._hop.url.href, self._plan.limits.continue_above)
+        if isinstance(self._body, Incoming):
+            return put_aside(self._body, self._hop.url.href, self._plan.limits.continue_above)
+        return self._partial
 
     def _not_modified(self) -> Next:
         """End if the sink has the recorded object, else ask for the whole body."""
         previous, readable = self._conditions.previous, self._plan.readable
         assert self._response is not None
         assert previous is not None
-        if readable is not None and not _is_there(readable, self.attempt.target.key, previous):
+        if readable is not None and not is_there(readable, self.attempt.target.key, previous):
             self._prepare(self._hop, self._conditions._replace(previous=None))
             return Next.HOP
         self._end(NotModified(self._response))
         return Next.STOP
 
     def _end(
-        self, outcome: Stored | NotModified | Failed, error: DestinationError | None = None
+        self, outcome: Stored | NotModified | Failed | InPart, error: DestinationError | None = None
     ) -> None:
         total = time.monotonic() - self.started
         queue = self.started - self.attempt.queued_at
         connect, starttransfer = self._time_connect, self._time_starttransfer
         times = Times(self._started_at, connect, starttransfer, total, queue)
         partial, self._partial = self._partial, None
-        limits = self.announced
-        self.completion = Completion(self.attempt, outcome, times, error, partial, limits)
-
-
-def _is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> bool:
-    """Whether the object of `previous` is there, and no other, as far as can be told."""
-    found = object_stat_of(readable)(key)
-    return is_recorded(found, previous.size, previous.digest, previous.modified_ms)
+        self.completion = Completion(self.attempt, outcome, times, error, partial, self.announced)

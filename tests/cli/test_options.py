@@ -26,7 +26,7 @@ FLAGS |= {"--show-config", "--http1.1", "--ipv4", "--ipv6"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
-    *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries"),
+    *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries", "--split"),
     *("--retry-max-time", "--max-retry-after", "--connect-timeout", "--read-timeout"),
     *("--speed-limit", "--speed-time"),
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
@@ -36,6 +36,7 @@ VALUES = {
     *("--cookies", "--resolve"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
+    "--split-above",
 }
 SHORT = {
     "-i": "--input-file",
@@ -402,7 +403,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
         assert name is not None
         if name in RUN_ALONE or name in IN_WORDS:
             continue
-        if name == "continue_above":
+        if name in {"continue_above", "split_above"}:
             assert Size().convert(text, None, None) == flat[name]
             continue
         expected = "none" if flat[name] is None else f"{flat[name]}".removesuffix(".0")

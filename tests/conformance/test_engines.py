@@ -18,6 +18,7 @@ from scraper.model.records import Failed, NotModified, Stored
 from scraper.model.settings import Http, Limits
 from scraper.schedule.retry import is_transient
 from scraper.sinks.base import Blocking
+from scraper.transfer.completion import InPart
 from scraper.transfer.plan import Plan
 from scraper.transfer.transfer import Transfer
 from tests.conformance.coding_cases import CODINGS
@@ -85,6 +86,7 @@ def is_too_early(case: Case, transfer: Transfer) -> bool:
 
 def outcome_of(transfer: Transfer) -> Stored | NotModified | Failed:
     assert transfer.completion is not None
+    assert not isinstance(transfer.completion.outcome, InPart)
     return transfer.completion.outcome
 
 

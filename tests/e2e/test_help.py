@@ -112,7 +112,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
     assert shown.keys() == flat.keys() | in_words.keys()
     for name, value in flat.items():
         said = shown[name].partition(":")[0]
-        if name == "continue_above":
+        if name in {"continue_above", "split_above"}:
             assert Size().convert(said, None, None) == value
         elif value is None:
             assert said == "none", name

@@ -18,6 +18,7 @@ import pytest
 from scraper.model.errors import Kind
 from scraper.model.records import Failed, NotModified, Stored
 from scraper.model.settings import Http, Limits
+from scraper.transfer.completion import InPart
 from scraper.transfer.transfer import Transfer
 from tests.conformance.engine_bench import ENGINES, Bench
 from tests.hostile.replies import Unclear, judged, make_reply
@@ -77,6 +78,7 @@ def fetched(made: Bench, server: RawServer, seeds: Sequence[int]) -> dict[int, T
 
 def outcome_of(transfer: Transfer) -> Stored | NotModified | Failed:
     assert transfer.completion is not None
+    assert not isinstance(transfer.completion.outcome, InPart)
     return transfer.completion.outcome
 
 

@@ -36,13 +36,14 @@ from tests.results import (
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import Reply, Serve
 
-# The table of CLI.md, and `reason`, `of_line`, `variant`, `x_robots_tag` besides.
+# The table of CLI.md, and `reason`, `of_line`, `variant`, `x_robots_tag`, `parts` besides.
 TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("url", "source", "key", "status", "content_type", "etag"), str),
     **dict.fromkeys(("last_modified", "sha256", "url_effective", "started", "remote_ip"), str),
     **dict.fromkeys(("content_encoding", "variant", "x_robots_tag"), str),
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
+    "parts": int,
     "reason": str,
     "error": dict,
     "headers": list,

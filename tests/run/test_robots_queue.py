@@ -15,6 +15,7 @@ from scraper.run.build import make_plan
 from scraper.run.robots_queue import KNOWN_FOR_S, RobotsQueue
 from scraper.schedule.frontier import WINDOW, Frontier
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.transfer.completion import InPart
 from scraper.transfer.exchange import Next, Reply
 from scraper.transfer.transfer import Transfer
 
@@ -88,6 +89,7 @@ class Scene:
         except TransferError as error:
             transfer.fail(error)
         assert transfer.completion is not None
+        assert not isinstance(transfer.completion.outcome, InPart)
         self.end(transfer, transfer.completion.outcome, now=now)
 
     def end(self, transfer: Transfer, outcome: Outcome, now: float = 0.0) -> None:
@@ -226,6 +228,7 @@ def test_what_is_beyond_500_kib_is_not_waited_for() -> None:
             transfer.data(RULES + b"#" * 100_000 + b"\n")
     transfer.fail(TransferError(Kind.SINK, "the first bytes were enough", transient=False))
     assert transfer.completion is not None
+    assert not isinstance(transfer.completion.outcome, InPart)
     scene.end(transfer, transfer.completion.outcome)
     assert list(scene.early()) == ["http://a/no"]
     assert scene.urls() == ["http://a/yes"]

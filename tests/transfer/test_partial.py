@@ -39,8 +39,8 @@ PARTIAL = broken_off()
 
 def test_it_keeps_what_asks_for_its_rest() -> None:
     asked = broken_off(7, 12, coding="gzip").range
-    assert asked == ("http://host/a", '"v1"', 7, 12, "gzip")
-    assert broken_off(7, None).range == ("http://host/a", '"v1"', 7, None, None)
+    assert asked == ("http://host/a", '"v1"', 7, 12, "gzip", None)
+    assert broken_off(7, None).range == ("http://host/a", '"v1"', 7, None, None, None)
 
 
 def test_a_body_that_is_let_go_leaves_nothing(tmp_path: Path) -> None:

@@ -106,13 +106,17 @@ class CurlEngine:
         self._woken = True
         self._multi.interrupt()
 
+    def break_off(self, transfer: Transfer) -> None:
+        """Abandon `transfer`, and end its hop."""
+        transfer.abandon()
+        if transfer in self._live:
+            error = TransferError(Kind.INTERRUPTED, "given up")
+            self._end(self._live[transfer], transfer, error)
+
     def give_up(self) -> None:
         """Abandon and break off all that is in flight."""
-        for transfer, handle in list(self._live.items()):
-            transfer.abandon()
-            self._end(handle, transfer, TransferError(Kind.INTERRUPTED, "given up"))
-        for transfer in self._ending:
-            transfer.abandon()
+        for transfer in (*self._live, *self._ending):
+            self.break_off(transfer)
 
     def close(self) -> None:
         """Close all connections. Threads end when what they wait for does."""

@@ -175,7 +175,9 @@ class CurlHandle:
             self._speed.begin(now, self._size)
             return deadline  # The sink is slow, not the server.
         if self._slow is None:
-            self._slow = self._speed.why_slow(now, self._size)
+            split = self.transfer.split
+            came = self._size if split is None else split.came  # one slow part slows nobody
+            self._slow = self._speed.why_slow(now, came)
         return min(deadline, self._moved + self._read_timeout, self._speed.ends)
 
     def why_overdue(self) -> Exception | None:

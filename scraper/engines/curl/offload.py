@@ -77,7 +77,7 @@ class Offload:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            if self.error is None and self._reason is None:
+            if self.error is None and not (self._reason and self.transfer.abandoned):
                 try:
                     self.transfer.data(batch)
                 except Exception as error:  # noqa: BLE001 - `conclude` tells which is which

@@ -75,9 +75,11 @@ class InUse:
 
     def why_slow(self, now: float) -> TransferError | None:
         """The failure if the body comes too slowly; None: it does not. From any thread."""
+        split = self.transfer.split
+        came = self.came if split is None else split.came  # one slow part slows nobody
         if self.storing and now >= self.speed.ends:
-            self.speed.begin(now, self.came)  # the sink is slow, not the server
-        return self.speed.why_slow(now, self.came)
+            self.speed.begin(now, came)  # the sink is slow, not the server
+        return self.speed.why_slow(now, came)
 
     def break_off(self) -> None:
         """Make the worker stop waiting for bytes. From any thread.

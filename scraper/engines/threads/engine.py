@@ -106,11 +106,16 @@ class ThreadsEngine:
         """Make `poll` return."""
         self._done.put(None)
 
+    def break_off(self, transfer: Transfer) -> None:
+        """Abandon `transfer`, and break its connection."""
+        if transfer in self._live:
+            transfer.abandon()
+            self._live[transfer].break_off()
+
     def give_up(self) -> None:
         """Abandon and break off all that is in flight."""
-        for transfer, in_use in self._live.items():
-            transfer.abandon()
-            in_use.break_off()
+        for transfer in self._live:
+            self.break_off(transfer)
 
     def close(self) -> None:
         """Close idle connections. Workers end when their transfer does."""

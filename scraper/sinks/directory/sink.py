@@ -51,7 +51,7 @@ _FATAL = {  # errors that every other object would meet too
 }
 _IN_THE_WAY = {errno.ENOTDIR, errno.ELOOP}
 _QUICK_S = 0.001  # an fsync that takes longer gets a thread
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LOOK_AGAIN_S = 0.1  # between two looks at where the temporary files are
 _TRANSIENT = {errno.ESTALE, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ETIMEDOUT}
 
@@ -69,7 +69,7 @@ def path_of(destination: str) -> Path:
 class DirectorySink:
     """Files below `root`. The umask decides their permissions, the server their times."""
 
-    near = has_directories = True
+    near = has_directories = random_access = True
 
     def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
@@ -301,6 +301,22 @@ class FileUpload:
             written = os.write(self._fd, chunk)
             while written < len(chunk):
                 written += os.write(self._fd, memoryview(chunk)[written:])
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+
+    def write_at(self, offset: int, chunk: bytes) -> None:
+        """Write `chunk` at `offset` of the temporary file."""
+        try:
+            written = os.pwrite(self._fd, chunk, offset)
+            while written < len(chunk):
+                written += os.pwrite(self._fd, memoryview(chunk)[written:], offset + written)
+        except OSError as error:
+            raise _mapped(error, self._key) from None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes that were written at `offset`."""
+        try:
+            return os.pread(self._fd, size, offset)
         except OSError as error:
             raise _mapped(error, self._key) from None
 

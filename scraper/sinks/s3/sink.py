@@ -91,6 +91,7 @@ class S3Sink:
 
     blocking = Blocking.COMMIT
     near = False
+    random_access = True
 
     def __init__(
         self, bucket: str, prefix: str, options: SinkOptions, sizes: Sizes = USUAL
@@ -317,6 +318,22 @@ class S3Upload:
         """Append `chunk` to the spool."""
         try:
             self._spool.write(chunk)
+        except (OSError, ValueError) as error:
+            what = f"store {self._key!r}"
+            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+
+    def write_at(self, offset: int, chunk: bytes) -> None:
+        """Write `chunk` at `offset` of the spool, which is on the disk from then on."""
+        try:
+            self._spool.write_at(offset, chunk)
+        except (OSError, ValueError) as error:
+            what = f"store {self._key!r}"
+            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes of the spool at `offset`."""
+        try:
+            return self._spool.read_at(offset, size)
         except (OSError, ValueError) as error:
             what = f"store {self._key!r}"
             raise self._sink.mapped(s3errors.unspoolable(error), what) from None

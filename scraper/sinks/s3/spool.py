@@ -57,6 +57,7 @@ class Spools:
         self.memory = memory
         self._left = memory_of_all
         self._lock = threading.Lock()
+        self.moving = threading.Lock()  # while a body that is fetched in parts moves to a file
         self._closed = False
         self._files: TemporaryFiles | None = None
         self._names = count()
@@ -93,7 +94,10 @@ class Spools:
 
 
 class Spool:
-    """The bytes of one body so far. One thread at a time uses it."""
+    """The bytes of one body so far. One thread at a time uses it, but for the two methods `..._at`.
+
+    A body that is written with `write_at` is written with nothing else.
+    """
 
     def __init__(self, spools: Spools) -> None:
         self.size = 0
@@ -108,6 +112,20 @@ class Spool:
         if self._path is None and not self._fits():
             self._move()
         self._file.write(chunk)
+
+    def write_at(self, offset: int, chunk: bytes) -> None:
+        """Write at `offset`, from any thread. Raises OSError; ValueError when closed."""
+        with self._spools.moving:
+            if self._path is None:
+                self._move()
+            self.size = max(self.size, offset + len(chunk))
+        fd, written = self._file.fileno(), 0
+        while written < len(chunk):
+            written += os.pwrite(fd, memoryview(chunk)[written:], offset + written)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """What was written at `offset`, from any thread. Raises OSError; ValueError when closed."""
+        return os.pread(self._file.fileno(), size, offset)
 
     def in_memory(self) -> bytes | None:
         """The body, without a copy. None if it is in a file."""
