@@ -70,7 +70,7 @@ HAS_HOLES := requests==2.19.0
 AS_LINES := import json, sys; found = [one["metadata"] for one in json.load(sys.stdin)["install"]]; \
 	print(*(one["name"] + "==" + one["version"] for one in found if one["name"] != "scraper"), sep="\n")
 
-.PHONY: help run test lint types docs bench audit wheel clean
+.PHONY: help run test lint types docs bench audit stores wheel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -113,6 +113,13 @@ audit: $(VENV)/.audit ## known holes of what is installed with us; needs a netwo
 
 wheel: $(VENV)/.dev ## build dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+stores: ## radosgw, from Debian, unpacked into build/ceph: make test uses it then
+	@mkdir -p build/ceph/debs/partial
+	@apt-get -qq -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives=$(CURDIR)/build/ceph/debs \
+	  install radosgw ceph-mon ceph-osd >/dev/null
+	@for package in build/ceph/debs/*.deb; do dpkg -x $$package build/ceph; done
+	@echo 'unpacked into build/ceph'
 
 clean: ## remove what make has made
 	rm -rf .venv .venv-* out dist build .pytest_cache .mypy_cache .ruff_cache

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import hypothesis
@@ -174,6 +175,17 @@ def swift_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Swift]":
     if not swift_works(home.parent):
         pytest.skip("there is no Swift, or no file system with extended attributes for it")
     with swift(home) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def radosgw_server() -> "Iterator[S3Server]":
+    """Ceph's S3, which has credentials of its own; a test makes a bucket of its own in it."""
+    from tests.radosgw import radosgw, radosgw_works
+
+    if not radosgw_works():
+        pytest.skip("there is no radosgw: `make stores` unpacks Debian's")
+    with TemporaryDirectory(prefix="rgw-") as home, radosgw(Path(home)) as server:
         yield server
 
 

@@ -74,6 +74,15 @@ def test_s3_as_swift_serves_it(
     case.run(in_s3(swift_server, Sizes(), s3_client))
 
 
+@each_case
+def test_s3_as_radosgw_serves_it(
+    case: SinkCase, radosgw_server: S3Server, s3_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in radosgw_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    case.run(in_s3(radosgw_server, Sizes(), s3_client))
+
+
 def make_directories(place: Place) -> None:
     """Those of that case: rclone answers 500 when two first objects of one race each other."""
     sink = place.make_sink()

@@ -1,7 +1,7 @@
 """Leases of machines whose clocks are wrong: real processes, each with a clock of its own.
 
-Against the S3 of moto, rclone and Swift. Requests are signed with the wrong time too. rclone and
-Swift allow 15 minutes, as Amazon does; moto allows any time.
+Against the S3 of moto, rclone, Swift and radosgw. Requests are signed with the wrong time too. All
+but moto allow 15 minutes, as Amazon does; moto allows any time.
 """
 
 import json
@@ -44,8 +44,13 @@ for line in sys.stdin:
 lease.release()
 """
 LIVE_S, DEAD_S = 8.0, 2.0  # lengths of leases: of a live holder, which may be slow; of a dead one
-SERVERS = ("moto", "rclone", "swift")
-FAR = {"moto": 3600, "rclone": 800, "swift": 800}  # seconds that a clock may be wrong there
+SERVERS = ("moto", "rclone", "swift", "radosgw")
+FAR = {
+    "moto": 3600,
+    "rclone": 800,
+    "swift": 800,
+    "radosgw": 800,
+}  # seconds that a clock may be wrong there
 
 
 class Place:
