@@ -51,6 +51,7 @@ OPTIONS = (
     Option("all", "true", "true", True, "0"),
     Option("refresh", "true", "true", True, "0"),
     Option("refresh", "false", "false", False, "1"),
+    Option("skip-existing", "true", "true", True, "0"),
     Option("lock", "wait", '"wait"', "wait", "skip"),
     Option("max-concurrency", "64", "64", 64, "9"),
     Option("per-host", "8", "8", 8, "9"),

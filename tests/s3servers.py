@@ -294,7 +294,8 @@ class Front:
         for name, value in reply.getheaders():
             if name.lower() not in _HOP | {"content-length"}:
                 request.send_header(name, value)
-        request.send_header("Content-Length", str(len(content)))
+        told = reply.getheader("content-length") if request.command == "HEAD" else None
+        request.send_header("Content-Length", told or str(len(content)))
         request.end_headers()
         request.wfile.write(content)
 

@@ -6,25 +6,26 @@ would touch the destination.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
 
 from scraper.model.errors import UsageError
-from scraper.model.records import Result, Target
+from scraper.model.records import Result, Skipped, Target
 from scraper.model.settings import Settings, expand_date
 from scraper.model.urls import printable, redact
 from scraper.report.log import Log
 from scraper.report.streams import Lines
 from scraper.report.tally import Tally
 from scraper.run.build import make_plan
-from scraper.sinks.base import Sink, SinkOptions, find_sink, has_directories
+from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink, has_directories
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
 from scraper.source.sources import OpenRemote, Source
 
+Judge = Callable[[Target], Result | None]
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
 
 
@@ -36,12 +37,14 @@ def dry_run(
     """Print every target with its key. The exit status, 1 if more fail than is tolerated."""
     now = datetime.now().astimezone()
     options = SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
-    sink = find_sink(expand_date(settings.to, now), options)
+    destination = expand_date(settings.to, now)
+    sink = find_sink(destination, options)
     make_plan(settings, sink)  # raises UsageError for options that contradict each other
     rule = make_rule(settings.key, now)
     sources = open_sources(_refuse)
     lines, log = open_streams()
     with closing(lines), closing(_filter(sink)) as duplicates:
+        is_there = _taken_over(settings, destination, sink, log)
         tally, printed = Tally(), 0
 
         def tell(early: Result) -> None:
@@ -50,7 +53,7 @@ def dry_run(
 
         try:
             for source in sources:
-                printed += _preview(source, rule, duplicates, tell)
+                printed += _preview(source, rule, [duplicates.judge, is_there], tell)
         except BrokenPipeError:
             return 0
         targets = printed + tally.targets
@@ -63,15 +66,41 @@ def _filter(sink: Sink) -> DuplicateFilter:
     return DuplicateFilter(has_directories=has_directories(sink))
 
 
+def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> Judge:
+    """What tells of a target whose object --skip-existing would take over."""
+    if not settings.earlier.skip_existing:
+        return lambda _: None
+    if not isinstance(sink, ReadableSink) or not sink.near:
+        what = redact(destination)
+        text = f"--skip-existing: {what} is not looked at, --dry-run asks nothing of the network"
+        log.say("warning", "dry_run", text)
+        return lambda _: None
+    from scraper.manifest import exists, history_of, read_lines, reading_of
+
+    there = exists(settings.manifest, destination, sink)
+    lines = read_lines(settings.manifest, destination, sink) if there else ()
+    reading = reading_of(settings.manifest, destination, sink)
+    history = history_of(settings.earlier, sink, lines, reading)
+
+    def judge(target: Target) -> Result | None:
+        (decision,) = history.recall([target])
+        is_one = isinstance(decision, Skipped) and decision.existing is not None
+        return Result(target, decision) if isinstance(decision, Skipped) and is_one else None
+
+    return judge
+
+
 def _preview(
-    source: Source, rule: KeyRule, duplicates: DuplicateFilter, tell: Callable[[Result], None]
+    source: Source, rule: KeyRule, judges: Sequence[Judge], tell: Callable[[Result], None]
 ) -> int:
     """Print the targets of one list and tell of those that would not be fetched. How many."""
     at_once = _BATCH if source.size is not None else 1
     batch: list[str] = []
     printed = 0
     for item in lists.read(source, rule):
-        early = item if isinstance(item, Result) else duplicates.judge(item)
+        early = item if isinstance(item, Result) else None
+        if isinstance(item, Target):
+            early = next(filter(None, (judge(item) for judge in judges)), None)
         if early is not None:
             tell(early)
         elif isinstance(item, Target):
@@ -86,6 +115,8 @@ def _preview(
 def _summarise(targets: int, tally: Tally, log: Log) -> None:
     failures, repeats = tally.failures, tally.statuses["duplicate"]
     problems = f"{failures:,} bad lines or collisions, {repeats:,} repeats"
+    if there := tally.statuses["skipped"]:
+        problems += f", {there:,} there already"
     log.say(
         "warning" if failures else "info",
         "summary",

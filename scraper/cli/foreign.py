@@ -21,6 +21,7 @@ _BYTES = "bytes a second have no limit here: --rate N limits requests, -c N tran
 _GET = "only GET is sent, without a body"
 _LINKS = "links are not followed: give every URL, as arguments or in a list"
 _RESUME = "--resume skips what is done and goes on"
+_THERE = "--skip-existing takes over what lies there; --resume skips what is done"
 _NEW = "that is the default: unchanged pages are not sent again; --no-refresh fetches all anew"
 _LOGIN = (
     "-u NAME:PASSWORD, --netrc, https://NAME:PASSWORD@host/ in the list, or 'Authorization: ...' in"
@@ -90,8 +91,8 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
      " --follow-links --crawl"), _LINKS),
     ("-L --location --follow --follow-redirects --location-trusted --max-redirect --max-redirs",
      "redirects are followed: --max-redirects N, 10 by default"),
-    (("-C --continue --continue-at --no-clobber --skip-existing --ignore-existing --skip"
-     " --skip-downloaded --restart --checkpoint --save-session"), _RESUME),
+    ("-C --continue --continue-at --skip --restart --checkpoint --save-session", _RESUME),
+    ("--no-clobber --ignore-existing --skip-downloaded --keep-existing", _THERE),
     (("-N --timestamping --time-cond -z --conditional-get --update --newer --remote-time -R"
      " --size-only"), _NEW),
     ("--force --overwrite --allow-overwrite --no-cache --force-download", ("--no-refresh fetches"

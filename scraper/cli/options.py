@@ -236,6 +236,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask servers only for what has changed since the last run, by ETag and date."
                  "  [default: refresh]"),
+    _option(_EARLIER, "--skip-existing", is_flag=True,
+            help="Take over what lies in DEST and has no record: from wget, aria2, rclone, or "
+                 "after a manifest was lost. It is not fetched."),
     _option(_EARLIER, "--lock", type=click.Choice(["wait", "skip", "fail"]), default="fail",
             help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_AT_ONCE, "-c", "--max-concurrency", type=int, metavar="N", default="16",

@@ -49,20 +49,23 @@ EXIT_DIFFERENT = 1
 @click.option(
     "--repair",
     is_flag=True,
-    help="Record what is missing or changed as not done, so that the next run fetches it whole.",
+    help="Record what is missing or changed as not done, so that the next run fetches it whole; "
+    "and the digests of objects that were taken over.",
 )
 def verify(destination: str, **options: Any) -> int:
     """Read the manifest of DEST and every object there, and compare.
 
     Prints VERDICT<TAB>KEY<TAB>DETAIL for each object that is missing, changed, unreadable
     or unknown (no record explains it). Exit status 1 if there is any. Replaced ones are told
-    too: another URL was stored under the same key since.
+    too: another URL was stored under the same key since. So are those that --skip-existing took
+    over, until --repair has recorded their digests.
     """
     at_once = options["max_concurrency"]
     with opened(destination, options, objects=True, at_once=at_once) as place:
         if not options["repair"]:
             return _compare(place, options, lambda _: None)
         from scraper.cli.held import held
+        from scraper.manifest.verify import Verdict
 
         marked = 0
         with held(place, options["manifest"]) as ours:
@@ -73,7 +76,7 @@ def verify(destination: str, **options: Any) -> int:
                     ours.check()
                     ours.store.append(record)
                     ours.store.flush()
-                    marked += 1
+                    marked += finding.verdict is not Verdict.TAKEN_OVER
 
             status = _compare(place, options, repair)
         if marked:
@@ -83,7 +86,7 @@ def verify(destination: str, **options: Any) -> int:
 
 def _compare(place: Place, options: Mapping[str, Any], repair: "Callable[[Finding], None]") -> int:
     """Compare, and tell. `repair` gets each object that is not whole. The exit status."""
-    from scraper.manifest.verify import GOOD, Finding, Verdict, count, findings
+    from scraper.manifest.verify import GOOD, Finding, count, findings
     from scraper.model.urls import printable
     from scraper.sinks.base import ReadableSink
 
@@ -91,7 +94,7 @@ def _compare(place: Place, options: Mapping[str, Any], repair: "Callable[[Findin
 
     def tell(finding: Finding) -> None:
         repair(finding)
-        if finding.verdict is Verdict.REPLACED and options["quiet"]:
+        if finding.verdict in GOOD and options["quiet"]:
             return
         click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{printable(finding.detail)}")
 
@@ -107,5 +110,6 @@ def _sum_up(counts: "Counter[Verdict]") -> None:
     from scraper.manifest.verify import Verdict
 
     objects = counts.total() - counts[Verdict.REPLACED]
-    told = [f"{counts[v]:,} {v}" for v in Verdict if counts[v] or v is not Verdict.REPLACED]
+    seldom = {Verdict.TAKEN_OVER, Verdict.REPLACED}
+    told = [f"{counts[v]:,} {v.replace('_', ' ')}" for v in Verdict if counts[v] or v not in seldom]
     click.echo(f"{objects:,} objects: {', '.join(told)}", err=True)

@@ -7,7 +7,7 @@ that with what is there. Does not know: requests, the loop. Others import the na
 """
 
 from scraper.manifest.codec import Reading, as_json, encode, is_permanent, status_of, to_record
-from scraper.manifest.history import History, IsAnother, remember
+from scraper.manifest.history import History, IsAnother, history_of, remember
 from scraper.manifest.store import (
     ManifestStore,
     StoreTimeouts,
@@ -27,6 +27,7 @@ __all__ = [
     "as_json",
     "encode",
     "exists",
+    "history_of",
     "is_permanent",
     "open_store",
     "path_for",

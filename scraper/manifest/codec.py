@@ -13,11 +13,14 @@ import orjson
 
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
-from scraper.model.dates import parse_rfc3339, rfc3339
+from scraper.model.dates import http_date, parse_rfc3339, rfc3339
 from scraper.model.errors import BadTarget, Kind, UsageError, is_permanent_failure
 from scraper.model.records import (
+    ANY_URL,
+    TAKEN_OVER,
     Deferred,
     Duplicate,
+    Existing,
     Failed,
     NotModified,
     NotReached,
@@ -42,6 +45,7 @@ _STATES = {
     "deferred": FAILED,
     "not_reached": NOT_REACHED,
 }
+_TAKING_OVER = frozenset({"skipped", "not_modified"})  # with a size: see `is_taken_over`
 _TARGET_FIELDS = ("url", "line", "source", "key", "headers", "identity", "destination")
 _TEXT = (str, type(None))
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
@@ -65,10 +69,12 @@ def to_record(result: Result) -> dict[str, Any]:
         case Stored(response):
             _add_response(record, response)
             _add_body(record, outcome)
-        case NotModified(response):
+        case NotModified(response, existing):
             _add_response(record, response)
-        case Skipped(reason, _):
+            _add_existing(record, existing)
+        case Skipped(reason, _, existing):
             record["reason"] = reason
+            _add_existing(record, existing)
         case Duplicate(of_line):
             record["of_line"] = of_line
         case Deferred(failure, answer) | Failed(failure, answer) | NotReached(failure, answer):
@@ -104,6 +110,13 @@ def _add_body(record: dict[str, Any], stored: Stored) -> None:
         record["variant"] = response.variant
     if response.parts is not None:
         record["parts"] = response.parts
+
+
+def _add_existing(record: dict[str, Any], existing: Existing | None) -> None:
+    if existing is not None:
+        record["size"] = existing.size
+        if existing.modified_ms is not None:
+            record["modified"] = rfc3339(existing.modified_ms / 1000)
 
 
 def _add_times(record: dict[str, Any], times: Times) -> None:
@@ -175,10 +188,10 @@ def is_permanent(record: Mapping[str, Any]) -> bool:
 def pruned(record: Mapping[str, Any], run: str, at: float) -> dict[str, Any]:
     """The record that the object of `record` is deleted, by the run `run`.
 
-    `at` is when, in seconds since 1970. Size and digest are those of the object, so that a later
-    run can tell whether it is there still.
+    `at` is when, in seconds since 1970. Size and digest are those of the object, or its own time if
+    it was taken over, so that a later run can tell whether it is there still.
     """
-    kept = _kept(record, *_TARGET_FIELDS, "size", "sha256")
+    kept = _kept(record, *_TARGET_FIELDS, "size", "sha256", "modified")
     return {**kept, "status": "pruned", "started": rfc3339(at), "run": run}
 
 
@@ -193,9 +206,20 @@ def _kept(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: record[name] for name in names if name in record}
 
 
+def is_taken_over(record: Mapping[str, Any]) -> bool:
+    """Whether `record` is of an object that was taken over: no run had recorded it."""
+    return record.get("status") in _TAKING_OVER and "size" in record
+
+
+def verified(record: Mapping[str, Any], sha256: str, at: float) -> dict[str, Any]:
+    """The record that the object of `record`, which was taken over, had this digest at `at`."""
+    return {**record, "sha256": sha256, "verified": rfc3339(at)}
+
+
 def is_of_fetch(record: Mapping[str, Any]) -> bool:
     """Whether `record` is of a run that fetched. `prune` and `verify --repair` write others."""
-    return record.get("status") != "pruned" and _kind_of(record) != Kind.LOST
+    others = record.get("status") == "pruned" or "verified" in record
+    return not others and _kind_of(record) != Kind.LOST
 
 
 class Entry(NamedTuple):
@@ -257,7 +281,7 @@ def read_entry(record: dict[str, Any], reading: Reading = ANY) -> Entry | None:
     another destination.
     """
     try:
-        state = _STATES[record["status"]]
+        state = STORED if is_taken_over(record) else _STATES[record["status"]]
         if state == FAILED:
             old = _STATES[status_of(record)]  # of an older version, perhaps
             state = LOST if _kind_of(record) == Kind.LOST else old
@@ -267,7 +291,8 @@ def read_entry(record: dict[str, Any], reading: Reading = ANY) -> Entry | None:
     if reading.destination:
         check_destination(record, reading.destination)
     if state is STORED:
-        return _stored(record, target, key)
+        stored = _stored(record, target, key)
+        return _taken_over(stored) if stored and is_taken_over(record) else stored
     return Entry(target, PERMANENT if state is FAILED and is_permanent(record) else state, key)
 
 
@@ -303,11 +328,22 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     return Entry(target, STORED, key, size, etag, modified, effective, variant, digest, modified_at)
 
 
+def _taken_over(entry: Entry) -> Entry:
+    """The entry of an object that was taken over: what is asked of it is its own time."""
+    asked = entry.modified_ms and http_date(entry.modified_ms // 1000)
+    return entry._replace(
+        etag=None, last_modified=asked or None, effective=ANY_URL, variant=TAKEN_OVER
+    )
+
+
 def object_modified_ms(record: Mapping[str, Any], last_modified: str | None) -> int | None:
     """The time of the object of `record`, in milliseconds since 1970. None if it is not known.
 
-    Older versions, whose records have no `variant`, did not always set a time.
+    Older versions, whose records have no `variant`, did not always set a time. The record of an
+    object that was taken over has the time that it had then.
     """
+    if "modified" in record:
+        return parse_rfc3339(record["modified"])
     if "variant" not in record:
         return None
     given = given_ms(last_modified)

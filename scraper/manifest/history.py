@@ -1,13 +1,14 @@
 """History: what earlier runs' records make unnecessary, or cheap, in this one.
 
-Owns: the decision for each target, which is to skip it, to ask with validators, or to fetch it
-as if it were new; and when the manifest is compacted. Does not know: how records are kept (the
-stores) and found (`index.py`), what a 304 means (`transfer/`). Rejected: asking a distant sink for
-each object before it is skipped. That is a request each; `scraper verify` does it.
+Owns: the decision for each target, which is to skip it, to take over the object that lies at its
+key, to ask with validators, or to fetch it as if it were new; and when the manifest is compacted.
+Does not know: how records are kept (the stores) and found (`index.py`), how objects without a
+record are found (`existing.py`), what a 304 means (`transfer/`). Rejected: asking a distant sink
+for each object before it is skipped. That is a request each; `scraper verify` does it.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from scraper.manifest.codec import Reading, bad_line
@@ -17,10 +18,11 @@ from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.records import PreviousRecord, Result, Skipped, Target
 from scraper.model.settings import Earlier
 from scraper.model.urls import redact
-from scraper.sinks.base import ReadableSink, Sink, ignores_case, object_stat_of
+from scraper.sinks.base import ReadableSink, Sink, ignores_case, may_have_objects, object_stat_of
 from scraper.sinks.object_stat import is_recorded
 
 if TYPE_CHECKING:
+    from scraper.manifest.existing import Finder
     from scraper.manifest.index import Index
 
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
@@ -29,6 +31,7 @@ _UNKNOWN = Skipped("not in the manifest")
 _PERMANENT = Skipped(
     "failed for good in an earlier run (--all tries it again)", failed_for_good=True
 )
+_TAKEN_OVER = "it was there already, without a record (--skip-existing)"
 
 Decision = Skipped | PreviousRecord | None  # None: fetched as if it were new
 
@@ -82,13 +85,45 @@ def remember(earlier: Earlier, store: ManifestStore, sink: Sink) -> "History":
     """
     if not store.readable and (option := _needs_records(earlier)):
         raise UsageError(f"{option}: this destination can't be read back; give a --manifest file")
-    if not store.begun or not (_needs_records(earlier) or earlier.refresh):
-        return History(earlier, sink, store.identity, None)
+    if not store.begun or not (_needs_records(earlier) or _looks(earlier)):
+        return History(earlier, sink, store.identity, None, _finder(earlier, store, sink))
     from scraper.manifest.index import open_index
 
     reading = Reading(ignores_case(sink), store.destination)
     index = open_index(store.index_path, store.catch_up, reading)
-    return History(earlier, sink, store.identity, index)
+    try:
+        return History(earlier, sink, store.identity, index, _finder(earlier, store, sink))
+    except BaseException:
+        index.close()
+        raise
+
+
+def history_of(earlier: Earlier, sink: Sink, lines: Iterable[bytes], reading: Reading) -> "History":
+    """The history that `lines` of a manifest tell, for one look: nothing is written.
+
+    `sink` is one that can be read, and is near.
+    """
+    assert isinstance(sink, ReadableSink)
+    from scraper.manifest.existing import NearObjects
+    from scraper.manifest.index import Index
+
+    index = Index("", reading)
+    index.absorb(lines)
+    return History(earlier, sink, Identity(), index, NearObjects(sink))
+
+
+def _looks(earlier: Earlier) -> bool:
+    """Whether objects that have no record are looked for. Those that have one are known then."""
+    return earlier.refresh or earlier.skip_existing
+
+
+def _finder(earlier: Earlier, store: ManifestStore, sink: Sink) -> "Finder | None":
+    empty = isinstance(sink, ReadableSink) and sink.near and not may_have_objects(sink)
+    if empty or not _looks(earlier):
+        return None
+    from scraper.manifest.existing import finder
+
+    return finder(earlier, sink, begun=store.begun)
 
 
 def _needs_records(earlier: Earlier) -> str:
@@ -101,9 +136,15 @@ class History:
     """What the manifest knows of a run's targets. With `index` None it knows nothing."""
 
     def __init__(
-        self, earlier: Earlier, sink: Sink, identity: Identity, index: "Index | None"
+        self,
+        earlier: Earlier,
+        sink: Sink,
+        identity: Identity,
+        index: "Index | None",
+        finder: "Finder | None" = None,
     ) -> None:
         self._earlier = earlier
+        self._finder = finder
         near = sink if isinstance(sink, ReadableSink) and sink.near else None
         self._stat = object_stat_of(near) if near is not None else None
         self._identity = identity
@@ -116,6 +157,11 @@ class History:
 
     def recall(self, targets: Sequence[Target], is_another: IsAnother = _never) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""
+        decisions = self._recall(targets, is_another)
+        return decisions if self._finder is None else self._with_existing(targets, decisions)
+
+    def _recall(self, targets: Sequence[Target], is_another: IsAnother) -> list[Decision]:
+        """The same, by the records alone."""
         if self._index is None:
             return [decide(None, self._earlier, there=False)] * len(targets)
         ids = [*map(self._identity.of, targets)]
@@ -130,6 +176,24 @@ class History:
                 and self._has(targets[n].key, previous.size, previous.digest, previous.modified_ms)
             )
             decisions[n] = decide(previous, self._earlier, there=there)
+        return decisions
+
+    def _with_existing(
+        self, targets: Sequence[Target], decisions: list[Decision]
+    ) -> list[Decision]:
+        """`decisions`, where objects without a record are taken over, or asked about."""
+        assert self._finder is not None
+        asked = [n for n, decision in enumerate(decisions) if decision is None]
+        found = self._finder.find([targets[n].key for n in asked])
+        for n, existing in zip(asked, found, strict=True):
+            if existing is None or (self._index is not None and self._index.what(targets[n].key)):
+                continue  # nothing is there, or a record tells of what is there
+            if self._earlier.skip_existing:
+                decisions[n] = Skipped(_TAKEN_OVER, existing=existing)
+            else:
+                from scraper.manifest.existing import unrecorded
+
+                decisions[n] = unrecorded(existing)
         return decisions
 
     def has_failed(self, result: Result) -> bool:
@@ -165,6 +229,9 @@ class History:
 
         Where that fails the manifest is as it was, and the next run tries again.
         """
+        if self._finder is not None:
+            with contextlib.suppress(DestinationError):
+                self._finder.close()
         if self._index is None:
             return
         with contextlib.closing(self._index) as index, contextlib.suppress(DestinationError):

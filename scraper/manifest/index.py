@@ -29,7 +29,7 @@ from scraper.manifest.codec import ANY, Reading, Seen, parse, read_bad_line, rea
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 8
+_FORMAT = 9
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
@@ -247,7 +247,7 @@ class Index:
     def find(self, ids: Sequence[int]) -> dict[int, PreviousRecord]:
         """What is known of these targets."""
         rows = chain.from_iterable(self._asked(_FIND, ids))
-        return {row[0]: PreviousRecord._make((bool(row[1]), *row[2:])) for row in rows}
+        return {row[0]: PreviousRecord(bool(row[1]), *row[2:]) for row in rows}
 
     @told()
     def done(self, ids: Sequence[int]) -> dict[int, Done]:

@@ -52,7 +52,12 @@ class Fate(Enum):
     FAILED = auto()  # it could not be looked at, or deleted
 
 
-_FATES = {Verdict.CHANGED: Fate.CHANGED, Verdict.MISSING: Fate.ABSENT}
+_NO_PROOF = "it was there before any run, and may be another one by now: verify --repair first"
+_FATES = {
+    Verdict.CHANGED: Fate.CHANGED,
+    Verdict.TAKEN_OVER: Fate.CHANGED,
+    Verdict.MISSING: Fate.ABSENT,
+}
 
 
 class Pruned(NamedTuple):
@@ -214,7 +219,8 @@ def _look(readable: ReadableSink, record: Record, may_go_on: Callable[[], bool])
         return Pruned(record, Fate.FAILED, error.message)
     if finding.verdict is Verdict.WHOLE:
         return None
-    return Pruned(record, _FATES.get(finding.verdict, Fate.FAILED), finding.detail)
+    detail = _NO_PROOF if finding.verdict is Verdict.TAKEN_OVER else finding.detail
+    return Pruned(record, _FATES.get(finding.verdict, Fate.FAILED), detail)
 
 
 def _is_proven(found: ObjectStat, record: Record) -> bool:
@@ -223,8 +229,8 @@ def _is_proven(found: ObjectStat, record: Record) -> bool:
         return False
     if found.sha256 is not None:
         return found.sha256 == record.get("sha256")
-    is_dated = found.modified_ms is not None and record["status"] == "stored"
-    return is_dated and found.modified_ms == _modified_ms(record)
+    is_dated = record["status"] == "stored" or "modified" in record
+    return is_dated and found.modified_ms is not None and found.modified_ms == _modified_ms(record)
 
 
 def _modified_ms(record: Record) -> int | None:

@@ -1,7 +1,8 @@
 """Verifying: the manifest compared with the objects that are really there.
 
 For each key the last record of a stored body tells size and digest. The object is read and
-compared. An object without such a record is unknown. A URL whose object another URL has replaced
+compared. Of an object that was taken over only the size and the time are known, until a digest is
+recorded. An object without such a record is unknown. A URL whose object another URL has replaced
 under the same key is told too: the manifest says that it was stored, and it is not there.
 
 Owns: that comparison. Does not know: how it is shown (`cli/verify.py`). Rejected: trusting sizes
@@ -20,22 +21,25 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.manifest.codec import Reading, lost
+from scraper.manifest.codec import Reading, lost, object_modified_ms, verified
 from scraper.manifest.index import DENIED, GONE, OBJECT, Index
 from scraper.model.errors import SinkError
 from scraper.model.threads import submit
-from scraper.sinks.base import ReadableSink
+from scraper.sinks.base import ReadableSink, object_stat_of
 from scraper.sinks.directory import OWN
+from scraper.sinks.object_stat import ObjectStat, is_recorded
 
 
 class Verdict(StrEnum):
     """What became of an object since it was recorded.
 
-    UNKNOWN: no record explains it. REPLACED: another URL was stored under its key since, which
-    is no fault.
+    TAKEN_OVER: it was there before any run (--skip-existing), is as it was then, and nobody knows
+    its digest; no fault. UNKNOWN: no record explains it. REPLACED: another URL was stored under its
+    key since, which is no fault.
     """
 
     WHOLE = "whole"
+    TAKEN_OVER = "taken_over"
     MISSING = "missing"
     CHANGED = "changed"
     UNREADABLE = "unreadable"
@@ -43,17 +47,23 @@ class Verdict(StrEnum):
     REPLACED = "replaced"
 
 
-GOOD = frozenset({Verdict.WHOLE, Verdict.REPLACED})
+GOOD = frozenset({Verdict.WHOLE, Verdict.TAKEN_OVER, Verdict.REPLACED})
 _NO_RECORD = "no record explains it"
+_NO_DIGEST = "it was there before any run, and its digest is not known (--repair records it)"
 _GONE = "it was pruned, or found changed, and is there"
 
 
 class Facts(NamedTuple):
-    """What a record says of its object: `size` in bytes, `sha256` hexadecimal."""
+    """What a record says of its object: `size` in bytes, `sha256` hexadecimal.
+
+    `sha256` is "" for an object that was taken over. `modified_ms` is its time then, in
+    milliseconds since 1970, and None for any other.
+    """
 
     key: str
     size: int
     sha256: str
+    modified_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +71,22 @@ class Finding:
     """What became of one object. `detail` is for people.
 
     `record` is that of the object, where it is the last one that was stored under its key.
+    `sha256`: the digest that was found, of an object whose digest nobody knew.
     """
 
     verdict: Verdict
     key: str
     detail: str = ""
     record: Mapping[str, Any] | None = None
+    sha256: str = ""
 
     def repairing(self, run: str) -> dict[str, Any] | None:
-        """The record by which the next run fetches the object. None if that would not help."""
+        """The record by which the next run fetches the object. None if that would not help.
+
+        For an object that was taken over it is the record with the digest that was found.
+        """
+        if self.record is not None and self.verdict is Verdict.TAKEN_OVER:
+            return verified(self.record, self.sha256, time.time())
         if self.record is None or self.verdict not in {Verdict.MISSING, Verdict.CHANGED}:
             return None
         return lost(self.record, run, time.time(), f"{self.verdict}: {self.detail}")
@@ -118,7 +135,9 @@ def _result(found: Finding | Future[Finding]) -> Finding:
 
 def facts_of(record: Mapping[str, Any]) -> Facts:
     """What `record` says of its object."""
-    return Facts(record["key"], record["size"], record.get("sha256", ""))
+    digest = record.get("sha256", "")
+    modified_ms = None if digest else object_modified_ms(record, None)
+    return Facts(record["key"], record["size"], digest, modified_ms)
 
 
 def _compare(readable: ReadableSink, record: Mapping[str, Any]) -> Finding:
@@ -142,7 +161,8 @@ def compare(
 ) -> Finding:
     """What became of one object, which is read. `on_piece` is called again and again meanwhile."""
     try:
-        if readable.size(facts.key) is None:
+        stat = object_stat_of(readable)(facts.key)
+        if stat is None:
             return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
         digest, size = sha256(), 0
         for piece in readable.read(facts.key):
@@ -153,9 +173,18 @@ def compare(
         return Finding(Verdict.UNREADABLE, facts.key, error.message)
     if size != facts.size:
         return Finding(Verdict.CHANGED, facts.key, f"{size:,} bytes, not {facts.size:,}")
+    if not facts.sha256:
+        return _without_digest(facts, stat, digest.hexdigest())
     if digest.hexdigest() != facts.sha256:
         return Finding(Verdict.CHANGED, facts.key, "of the right size, but with another digest")
     return Finding(Verdict.WHOLE, facts.key)
+
+
+def _without_digest(facts: Facts, stat: ObjectStat, digest: str) -> Finding:
+    """What became of an object of the right size that was taken over. `digest` was found."""
+    if not is_recorded(stat, facts.size, None, facts.modified_ms):
+        return Finding(Verdict.CHANGED, facts.key, "of the right size, but of another time")
+    return Finding(Verdict.TAKEN_OVER, facts.key, _NO_DIGEST, sha256=digest)
 
 
 def count(found: Iterator[Finding], tell: Callable[[Finding], None]) -> Counter[Verdict]:

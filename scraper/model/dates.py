@@ -1,4 +1,4 @@
-"""Dates: HTTP dates are read, RFC 3339 dates are written, and read back.
+"""Dates: HTTP dates and RFC 3339 dates, both read and written.
 
 A pattern reads the usual form of HTTP dates (RFC 9110 5.6.7). The standard library reads the two
 obsolete forms; it is slow, and they are rare.
@@ -7,16 +7,14 @@ Owns: both formats. Does not know: what is dated.
 """
 
 import re
+import time
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
-    )
-}
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
 _USUAL = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (0[1-9]|[12]\d|3[01]) ([A-Z][a-z]{2}) ([12]\d{3})"
     r" ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) GMT",
@@ -42,6 +40,14 @@ def parse_http_date(text: str | None) -> float | None:
     if moment.tzinfo is None:  # the form of asctime is in UTC and does not say so
         moment = moment.replace(tzinfo=UTC)
     return moment.timestamp()
+
+
+def http_date(moment_s: int) -> str:
+    """The usual form of an HTTP date. `moment_s`: whole seconds since 1970."""
+    at = time.gmtime(moment_s)
+    month = _MONTH_NAMES[at.tm_mon - 1]
+    clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+    return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {month} {at.tm_year:04} {clock} GMT"
 
 
 def rfc3339(moment: float) -> str:

@@ -87,6 +87,7 @@ class Options(TypedDict, total=False):
     new_failures: bool | None  # of the summary: those that the run before did not have
     all: bool | None  # with `retry_failed`: also what failed for good
     refresh: bool | None
+    skip_existing: bool | None  # objects that lie there without a record are taken over
 
 
 # What other libraries call them, where no slip of a name leads there.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_HEADERS: Mapping[str, str] = {}
+TAKEN_OVER = "taken-over"  # the variant of an object that no run has stored
+ANY_URL = -1  # in the place of a digest: nobody knows which URL the object is from
 _PLACE_CHARS = 1000  # of a target's texts; see `places_of`
 
 
@@ -57,16 +59,26 @@ def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
     return 1 + size // _PLACE_CHARS
 
 
+class Existing(NamedTuple):
+    """An object that lies at the key of a target, and that no run has recorded.
+
+    `size` is in bytes. `modified_ms` is its own time in milliseconds since 1970, None if unknown.
+    """
+
+    size: int
+    modified_ms: int | None
+
+
 class PreviousRecord(NamedTuple):
     """What earlier runs recorded of a target: whether it is done, and which object it has.
 
     `size` is the object's bytes, None without an object. `etag` and `last_modified` are its
-    validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, or 0
-    if that was the target's own URL. `variant` says which form of the body it is
+    validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, 0
+    if that was the target's own URL, or ANY_URL. `variant` says which form of the body it is
     (`transfer/variant.py`), None for records that were written before there was this field.
     `digest` and `modified_ms` tell the object from another of its size
     (`sinks/object_stat.py`); None is unknown. `permanent`: its last attempt failed in a way that
-    no later one makes better.
+    no later one makes better. `recorded`: false for an object that no run has recorded.
     """
 
     done: bool
@@ -78,6 +90,7 @@ class PreviousRecord(NamedTuple):
     digest: int | None = None
     modified_ms: int | None = None
     permanent: bool = False
+    recorded: bool = True
 
 
 class Attempt(NamedTuple):
@@ -170,19 +183,25 @@ class Stored(NamedTuple):
 
 
 class NotModified(NamedTuple):
-    """The object in the sink is current, said the server (304)."""
+    """The object in the sink is current, said the server (304).
+
+    `existing`: that object, if no run had recorded it. It is recorded now.
+    """
 
     response: Response
+    existing: Existing | None = None
 
 
 class Skipped(NamedTuple):
     """No request was made, because none was needed.
 
     `failed_for_good`: the target is not done, and an earlier run found that it never will be.
+    `existing`: the object that was taken over (--skip-existing), None if an earlier run stored it.
     """
 
     reason: str
     failed_for_good: bool = False
+    existing: Existing | None = None
 
 
 class Duplicate(NamedTuple):
@@ -264,8 +283,14 @@ class Result(NamedTuple):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the object that was stored. None if this run stored none."""
-        return self.outcome.size if isinstance(self.outcome, Stored) else None
+        """Bytes of the object that was stored or taken over. None if this run did neither."""
+        match self.outcome:
+            case Stored(size=size):
+                return size
+            case Skipped(existing=Existing(size)) | NotModified(existing=Existing(size)):
+                return size
+            case _:
+                return None
 
     @property
     def path(self) -> "Path | None":

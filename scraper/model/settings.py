@@ -283,6 +283,7 @@ class Earlier(_Branch):
     refresh: bool = True
     new_failures: bool = False
     all: bool = False
+    skip_existing: bool = False
 
     def __post_init__(self) -> None:
         both = self.resume and self.retry_failed

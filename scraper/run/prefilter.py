@@ -8,12 +8,13 @@ Owns: that order, and the filter of repeats. Does not know: what follows from th
 stops, and records what it did not do.
 """
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from scraper.manifest import History, IsAnother
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import PreviousRecord, Result, Skipped, Target
+from scraper.model.records import PreviousRecord, Result, Skipped, Target, Times
 from scraper.sinks.base import Sink, has_directories, ignores_case
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
@@ -22,8 +23,8 @@ from scraper.source.lists import Read
 class Sifted(NamedTuple):
     """Lines, sorted.
 
-    `ended`: lines that need no request, each with its Result. `skipped`: those of them that an
-    earlier run did. `left`: targets that need a request, each with what the manifest knows of
+    `ended`: lines that need no request, each with its Result. `skipped`: the same for lines that
+    an earlier run did. `left`: targets that need a request, each with what the manifest knows of
     it. `error`: why the questions could not be answered.
     """
 
@@ -65,7 +66,10 @@ class Prefilter:
         left: list[tuple[Target, PreviousRecord | None]] = []
         for target, decision in zip(targets, decisions, strict=True):
             if isinstance(decision, Skipped):
-                skipped.append(Result(target, decision))
+                if decision.existing is None:
+                    skipped.append(Result(target, decision))
+                else:
+                    ended.append(Result(target, decision, times=Times(time.time())))
             else:
                 left.append((target, decision))
         return Sifted(ended, skipped, left)

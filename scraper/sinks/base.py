@@ -27,10 +27,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from scraper.model.dates import milliseconds
 from scraper.model.errors import UsageError
-from scraper.model.records import PreviousRecord, Response, Stored
+from scraper.model.records import Response, Stored
 from scraper.model.settings import S3
 from scraper.model.urls import redact
-from scraper.sinks.object_stat import ObjectStat, is_recorded, modified_ms
+from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package; a test compares them. No other package can replace them.
@@ -149,10 +149,14 @@ class ReadableSink(Protocol):
     `near`: whether `size` is quick, without a request. All methods raise SinkError.
 
     A sink may have these methods too. With the first one a later run notices an object that is
-    another than the recorded one, and of the same size. The others are for `scraper list --prune`.
+    another than the recorded one, and of the same size. `listing` and `may_have_objects` are for
+    objects that no run has recorded, the others for `scraper list --prune`.
 
     `object_stat(key)`: an `ObjectStat`, None if there is no such object. It costs what `size` does.
     See `object_stat_of`.
+    `listing(prefix)`: a `Listed` of every key that begins with `prefix`, in any order, without a
+    request for each. See `listing_of`.
+    `may_have_objects()`: False if there is certainly none. See `may_have_objects`.
     `is_linked(key)`: whether the object is reached by a link, which no run made. It is not deleted.
     `remove_emptied(key)`: after `remove(key)`, delete what was only there to hold the object, such
     as empty directories. Never raises.
@@ -177,6 +181,17 @@ class ReadableSink(Protocol):
 
 
 Shelf = ReadableSink  # its name before 0.2, for sinks of other packages
+
+
+class Listed(NamedTuple):
+    """An object of a listing: its key, its bytes, and the time it was put.
+
+    The time is in milliseconds since 1970, None if unknown.
+    """
+
+    key: str
+    size: int
+    modified_ms: int | None = None
 
 
 class SmallObject(NamedTuple):
@@ -248,10 +263,22 @@ def object_stat_of(readable: ReadableSink) -> Callable[[str], ObjectStat | None]
     return found
 
 
-def is_there(readable: ReadableSink, key: str, previous: PreviousRecord) -> bool:
-    """Whether the object of `previous` is there, and no other, as far as can be told."""
-    found = object_stat_of(readable)(key)
-    return is_recorded(found, previous.size, previous.digest, previous.modified_ms)
+def listing_of(readable: ReadableSink) -> Callable[[str], Iterator[Listed]]:
+    """The method `listing` of `readable`. Without one, each key costs a question for its size."""
+
+    def sized(prefix: str) -> Iterator[Listed]:
+        for key in readable.keys(prefix):
+            if (size := readable.size(key)) is not None:
+                yield Listed(key, size)
+
+    found: Callable[[str], Iterator[Listed]] = getattr(readable, "listing", sized)
+    return found
+
+
+def may_have_objects(readable: ReadableSink) -> bool:
+    """Whether there may be any object. Raises SinkError."""
+    ask: Callable[[], bool] | None = getattr(readable, "may_have_objects", None)
+    return ask is None or ask()
 
 
 def is_linked(readable: ReadableSink, key: str) -> bool:

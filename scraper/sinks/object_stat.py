@@ -35,12 +35,14 @@ class ObjectStat(NamedTuple):
 
     `size` is in bytes. `sha256` is that of the body, hexadecimal, as `commit` was given it.
     `modified_ms` is the object's time in milliseconds since 1970. A sink tells it only if
-    `commit` sets it to `Body.modified_ms`.
+    `commit` sets it to `Body.modified_ms`. `own_ms` is when the bytes were fetched or last changed,
+    as far as that is stored beside them where they have no such time.
     """
 
     size: int
     sha256: str | None = None
     modified_ms: int | None = None
+    own_ms: int | None = None
 
 
 def is_recorded(

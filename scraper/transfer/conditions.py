@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from scraper.model import urls
 from scraper.model.dates import parse_http_date
-from scraper.model.records import PreviousRecord
+from scraper.model.records import ANY_URL, PreviousRecord
 from scraper.transfer.exchange import Reply
 from scraper.transfer.redirects import Hop
 from scraper.transfer.tags import with_bare
@@ -166,6 +166,8 @@ def strong_validator(etag: str | None, last_modified: str | None, date: str | No
 
 def _is_of(previous: PreviousRecord, hop: Hop) -> bool:
     """Whether it was the URL of `hop` that answered: validators are of one URL."""
+    if previous.effective == ANY_URL:
+        return True
     if previous.effective:
         return urls.fingerprint(urls.redact(hop.url.href)) == previous.effective
     return not hop.redirects

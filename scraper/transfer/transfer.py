@@ -27,10 +27,11 @@ from scraper.model.records import (
     Times,
 )
 from scraper.schedule import Announced, announced
-from scraper.sinks.base import Blocking, Sink, blocking_of, is_there
+from scraper.sinks.base import Blocking, Sink, blocking_of
 from scraper.transfer.body import Incoming
 from scraper.transfer.completion import Completion, InPart
 from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
+from scraper.transfer.confirmation import confirmed, existing_of
 from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.facts import facts
 from scraper.transfer.partial import Partial, put_aside
@@ -376,14 +377,15 @@ class Transfer:
         return self._partial
 
     def _not_modified(self) -> Next:
-        """End if the sink has the recorded object, else ask for the whole body."""
+        """End if the sink has the recorded object, else ask again, or for the whole body."""
         previous, readable = self._conditions.previous, self._plan.readable
         assert self._response is not None
         assert previous is not None
-        if readable is not None and not is_there(readable, self.attempt.target.key, previous):
-            self._prepare(self._hop, self._conditions._replace(previous=None))
+        there = confirmed(readable, self.attempt.target.key, previous, self._response)
+        if there is not previous:
+            self._prepare(self._hop, self._conditions._replace(previous=there))
             return Next.HOP
-        self._end(NotModified(self._response))
+        self._end(NotModified(self._response, existing_of(previous)))
         return Next.STOP
 
     def _end(

@@ -33,6 +33,7 @@ from functools import lru_cache
 
 from scraper.model import urls
 from scraper.model.codings import only_codings
+from scraper.model.records import TAKEN_OVER
 from scraper.transfer.decode import ACCEPT_ENCODING
 
 ACCEPT = "*/*"  # what we accept by default
@@ -67,9 +68,12 @@ def is_same(variant: str | None, sent: Mapping[str, str], *, raw: bool) -> bool 
     """Whether a request with the headers `sent` asks for this `variant`. None: nobody can tell.
 
     Older records have no variant: the run that wrote them may have used --raw or any header. So
-    they are never the same for sure, and another form for a run that asks for a certain one.
+    they are never the same for sure, and another form for a run that asks for a certain one. An
+    object that was taken over is in whatever form it is: only its time is compared.
     """
     word, _, rest = (variant or "").partition(" ")
+    if word == TAKEN_OVER:
+        return True
     if word not in _IS_RAW:
         return False if _asks_for_a_form(sent, raw=raw) else None
     was_raw = _IS_RAW[word]

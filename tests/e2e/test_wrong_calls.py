@@ -94,7 +94,7 @@ WRONG: list[tuple[str, str]] = [
     ("LIST -to out", "two dashes: --to"),
     ("LIST -resume", "two dashes: --resume"),
     ("LIST --user-agent-string me", "--user-agent NAME"),
-    ("LIST --skip-existing", "--resume"),
+    ("LIST --no-clobber", "--skip-existing"),
     ("LIST --no-robots", "only with --robots"),
     ("LIST --dryrun", "--dry-run"),
     # slips

@@ -77,6 +77,7 @@ DEFAULTS: dict[str, Any] = {
     "all": False,
     "refresh": True,
     "new_failures": False,
+    "skip_existing": False,
     "durable": False,
     "engine": "auto",
 }
@@ -174,6 +175,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "all": False,
         "refresh": False,
         "new_failures": True,
+        "skip_existing": True,
         "durable": True,
         "engine": "threads",
     }

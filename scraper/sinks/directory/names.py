@@ -5,7 +5,7 @@ Latin-1 it writes another name than in UTF-8, so that a run by cron would not fi
 hand has stored. So names are given to the system as bytes. A name on the disk that is no UTF-8 is
 read with surrogates, and written back as it was.
 
-Owns: that. Does not know: which names there are (`source/keys.py`).
+Owns: that. Does not know: which names there may be (`source/keys.py`).
 """
 
 import os
@@ -29,3 +29,12 @@ def root_of(path: str) -> Path:
     except UnicodeEncodeError:
         return Path(os.fsdecode(to_disk(path)))
     return Path(path)
+
+
+def has_others(directory: bytes, name: str) -> bool:
+    """Whether `directory` has anything beside `name`, or can't be read."""
+    try:
+        with os.scandir(directory) as entries:
+            return any(entry.name != to_disk(name) for entry in entries)
+    except OSError:
+        return True

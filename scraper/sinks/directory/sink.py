@@ -29,7 +29,7 @@ from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, SinkOptions
 from scraper.sinks.directory.changed_directories import ChangedDirectories, make_directory
 from scraper.sinks.directory.mounts import CopyOnMount, is_copy, mount_point, remove_copies
-from scraper.sinks.directory.names import from_disk, root_of, to_disk
+from scraper.sinks.directory.names import from_disk, has_others, root_of, to_disk
 from scraper.sinks.directory.open_directories import (
     OpenDirectories,
     OpenDirectory,
@@ -210,6 +210,10 @@ class DirectorySink:
                 key = name if below == "." else f"{below}/{name}"
                 if key.startswith(prefix) and not is_copy(name):
                     yield key
+
+    def may_have_objects(self) -> bool:
+        """Whether there is anything beside our own files."""
+        return has_others(self._below, OWN)
 
     def remove(self, key: str) -> None:
         """Delete the file if there is one. A link on the way to it is not followed."""

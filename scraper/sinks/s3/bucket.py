@@ -38,6 +38,7 @@ from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.metadata import stat_of
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from s3transfer.manager import TransferManager
 
 PART_WORKERS = 8  # parts in flight, for all bodies together
-DIGEST = "sha256"  # the name of a body's digest in the metadata of its object
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
@@ -195,15 +195,9 @@ class Bucket:
         return entry, self._read(found["Body"])
 
     def stat(self, key: str) -> ObjectStat | None:
-        """What its head says of an object. None if there is no such object.
-
-        Endpoints write the names of metadata in different case.
-        """
+        """What its head says of an object. None if there is no such object."""
         found = self._head(key)
-        if not found:
-            return None
-        metadata = {name.lower(): value for name, value in found["Metadata"].items()}
-        return ObjectStat(int(found["ContentLength"]), metadata.get(DIGEST))
+        return stat_of(found["ContentLength"], found["Metadata"]) if found else None
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""

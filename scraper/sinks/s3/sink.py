@@ -25,16 +25,17 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from scraper.model.codings import only_codings
-from scraper.model.dates import rfc3339
+from scraper.model.dates import milliseconds, rfc3339
 from scraper.model.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.model.records import Stored
 from scraper.model.urls import redact
-from scraper.sinks.base import Blocking, Body, SinkOptions, SmallObject
+from scraper.sinks.base import Blocking, Body, Listed, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import DIGEST, PROBE, Bucket, Entry, Facts, Puts, Way, parse_sse
+from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Facts, Puts, Way, parse_sse
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.metadata import DIGEST, FETCHED_AT
 from scraper.sinks.s3.objectstore import ObjectStore
 from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
@@ -220,6 +221,11 @@ class S3Sink:
         """Keys that begin with `prefix`, in order. Raises SinkError, DestinationError."""
         return (entry.key for entry in self.list(prefix))
 
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        """Objects whose keys begin with `prefix`, in order. Raises SinkError, DestinationError."""
+        for entry in self.list(prefix):
+            yield Listed(entry.key, entry.size, milliseconds(entry.modified))
+
     def forget(self, upload: "S3Upload") -> None:
         """Stop tracking an upload that has ended."""
         self._uploads.discard(upload)
@@ -283,7 +289,7 @@ class S3Sink:
 
         Our own records are read again, so they always have the usual storage class.
         """
-        metadata = {"fetched-at": rfc3339(body.fetched_at), DIGEST: body.sha256}
+        metadata = {FETCHED_AT: rfc3339(body.fetched_at), DIGEST: body.sha256}
         if body.source_url:
             metadata["source-url"] = _visible(body.source_url)
         own = key.startswith(f"{OWN_DIRECTORY}/")
