@@ -203,14 +203,28 @@ def test_an_object_that_is_not_as_it_was_stored_is_fetched_again(
     assert len(server.requests) == (5 if option == "refresh" else 1)
 
 
-def test_a_manifest_that_is_gone_makes_everything_new(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"refresh": False}, "stored"),  # everything is new
+        ({}, "not_modified"),  # servers are asked by the times of the files
+        ({"skip_existing": True}, "skipped"),  # they are not asked
+    ],
+)
+def test_after_a_manifest_was_lost(
+    serve: Serve, tmp_path: Path, options: dict[str, bool], status: str
+) -> None:
     server = serve(Site())
     urls = [f"{server.url}/{number}" for number in range(5)]
     fetch(urls, tmp_path)
     fetch(urls, tmp_path)
     manifest(tmp_path).unlink()
-    assert statuses(fetch(urls, tmp_path, resume=True)) == {"stored": 5}
+    before, total = objects(tmp_path), server.total
+    assert statuses(fetch(urls, tmp_path, resume=True, **options)) == {status: 5}
+    assert (objects(tmp_path) == before) is (status != "stored")
+    assert server.total == total + (0 if status == "skipped" else 5)
     assert statuses(fetch(urls, tmp_path, resume=True)) == {"skipped": 5}
+    assert statuses(fetch(urls, tmp_path)) == {"not_modified": 5}
 
 
 def test_an_index_that_is_broken_harms_nobody(serve: Serve, tmp_path: Path) -> None:
