@@ -405,10 +405,10 @@ def front(moto_server: S3Server) -> Iterator[Front]:
 
 
 def listings(front: Front) -> int:
-    """Listings of objects of others; the manifest is listed by its own prefix."""
+    """Listings of objects of others; our own are listed by prefixes of their own."""
     with front._lock:
         asked = list(front.asked)
-    return sum("list-type=2" in one.path and "manifest" not in one.path for one in asked)
+    return sum("list-type=2" in one.path and ".scraper" not in one.path for one in asked)
 
 
 @pytest.fixture
@@ -448,7 +448,7 @@ def test_a_bucket_with_records_is_listed_only_if_that_is_asked_for(
 
 def refuses_lists(asked: object) -> tuple[int, str] | None:
     path: str = getattr(asked, "path", "")
-    is_listing = "list-type=2" in path and "manifest" not in path
+    is_listing = "list-type=2" in path and ".scraper" not in path
     return (403, "AccessDenied") if is_listing else None
 
 
