@@ -6,11 +6,11 @@ curl's, and means nothing here. Does not know: look-ups (`engines/names.py`).
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 
 from scraper.model.errors import UsageError
 
-_ENTRY = re.compile(r"\+?(\*|\[[0-9a-f:.]+\]|[^\s:/?#@\[\]]+):(\d{1,5}):(\S+)", re.IGNORECASE)
+# A text: few runs need it, and `re` compiles it on first use.
+_ENTRY = r"\+?(\*|\[[0-9a-f:.]+\]|[^\s:/?#@\[\]]+):(\d{1,5}):(\S+)"
 
 Entries = Mapping[tuple[str, int], tuple[str, ...]]
 
@@ -26,7 +26,9 @@ def entries(given: Iterable[str]) -> Entries:
 
 
 def _read(text: str) -> tuple[tuple[str, int], tuple[str, ...]]:
-    found = _ENTRY.fullmatch(text)
+    from ipaddress import ip_address
+
+    found = re.fullmatch(_ENTRY, text, re.IGNORECASE)
     if found is None or not 0 < int(found[2]) < 65_536:
         raise UsageError(f"--resolve {text!r} is not HOST:PORT:ADDRESS")
     try:

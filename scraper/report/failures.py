@@ -137,7 +137,8 @@ class FailureGroups:
         if kind == Kind.HTTP_STATUS:
             return kind, code, f"HTTP {code}" if code else "HTTP"
         by_tag = kind == Kind.ROBOTS and message.startswith("X-Robots-Tag")
-        reason = message if by_tag else _NAMES_HOST.get(kind) or _constant(kind, message)
+        as_told = by_tag or kind == Kind.PROXY  # proxies are few, and the code says why
+        reason = message if as_told else _NAMES_HOST.get(kind) or _constant(kind, message)
         known = self._reasons.setdefault(kind, set())
         if reason not in known:
             if len(known) >= _REASONS:

@@ -74,8 +74,7 @@ class Proxy:
         """How a target behind it ends without a try, if it does."""
         if not self._breaker.given_up or now >= self._breaker.until:
             return None
-        message = f"{self._reason} ({self._breaker.failures} connections failed)"
-        return Failed(Failure(Kind.PROXY, message, transient=False))
+        return Failed(Failure(Kind.PROXY, self._reason, transient=False))
 
     def _told(self, event: str, **more: float) -> HostChange:
         return HostChange(event, {"proxy": self.name, **more, "reason": self._reason})

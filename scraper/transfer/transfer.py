@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from scraper.transfer.send_permit import SendPermit
     from scraper.transfer.split import Part, Split
 
-_BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS})
+_BROKE_OFF = frozenset({Kind.TRUNCATED, Kind.TIMEOUT, Kind.CONNECT, Kind.DNS, Kind.PROXY})
 
 
 class Transfer:

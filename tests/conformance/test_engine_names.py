@@ -13,6 +13,7 @@ from scraper.schedule.retry import is_transient
 from tests.conformance.engine_bench import MakeBench, failure
 from tests.conformance.engine_cases import PAGE, head
 from tests.conformance.test_engine_proxies import Proxy
+from tests.conformance.test_engine_socks import skip_without_socks
 from tests.servers import HttpFarm, HttpServer, RawServer, closed_port, free_port, tls_context
 from tests.socks_proxy import SocksProxy
 
@@ -121,7 +122,10 @@ def test_a_proxy_may_be_given_an_address_and_looks_other_names_up_itself(
 
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
-def test_with_socks_the_address_is_given_where_we_look_up(scheme: str, bench: MakeBench) -> None:
+def test_with_socks_the_address_is_given_where_we_look_up(
+    scheme: str, engine: str, bench: MakeBench
+) -> None:
+    skip_without_socks(engine)
     with SocksProxy(reply=91 if scheme == "socks4" else 5) as proxy:
         given = ("site.test:81:127.0.0.9",)
         made = bench(http=Http(proxy=f"{scheme}://127.0.0.1:{proxy.port}", resolve=given))

@@ -21,10 +21,15 @@ SCHEMES = ["socks4", "socks4a", "socks5", "socks5h"]
 LOOKED_UP_HERE = {"socks4", "socks5"}
 
 
-@pytest.fixture(autouse=True)
-def _pysocks(engine: str) -> None:
+def skip_without_socks(engine: str) -> None:
+    """Skip the test of an engine that has no library for it."""
     if engine == "threads" and importlib.util.find_spec("socks") is None:
         pytest.skip("there is no PySocks: pip install PySocks")
+
+
+@pytest.fixture(autouse=True)
+def _pysocks(engine: str) -> None:
+    skip_without_socks(engine)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -65,6 +65,11 @@ def test_what_differs_from_url_to_url_is_no_reason_of_its_own() -> None:
     assert reasons("connection was closed before a response") == {"closed before a response": 1}
     down = "a.example is down: 5 connections failed (x)", "b.example is down: 9 connections"
     assert reasons(*down, kind=Kind.HOST_DOWN) == {"host is down": 2}
+    said = (
+        "the proxy p:1 answered CONNECT with 407 Who",
+        "the proxy p:1 answered CONNECT with 403 No",
+    )
+    assert reasons(*said, kind=Kind.PROXY) == dict.fromkeys(said, 1)
     odd = "not HTTP: \x16\x03", "not HTTP: nonsense"
     assert reasons(*odd, kind=Kind.PROTOCOL) == {"not HTTP": 2}
 

@@ -514,9 +514,18 @@ def test_a_refusal_in_between_keeps_what_is_there(status: int, place: Place) -> 
     assert place.body == BODY
 
 
-def test_a_connection_that_is_never_made_keeps_what_is_there(place: Place) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransferError(Kind.CONNECT, "refused", unreachable=True),
+        TransferError(Kind.PROXY, "refused", transient=True, proxy="p:1"),
+    ],
+)
+def test_a_connection_that_is_never_made_keeps_what_is_there(
+    error: TransferError, place: Place
+) -> None:
     transfer = place.attempt(partial=place.cut())
-    transfer.fail(TransferError(Kind.CONNECT, "refused", unreachable=True))
+    transfer.fail(error)
     assert transfer.completion is not None
     assert kept(transfer.completion).body.received == 400
 
