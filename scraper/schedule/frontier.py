@@ -32,6 +32,7 @@ from scraper.schedule.hosts import (
     HostStatistics,
     HostWait,
     change_of,
+    together,
 )
 from scraper.schedule.least_loaded import LeastLoaded
 from scraper.schedule.proxies import Proxies, shows_life
@@ -268,7 +269,7 @@ class Frontier:
         """Hosts that nothing is sent to now, for a time. May be asked from any thread."""
         waiting = [one.wait(now) for one in {one for _, _, one in self._sleepers[:_LOOKED_AT]}]
         found = waiting + [one.wait_given_up(now) for one in list(self._given_up)]
-        return [wait for wait in found if wait is not None]
+        return together([wait for wait in found if wait is not None])
 
     def statistics(self) -> Iterator[HostStatistics]:
         """What each host did that is still remembered. From any thread."""

@@ -121,6 +121,9 @@ class Host:
         due, targets = self.due, len(self.waiting) + len(self.retries)
         if not (now < due < _NEVER and targets):
             return None
+        if self.via is not None and self.via.until > now:
+            name = f"the proxy {self.via.name}"
+            return HostWait(name, self.via.until - now, targets, is_down=True)
         breaker = self.breaker
         down = breaker is not None and breaker.is_open
         slowed = self.pace is not None or self.paused_until > now

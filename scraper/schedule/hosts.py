@@ -5,7 +5,7 @@ Owns: these facts, and which changes are told, for logs. Does not know: how they
 of them is one wait.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -93,3 +93,13 @@ class HostWait(NamedTuple):
     targets: int
     reason: Failure | None = None
     is_down: bool = False
+
+
+def together(waits: Sequence[HostWait]) -> list[HostWait]:
+    """One for each name: all hosts behind a proxy that is down wait for the proxy."""
+    by_name: dict[str, HostWait] = {}
+    for one in waits:
+        known = by_name.get(one.host)
+        targets = one.targets + (known.targets if known else 0)
+        by_name[one.host] = one._replace(targets=targets)
+    return list(by_name.values())

@@ -42,6 +42,9 @@ def test_all_hosts_behind_it_wait_and_the_others_do_not() -> None:
     wake_at = queue.wake_at(0.0)
     assert wake_at is not None
     assert 0.1 <= wake_at <= 0.2
+    queue.add(attempt("c"), 0.0)
+    (seen,) = queue.waits(0.0)
+    assert (seen.host, seen.targets, seen.is_down) == ("the proxy p:1", 3, True)
     assert queue.may_start(wake_at)
     probe = queue.start(wake_at)
     assert not queue.may_start(wake_at), "one target tries"
