@@ -17,7 +17,7 @@ _NAMES = "each object is named after its URL: --to DIR is where, --key TEMPLATE 
 _TIME = "--connect-timeout S, --read-timeout S, --max-time S (a whole attempt)"
 _AGAIN = "--retries N: attempts after the first"
 _INSECURE = "--insecure"
-_BYTES = "bytes a second have no limit here: --rate N limits requests, -c N transfers at once"
+_BYTES = "--limit-rate BYTES, of all transfers together"
 _GET = "only GET is sent, without a body"
 _LINKS = "links are not followed: give every URL, as arguments or in a list"
 _RESUME = "--resume skips what is done and goes on"
@@ -76,8 +76,7 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
     ("--ca-certificate --ca --ca-bundle --cafile --ca-cert --capath", _CA),
     ("--certificate --client-cert --key-file", "--cert FILE, --cert-key FILE"),
     ("--private-key --client-key", "--cert-key FILE"),
-    (("--limit-rate --bwlimit --max-download-limit --max-overall-download-limit --bandwidth"
-     " --max-speed"), _BYTES),
+    ("--bwlimit --max-download-limit --max-overall-download-limit --bandwidth --max-speed", _BYTES),
     ("-y --lowest-speed-limit --min-speed", "--speed-limit BYTES, --speed-time S"),
     ("-Y", "--speed-limit BYTES"),
     ("--rps --qps --tpslimit --requests-per-second --max-rate --rate-limit --ratelimit", _RATE),

@@ -253,6 +253,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Parts of one large body that come at once, where its server gives ranges."),
     _option(_AT_ONCE, "--split-above", type=Size(), metavar="BYTES", default="20M",
             help="How large a body must be for --split."),
+    _option(_AT_ONCE, "--limit-rate", type=Size(), metavar="BYTES", default="none",
+            help="Bytes a second, of all bodies together, at most: 500k, 10M."),
     _option(_AT_ONCE, "--robots", is_flag=True,
             help="Obey robots.txt (RFC 9309) and its Crawl-delay."),
     _option(_AT_ONCE, "--robots-agent", metavar="TOKEN", default="first word of the User-Agent",

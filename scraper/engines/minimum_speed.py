@@ -15,12 +15,13 @@ from scraper.model.settings import Limits
 
 
 class MinimumSpeed:
-    """Of one body at a time. `ends`: of the window, in monotonic seconds; inf without a body."""
+    """Of one body at a time. Only `hold` may be called by another thread than the rest."""
 
-    __slots__ = ("_before", "_limits", "_window_s", "ends")
+    __slots__ = ("_before", "_ends", "_held_s", "_limits", "_window_s")
 
     def __init__(self, limits: Limits) -> None:
-        self.ends = math.inf
+        self._ends = math.inf  # without the time that was held
+        self._held_s = 0.0
         self._window_s = limits.speed_time if limits.speed_limit else math.inf
         self._limits = limits
         self._before = 0
@@ -32,12 +33,21 @@ class MinimumSpeed:
 
     def begin(self, now: float, came: int) -> None:
         """Measure from `now` on. `came`: bytes of the body so far."""
-        self.ends = now + self._window_s
+        self._ends = now - self._held_s + self._window_s
         self._before = came
+
+    @property
+    def ends(self) -> float:
+        """When the window ends, in monotonic seconds; inf without a body."""
+        return self._ends + self._held_s
+
+    def hold(self, wait_s: float) -> None:
+        """Let `wait_s` seconds not count: we ourselves hold the body back (--limit-rate)."""
+        self._held_s += wait_s
 
     def pause(self) -> None:
         """Measure nothing until `begin`."""
-        self.ends = math.inf
+        self._ends = math.inf
 
     def why_slow(self, now: float, came: int) -> TransferError | None:
         """The failure if only `came` bytes have come by `now`; None: not too slow."""

@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     per_host: int | None  # transfers at once to one host; 0 sets no limit
     delay: float | None  # between requests to one host
     rate: float | None  # requests a second, to all hosts together
+    limit_rate: int | None  # bytes a second, of all bodies together
     robots: bool | None
     split: int | None  # parts of one large body at once
     split_above: int | None

@@ -140,6 +140,7 @@ class Limits(_Branch):
 
     `speed_limit` is bytes a second as sent, averaged over `speed_time` seconds of a body. 0 means
     no least speed: no rate is right for everybody, and `max_time` ends a slow body anyway.
+    `limit_rate` is bytes a second of all attempts together.
     """
 
     connect_timeout: float = 10.0
@@ -150,6 +151,7 @@ class Limits(_Branch):
     max_size: int | None = None
     max_redirects: int = 10
     continue_above: int = 8_000_000
+    limit_rate: int | None = None
 
     def __post_init__(self) -> None:
         _number(
@@ -167,6 +169,7 @@ class Limits(_Branch):
             max_redirects=self.max_redirects,
             continue_above=self.continue_above,
         )
+        _whole(1, limit_rate=self.limit_rate)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

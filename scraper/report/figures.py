@@ -27,13 +27,14 @@ class Count(NamedTuple):
 def counts(figures: Figures) -> list[Count]:
     """How far the run is, in the order in which it is shown."""
     seen = figures.seen
+    limit = f" (limit {human_size(seen.limit_rate)}/s)" if seen.limit_rate is not None else ""
     of = f" of {figures.total:,}" if figures.total is not None else ""
     found = [
         Count(f"{seen.targets:,}{of}", 0),
         Count(f"{seen.failures:,} failed", 1),
         Count(f"{figures.targets_rate:,.0f}/s", 6),
         Count(human_size(seen.size), 5),
-        Count(f"{human_size(figures.bytes_rate)}/s", 3),
+        Count(f"{human_size(figures.bytes_rate)}/s{limit}", 3),
         Count(f"{len(seen.flights):,} in flight", 4),
     ]
     if figures.left_s is not None:

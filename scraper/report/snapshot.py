@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
 
     `size`: bytes stored, and those of bodies in flight. `lines`: of the whole list, None until it
     is read. `notes`: what the whole run waits for, in words. `has_begun` is false while it waits
-    to begin.
+    to begin. `limit_rate`: bytes a second of all transfers, None if they are not limited.
     """
 
     at: float
@@ -56,6 +56,7 @@ class Snapshot(NamedTuple):
     hosts: Sequence[HostWait] = ()
     notes: Sequence[str] = ()
     has_begun: bool = True
+    limit_rate: int | None = None
 
 
 class Watched(Protocol):

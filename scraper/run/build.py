@@ -14,6 +14,7 @@ from scraper.engines.tls import check_variables
 from scraper.model.errors import UsageError
 from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
+from scraper.report.units import human_size
 from scraper.sinks.base import ReadableSink, Sink
 from scraper.transfer import Plan, Quota
 
@@ -39,6 +40,8 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     http = replace(
         http, cacert=_whole(http.cacert), cert=_whole(http.cert), cert_key=_whole(http.cert_key)
     )
+    if settings.limits.limit_rate is not None:  # an HTTP/2 server sends megabytes ahead
+        http = replace(http, http1_1=True)
     given = settings.politeness.max_concurrency, settings.limits, http
     if settings.engine != "threads":
         try:
@@ -108,12 +111,18 @@ def divide_bodies(
     return replace(plan, splits=splitting.splits), splitting
 
 
-def describe(engine: Engine, sink: Sink, *, at_once: int, destination: str) -> str:
-    """What runs, in one line: engine, client, how many transfers `at_once`, `destination`."""
+def describe(
+    engine: Engine, sink: Sink, *, at_once: int, destination: str, limit_rate: int | None = None
+) -> str:
+    """What runs, in one line: engine, client, how many transfers `at_once`, `destination`.
+
+    `limit_rate`: bytes a second of all transfers, None if they are not limited.
+    """
     client, remark = (getattr(sink, name, "") for name in ("client", "remark"))
     text = f"{engine.name} engine" + (f", {client} client" if client else "")
     carried = f"{text} ({remark})" if remark else text
-    return f"scraper {__version__}: {carried}, at most {at_once} at once, to {destination}"
+    limit = "" if limit_rate is None else f" and {human_size(limit_rate)}/s"
+    return f"scraper {__version__}: {carried}, at most {at_once} at once{limit}, to {destination}"
 
 
 def caveats(http: Http) -> Iterator[tuple[str, str]]:

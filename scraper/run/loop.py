@@ -243,7 +243,8 @@ class Run:
         """What runs, in one line: engine, client, destination."""
         assert self._engine is not None
         used = self._engine, self._resources.sink
-        return describe(*used, at_once=self._starter.most, destination=self.places.destination)
+        rate, to = self.settings.limits.limit_rate, self.places.destination
+        return describe(*used, at_once=self._starter.most, destination=to, limit_rate=rate)
 
     @property
     def in_flight(self) -> int:

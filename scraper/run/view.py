@@ -72,6 +72,7 @@ class RunView:
             flights=flights,
             hosts=self._parts.frontier.waits(now),
             notes=self._notes(now),
+            limit_rate=self._run.settings.limits.limit_rate,
         )
 
     def _notes(self, now: float) -> list[str]:

@@ -26,7 +26,8 @@ FLAGS |= {"--show-config", "--http1.1", "--ipv4", "--ipv6", "--skip-existing"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
-    *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--retries", "--split"),
+    *("--to", "--max-concurrency", "--per-host", "--delay", "--rate", "--limit-rate", "--retries"),
+    "--split",
     *("--retry-max-time", "--max-retry-after", "--connect-timeout", "--read-timeout"),
     *("--speed-limit", "--speed-time"),
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),

@@ -36,7 +36,7 @@ WRONG: list[tuple[str, str]] = [
     (f"-Z {U}", "--max-concurrency N"),
     (f"-K curlrc {U}", "--config FILE"),
     (f"--retry 3 {U}", "--retries N"),
-    (f"--limit-rate 1M {U}", "--rate N"),
+    (f"--bwlimit 1M {U}", "--limit-rate BYTES"),
     (f"--max-filesize 1M {U}", "--max-size BYTES"),
     (f"--compressed {U}", "--raw"),
     (f"--output-dir out {U}", "--to DEST"),

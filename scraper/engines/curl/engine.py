@@ -24,6 +24,7 @@ from scraper.engines.curl.multiplexing import OriginPool
 from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
 from scraper.engines.curl.origins import Origins
+from scraper.engines.curl.turns import Turns
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies
@@ -64,6 +65,8 @@ class CurlEngine:
         self._live: dict[Transfer, CurlHandle] = {}
         self._moved: list[OriginPool] = []  # where hops that wait may find a connection
         self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload)
+        rate = limits.limit_rate
+        self._turns = Turns(rate, max_concurrency) if rate else None
         self._ending: set[Transfer] = set()  # with the pool, without a handle
         self._reports: deque[Offload] = deque()  # from threads of the pool
         self._ended: list[Transfer] = []
@@ -132,7 +135,8 @@ class CurlEngine:
 
     def _make_handle(self) -> CurlHandle:
         easy = make_easy(self._limits, self._http)
-        handle = CurlHandle(easy, self._limits, self._http, self._clock, self._callbacks)
+        make = CurlHandle if self._turns is None else self._turns.handle
+        handle = make(easy, self._limits, self._http, self._clock, self._callbacks)
         self._all.append(handle)
         return handle
 
@@ -196,8 +200,13 @@ class CurlEngine:
     def _turn(self, wait_s: float) -> None:
         """Wait for something to happen, and go on after it."""
         wait_s = min(wait_s, self._clock.alarm - time.monotonic())
+        if self._turns:
+            wait_s = min(wait_s, self._turns.next_at - time.monotonic())
         if self._multi.wait(wait_s, self._clock):
             self._take_reports()
+        if self._turns:
+            for handle, transfer in self._turns.due(self._clock.now):
+                self._go_on(handle, transfer)
         self._take_ended()
         if self._clock.now >= self._clock.alarm:
             self._break_overdue(self._clock.now)
@@ -250,7 +259,18 @@ class CurlEngine:
         elif handle is not None and offload.error is not None:
             self._end(handle, transfer, offload.error)
         elif handle is not None:
+            self._go_on(handle, transfer)
+
+    def _go_on(self, handle: CurlHandle, transfer: Transfer) -> None:
+        """Let libcurl give `handle` the bytes that it refused, if it still has this transfer."""
+        if handle.transfer is not transfer or not handle.added:
+            return
+        try:
             handle.easy.pause(pycurl.PAUSE_CONT)
+        except pycurl.error:
+            if handle.error is None:
+                raise
+            self._end(handle, transfer, handle.error)
 
     def _break_overdue(self, now: float) -> None:
         self._clock.alarm = math.inf

@@ -14,7 +14,7 @@ import math
 import queue
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.client import HTTPException
 from typing import Any
@@ -31,6 +31,7 @@ from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies, is_socks
 from scraper.engines.threads.connections import CURRENT, Adapter, InUse
 from scraper.engines.threads.errors import GONE, cause, mapped
+from scraper.engines.threads.turns import Turns
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
@@ -61,8 +62,11 @@ class ThreadsEngine:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
         self._names = Names(http)
+        self._turns = Turns(limits.limit_rate, max_concurrency) if limits.limit_rate else None
         self._pool = WorkerPool("transfer", max_concurrency)
         self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency, http)
+        if self._turns is not None:
+            self._turns.prepare(self._adapter)
         self._live: dict[Transfer, InUse] = {}
         self._alarm = math.inf  # the earliest moment at which any transfer may be overdue
         self._done: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
@@ -114,6 +118,8 @@ class ThreadsEngine:
 
     def give_up(self) -> None:
         """Abandon and break off all that is in flight."""
+        if self._turns is not None:
+            self._turns.end()
         for transfer in self._live:
             self.break_off(transfer)
 
@@ -175,7 +181,7 @@ class ThreadsEngine:
             )
             following = transfer.response(reply)
             if following is Next.READ:
-                _read(raw, transfer, in_use)
+                _read(raw, transfer, in_use, self._turns)
             else:
                 _drain(raw, connection)
         finally:
@@ -221,10 +227,18 @@ def _prepared(request: Request) -> requests.PreparedRequest:
     return prepared
 
 
-def _read(raw: Any, transfer: Transfer, in_use: InUse) -> None:
-    """Push the body into `transfer`."""
+def _read(raw: Any, transfer: Transfer, in_use: InUse, turns: Turns | None) -> None:
+    """Push the body into `transfer`, with `turns` if the rate is limited."""
+    if turns is None:
+        _push(_chunks(raw), transfer, in_use)
+    else:
+        with turns.of(raw, in_use) as turn:
+            _push(_chunks(raw, turn), transfer, in_use)
+
+
+def _push(chunks: Iterator[bytes], transfer: Transfer, in_use: InUse) -> None:
     in_use.speed.begin(time.monotonic(), in_use.came)
-    for chunk in _chunks(raw):
+    for chunk in chunks:
         in_use.came += len(chunk)
         in_use.storing = True
         transfer.data(chunk)
@@ -232,12 +246,12 @@ def _read(raw: Any, transfer: Transfer, in_use: InUse) -> None:
     in_use.speed.pause()
 
 
-def _chunks(raw: Any) -> Iterator[bytes]:
-    """The body as it comes, each read of the socket by itself."""
+def _chunks(raw: Any, most: Callable[[], int] = lambda: _CHUNK) -> Iterator[bytes]:
+    """The body as it comes, each read of the socket by itself, of `most` bytes."""
     if raw.chunked and raw.status in {204, 304}:
         return  # there is no body (RFC 9112 6.3), but urllib3 would look for chunks
     try:
-        while chunk := raw.read1(_CHUNK, decode_content=False):
+        while chunk := raw.read1(most(), decode_content=False):
             yield chunk
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         if cause(error, ReadTimeoutError, TimeoutError):
