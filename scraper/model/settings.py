@@ -394,8 +394,6 @@ class Settings(_Branch):
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
         own = "to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine"
-        for name in own:
-            if name in given:
-                tree[name] = given.pop(name)
+        tree |= {name: given.pop(name) for name in own if name in given}
         _require(not given, f"unknown option {', '.join(sorted(given))}")
         return cls(**tree)
