@@ -41,7 +41,7 @@ _ADDRESS = "the system chooses the address; --public-only refuses private ones"
 _CA = "--cacert FILE"
 _AGENT = "-A NAME, --user-agent NAME"
 _SIZE = "--max-size BYTES: of one body; --max-total-size BYTES: of all"
-_PIECES = "a body is fetched in one piece: -c N is how many at once"
+_PIECES = "--split N: parts of one large body at once; -c N: how many transfers at once"
 _HELP = "-h, or --help for every option"
 
 _ANSWERS: tuple[tuple[str, str], ...] = (
@@ -123,7 +123,7 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
     ("--max-filesize --maxsize --limit-size --filesize-limit --quota -Q", _SIZE),
     ("--max-transfer --total-size", "--max-total-size BYTES"),
     ("--max-duration --stop --time-limit --deadline", "--max-run-time S"),
-    ("--split --min-split-size --multi-thread-streams --chunk-size --continue-chunk", _PIECES),
+    ("--min-split-size --multi-thread-streams --chunk-size --continue-chunk", _PIECES),
     (("--region --s3-region --s3-access-key-id --s3-secret-access-key --access-key --secret-key"
      " --aws-region --s3-provider"), _AWS),
     ("--endpoint --endpoint-url --s3-url", "--s3-endpoint URL"),
