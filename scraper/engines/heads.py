@@ -110,3 +110,15 @@ def _keep(known: dict[bytes, Any], what: bytes, means: tuple[str, str] | str) ->
         if len(known) >= _MOST_KNOWN:
             known.clear()
         known[what] = means
+
+
+def why_broken(lines: Sequence[bytes]) -> str | None:
+    """What is wrong with the lines of a head that broke off. A last line without end is none."""
+    whole = lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
+    try:
+        if whole:
+            status_of(whole[0])
+            headers_of(whole[1:])
+    except NotHttp as error:
+        return str(error)
+    return None

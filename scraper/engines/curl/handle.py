@@ -27,11 +27,9 @@ from scraper.engines.curl.errors import (
     not_http,
     timed_out,
 )
-from scraper.engines.curl.handshake import HandshakeWatch
 from scraper.engines.curl.multiplexing import Role
 from scraper.engines.curl.options import HopOptions
 from scraper.engines.curl.proxy_errors import ProxiedHop
-from scraper.engines.curl.second_request import Ending, may_be_sent_again
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import is_socks
 from scraper.engines.proxy_errors import unreachable
@@ -41,6 +39,7 @@ from scraper.model.settings import Http, Limits
 from scraper.transfer import Next, Reply, Request
 
 if TYPE_CHECKING:
+    from scraper.engines.curl.handshake import HandshakeWatch
     from scraper.engines.curl.multiplexing import OriginPool, Place
     from scraper.engines.curl.offload import Offload
     from scraper.transfer import Transfer
@@ -103,7 +102,7 @@ class CurlHandle:
         self.error: Exception | None = None  # A callback keeps here what it may not raise.
         self.following: Next | None = None  # It is None as long as there is no response.
         self._options = HopOptions(easy, http)
-        self._watch = HandshakeWatch(easy)
+        self._watch: HandshakeWatch | None = None  # It is set once a handshake was watched.
         self._connect_timeout = limits.connect_timeout
         self._read_timeout = limits.read_timeout
         self._speed = MinimumSpeed(limits)
@@ -158,7 +157,7 @@ class CurlHandle:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(request.fresh))
         place = self.place
         self._options.set(request, proxy, http2=place is not None and place.role is not Role.ALONE)
-        self._watch.set(on=place is not None and place.pool.doubted)
+        self._watch_handshake(on=place is not None and place.pool.doubted)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
@@ -203,7 +202,7 @@ class CurlHandle:
             why_not = self._proxy.why_ended(self.easy, code, message, number, self._lines)
             if why_not is not None:
                 return why_not
-        elif self.following is None and (why := self._why_no_head()):
+        elif self.following is None and (why := heads.why_broken(self._lines)):
             return not_http(why)
         if code:
             return self._failure(code, message)
@@ -212,7 +211,7 @@ class CurlHandle:
     def _failure(self, code: int, message: str) -> TransferError:
         if self._refused is not None and not self._opened:
             return guard.blocked(self._refused, self._guarded)
-        if self._watch.asked and self._was_closed(code, message):
+        if self._wants_certificate and self._was_closed(code, message):
             return tls.wants_certificate()
         number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
         error = mapped(code, message, number, self._moment)
@@ -230,27 +229,31 @@ class CurlHandle:
         """
         return self._asked and bool(self._lines) and self._lines[0].split()[1:2] == [b"204"]
 
-    def _why_no_head(self) -> str | None:
-        """What is wrong with the lines of a head that broke off."""
-        try:
-            if self._lines and not self._lines[-1].endswith(b"\n"):
-                self._lines.pop()  # The line broke off, so it proves nothing.
-            if self._lines:
-                heads.status_of(self._lines[0])
-                heads.headers_of(self._lines[1:])
-        except heads.NotHttp as error:
-            return str(error)
-        return None
-
     def may_be_sent_again(self, code: int, message: str) -> bool:
         """Whether the request is to be sent again at once, over a connection of its own."""
         if self._held_back:
             return True
         if self.error is not None or self._lines or self.following is not None:
             return False
+        from scraper.engines.curl.second_request import Ending, may_be_sent_again
+
         closed = (self._asked or self._proxy is None) and self._was_closed(code, message)
-        facts = self._asked, self._opened, self._fresh, closed, self._watch.asked
+        facts = self._asked, self._opened, self._fresh, closed, self._wants_certificate
         return may_be_sent_again(Ending(code, message, *facts), self.place)
+
+    def _watch_handshake(self, *, on: bool) -> None:
+        """Watch the next handshake, or do not."""
+        if self._watch is None and on:
+            from scraper.engines.curl.handshake import HandshakeWatch
+
+            self._watch = HandshakeWatch(self.easy)
+        if self._watch is not None:
+            self._watch.set(on=on)
+
+    @property
+    def _wants_certificate(self) -> bool:
+        """Whether the server was seen to ask for a client certificate."""
+        return self._watch is not None and self._watch.asked
 
     def _was_closed(self, code: int, message: str) -> bool:
         """Whether the server closed the connection without a word."""
