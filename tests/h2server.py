@@ -112,6 +112,8 @@ class H2Server(RawServer):
             if not response:
                 return
             sock.sendall(response)
+            if b"Connection: close" in response:
+                return
 
     def count(self, path: str, streams: int) -> None:
         """Note a request, one of so many on its connection."""

@@ -60,7 +60,16 @@ class _Connection:
 class Place:
     """The place of one hop at its origin."""
 
-    __slots__ = ("_alone_up_to", "_answered", "_behind", "_connection", "handle", "pool", "role")
+    __slots__ = (
+        "_again",
+        "_alone_up_to",
+        "_answered",
+        "_behind",
+        "_connection",
+        "handle",
+        "pool",
+        "role",
+    )
 
     def __init__(self, pool: "OriginPool", handle: "CurlHandle", role: Role) -> None:
         self.pool = pool
@@ -70,6 +79,7 @@ class Place:
         self._alone_up_to = 0  # streams begun on its connection, as long as it had no other
         self._connection: _Connection | None = None
         self._answered = False
+        self._again = False
 
     def admit(self) -> bool:
         """Whether it may be given to libcurl now. If not, `OriginPool.released` tells when."""
@@ -83,6 +93,7 @@ class Place:
     def sent(self, key: Hashable) -> None:
         """Note that its request is sent over the connection `key`."""
         if self.role is not Role.ALONE:
+            self._again = self.role is Role.SENT  # by libcurl, which may speak HTTP/1.1 now
             self._leave()
             self.role = Role.SENT
             self._connection = connection = self.pool.begin(key)
@@ -95,16 +106,15 @@ class Place:
         if self._answered:
             return
         self._answered = True
-        if self.role is Role.ALONE:
+        self.pool.doubted = False
+        if self._connection is not None:
+            self._connection.unanswered -= 1
+        if self.role is Role.ALONE or (self._again and not http2):
             self.pool.http1 = True
-            self.pool.doubted = False
             return
         if self.pool.http2 is None or http2:
             self.pool.http2 = http2
         self.pool.settled = True
-        self.pool.doubted = False
-        if self._connection is not None:
-            self._connection.unanswered -= 1
 
     def ended_with_others(self, code: int, message: str) -> bool:
         """Whether it failed as its connection of HTTP/2 did. libcurl's `code` and `message`."""
