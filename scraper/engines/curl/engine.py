@@ -188,12 +188,12 @@ class CurlEngine:
                 self._send(handle, transfer, resolved)
 
     def _leave(self, handle: CurlHandle) -> None:
-        """The hop has left its connection."""
+        """The hop has left its place."""
         place, handle.place = handle.place, None
-        if place is not None:
-            place.over()
-            if place.pool.has_waiting:
-                self._moved.append(place.pool)
+        assert place is not None
+        place.over()
+        if place.pool.has_waiting:
+            self._moved.append(place.pool)
 
     # ------------------------------------------------------------ something happens
 
@@ -239,7 +239,8 @@ class CurlEngine:
         """Carry out another hop with the handle of the last one."""
         self._multi.remove(handle.easy)
         handle.added = False
-        self._leave(handle)
+        if handle.place is not None:
+            self._leave(handle)
         self._begin(handle, transfer)
 
     def _take_reports(self) -> None:
@@ -324,7 +325,8 @@ class CurlEngine:
         handle.transfer = None
         del self._live[transfer]
         self._idle.append(handle)
-        self._leave(handle)
+        if handle.place is not None:
+            self._leave(handle)
 
     def _offload(self, transfer: Transfer) -> Offload:
         return Offload(transfer, self._pool.do, self._report)

@@ -157,7 +157,8 @@ class CurlHandle:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(request.fresh))
         place = self.place
         self._options.set(request, proxy, http2=place is not None and place.role is not Role.ALONE)
-        self._watch_handshake(on=place is not None and place.pool.doubted)
+        if place is not None or self._watch is not None:
+            self._watch_handshake(on=place is not None and place.pool.doubted)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
