@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(header(web, options, field.missing), flush=True)
         for name in options.workload or workloads.WORKLOADS:
             cases = list(workloads.WORKLOADS[name](web, scale))
+            if not cases:
+                print(f"\n### {name}\n\nLeft out: it needs nginx.", flush=True)
+                continue
             runs += runner.run_all(cases, field, options.rounds, scratch)
             print("\n".join(tables(cases, runs, field)), flush=True)
             save(options.json, runs, web, field.missing)

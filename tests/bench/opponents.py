@@ -31,7 +31,7 @@ class Opponent:
 
     `program` is the beginning of its command line, found. `share`: it gets one
     part of so many of the list. `stores` is False for what keeps no bodies. `trust` is the option
-    that names {authorities}, for who reads no variable.
+    that names {authorities}, for who reads no variable. `split`: the options for {parts} of a body.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Opponent:
     stores: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     trust: str = ""
+    split: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -65,6 +66,9 @@ class Opponent:
         if case.authorities is not None:
             words += self.trust.split()
             fields["authorities"] = case.authorities
+        if case.parts > 1:
+            words += self.split.split()
+            fields["parts"] = case.parts
         return [*self.program, *(word.format(**fields) for word in words)]
 
 
@@ -92,6 +96,7 @@ FILE_TOOLS = (
         "--no-conf -q -i {list} -d {to} -j {n} -x 1 -s 1 --file-allocation=none"
         " --deferred-input --max-tries=1",
         trust="--ca-certificate={authorities}",
+        split="-x {parts} -s {parts}",
     ),
     Opponent(
         "rclone copyurl",
@@ -208,6 +213,7 @@ def ours(tree: Path | None = None) -> tuple[list[Opponent], list[Opponent]]:
         URLS,
         "{list} --to {to} -c {n} -q",
         env=env,
+        split="--split {parts}",
     )
     said = subprocess.run(
         [*base.program, "--help"],

@@ -33,6 +33,7 @@ TLS_HOSTS = tuple(f"127.0.{1 + number // 250}.{1 + number % 250}" for number in 
 DELAY_MS = 50  # of the slow server
 SLOW_MS = 1_000  # of the slow hosts among the fast
 PAGE_BYTES = 4_096
+LIMITED = 20 << 20  # bytes a second of one connection, where it is limited
 START_S = 30.0
 ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 REPOSITORY = Path(__file__).parents[2]
@@ -43,6 +44,7 @@ class Web:
     """A server that serves `root`; `delayed_port` is where pages take their time.
 
     `tls_port` is where TLS_HOSTS speak TLS, and `authorities` a real bundle with theirs in it.
+    `limits`: whether it can limit the speed of a connection.
     """
 
     kind: str
@@ -51,10 +53,15 @@ class Web:
     delayed_port: int
     tls_port: int
     authorities: Path
+    limits: bool = False
 
     def file(self, name: str) -> str:
         """The URL of a file in `root`."""
         return f"http://{HOSTS[0]}:{self.port}/{name}"
+
+    def limited(self, name: str) -> str:
+        """The URL of a file in `root`, of which a connection gets LIMITED bytes a second."""
+        return f"http://{HOSTS[0]}:{self.port}/limited/{name}"
 
     def page(self, name: str, host: str = HOSTS[0]) -> str:
         """A URL of the page, whatever `name`."""
@@ -99,7 +106,7 @@ def web(directory: Path, *, nginx: str | None = None, echo: bool = True) -> Iter
         if nginx is not None and not echo:
             delayed = stack.enter_context(_ours(root))
             kind = f"{_version(nginx)}; a small asyncio server for delays"
-        yield Web(kind, root, port, delayed, tls, authorities)
+        yield Web(kind, root, port, delayed, tls, authorities, nginx is not None)
 
 
 def find_nginx() -> str | None:
@@ -155,6 +162,7 @@ http {{
 {listen}
     root {root};
     location /page/ {{ rewrite ^ /page.bin break; }}
+    location /limited/ {{ alias {root}/; limit_rate {LIMITED}; }}
 {delayed if echo else ""}
   }}
 }}

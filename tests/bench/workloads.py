@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench.servers import DELAY_MS, HOSTS, PAGE_BYTES, SLOW_MS, TLS_HOSTS, Web
+from tests.bench.servers import DELAY_MS, HOSTS, LIMITED, PAGE_BYTES, SLOW_MS, TLS_HOSTS, Web
 
 KB, MB = 1024, 1024 * 1024
 SLOW_HOSTS = frozenset(HOSTS[-2:])
@@ -34,7 +34,8 @@ class Case:
 
     `ideal_s` is what the server's delay alone takes with all slots always in use.
     `bounded`: also ask our own loop that throws bodies away, the server's ceiling.
-    `authorities`: the bundle (PEM) that tells whom to trust.
+    `authorities`: the bundle (PEM) that tells whom to trust. `parts`: of one body at once, for
+    tools that can do that.
     """
 
     workload: str
@@ -46,6 +47,7 @@ class Case:
     bounded: bool = True
     ideal_s: float | None = None
     authorities: Path | None = None
+    parts: int = 1
 
     @property
     def bytes(self) -> int:
@@ -70,6 +72,7 @@ class Scale:
     large: int = 64 * MB
     s3: int = 1_000
     tls: int = 200
+    split: int = 100 * MB
 
     def of(self, count: int) -> "Scale":
         """The same with `count` URLs, or as near as the workload allows, in each case."""
@@ -88,6 +91,7 @@ FULL = Scale(
     large=256 * MB,
     s3=10_000,
     tls=1_000,
+    split=200 * MB,
 )
 
 
@@ -166,8 +170,24 @@ def tls(web: Web, scale: Scale) -> Iterator[Case]:
     yield Case("tls", title, pages, 64, bounded=False, authorities=web.authorities)
 
 
+def split(web: Web, scale: Scale) -> Iterator[Case]:
+    """One large body of a server that limits each connection, in four parts at once."""
+    if not web.limits:
+        return
+    parts = 4
+    with (web.root / "split.bin").open("wb") as file:
+        block = random.Random(2).randbytes(MB)
+        for _ in range(scale.split // MB):
+            file.write(block)
+    page = Page(web.limited("split.bin"), "split.bin", scale.split)
+    speed = f"{LIMITED // MB} MB/s a connection"
+    title = f"one file of {scale.split // MB} MB, {speed}, in {parts} parts"
+    ideal_s = scale.split / LIMITED / parts
+    yield Case("split", title, (page,), parts, bounded=False, ideal_s=ideal_s, parts=parts)
+
+
 WORKLOADS: dict[str, Callable[[Web, Scale], Iterator[Case]]] = {
-    make.__name__: make for make in (start, small, delay, hosts, large, s3, tls)
+    make.__name__: make for make in (start, small, delay, hosts, large, s3, tls, split)
 }
 
 
