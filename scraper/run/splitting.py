@@ -266,8 +266,8 @@ class Splitting:
             if transfer is one.first:
                 self._end(one, completion, now, charge)
         elif state is State.TOGETHER:
-            if failure.kind in _BY_US:
-                self._end(one, completion, now, charge)
+            if failure.kind in _BY_US or (one.split.is_complete and not one.in_flight):
+                self._end(one, completion, now, charge)  # not a part is to blame
             else:
                 self._after(one, transfer, failure, charge, now)
 

@@ -182,6 +182,11 @@ class Split:
         """Bytes that are there."""
         return sum(part.at - part.first for part in self._parts)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all bytes are there."""
+        return self._extent() == self.total
+
     def range_of(self, part: Part) -> RangeRequest:
         """What asks for the rest of `part`."""
         return self.asked._replace(first=part.at, last=part.end - 1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import scraper
-from scraper.model.errors import Kind
+from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Result, Stored
+from scraper.sinks.directory.sink import FileUpload
 from tests.ranges import Answer, RangeSite, after_leaving, part, spans, torn, wrong
 from tests.run.test_continue import left
 from tests.run.test_loop import QUICK, fetch, make_run
-from tests.servers import WAIT_S, Reply, Request, Serve
+from tests.servers import WAIT_S, Reply, Request, Routes, Serve
 
 if TYPE_CHECKING:
     from tests.s3servers import S3Server
@@ -323,6 +325,50 @@ def test_a_quota_is_of_all_parts_together(serve: Serve, tmp_path: Path) -> None:
     result = run(serve, tmp_path, site, max_total_size=999_999)
     assert result.status == "not_reached"
     assert left(tmp_path) == []
+
+
+def test_a_server_that_vanishes_ends_the_target(serve: Serve, tmp_path: Path) -> None:
+    site = RangeSite(BODY, holds=100, answers=dict.fromkeys(range(1, 4), torn(10_000)))
+    server = serve(site)
+
+    def vanish() -> None:
+        site.wait_for(lambda: len(site.asked) == 3)
+        server.close()
+
+    thread = threading.Thread(target=vanish)
+    thread.start()
+    (result,) = fetch([f"{server.url}/big"], tmp_path, **SPLIT, retry_max_time=0.3)
+    thread.join(WAIT_S)
+    assert result.status == "failed"
+    assert left(tmp_path) == []
+    assert not (tmp_path / result.target.key).exists()
+
+
+def test_time_that_is_over_when_all_parts_are_there_is_a_failure_as_any(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_at, failed = FileUpload.read_at, threading.Event()
+
+    def slow(upload: FileUpload, offset: int, size: int) -> bytes:
+        if not failed.is_set():
+            failed.set()
+            raise TransferError(Kind.TIMEOUT, "not done after --max-time 300 s")
+        return read_at(upload, offset, size)
+
+    monkeypatch.setattr(FileUpload, "read_at", slow)
+    site = RangeSite(BODY, holds=3)
+    result = run(serve, tmp_path, site)
+    assert isinstance(result.outcome, Stored), result.outcome
+    check(result, tmp_path, result.outcome.response.parts)
+    assert failed.is_set()
+
+
+def test_parts_come_over_tls(serve_tls: Callable[[Routes], Any], tmp_path: Path) -> None:
+    site = RangeSite(BODY, holds=3)
+    secure = serve_tls(site)
+    (result,) = fetch([f"{secure.server.url}/big"], tmp_path, **SPLIT, cacert=str(secure.cacert))
+    check(result, tmp_path, 4)
+    assert len({one.connection for one in site.requests}) == 4
 
 
 # ---------------------------------------------------------------- the run ends first
