@@ -9,10 +9,11 @@ from tests.servers import WAIT_S
 
 
 class ManyServer:
-    """Answers every GET with its path, but none before `together` of them wait.
+    """Answers every GET with its path, but none before `together` of them waited at once.
 
     With `together` at the client's own limit, a run through it proves that so many were
-    in flight; `most` is the most that there ever were.
+    in flight; `most` is the most that there ever were. The gate opens once: a target that had to
+    be asked again would wait behind it for company that never comes.
     """
 
     def __init__(self, together: int) -> None:
@@ -76,7 +77,7 @@ class ManyServer:
         self.most = max(self.most, self.waiting)
         if self.waiting >= self.together:
             self._go.set()
-            self._go = asyncio.Event()
-            self.waiting = 0
-        else:
+        try:
             await self._go.wait()
+        finally:
+            self.waiting -= 1

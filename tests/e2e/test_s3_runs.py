@@ -119,8 +119,8 @@ def test_facts_are_kept_beside_the_bytes(cli: Command, bucket: Bucket, serve: Se
     metadata = {name.lower(): value for name, value in head["Metadata"].items()}
     assert head["ContentType"] == "text/html; charset=utf-8"
     assert metadata["sha256"] == record["sha256"] == sha256(HTML).hexdigest()
-    assert metadata["source-url"] == record["url"]
-    assert metadata["fetched-at"] == record["started"]
+    assert metadata["sourceurl"] == record["url"]
+    assert metadata["fetchedat"] == record["started"]
     assert "secret" not in str(head) + str(record)
 
 

@@ -1,8 +1,7 @@
 """One bucket, by boto3: every request that this program makes to S3.
 
 What works with the aws command works here, because boto3 finds credentials, profile, region,
-endpoint, certificates and proxies. Large bodies are uploaded in parallel parts by s3transfer,
-which boto3 uses too. It aborts an upload that it can't complete.
+endpoint, certificates and proxies.
 
 This module owns these requests. It does not know prefixes or spools, nor what errors mean
 (`sinks/s3/errors.py`). It never waits: each request gets one attempt. The frontier retries, and
@@ -17,11 +16,9 @@ import base64
 import contextlib
 import os
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,40 +26,25 @@ from urllib.parse import quote, urlsplit
 
 from scraper.model.authorities import authorities
 from scraper.model.dates import parse_http_date
-from scraper.model.errors import NoThread
 from scraper.model.settings import S3
-from scraper.model.threads import start_thread
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import stat_of
+from scraper.sinks.s3.metadata import Facts, stat_of
+from scraper.sinks.s3.parts import PART_WORKERS, Parts
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
 if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
-    from s3transfer.futures import NonThreadedExecutor, TransferFuture
-    from s3transfer.manager import TransferManager
 
-PART_WORKERS = 8  # parts in flight, for all bodies together
+_TOO_MUCH = {400, 413, 431, 501}  # what a store answers to facts that it does not take
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
-_CLOSING_S = 2.0  # how long `close` waits for parts in flight
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is stored beside an object's bytes, in printable ASCII. `sha256` is hexadecimal."""
-
-    sha256: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    content_type: str | None = None
-    content_encoding: str | None = None
-    storage_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +97,17 @@ class Bucket:
         self._conditions = Conditions()
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
-        self._closed = False
-        self._lock = threading.Lock()  # for `_closed` and `_manager`
-        self._manager: TransferManager | None = None
-        self._executor: type[NonThreadedExecutor] | None = None  # of the manager; None: threads
-        self._carried: set[TransferFuture] = set()
         with self._asked():
             self.session, self.authority = _session(options.s3, options.cacert)
             self._s3 = _connect(self.session, self.authority, options, attempts)
+        self._parts = Parts(self._s3, name, sizes)
         self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
 
-    def probe(self, key: str, facts: Facts) -> Way:
-        """Put PROBE. Find out where it was sent, and whether the endpoint takes digests."""
+    def probe(self, key: str, choices: Sequence[Facts]) -> tuple[Way, Facts]:
+        """Put PROBE. Find out where it was sent, and whether the endpoint takes digests.
+
+        Also, which of `choices` is the first that it takes.
+        """
         seen: list[Any] = []
 
         def look(request: Any, **_: Any) -> None:
@@ -134,15 +115,24 @@ class Bucket:
 
         self._s3.meta.events.register("before-send.s3.PutObject", look)
         try:
-            self.put(key, PROBE, facts)
-        except S3Error as error:
-            if error.status not in {400, 501} or error.fatal:
-                raise
-            self.checksums = False
-            self.put(key, PROBE, facts)
+            facts = self._first_taken(key, choices)
         finally:
             self._s3.meta.events.unregister("before-send.s3.PutObject", look)
-        return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
+        return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key), facts
+
+    def _first_taken(self, key: str, choices: Sequence[Facts]) -> Facts:
+        left = len(choices) * 2
+        for facts in choices:
+            for self.checksums in (True, False):
+                left -= 1
+                try:
+                    self.put(key, PROBE, facts)
+                except S3Error as error:
+                    if error.status not in _TOO_MUCH or error.fatal or not left:
+                        raise
+                else:
+                    return facts
+        raise AssertionError("no choices")
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object from memory."""
@@ -156,7 +146,8 @@ class Bucket:
                 with open(path, "rb") as file:
                     self._s3.put_object(**self._where(key), Body=file, **self._extra(facts))
             else:
-                self._put_parts(key, path, facts)
+                digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
+                self._parts.put(key, path, self._kept(facts) | digest)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
         """Put an object only if its current etag is `etag`. None: only if there is no object.
@@ -215,14 +206,7 @@ class Bucket:
 
     def close(self) -> None:
         """Cancel uploads in parts, and close the connections."""
-        with self._lock:
-            self._closed = True
-        if self._manager is not None:
-            for carried in list(self._carried):
-                carried.cancel()
-            # shutdown(cancel=True) raises TypeError (s3transfer 0.19) and waits for hanging parts.
-            with contextlib.suppress(NoThread):
-                start_thread("closing", self._manager.shutdown).join(_CLOSING_S)
+        self._parts.close()
         self._s3.close()
 
     @contextmanager
@@ -271,48 +255,6 @@ class Bucket:
     def _read(self, body: Any) -> Iterator[bytes]:
         with self._asked(), contextlib.closing(body):
             yield from body.iter_chunks(MIB)
-
-    def _put_parts(self, key: str, path: Path, facts: Facts) -> None:
-        extra = self._kept(facts) | ({"ChecksumAlgorithm": "SHA256"} if self.checksums else {})
-        try:
-            self._upload(self._parts(), path, key, extra)
-        except RuntimeError as error:
-            if "start new thread" not in str(error):
-                raise
-            self._upload(self._parts(alone=True), path, key, extra)
-
-    def _upload(
-        self, manager: "TransferManager", path: Path, key: str, extra: dict[str, Any]
-    ) -> None:
-        carried = manager.upload(str(path), self.name, key, extra)
-        self._carried.add(carried)
-        try:
-            carried.result()
-        finally:
-            self._carried.discard(carried)
-
-    def _parts(self, *, alone: bool = False) -> "TransferManager":
-        """One manager for all bodies, so that it bounds the parts in flight of all together.
-
-        `alone`: one that has no threads, from now on. The caller puts its parts one by one.
-        """
-        from s3transfer.futures import NonThreadedExecutor
-        from s3transfer.manager import TransferConfig, TransferManager
-
-        with self._lock:
-            if self._closed:
-                raise CancelledError
-            if self._manager is None or (alone and self._executor is None):
-                if self._manager is None:
-                    self._s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
-                self._executor = NonThreadedExecutor if alone else None
-                config = TransferConfig(
-                    multipart_threshold=self._sizes.part_threshold,
-                    multipart_chunksize=self._sizes.part,
-                    max_request_concurrency=PART_WORKERS,
-                )
-                self._manager = TransferManager(self._s3, config, executor_cls=self._executor)
-            return self._manager
 
 
 def parse_sse(sse: str) -> tuple[str, str | None]:
@@ -382,13 +324,3 @@ def _connect(
     region, endpoint = session.region_name or "us-east-1", options.s3.endpoint
     made = session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
     return race_addresses(made)
-
-
-def _sum_part(params: dict[str, Any], **_: Any) -> None:
-    """Send a part's digest as a header. botocore sends a trailer, which some can't read."""
-    if "ChecksumAlgorithm" in params:
-        digest = sha256()
-        while chunk := params["Body"].read(MIB):
-            digest.update(chunk)
-        params["Body"].seek(0)
-        params["ChecksumSHA256"] = base64.b64encode(digest.digest()).decode()

@@ -34,8 +34,9 @@ from scraper.model.errors import NoThread
 from scraper.model.settings import S3
 from scraper.model.threads import can_start
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3.bucket import Bucket, Facts, Way, parse_sse
+from scraper.sinks.s3.bucket import Bucket, Way, parse_sse
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.metadata import Facts
 from scraper.sinks.s3.spool import Sizes
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ object, and a crash leaves parts that somebody pays for.
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +21,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
-from scraper.model.codings import only_codings
-from scraper.model.dates import milliseconds, rfc3339
+from scraper.model.dates import milliseconds
 from scraper.model.errors import DestinationError, ListError, SinkError, UsageError
 from scraper.model.records import Stored
 from scraper.model.urls import redact
@@ -33,16 +30,13 @@ from scraper.sinks.base import Blocking, Body, Listed, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Facts, Puts, Way, parse_sse
+from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Puts, Way, parse_sse
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import DIGEST, FETCHED_AT
+from scraper.sinks.s3.metadata import URL_BYTES, Facts, facts_of, longest
 from scraper.sinks.s3.objectstore import ObjectStore
 from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
-_URL_BYTES = 1024  # all metadata: 2,048 (S3 user guide, UsingMetadata); rclone counts more
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
-_VISIBLE_URL = re.compile(rf"[\x21-\x7e]{{0,{_URL_BYTES}}}")
 _PROBE_KEY = f"{OWN_DIRECTORY}/probe"
 
 
@@ -107,16 +101,18 @@ class S3Sink:
         self._spools = Spools(sizes.memory, sizes.memory_of_all)
         self._objects: Bucket | None = None
         self._puts: Puts | None = None
+        self._url_bytes = URL_BYTES[0]  # that the store takes of a URL beside the bytes
         self._closed = False
         self._uploads: set[S3Upload] = set()
 
     def check(self) -> None:
         """Put a small object and delete it. Raises DestinationError; UsageError for --s3-client."""
         key = self._name(_PROBE_KEY)
-        facts = Facts(sha256(PROBE).hexdigest(), storage_class=self._options.s3.storage_class)
+        choices = longest(sha256(PROBE).hexdigest(), self._options.s3.storage_class)
         try:
             bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
-            way = bucket.probe(key, facts)
+            way, facts = bucket.probe(key, [facts for _, facts in choices])
+            self._url_bytes = next(most for most, one in choices if one is facts)
             try:
                 puts = self._puts = self._choose(bucket, way, key, facts)
             finally:
@@ -285,21 +281,13 @@ class S3Sink:
         return bucket
 
     def _facts(self, key: str, body: Body) -> Facts:
-        """What is stored beside the bytes. Metadata is ASCII and below 2 KB.
+        """What is stored beside the bytes.
 
         Our own records are read again, so they always have the usual storage class.
         """
-        metadata = {FETCHED_AT: rfc3339(body.fetched_at), DIGEST: body.sha256}
-        if body.source_url:
-            metadata["source-url"] = _visible(body.source_url)
         own = key.startswith(f"{OWN_DIRECTORY}/")
-        return Facts(
-            body.sha256,
-            metadata,
-            content_type=_sendable(body.response.content_type),
-            content_encoding=_sendable(only_codings(body.response.content_encoding)),
-            storage_class=None if own else self._options.s3.storage_class,
-        )
+        storage_class = None if own else self._options.s3.storage_class
+        return facts_of(body, self._url_bytes, storage_class)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key
@@ -360,17 +348,3 @@ def _split(destination: str) -> tuple[str, str]:
     """Bucket and prefix, without doubled slashes or slashes at the ends."""
     bucket, _, prefix = destination.partition("://")[2].partition("/")
     return bucket, "/".join(filter(None, prefix.split("/")))
-
-
-def _visible(url: str) -> str:
-    """The URL in visible ASCII, cut to the length that metadata may have."""
-    if _VISIBLE_URL.fullmatch(url):  # nearly always, and much quicker
-        return url
-    quoted = quote(url, safe=_VISIBLE)
-    cut = quoted[:_URL_BYTES]
-    return re.sub("%.?$", "", cut) if len(cut) < len(quoted) else quoted
-
-
-def _sendable(value: str | None) -> str | None:
-    """The value, if a header may contain it."""
-    return value if value and value.isascii() and value.isprintable() else None

@@ -342,7 +342,7 @@ def test_what_no_header_may_hold_is_left_out(
     head = moto_server.client.head_object(Bucket=bucket, Key="k")
     assert head["ContentType"] == "binary/octet-stream"
     assert "ContentEncoding" not in head
-    assert head["Metadata"]["source-url"] == "http://a/%01%7F"
+    assert head["Metadata"]["sourceurl"] == "http://a/%01%7F"
 
 
 # ---------------------------------------------------------------- what errors mean

@@ -81,8 +81,8 @@ def test_bytes_and_metadata_are_kept_whatever_the_size(
     head = server.client.head_object(Bucket=bucket, Key="p/k")
     assert head["ContentType"] == "text/html; charset=utf-8"
     assert {name.lower(): value for name, value in head["Metadata"].items()} == {
-        "source-url": "https://example.com/a?b=c",
-        "fetched-at": "1970-01-01T00:00:01.500Z",
+        "sourceurl": "https://example.com/a?b=c",
+        "fetchedat": "1970-01-01T00:00:01.500Z",
         "sha256": sha256(content).hexdigest(),
     }
     assert server.keys(bucket) == {"p/k"}
@@ -118,7 +118,7 @@ def test_metadata_is_ascii_and_below_2_kb_however_long_the_url(
     sink.close()
     metadata = server.client.head_object(Bucket=bucket, Key="k")["Metadata"]
     assert sum(len(name) + len(value) for name, value in metadata.items()) < 2048
-    kept = next((v for name, v in metadata.items() if name.lower() == "source-url"), "")
+    kept = next((v for name, v in metadata.items() if name.lower() == "sourceurl"), "")
     assert kept.isascii()
     assert bool(kept) == bool(url)
     assert "%C" not in kept[-2:]
