@@ -31,14 +31,25 @@ _ALL_PIECES_S = 0.06
 _ALL_WINDOWS_S = 0.1
 _LEAST, _MOST = 1024, 64 * 1024  # bytes of a piece
 _LEAST_WINDOW, _MOST_WINDOW = 2048, 200 * 1024  # Linux gives no more than 208 KiB
+GROWS_AFTER = 8  # pieces of a body; small bodies need no more than the first buffer
 _SO_BUF_LOCK = 72  # Linux 5.14: 0 lets the system choose again
 
 
-def set_window(sock: socket.socket, size: float) -> None:
-    """Let the system read about `size` bytes ahead; inf: as many as it likes."""
+def first_window(sock: socket.socket, size: float) -> None:
+    """Let the system read about `size` bytes ahead on a socket that is not connected yet."""
+    if size <= _MOST_WINDOW:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(size) // 2)  # it doubles it
+
+
+def grow_window(sock: socket.socket, size: float) -> None:
+    """Let the system read about `size` bytes ahead; inf: as many as it likes.
+
+    A buffer never shrinks: what is on its way would be dropped, and sent again after a while.
+    """
     with contextlib.suppress(OSError):
         if size <= _MOST_WINDOW:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(size) // 2)  # it doubles it
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < size:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(size) // 2)
         else:
             sock.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, 0)
 

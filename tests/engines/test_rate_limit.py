@@ -8,21 +8,10 @@ from itertools import pairwise
 import pytest
 
 from scraper.engines.rate_limit import RateLimit
+from tests.bench.rates import most_in_a_second
 
 RATES = [100_000, 1_000_000, 10_000_000, 1_000_000_000]
 BOUND = 1.2  # times the rate, in any second, at 1 MB/s and up
-
-
-def most_in_a_second(taken: list[tuple[float, int]]) -> int:
-    """The most bytes that any second has, wherever it begins."""
-    most = size = first = 0
-    for at, came in taken:
-        size += came
-        while taken[first][0] <= at - 1.0:
-            size -= taken[first][1]
-            first += 1
-        most = max(most, size)
-    return most
 
 
 def simulate(

@@ -11,12 +11,13 @@ import contextlib
 import heapq
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pycurl
 
 from scraper.engines.curl.handle import CurlHandle
-from scraper.engines.rate_limit import RateLimit, set_window
+from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, first_window, grow_window
 from scraper.transfer import Next, Request, Transfer
 
 _Waiting = tuple[float, int, "LimitedHandle", Transfer]
@@ -71,28 +72,26 @@ class LimitedHandle(CurlHandle):
     def __init__(self, turns: Turns, easy: Any, *given: Any) -> None:
         self._turns = turns
         self._paid = 0  # bytes that may come, since their turn was waited for
-        self._window = 0.0  # of the socket that was opened last
+        self._pieces = 0  # of this body, so far
         super().__init__(easy, *given)
         easy.setopt(pycurl.BUFFERSIZE, turns.limit.piece)
         easy.setopt(pycurl.WRITEFUNCTION, self._take_piece)
 
     def begin_hop(self, request: Request, proxy: str | None, deadline: float) -> None:
         """See CurlHandle."""
-        self._paid = 0
+        self._paid = self._pieces = 0
         super().begin_hop(request, proxy, deadline)
 
     def share(self, size: float) -> None:
-        """Let the system read about `size` bytes of the body ahead."""
-        if not self._window / 2 <= size <= self._window * 2:
-            self._window = size
-            if (fd := self.easy.getinfo(pycurl.ACTIVESOCKET)) >= 0:
-                _set_window(fd, size)
+        """Let the system read about `size` bytes of the body ahead, if it is a large one."""
+        self._pieces += 1
+        if self._pieces % GROWS_AFTER == 0:
+            _with_socket(self.easy.getinfo(pycurl.ACTIVESOCKET), grow_window, size)
 
     def _open_socket(self, purpose: int, wanted: Any) -> int:
         fd = super()._open_socket(purpose, wanted)
         if fd != pycurl.SOCKET_BAD:
-            self._window = self._turns.at_first
-            _set_window(fd, self._window)
+            _with_socket(fd, first_window, self._turns.at_first)
         return fd
 
     def _take_piece(self, chunk: bytes) -> int | None:
@@ -113,8 +112,8 @@ class LimitedHandle(CurlHandle):
         return taken
 
 
-def _set_window(fd: int, size: float) -> None:
-    with contextlib.suppress(OSError):  # it is closed
+def _with_socket(fd: int, work: Callable[[socket.socket, float], None], size: float) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it is closed
         sock = socket.socket(fileno=fd)
-        set_window(sock, size)
+        work(sock, size)
         sock.detach()

@@ -14,7 +14,7 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection
 
-from scraper.engines.rate_limit import RateLimit, set_window
+from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, grow_window
 from scraper.engines.threads.connections import Adapter, InUse
 
 
@@ -67,6 +67,7 @@ class _Body:
         self._limit = turns.limit
         self._raw = raw
         self._in_use = in_use
+        self._pieces = 0
         self._expected = in_use.came  # so many bytes will have come after the last turn
 
     def settle(self) -> None:
@@ -92,9 +93,8 @@ class _Body:
         return size
 
     def _share(self) -> None:
-        """Give the connection its share of what may be read ahead."""
-        connection: Any = self._in_use.connection
-        before, now = getattr(connection, "window", 0.0), self._limit.window(self._turns.bodies)
-        if connection.wire is not None and not before / 2 <= now <= before * 2:
-            connection.window = now
-            set_window(connection.wire, now)
+        """Let the system read ahead what is the share of this body, if it is a large one."""
+        self._pieces += 1
+        wire: Any = self._in_use.connection.wire
+        if self._pieces % GROWS_AFTER == 0 and wire is not None:
+            grow_window(wire, self._limit.window(self._turns.bodies))
