@@ -7,7 +7,6 @@ counting the records of the manifest; it may hold those of earlier runs.
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from scraper.model.records import (
     STATUSES,
@@ -22,7 +21,6 @@ from scraper.model.settings import Budget
 from scraper.report.failures import FailureGroups, by_kind
 
 
-@dataclass(slots=True)
 class Tally:
     """Counts Results. `size`: bytes stored. `begun`: monotonic seconds.
 
@@ -30,14 +28,13 @@ class Tally:
     if nobody asks for that. `failed_for_good`: how many were skipped because of that.
     """
 
-    statuses: Counter[str] = field(default_factory=Counter)
-    groups: FailureGroups = field(default_factory=FailureGroups)
-    new: FailureGroups | None = None
-    size: int = 0
-    attempts: int = 0
-    failed_for_good: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    _tried_in_vain: int = 0
+    def __init__(self, new: FailureGroups | None = None, begun: float | None = None) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.groups = FailureGroups()
+        self.new = new
+        self.size = self.attempts = self.failed_for_good = 0
+        self.begun = time.monotonic() if begun is None else begun
+        self._tried_in_vain = 0
 
     def __call__(self, result: Result, *, known: bool = False) -> None:
         """Count one result. `known`: the run before had this failure already."""

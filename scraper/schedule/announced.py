@@ -20,9 +20,10 @@ from scraper.model.dates import parse_http_date
 _FAMILIES = ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
 _EPOCH_S = 1e9  # a number as large is a date, in seconds
 _EPOCH_MS = 1e12  # in milliseconds
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
-_OLD_ITEM = re.compile(r"(?:^|[,;\s])(remaining|reset)\s*=\s*(\d{1,15})", re.ASCII | re.IGNORECASE)
-_NEW_ITEM = re.compile(r";\s*([rt])\s*=\s*(\d{1,15})", re.ASCII)
+# Compiled when a server announces something: few do, and each start would pay for it.
+_NUMBER = r"(?a:\d{1,15}(?:\.\d{1,9})?)"
+_OLD_ITEM = r"(?ai:(?:^|[,;\s])(remaining|reset)\s*=\s*(\d{1,15}))"
+_NEW_ITEM = r"(?a:;\s*([rt])\s*=\s*(\d{1,15}))"
 
 
 class Announced(NamedTuple):
@@ -54,12 +55,12 @@ def _combined(value: str, policy: str | None) -> Announced | None:
     """Of drafts 07 and 08; of several limits the one that ends first."""
     if policy is not None and "qu=" in policy and 'qu="requests"' not in policy:
         return None  # it counts something else, such as bytes
-    old = {name.lower(): int(number) for name, number in _OLD_ITEM.findall(value)}
+    old = {name.lower(): int(number) for name, number in re.findall(_OLD_ITEM, value)}
     if old.keys() == {"remaining", "reset"}:
         return Announced(old["remaining"], float(old["reset"]))
     found = []
     for item in value.split(","):
-        new = {name: int(number) for name, number in _NEW_ITEM.findall(item)}
+        new = {name: int(number) for name, number in re.findall(_NEW_ITEM, item)}
         if new.keys() == {"r", "t"}:
             found.append(Announced(new["r"], float(new["t"])))
     return min(found, default=None)
@@ -67,7 +68,7 @@ def _combined(value: str, policy: str | None) -> Announced | None:
 
 def _number(value: str) -> float | None:
     """The first number of a value, which may have been sent twice."""
-    found = _NUMBER.match(value.strip())
+    found = re.match(_NUMBER, value.strip())
     return None if found is None else float(found[0])
 
 

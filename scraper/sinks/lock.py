@@ -3,7 +3,8 @@
 A directory is held by a kernel lock (`file_lock.py`). Where objects can be written on a condition
 (S3) a destination is held by a lease (`lease.py`). Another sink has no lock.
 
-This module owns the choice between them. It does not know what a run does when it is refused.
+This module owns the choice between them. It does not know what a run does when it is refused. The
+lease is imported where there is one: a run into a directory begins sooner.
 """
 
 import math
@@ -14,9 +15,6 @@ from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import ConditionalSink, Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
 from scraper.sinks.file_lock import FileHold, holder_of
-from scraper.sinks.lease import LEASE_KEY, LEASE_S, Lease, Patience, lease_holder
-
-__all__ = ["LEASE_KEY", "LEASE_S", "FileHold", "Lease", "Limit", "Lock", "hold", "holder"]
 
 
 class Lock(Protocol):
@@ -60,6 +58,8 @@ def hold(
         return FileHold(path_of(destination), wait_s, limit.left, limit.on_wait)
     if not isinstance(sink, ConditionalSink):
         return None
+    from scraper.sinks.lease import Lease, Patience
+
     try:
         return Lease(sink, destination, on_lost, patience=Patience(wait_s, *limit))
     except (DestinationError, Held):
@@ -76,4 +76,8 @@ def holder(sink: Sink, destination: str) -> str:
     """
     if scheme_of(destination) == "file":
         return holder_of(path_of(destination) / OWN / "lock")
-    return lease_holder(sink) if isinstance(sink, ConditionalSink) else ""
+    if not isinstance(sink, ConditionalSink):
+        return ""
+    from scraper.sinks.lease import lease_holder
+
+    return lease_holder(sink)

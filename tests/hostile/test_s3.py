@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from scraper.model.errors import SinkError
-from scraper.sinks.lock import LEASE_KEY, Lease
+from scraper.sinks.lease import LEASE_KEY, Lease
 from scraper.sinks.s3.sink import S3Sink
 from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
