@@ -1,4 +1,4 @@
-"""Real runs against servers that limit: ours, and nginx's limit_req and limit_conn."""
+"""Real runs against servers that limit: ours, nginx with limit_req and limit_conn, haproxy."""
 
 import os
 import pwd
@@ -13,6 +13,7 @@ from threading import Lock
 
 import pytest
 
+from tests.real_servers import found, running
 from tests.run.test_loop import fetch, statuses
 from tests.schedule.test_pacing import ByRate
 from tests.servers import WAIT_S, Reply, Request, Serve, free_port
@@ -142,3 +143,31 @@ def test_a_list_completes_at_an_nginx_that_limits(engine: str, limit: str, tmp_p
         urls = [f"{url}/{limit}/{number}" for number in range(50)]
         results = fetch(urls, tmp_path / "out", engine=engine, max_concurrency=16)
     assert statuses(results) == {"stored": 50}
+
+
+_HAPROXY = """
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+frontend limited
+  bind 127.0.0.1:{port}
+  stick-table type string size 10 expire 60s store http_req_rate(1s)
+  http-request track-sc0 str(all)
+  http-request deny deny_status {status} if {{ sc_http_req_rate(0) gt 30 }}
+  http-request return status 200 content-type text/plain string "a page"
+"""
+
+
+@ENGINES
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_list_completes_at_a_haproxy_that_counts_what_it_denies_too(
+    engine: str, status: int, tmp_path: Path
+) -> None:
+    program, port, config = found("haproxy", "haproxy"), free_port(), tmp_path / "haproxy.cfg"
+    config.write_text(_HAPROXY.format(port=port, status=status))
+    with running([program, "-f", str(config)], port, tmp_path / "log"):
+        urls = [f"http://127.0.0.1:{port}/{number}" for number in range(60)]
+        results = fetch(urls, tmp_path / "out", engine=engine, max_concurrency=16)
+    assert statuses(results) == {"stored": 60}
