@@ -36,11 +36,11 @@ from tests.results import (
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import Reply, Serve
 
-# The table of CLI.md, and `reason`, `of_line`, `variant`, `x_robots_tag`, `parts` besides.
+# The table of CLI.md, and `reason`, `of_line`, `variant`, `x_robots_tag`, `parts`, `modified` too.
 TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("url", "source", "key", "status", "content_type", "etag"), str),
     **dict.fromkeys(("last_modified", "sha256", "url_effective", "started", "remote_ip"), str),
-    **dict.fromkeys(("content_encoding", "variant", "x_robots_tag"), str),
+    **dict.fromkeys(("content_encoding", "variant", "x_robots_tag", "modified"), str),
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
     "parts": int,
@@ -67,6 +67,9 @@ def check(record: dict[str, Any]) -> None:
         assert isinstance(record["error"]["message"], str)
     assert ("error" in record) == (record["status"] in {"failed", "deferred", "not_reached"})
     assert ({"size", "sha256"} <= record.keys()) == (record["status"] == "stored")
+    if "modified" in record:  # of an object that no run had recorded
+        assert record["status"] in {"skipped", "not_modified"}
+        assert "size" in record
     if "started" in record:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["started"])
 
