@@ -32,6 +32,7 @@ from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.conditions import Conditions
+from scraper.sinks.s3.corrections import correct
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import Facts, stat_of
 from scraper.sinks.s3.parts import PART_WORKERS, Parts
@@ -174,15 +175,15 @@ class Bucket:
         """An object, and its bytes as they arrive. None if there is no such object."""
         try:
             with self._asked():
-                found = self._s3.get_object(**self._where(key))
+                found: Any = self._s3.get_object(**self._where(key))
         except S3Error as error:
             if error.code in {"NoSuchKey", "404"}:
                 return None
             raise
-        modified = found["LastModified"].timestamp()
+        modified = found["LastModified"].timestamp() if "LastModified" in found else 0.0
         answered = parse_http_date(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
-        age_s = None if answered is None else answered - modified
-        entry = Entry(key, found["ContentLength"], found["ETag"], modified, age_s)
+        age_s = answered - modified if answered is not None and modified else None
+        entry = Entry(key, found["ContentLength"], self._etag_of(found), modified, age_s)
         return entry, self._read(found["Body"])
 
     def stat(self, key: str) -> ObjectStat | None:
@@ -234,7 +235,13 @@ class Bucket:
         extra = self._extra(Facts(sha256(data).hexdigest()))
         with self._asked():
             made = self._s3.put_object(**self._where(key), Body=data, **condition, **extra)
-        return made["ETag"]
+        return self._etag_of(made)
+
+    def _etag_of(self, answer: Mapping[str, Any]) -> str:
+        """The ETag that an answer has to have."""
+        if not answer.get("ETag"):
+            raise S3Error(f"{self.endpoint} answers without ETag: it is no S3", fatal=True)
+        return str(answer["ETag"])
 
     def _where(self, key: str) -> Any:
         return {"Bucket": self.name, "Key": key}
@@ -323,4 +330,4 @@ def _connect(
     )
     region, endpoint = session.region_name or "us-east-1", options.s3.endpoint
     made = session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
-    return race_addresses(made)
+    return correct(race_addresses(made))

@@ -12,12 +12,20 @@ import pytest
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.settings import S3
-from scraper.sinks.base import SinkOptions
+from scraper.sinks.base import SinkOptions, SmallObject
 from scraper.sinks.s3.sink import S3Sink
 from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.s3servers import SECRET, Asked, Front, S3Server
-from tests.servers import RawServer, closed_port, resets_at_once, tls_context
+from tests.servers import (
+    RawServer,
+    Reply,
+    Request,
+    Serve,
+    closed_port,
+    resets_at_once,
+    tls_context,
+)
 
 SMALL_PARTS = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
 IN_PARTS = Random(1).randbytes(11_000_000)  # three parts
@@ -313,7 +321,7 @@ def test_a_denied_part_is_the_destinations_fault(moto_server: S3Server, s3_clien
 FILLS = """
 import sys
 from scraper.model.errors import SinkError
-from scraper.sinks.base import SinkOptions
+from scraper.sinks.base import SinkOptions, SmallObject
 from scraper.sinks.s3.spool import Sizes
 from scraper.sinks.s3.sink import S3Sink
 sink = S3Sink("b", "", SinkOptions(), Sizes(memory=10_000))
@@ -342,3 +350,54 @@ def test_a_full_temporary_disk_is_told(tmp_path: Path) -> None:
     )
     assert done.stdout == "False can't store 'large': can't spool it: No space left on device\n"
     assert done.stderr == ""
+
+
+# ---------------------------------------------------------------- endpoints that are none
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_endpoint_that_redirects_is_told_with_where_to_and_asked_once(
+    status: int, s3_client: str, serve: Serve
+) -> None:
+    to = f"https://user:{SECRET}@s3.example.com/b"
+    server = serve(lambda _: Reply(status, {"Location": to}))
+    said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url))))
+    assert "the endpoint redirects to https://" in said
+    assert "s3.example.com/b" in said
+    assert SECRET not in said
+    assert server.total == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_an_endpoint_that_answers_without_an_etag_is_told(method: str, serve: Serve) -> None:
+    """As a WebDAV server does."""
+
+    def answer(request: Request) -> Reply:
+        headers = {"ETag": '"1"'} if request.method != method else {}
+        return Reply(200, headers, b"" if request.method == "PUT" else b"x")
+
+    server = serve(answer)
+    sink = S3Sink("b", "", SinkOptions(s3=S3(client="boto3", endpoint=server.url)))
+    sink.check()
+    with pytest.raises(DestinationError, match="answers without ETag"):
+        sink.put_if("k", b"x", None) if method == "PUT" else sink.get_small("k")
+    sink.close()
+
+
+def test_an_object_without_last_modified_has_no_age(serve: Serve) -> None:
+    server = serve(lambda asked: Reply(200, {"ETag": '"1"'}, b"x" * (asked.method == "GET")))
+    sink = S3Sink("b", "", SinkOptions(s3=S3(client="boto3", endpoint=server.url)))
+    sink.check()
+    assert sink.get_small("k") == SmallObject(b"x", '"1"', None)
+    sink.close()
+
+
+def test_bytes_in_memory_are_put_without_a_question(moto_server: S3Server) -> None:
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, lambda _: None) as front:
+        sink = S3Sink(bucket, "", front.options(client="boto3"))
+        sink.check()
+        sink.put_if("lease", b"x", None)
+        store(sink, "k", b"x")
+        sink.close()
+        assert [asked for asked in front.asked if "expect" in asked.headers] == []
