@@ -3,12 +3,12 @@
 # TypeError inside an HTTPClientError.
 #
 # botocore asks urllib3 for one request (Retry(False)) and gives it headers of bytes. At a 303 with
-# Location urllib3 makes the request ready for a GET before it looks whether it may follow. That
-# joins the values of the headers, as text. So the status, and where to, are lost; 301, 302, 307 and
-# 308 are answers as others are.
+# Location urllib3 makes the request ready for a GET before it looks whether it may follow. It takes
+# headers out, and reads their values as text. So the status, and where to, are lost; 301, 302, 307
+# and 308 are answers as others are.
 #
 # Seen: "HTTPClientError An HTTP Client raised an unhandled exception: sequence item 0: expected str
-# instance, bytes found", and for 308 "ClientError 308".
+# instance, bytes found" for 303, and "ClientError 308" for 308.
 set -e
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -49,7 +49,7 @@ for Redirecting.status in (303, 308):
     try:
         client.put_object(Bucket="bucket", Key="key", Body=b"x")
     except (BotoCoreError, ClientError) as error:
-        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+        status = (getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
         print(Redirecting.status, type(error).__name__, status or error)
         if Redirecting.status == 303:
             assert "sequence item 0: expected str instance, bytes found" in str(error)
