@@ -8,6 +8,7 @@ with SocksProxy() as proxy:          # or SocksProxy(reply=5), SocksProxy(login=
 import socket
 import struct
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 
 from tests.servers import RawServer
@@ -32,13 +33,20 @@ def carry(one: socket.socket, other: socket.socket) -> None:
 class SocksProxy(RawServer):
     """`asked`: version, host (a name, or an address) and port of each connection.
 
-    `reply`: what it answers instead of connecting. None: it connects. `login`: who may.
+    `reply`: what it answers instead of connecting. None: it connects. `replies`: the same for
+    single hosts. `login`: who may.
     """
 
-    def __init__(self, reply: int | None = None, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        reply: int | None = None,
+        login: tuple[str, str] | None = None,
+        replies: Mapping[str, int] | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.asked: list[tuple[int, str, int]] = []
-        self._reply, self._login = reply, login
-        super().__init__(self._talk)
+        self._reply, self._login, self._replies = reply, login, replies or {}
+        super().__init__(self._talk, host)
 
     def _talk(self, number: int, sock: socket.socket) -> None:
         del number
@@ -56,8 +64,8 @@ class SocksProxy(RawServer):
         named = address[:3] == b"\0\0\0" and address[3]
         host = _text(stream) if named else socket.inet_ntoa(address)
         self.asked.append((4, host, port))
-        if self._reply is not None:
-            sock.sendall(bytes([0, self._reply]) + bytes(6))
+        if (reply := self._replies.get(host, self._reply)) is not None:
+            sock.sendall(bytes([0, reply]) + bytes(6))
             return
         with socket.create_connection((host, port)) as origin:
             sock.sendall(b"\x00\x5a" + bytes(6))
@@ -85,8 +93,8 @@ class SocksProxy(RawServer):
             host = _exactly(stream, _exactly(stream, 1)[0]).decode()
         (port,) = struct.unpack(">H", _exactly(stream, 2))
         self.asked.append((5, host, port))
-        if self._reply is not None:
-            sock.sendall(bytes([5, self._reply, 0, 1]) + bytes(6))
+        if (reply := self._replies.get(host, self._reply)) is not None:
+            sock.sendall(bytes([5, reply, 0, 1]) + bytes(6))
             return
         with socket.create_connection((host, port)) as origin:
             sock.sendall(b"\x05\0\0\x01" + bytes(6))

@@ -9,6 +9,8 @@ Owns: these readings, and their messages. Does not know: libraries, and what fol
 (`schedule/proxies.py`). Plain http:// through a proxy is read in `transfer/refusal.py`.
 """
 
+from collections.abc import Sequence
+
 from scraper.model.errors import Kind, TransferError
 from scraper.schedule import RETRIED_CODES
 
@@ -26,6 +28,9 @@ _OF_PROXY = {
 }
 _SOCKS4 = {91: "rejected or failed", 92: "it can't reach identd here", 93: "identd names another"}
 _MAY_PASS = frozenset({1, 91})
+# Another address of the host may do: out of reach, or not known to the proxy. SOCKS 4 has one
+# reply for all failures.
+OF_ADDRESS = frozenset({3, 4, 5, 8, 91})
 LOGIN = "user name and password"
 NO_SOCKS = "it does not answer as a SOCKS proxy"
 
@@ -57,6 +62,11 @@ def socks(name: str, code: int | None, why: str = "") -> TransferError:
         why = _OF_PROXY.get(code) or _SOCKS4.get(code) or f"reply {code}"
     message = f"the proxy {name} refused: {why}"
     return TransferError(Kind.PROXY, message, transient=code in _MAY_PASS)
+
+
+def of_all(errors: Sequence[TransferError]) -> TransferError:
+    """The failure of a host none of whose addresses was reached: the last that is the host's."""
+    return next((one for one in reversed(errors) if one.unreachable), errors[-1])
 
 
 def _may_pass(error: TransferError) -> bool:

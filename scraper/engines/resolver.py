@@ -30,9 +30,9 @@ _PORTS = {"http": 80, "https": 443}
 class Resolved:
     """The addresses of an origin, good until `expires` (monotonic seconds), or why it has none.
 
-    `entry` is `+host:port:address,...` as libcurl's RESOLVE wants it, "" where the host is an
-    address. `server` is `host:port`. `in_libcurl` is for the user of the resolver: libcurl has
-    the entry.
+    `addresses` are in the order in which to try them. `entry` is `+host:port:address,...` as
+    libcurl's RESOLVE wants it, "" where the host is an address. `server` is `host:port`.
+    `in_libcurl` is for the user of the resolver: libcurl has the entry.
     """
 
     origin: str
@@ -41,6 +41,11 @@ class Resolved:
     expires: float
     error: TransferError | None = None
     in_libcurl: bool = False
+    addresses: tuple[str, ...] = ()
+
+    def put_last(self, address: str) -> None:
+        """Let others be tried before `address`, which was not reached."""
+        self.addresses = (*(one for one in self.addresses if one != address), address)
 
 
 class Resolver:
@@ -65,7 +70,9 @@ class Resolver:
             if self._names.given(host, port) or (is_address and self._names.family):
                 return self._keep(_looked_up(origin, self._names))  # it takes no time
             if is_address:
-                return self._keep(Resolved(origin, f"{host}:{port}", "", float("inf")))
+                its = (host.strip("[]"),)
+                known = Resolved(origin, f"{host}:{port}", "", float("inf"), addresses=its)
+                return self._keep(known)
             self._asked.add(origin)
             self._pool.do(functools.partial(self._look_up, origin))
         return None
@@ -105,9 +112,14 @@ def _looked_up(origin: str, names: Names) -> Resolved:
         return Resolved(origin, server, "", expires, error)
     except (OSError, UnicodeError) as error:
         return Resolved(origin, server, "", expires, failure(error))
-    addresses = dict.fromkeys(str(address[0]) for _, address in found)
-    shown = (f"[{one}]" if ":" in one else one for one in addresses)
-    return Resolved(origin, server, f"+{server}:{','.join(shown)}", expires)
+    addresses = tuple(dict.fromkeys(str(address[0]) for _, address in found))
+    entry = f"+{server}:{','.join(map(bracketed, addresses))}"
+    return Resolved(origin, server, entry, expires, addresses=addresses)
+
+
+def bracketed(address: str) -> str:
+    """The address as it stands in a URL."""
+    return f"[{address}]" if ":" in address else address
 
 
 def failure(error: OSError | UnicodeError) -> TransferError:

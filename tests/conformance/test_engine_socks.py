@@ -11,7 +11,7 @@ from scraper.model.errors import Kind
 from scraper.model.settings import Http, Limits
 from scraper.schedule.retry import is_transient
 from tests.conformance.engine_bench import MakeBench, failure
-from tests.conformance.engine_cases import PAGE
+from tests.conformance.engine_cases import PAGE, head
 from tests.engines.test_happy_eyeballs import swallows
 from tests.real_servers import dante, microsocks
 from tests.servers import HttpServer, RawServer, closed_port, free_port, silent, tls_context
@@ -106,6 +106,155 @@ def test_a_refusal_is_the_proxys_or_the_hosts_by_its_code(  # noqa: PLR0917 - a 
     by_host = f"can't connect: {said} (says {name})"
     assert found.message == (by_host if kind is Kind.CONNECT else f"{name} refused: {said}")
     assert is_transient(found) is retried
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first", "reply"),
+    [
+        ("socks5", "::1", 3),
+        ("socks5", "::1", 4),
+        ("socks5", "::1", 5),
+        ("socks5", "::1", 8),
+        ("socks4", "127.0.0.9", 91),
+    ],
+)
+def test_the_next_address_is_tried_where_the_proxy_does_not_reach_one(
+    scheme: str, first: str, reply: int, bench: MakeBench
+) -> None:
+    with HttpServer({"/page": PAGE}) as origin, SocksProxy(replies={first: reply}) as proxy:
+        given = (f"d.test:{origin.port}:{first},127.0.0.1",)
+        made = bench(http=Http(proxy=f"{scheme}://127.0.0.1:{proxy.port}", resolve=given))
+        for _ in range(2):  # over the kept connection then
+            assert made.body(made.fetch(f"http://d.test:{origin.port}/page")) == PAGE
+        assert [host for _, host, _ in proxy.asked] == [first, "127.0.0.1"]
+
+
+def test_the_next_address_is_tried_for_https_too(bench: MakeBench, tmp_path: Path) -> None:
+    context, pem = tls_context(tmp_path)
+    with (
+        HttpServer({"/page": PAGE}, tls=context) as origin,
+        SocksProxy(replies={"::1": 3}) as proxy,
+    ):
+        http = Http(
+            proxy=f"socks5://127.0.0.1:{proxy.port}",
+            resolve=(f"localhost:{origin.port}:::1,127.0.0.1",),
+            cacert=str(pem),
+        )
+        made = bench(http=http)
+        together = [made.start(f"{origin.url_of('localhost')}/page") for _ in range(8)]
+        made.wait(*together)
+        assert [made.body(one) for one in together] == [PAGE] * 8
+        assert {host for _, host, _ in proxy.asked} == {"::1", "127.0.0.1"}
+
+
+def test_the_curl_engine_begins_with_the_address_that_was_reached(
+    engine: str, bench: MakeBench
+) -> None:
+    if engine != "curl":
+        pytest.skip("each new connection of the threads engine begins with the first address")
+    page = head("Content-Length: 2", "Connection: close") + b"ab"
+    with RawServer(page) as origin, SocksProxy(replies={"::1": 3}) as proxy:
+        given = (f"d.test:{origin.port}:::1,127.0.0.1",)
+        made = bench(http=Http(proxy=f"socks5://127.0.0.1:{proxy.port}", resolve=given))
+        for _ in range(3):
+            assert made.body(made.fetch(f"http://d.test:{origin.port}/page")) == b"ab"
+        assert [host for _, host, _ in proxy.asked] == ["::1", *["127.0.0.1"] * 3]
+
+
+@pytest.mark.parametrize("last", [5, 8])
+def test_each_address_is_tried_once_and_the_hosts_failure_is_told(
+    last: int, bench: MakeBench
+) -> None:
+    replies = {"::1": 4, "127.0.0.1": 5, "::2": last}
+    with SocksProxy(replies=replies) as proxy:
+        http = Http(
+            proxy=f"socks5://127.0.0.1:{proxy.port}", resolve=("d.test:81:::1,127.0.0.1,::2",)
+        )
+        found = failure(bench(http=http).fetch("http://d.test:81/"))
+        assert [host for _, host, _ in proxy.asked] == list(replies)
+        assert (found.kind, found.unreachable, found.proxy) == (Kind.CONNECT, True, "")
+        assert found.message.startswith("can't connect: Connection refused (says the proxy")
+
+
+@pytest.mark.parametrize("reply", [1, 2, 7])
+def test_the_next_address_is_not_tried_after_other_replies(reply: int, bench: MakeBench) -> None:
+    with SocksProxy(reply=reply) as proxy:
+        given = ("d.test:81:127.0.0.9,127.0.0.1",)
+        made = bench(http=Http(proxy=f"socks5://127.0.0.1:{proxy.port}", resolve=given))
+        assert failure(made.fetch("http://d.test:81/")).kind is Kind.PROXY
+        assert proxy.asked == [(5, "127.0.0.9", 81)]
+
+
+def test_localhost_has_the_addresses_that_the_system_gives_it(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    known = {entry[4][0] for entry in socket.getaddrinfo("localhost", 80)}
+    context, pem = tls_context(tmp_path)
+    with (
+        HttpServer({"/page": PAGE}, tls=context) as origin,
+        SocksProxy(replies={"::1": 4}) as proxy,
+    ):
+        made = bench(http=Http(proxy=f"socks5://127.0.0.1:{proxy.port}", cacert=str(pem)))
+        assert made.body(made.fetch(f"{origin.url_of('localhost')}/page")) == PAGE
+        assert {host for _, host, _ in proxy.asked} <= known
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_ipv4_is_chosen_of_given_addresses(secure: bool, bench: MakeBench) -> None:
+    with SocksProxy(reply=5) as proxy:
+        made = bench(
+            http=Http(
+                proxy=f"socks5://127.0.0.1:{proxy.port}",
+                resolve=("d.test:81:::1,127.0.0.9",),
+                ipv4=True,
+            )
+        )
+        failure(made.fetch(f"http{'s' * secure}://d.test:81/"))
+        assert proxy.asked == [(5, "127.0.0.9", 81)]
+
+
+def test_ipv6_is_chosen_of_given_addresses(bench: MakeBench) -> None:
+    try:
+        proxy = SocksProxy(reply=5, host="::1")
+    except OSError as error:
+        pytest.skip(f"there is no ::1 here: {error}")
+    with proxy:
+        given = ("d.test:81:127.0.0.9,::1",)
+        made = bench(http=Http(proxy=f"socks5://[::1]:{proxy.port}", resolve=given, ipv6=True))
+        failure(made.fetch("http://d.test:81/"))
+        assert proxy.asked == [(5, "::1", 81)]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "given", "said"),
+    [
+        ("socks5", "::1", "name look-up failed: no IPv4 address"),
+        ("socks4", "::1", "no IPv4 address, for SOCKS 4"),
+    ],
+)
+def test_no_address_of_the_family_is_a_failure_of_the_name(
+    scheme: str, given: str, said: str, bench: MakeBench
+) -> None:
+    with SocksProxy(reply=5) as proxy:
+        http = Http(
+            proxy=f"{scheme}://127.0.0.1:{proxy.port}",
+            ipv4=scheme == "socks5",
+            resolve=(f"d.test:81:{given}",),
+        )
+        found = failure(bench(http=http).fetch("http://d.test:81/"))
+        assert (found.kind, found.message, found.proxy) == (Kind.DNS, said, "")
+        assert not is_transient(found)
+        assert proxy.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5"])
+def test_a_name_that_is_not_known_is_told_as_without_a_proxy(scheme: str, bench: MakeBench) -> None:
+    with SocksProxy() as proxy:
+        made = bench(http=Http(proxy=f"{scheme}://127.0.0.1:{proxy.port}"))
+        found = failure(made.fetch("http://host.invalid/"))
+        assert (found.kind, found.unreachable, found.proxy) == (Kind.DNS, True, "")
+        assert found.message.startswith("name look-up failed: ")
+        assert proxy.asked == []
 
 
 @pytest.mark.parametrize("scheme", ["socks4a", "socks5h"])

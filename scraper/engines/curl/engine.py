@@ -134,7 +134,7 @@ class CurlEngine:
     # ------------------------------------------------------------ a hop begins
 
     def _make_handle(self) -> CurlHandle:
-        easy = make_easy(self._limits, self._http)
+        easy = make_easy(self._limits)
         make = CurlHandle if self._turns is None else self._turns.handle
         handle = make(easy, self._limits, self._http, self._clock, self._callbacks)
         self._all.append(handle)
@@ -153,7 +153,8 @@ class CurlEngine:
                 handle.place = self._origins.place(handle, request, proxy)
             handle.begin_hop(request, proxy, transfer.deadline)
             handle.origin = proxy or request.origin
-            resolved = self._origins.find(handle.origin, handle, transfer)
+            first = request.origin if _gives_addresses(handle) else handle.origin
+            resolved = self._origins.find(first, handle, transfer)
         except Exception as error:  # noqa: BLE001 - `conclude` tells which is which
             self._end(handle, transfer, error)
         else:
@@ -161,7 +162,15 @@ class CurlEngine:
                 self._send(handle, transfer, resolved)
 
     def _send(self, handle: CurlHandle, transfer: Transfer, resolved: Resolved) -> None:
-        """Give the hop to libcurl, unless it has to wait for a connection."""
+        """Give the hop to libcurl, unless it has to wait for a connection.
+
+        For a proxy that is given addresses those of the host are `resolved` first, then its own.
+        """
+        if resolved.origin != handle.origin:
+            its = self._choose_address(handle, transfer, resolved)
+            if its is None:
+                return
+            resolved = its
         try:
             admitted = self._origins.admit(resolved, handle)
         except TransferError as error:
@@ -170,6 +179,22 @@ class CurlEngine:
             if admitted:
                 self._multi.add(handle.easy)
                 handle.added = True
+
+    def _choose_address(
+        self, handle: CurlHandle, transfer: Transfer, host: Resolved
+    ) -> Resolved | None:
+        """Choose an address of `host`, and return what is known of the proxy.
+
+        None: the hop waits, or has ended.
+        """
+        assert handle.proxy is not None
+        assert handle.proxy.addresses is not None
+        try:
+            handle.proxy.addresses.choose(handle.easy, host)
+        except TransferError as error:
+            self._end(handle, transfer, error)
+            return None
+        return self._origins.find(handle.origin, handle, transfer)
 
     def _send_waiting(self, resolved: Resolved) -> None:
         """Send the hops that waited for this look-up."""
@@ -225,6 +250,12 @@ class CurlEngine:
         if code and handle.may_be_sent_again(code, message):
             transfer.send_again()
             self._begin_next(handle, transfer)
+            return
+        host = handle.proxy and handle.proxy.next_address(handle.easy, code)
+        if host:
+            self._multi.remove(handle.easy)
+            handle.added = False
+            self._send(handle, transfer, host)
             return
         error = handle.why_ended(code, message)
         if error is not None or handle.following is Next.READ:
@@ -293,6 +324,8 @@ class CurlEngine:
         """No hop follows: finish the transfer, or fail it."""
         if isinstance(error, TransferError) and (error.unreachable or error.proxy):
             self._origins.forget(handle.origin)
+            if _gives_addresses(handle):
+                self._origins.forget(transfer.request.origin)
         self._let_go(handle, transfer)
         offload, handle.offload = handle.offload, None
         may_commit = error is None or transfer.is_whole(error)
@@ -335,3 +368,8 @@ class CurlEngine:
         """Called by a thread of the pool."""
         self._reports.append(offload)
         self._multi.interrupt()
+
+
+def _gives_addresses(handle: CurlHandle) -> bool:
+    """Whether the proxy of its hop is given addresses: SOCKS 4 and 5."""
+    return handle.proxy is not None and handle.proxy.addresses is not None

@@ -109,7 +109,7 @@ class CurlHandle:
         self._shortest = min(limits.connect_timeout, limits.read_timeout)
         self._clock = clock
         self._callbacks = callbacks
-        self._proxy: ProxiedHop | None = None
+        self.proxy: ProxiedHop | None = None
         self._is_absolute = False  # It is true if a proxy reads the request.
         self._guarded = ""  # `Request` says what this means.
         self._refused: str | None = None  # A guarded hop may not connect to this address.
@@ -147,7 +147,7 @@ class CurlHandle:
         self._queued = self._queued and request.fresh
         self._socket_errno = self._size = self._interim = 0
         secure = request.url.startswith("https:")
-        self._proxy = None if proxy is None else ProxiedHop(proxy, secure=secure)
+        self.proxy = None if proxy is None else ProxiedHop(proxy, secure=secure)
         self._is_absolute = proxy is not None and not (secure or is_socks(proxy))
         self._guarded = request.guarded if proxy is None else ""
         self._begun = self._moved = time.monotonic()
@@ -184,13 +184,13 @@ class CurlHandle:
         """What it means that `due` has passed; None: only an unwanted body is missing."""
         if self._dropping:
             return None
-        if self._proxy is not None and self._slow is None:
-            return self._proxy.why_late(self._moment)
+        if self.proxy is not None and self._slow is None:
+            return self.proxy.why_late(self._moment)
         return self._slow or timed_out(self._moment)
 
     def why_no_address(self, error: TransferError) -> TransferError:
         """The failure when the host, or the proxy in its place, could not be looked up."""
-        return error if self._proxy is None else unreachable(self._proxy.name, error)
+        return error if self.proxy is None else unreachable(self.proxy.name, error)
 
     def why_ended(self, code: int, message: str) -> Exception | None:
         """What the end of the hop means; None: all is well. `code` is libcurl's, 0 for success."""
@@ -198,9 +198,9 @@ class CurlHandle:
             self._take_head()
         if self.error is not None or self._dropping:
             return self.error
-        if code and not self._asked and self._proxy is not None:
+        if code and not self._asked and self.proxy is not None:
             number = self._socket_errno or self.easy.getinfo(pycurl.OS_ERRNO)
-            why_not = self._proxy.why_ended(self.easy, code, message, number, self._lines)
+            why_not = self.proxy.why_ended(self.easy, code, message, number, self._lines)
             if why_not is not None:
                 return why_not
         elif self.following is None and (why := heads.why_broken(self._lines)):
@@ -238,7 +238,7 @@ class CurlHandle:
             return False
         from scraper.engines.curl.second_request import Ending, may_be_sent_again
 
-        closed = (self._asked or self._proxy is None) and self._was_closed(code, message)
+        closed = (self._asked or self.proxy is None) and self._was_closed(code, message)
         facts = self._asked, self._opened, self._fresh, closed, self._wants_certificate
         return may_be_sent_again(Ending(code, message, *facts), self.place)
 
@@ -294,8 +294,8 @@ class CurlHandle:
             self._socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
         self._opened = True
-        if self._proxy is not None:
-            self._proxy.opened(made.fileno(), wanted.addr)
+        if self.proxy is not None:
+            self.proxy.opened(made.fileno(), wanted.addr)
         self._callbacks.opened(made.fileno())
         if self.place is not None:
             self.place.opened()
@@ -322,7 +322,7 @@ class CurlHandle:
             transfer.sent()  # It will be sent before the engine's `poll` returns.
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
-        self._peer = None if self._proxy else peer
+        self._peer = None if self.proxy else peer
         self._asked = True
         self._lines.clear()  # They are a proxy's answer to CONNECT.
         return _SEND  # type: ignore[no-any-return]

@@ -11,9 +11,7 @@ from typing import Any
 
 import pycurl
 
-from scraper.engines.names import Names
-from scraper.engines.proxies import is_socks, looks_up
-from scraper.engines.resolver import host_and_port
+from scraper.engines.proxies import is_socks
 from scraper.engines.tls import trusted
 from scraper.model.settings import Http, Limits
 from scraper.transfer import Request
@@ -22,7 +20,7 @@ _BUFFER = 256 * 1024  # bytes asked of a socket at once; one buffer serves all t
 _MOST_MS = 2**31 - 1
 
 
-def make_easy(limits: Limits, http: Http) -> Any:
+def make_easy(limits: Limits) -> Any:
     """An easy handle with the options that never change, except those of TLS (`HopOptions`)."""
     easy = pycurl.Curl()
     for option, value in (
@@ -44,8 +42,6 @@ def make_easy(limits: Limits, http: Http) -> Any:
         (pycurl.CONNECTTIMEOUT_MS, min(_MOST_MS, max(1, int(limits.connect_timeout * 1000)))),
     ):
         easy.setopt(option, value)
-    if http.ipv4 or http.ipv6:  # for names that libcurl looks up itself: SOCKS 4 and 5
-        easy.setopt(pycurl.IPRESOLVE, pycurl.IPRESOLVE_V4 if http.ipv4 else pycurl.IPRESOLVE_V6)
     return easy
 
 
@@ -100,7 +96,6 @@ class HopOptions:
         self._headers: Mapping[str, str] | None = None
         self._names: Mapping[str, str] | None = None
         self._proxy: str | None = None
-        self._socks_names: Names | None = Names(http) if http.resolve else None
         self._version = pycurl.CURL_HTTP_VERSION_1_1
         self._targeted = False
 
@@ -118,9 +113,8 @@ class HopOptions:
             self._headers, self._names = headers, request.names
         if proxy != self._proxy:
             easy.setopt(pycurl.PROXY, proxy or "")
+            easy.unsetopt(pycurl.CONNECT_TO)  # see `socks_addresses.py`
             self._proxy = proxy
-        if self._socks_names is not None:
-            self._set_address(request, self._socks_names, proxy)
         secure = url.startswith("https:")
         http2 = http2 and not self._http.http1_1
         version = pycurl.CURL_HTTP_VERSION_2TLS if http2 else pycurl.CURL_HTTP_VERSION_1_1
@@ -135,13 +129,6 @@ class HopOptions:
         if "%" in url or url[-1] == "?" or self._targeted:  # it can't be unset once it was set
             self._targeted = True
             self._set_target(request, absolute=not (proxy is None or secure or is_socks(proxy)))
-
-    def _set_address(self, request: Request, names: Names, proxy: str | None) -> None:
-        """Give SOCKS 4 and 5 the address that `--resolve` gives: libcurl looks it up by itself."""
-        host, port = host_and_port(request.origin)
-        given = names.given(host, port) if is_socks(proxy) and not looks_up(proxy) else ()
-        shown = [f"[{one}]" if ":" in one else one for one in given[:1]]
-        self._easy.setopt(pycurl.CONNECT_TO, [f"{host}:{port}:{one}:{port}" for one in shown])
 
     def _set_target(self, request: Request, *, absolute: bool) -> None:
         """Send the URL as it is: libcurl writes `%2f` as `%2F`, and drops an empty query."""

@@ -12,22 +12,29 @@ import pycurl
 
 from scraper.engines import proxy_errors
 from scraper.engines.curl.errors import NO_CONNECTION, PROXY_HANDSHAKE, Moment, mapped, timed_out
-from scraper.engines.proxies import is_socks
-from scraper.model.errors import Kind, TransferError
+from scraper.engines.curl.socks_addresses import SocksAddresses
+from scraper.engines.proxies import is_socks, looks_up
+from scraper.engines.resolver import Resolved
+from scraper.model.errors import TransferError
 
 # CURLINFO_PROXY_ERROR (curl.se/libcurl/c/CURLINFO_PROXY_ERROR.html), and the replies of SOCKS 5
 # (RFC 1928 6) and SOCKS 4 that they stand for.
 _REPLIES = {17: 8, 18: 7, 19: 5, 20: 1, 21: 4, 22: 3, 23: 2, 24: 6, 26: 91, 7: 92, 8: 93}
 _LOGIN = frozenset({12, 33})  # NO_AUTH, USER_REJECTED
-_UNKNOWN_HOST = 27  # RESOLVE_HOST: the look-up that SOCKS 4 and 5 leave to the client
 
 
 class ProxiedHop:
-    """A hop through `proxy`, which carries `secure` ones in tunnels. `easy` has carried it."""
+    """A hop through `proxy`, which carries `secure` ones in tunnels. `easy` has carried it.
+
+    `addresses`: of the host, for a proxy that does not look names up; else None.
+    """
 
     def __init__(self, proxy: str, *, secure: bool) -> None:
         self.name = proxy.rpartition("://")[2].rpartition("@")[2]
         self.is_socks = is_socks(proxy)
+        self.addresses = None
+        if not looks_up(proxy):
+            self.addresses = SocksAddresses(ipv4=proxy.startswith("socks4:"))
         self._tunnels = secure or self.is_socks
         self._by_tls = proxy.startswith("https:")
         self._sockets: list[tuple[int, Any]] = []  # that libcurl connects, and to which address
@@ -70,6 +77,13 @@ class ProxiedHop:
             return proxy_errors.no_answer(self.name, "its answer is not HTTP", transient=False)
         return proxy_errors.no_answer(self.name, CLOSED, transient=_is_closed(code))
 
+    def next_address(self, easy: Any, code: int) -> Resolved | None:
+        """The host whose next address is to be asked for, None if there is none."""
+        if self.addresses is None or code != PROXY_HANDSHAKE:
+            return None
+        reply = _REPLIES.get(easy.getinfo(pycurl.PROXY_ERROR))
+        return None if reply is None else self.addresses.next_after(self.name, reply)
+
     def _of_socks(self, easy: Any, code: int, message: str, number: int) -> TransferError | None:
         if code != PROXY_HANDSHAKE:
             if code not in NO_CONNECTION:
@@ -77,12 +91,11 @@ class ProxiedHop:
             found = mapped(code, message, number, Moment.CONNECTING)
             return proxy_errors.unreachable(self.name, found)
         why = easy.getinfo(pycurl.PROXY_ERROR)
-        if why == _UNKNOWN_HOST:
-            return TransferError(Kind.DNS, message, transient=True, unreachable=True)
         if why in _LOGIN:
             return proxy_errors.socks(self.name, None, proxy_errors.LOGIN)
         if why in _REPLIES:
-            return proxy_errors.socks(self.name, _REPLIES[why])
+            told = proxy_errors.socks if self.addresses is None else self.addresses.why
+            return told(self.name, _REPLIES[why])
         return proxy_errors.no_answer(self.name, proxy_errors.NO_SOCKS, transient=True)
 
 

@@ -7,6 +7,7 @@ own classes for it, which make one kind of error of all that a proxy says.
 
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,33 +38,71 @@ def connect(  # noqa: PLR0913, PLR0917 - facts of one connection
     options: Options,
     addresses: Callable[[str, int], list[Address]],
 ) -> socket.socket:
-    """A connection to the host through the proxy. Raises TransferError."""
+    """A connection to the host through the proxy. Raises TransferError.
+
+    Where names are looked up here, the next address is tried when the proxy does not reach one.
+    """
+    host = host.strip("[]")
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    errors: list[TransferError] = []
+    for one in _asked_for(str(proxy["scheme"]), host, port, addresses):
+        left = None if until is None else until - time.monotonic()
+        if errors and left is not None and left <= 0:
+            break
+        try:
+            return _connected(proxy, one, port, left, options)
+        except (OSError, UnicodeError) as error:
+            errors.append(_mapped(str(proxy["name"]), error))
+            if _reply_of(error) not in proxy_errors.OF_ADDRESS:
+                raise errors[-1] from None
+    raise proxy_errors.of_all(errors)
+
+
+def _asked_for(
+    scheme: str, host: str, port: int, addresses: Callable[[str, int], list[Address]]
+) -> list[str]:
+    """What the proxy is asked for: the host by its name, or each of its addresses."""
+    if looks_up(f"{scheme}:"):
+        return [host]
+    found = addresses(host, port)
+    fit = [one for one in found if scheme == "socks5" or one[0] == socket.AF_INET]
+    if not fit:
+        raise TransferError(Kind.DNS, "no IPv4 address, for SOCKS 4", transient=False)
+    return list(dict.fromkeys(str(one[1][0]) for one in fit))
+
+
+def _connected(
+    proxy: Mapping[str, str | None],
+    host: str,
+    port: int,
+    timeout_s: float | None,
+    options: Options,
+) -> socket.socket:
     import socks
 
     scheme, name = str(proxy["scheme"]), str(proxy["name"])
     proxy_host, _, proxy_port = name.rpartition(":")
-    host = host.strip("[]")
-    if not looks_up(f"{scheme}:"):
-        found = addresses(host, port)
-        fit = [one for one in found if scheme == "socks5" or one[0] == socket.AF_INET]
-        if not fit:
-            raise TransferError(Kind.DNS, "no IPv4 address, for SOCKS 4", transient=False)
-        host = str(fit[0][1][0])
-    try:
-        made: Any = socks.create_connection(
-            (host, port),
-            timeout=timeout_s,
-            proxy_type=socks.SOCKS5 if scheme.startswith("socks5") else socks.SOCKS4,
-            proxy_addr=proxy_host,
-            proxy_port=int(proxy_port),
-            proxy_rdns=True,
-            proxy_username=proxy["user"],
-            proxy_password=proxy["password"],
-            socket_options=options,
-        )
-    except (OSError, UnicodeError) as error:
-        raise _mapped(name, error) from None
+    made: Any = socks.create_connection(
+        (host, port),
+        timeout=timeout_s,
+        proxy_type=socks.SOCKS5 if scheme.startswith("socks5") else socks.SOCKS4,
+        proxy_addr=proxy_host,
+        proxy_port=int(proxy_port),
+        proxy_rdns=True,
+        proxy_username=proxy["user"],
+        proxy_password=proxy["password"],
+        socket_options=options,
+    )
     return made  # type: ignore[no-any-return]
+
+
+def _reply_of(error: Exception) -> int | None:
+    """The code with which the proxy refused; None: it was something else."""
+    import socks
+
+    why = getattr(error, "socket_err", None) or error
+    found = isinstance(why, socks.SOCKS5Error | socks.SOCKS4Error) and _CODE.match(str(why))
+    return int(found[1], 16) if found else None
 
 
 def _mapped(name: str, error: Exception) -> TransferError:
@@ -81,8 +120,7 @@ def _mapped(name: str, error: Exception) -> TransferError:
     if isinstance(why, TimeoutError):
         return TransferError(Kind.TIMEOUT, "no connection within the time", unreachable=True)
     if isinstance(error, socks.SOCKS5Error | socks.SOCKS4Error):
-        found = _CODE.match(str(error))
-        return proxy_errors.socks(name, int(found[1], 16) if found else None, str(error))
+        return proxy_errors.socks(name, _reply_of(error), str(error))
     if isinstance(error, socks.SOCKS5AuthError):
         return proxy_errors.socks(name, None, proxy_errors.LOGIN)
     return proxy_errors.no_answer(name, proxy_errors.NO_SOCKS, transient=True)
