@@ -7,8 +7,9 @@ the slot, so the body comes in fewer parts rather than keep others waiting. A pa
 another transfer can bring (the first one has ended, or a part broke off) comes before targets.
 When no transfer of a body is in flight, its target waits in the frontier, as for a retry.
 
-A part that broke off is continued, as often as an attempt may be retried. One that the server
-refuses waits until another part has ended, and from then on fewer come at once.
+A part that broke off is continued, as often as an attempt may be retried. Then it waits until
+another part has ended; where the server refused it, fewer come at once from then on. If no other
+part is in flight, the whole body is asked for, as one: what became of a part says nothing of it.
 
 Owns: that order, the attempts at each part, and how a target ends whose body comes in parts. Does
 not know: bytes (`transfer/split.py`), what follows the end of a target (`failure_policy.py`).
@@ -25,7 +26,7 @@ from scraper.model.records import Attempt, Failed, Failure, Stored
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.run.stopping import Note
-from scraper.schedule import Again, Charge, Defer, Frontier, RetryPolicy
+from scraper.schedule import Again, Charge, Frontier, RetryPolicy
 from scraper.transfer import Completion, Transfer
 from scraper.transfer.part_transfer import PartTransfer
 from scraper.transfer.split import Part, Split, Splits, State
@@ -274,25 +275,22 @@ class Splitting:
     def _after(
         self, one: Divided, transfer: Transfer, failure: Failure, charge: Charge, now: float
     ) -> None:
-        """Let the part of `transfer`, which failed, be asked for again, or end the target."""
-        part, completion = transfer.part, transfer.completion
+        """Let the part of `transfer`, which failed, be asked for again, or all of the body."""
+        part = transfer.part
         assert part is not None
-        assert completion is not None
         tries = one.tries_at(part)
         attempt = one.attempt._replace(number=tries.number, free=tries.free)
         verdict = self._policy.decide(failure, attempt, now, charge)
-        refused = failure.kind is Kind.HTTP_STATUS or failure.unreachable
-        if refused:
+        if failure.kind is Kind.HTTP_STATUS or failure.unreachable:  # it wants fewer
             one.most = max(1, len(one.in_flight))
         if isinstance(verdict, Again):
             free = tries.free + (charge is Charge.NOTHING)
             one.tries[part] = Tries(tries.number + 1, free, now + verdict.delay_s)
             self._tell_retry(one, tries.number, failure, verdict.delay_s)
-        elif refused and one.in_flight:
+        elif one.in_flight:
             one.tries[part] = Tries(due=_NEVER)
-        else:
-            last = Charge.ATTEMPT if isinstance(verdict, Defer) else Charge.LAST
-            self._end(one, completion, now, last)
+        else:  # a part that can't be had says nothing of the whole: that is asked for
+            one.split.give_up()
 
     def _end(
         self, one: Divided, completion: Completion, now: float, charge: Charge = Charge.ATTEMPT

@@ -43,6 +43,7 @@ T = TypeVar("T")
 LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
+_BEGINNING = "another run that begins"
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -114,7 +115,7 @@ class Lease:
         """Make the lease. Raises Held if another run has it all the time."""
         watch, begun = LeaseWatch(self._lease_s), time.monotonic()
         while True:
-            found, life = self._insist(lambda: self._try(watch, patience.left))
+            found, life = self._insist(lambda: self._try(watch, patience))
             if life is None:
                 return
             if life is Life.DEAD and not patience.left():
@@ -128,15 +129,18 @@ class Lease:
             patience.on_wait(_shown(found))
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 
-    def _try(
-        self, watch: LeaseWatch, left: Callable[[], bool]
-    ) -> tuple[SmallObject | None, Life | None]:
+    def _try(self, watch: LeaseWatch, patience: Patience) -> tuple[SmallObject | None, Life | None]:
         """The lease that was found, and what is known of its holder. None: we hold it now."""
         found, life = self._look(watch)
         if life is not Life.DEAD:
             return found, life
         if self._mutex is None:
             return self._take(watch)
+
+        def left() -> bool:
+            patience.on_wait(_BEGINNING)
+            return patience.left()
+
         with self._mutex.alone(left) as alone:
             # A put without an answer may arrive yet, so it is asked again before others may enter.
             return self._insist(lambda: self._take(watch)) if alone else (found, life)

@@ -87,8 +87,8 @@ class Mutex:
     def alone(self, left: Callable[[], bool]) -> Iterator[bool]:
         """A `with` block that one run at a time is in.
 
-        It gives False if `left()` became true while others were waited for. Raises SinkError,
-        DestinationError.
+        It gives False if `left()` became true while others were waited for: it is asked again and
+        again meanwhile. Raises SinkError, DestinationError.
         """
         try:
             yield self._enter(left)

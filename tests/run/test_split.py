@@ -224,15 +224,25 @@ def test_the_first_part_is_continued_too(serve: Serve, tmp_path: Path) -> None:
     assert spans(site.asked) == [(80_000, QUARTER - 1), *IN_FOUR]
 
 
-def test_a_part_that_breaks_off_again_and_again_ends_the_target(
-    serve: Serve, tmp_path: Path
+NEVER_A_PART = {
+    "breaks off": torn(10_000),
+    "is gone": wrong(404, Content_Range=""),
+    "is forbidden": wrong(403, Content_Range=""),
+    "redirects": wrong(302, Content_Range="", Location="/elsewhere"),
+    "has no content": wrong(204, Content_Range=""),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_A_PART)
+def test_a_body_whose_parts_can_not_be_had_is_fetched_as_one(
+    name: str, serve: Serve, tmp_path: Path
 ) -> None:
-    site = RangeSite(BODY, holds=100, answers=dict.fromkeys(range(1, 100), torn(10_000)))
-    result = run(serve, tmp_path, site, retries=2)
-    assert result.failure is not None
-    assert result.failure.kind is Kind.TRUNCATED
-    assert left(tmp_path) == []
-    assert not (tmp_path / result.target.key).exists()
+    """What becomes of a part says nothing of the whole, and costs the target no attempt."""
+    site = RangeSite(BODY, holds=3, answers=dict.fromkeys(range(1, 100), NEVER_A_PART[name]))
+    result = run(serve, tmp_path, site, retries=0)
+    assert isinstance(result.outcome, Stored), result.outcome
+    assert result.outcome.response.http_code == 200
+    check(result, tmp_path, None)
 
 
 @pytest.mark.parametrize("code", [403, 429, 503, 404])

@@ -18,6 +18,7 @@ import pytest
 from scraper.model.errors import Held
 from scraper.sinks.lease import LEASE_KEY, NO_WAIT, Lease, Patience, now_s
 from scraper.sinks.lease_watch import RENEWALS
+from scraper.sinks.mutex import MUTEX_PREFIX
 from scraper.sinks.process_identity import own_process
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from tests.machine import patiently
@@ -451,3 +452,15 @@ lease.release()
         assert lease.holds()
         lease.release()
         sink.close()
+
+
+def test_who_waits_for_a_run_that_begins_says_so(moto_server: S3Server) -> None:
+    """The flag of another machine's run, which was killed while it began."""
+    with closing(bucket_sink(moto_server)) as sink:
+        sink.put_if(f"{MUTEX_PREFIX}zz-1", foreign(60.0), None)
+        said: list[str] = []
+        patience = Patience(left=lambda: bool(said), on_wait=said.append)
+        with pytest.raises(Held):
+            Lease(sink, "s3://b/p", nobody, patience=patience)
+        assert said[0] == "another run that begins"
+        assert moto_server.keys(sink.bucket) == {f"p/{MUTEX_PREFIX}zz-1"}

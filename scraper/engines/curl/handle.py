@@ -27,9 +27,11 @@ from scraper.engines.curl.errors import (
     not_http,
     timed_out,
 )
+from scraper.engines.curl.handshake import HandshakeWatch
 from scraper.engines.curl.multiplexing import Role
 from scraper.engines.curl.options import HopOptions
 from scraper.engines.curl.proxy_errors import ProxiedHop
+from scraper.engines.curl.second_request import Ending, may_be_sent_again
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import is_socks
 from scraper.engines.proxy_errors import unreachable
@@ -39,7 +41,6 @@ from scraper.model.settings import Http, Limits
 from scraper.transfer import Next, Reply, Request
 
 if TYPE_CHECKING:
-    from scraper.engines.curl.handshake import HandshakeWatch
     from scraper.engines.curl.multiplexing import OriginPool, Place
     from scraper.engines.curl.offload import Offload
     from scraper.transfer import Transfer
@@ -236,8 +237,6 @@ class CurlHandle:
             return True
         if self.error is not None or self._lines or self.following is not None:
             return False
-        from scraper.engines.curl.second_request import Ending, may_be_sent_again
-
         closed = (self._asked or self.proxy is None) and self._was_closed(code, message)
         facts = self._asked, self._opened, self._fresh, closed, self._wants_certificate
         return may_be_sent_again(Ending(code, message, *facts), self.place)
@@ -245,8 +244,6 @@ class CurlHandle:
     def _watch_handshake(self, *, on: bool) -> None:
         """Watch the next handshake, or do not."""
         if self._watch is None and on:
-            from scraper.engines.curl.handshake import HandshakeWatch
-
             self._watch = HandshakeWatch(self.easy)
         if self._watch is not None:
             self._watch.set(on=on)

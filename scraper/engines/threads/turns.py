@@ -79,9 +79,10 @@ class _Body:
     def turn(self) -> int:
         """Wait. The number of bytes to read."""
         self.settle()
-        if self._raw.length_remaining == 0:
+        left = self._raw.length_remaining
+        if left == 0:
             return 1  # there are no more bytes, and urllib3 finds that out
-        size = self._limit.piece
+        size = self._limit.piece if left is None else min(self._limit.piece, left)
         self._expected = self._in_use.came + size
         now = time.monotonic()
         wait_s = self._limit.reserve(size, now) - now
