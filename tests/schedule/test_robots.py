@@ -268,8 +268,12 @@ def test_more_wildcards_than_can_be_tried_allow_nothing_and_that_is_said() -> No
     ],
 )
 def test_the_worst_that_fits_takes_no_longer_than_many_plain_rules(text: str) -> None:
+    """Twice as many lines may take twice as long, and other work on the machine doubles that.
+
+    What is meant is a cost that grows with the square, which would be a thousand times as much.
+    """
     plain = "User-agent: *\n" + "".join(f"Disallow: /%e4{n}\n" for n in range(20_000))
-    assert _cost(text) < 4 * _cost(plain)
+    assert _cost(text) < 20 * _cost(plain)
 
 
 def _cost(text: str) -> float:

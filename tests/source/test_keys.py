@@ -690,12 +690,13 @@ def test_over_long_given_names_stay_apart_and_keep_their_extension() -> None:
 
 @pytest.mark.parametrize("make", [lambda name: url_key(f"http://h/{name}"), keys.given_key])
 def test_accents_in_disorder_take_no_longer_than_in_order(make: Callable[[str], str]) -> None:
+    """To put them in order costs fifty times as much here, and more with each; others are busy."""
     took = []
     for accents in ("\u0301\u0301", "\u0301\u0323"):
         begun = time.thread_time()
-        make(accents * 10_000)
+        make(accents * 20_000)
         took.append(time.thread_time() - begun)
-    assert took[1] < 5 * took[0] + 0.01
+    assert took[1] < 10 * took[0] + 0.01
 
 
 def test_the_pairs_of_names_that_collide_on_windows_are_all_marked() -> None:

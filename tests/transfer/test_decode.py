@@ -196,7 +196,7 @@ def seconds_for(members: int) -> float:
 
 
 def test_many_members_in_one_chunk_cost_as_much_each_as_a_few() -> None:
-    assert seconds_for(60_000) < 60 * 4 * seconds_for(1_000)
+    assert seconds_for(60_000) < 60 * 20 * seconds_for(1_000)  # with the square: 60 * 60
 
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, br"])
