@@ -96,7 +96,7 @@ def site() -> Iterator[Site]:
 def test_bytes_that_are_damaged_on_the_way_are_put_again(
     s3_client: str, place: Bucket, site: Site, cli: Command, swift_server: Swift
 ) -> None:
-    damage = Damage("/a", len(site.paths))
+    damage = Damage("/pages/a", len(site.paths))
     with Front(swift_server.url, passes, alter=damage) as front:
         through = Bucket(swift_server, place.bucket, front.url)
         story = Story(site, through, cli, "-c", 1, "--s3-client", s3_client, "-v")

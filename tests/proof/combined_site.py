@@ -117,6 +117,8 @@ class CombinedSite(HttpFarm):
         self.most_by_host: Counter[tuple[str, str]] = Counter()
         self.served: defaultdict[int, defaultdict[str, set[Body]]] = defaultdict(_of_sets)
         self.served_in: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+        self.worst: dict[str, list[str]] = {}  # by run: paths when most were at once
+        self._paths: defaultdict[str, list[str]] = defaultdict(list)
         self._now: Counter[str] = Counter()
         self._now_by_host: Counter[tuple[str, str]] = Counter()
         self._turned: Counter[int] = Counter()
@@ -168,6 +170,9 @@ class CombinedSite(HttpFarm):
             if self._counts(request):
                 self._now[run] += 1
                 self._now_by_host[run, host] += 1
+                self._paths[run].append(request.path)
+                if self._now[run] > self.most_at_once[run]:
+                    self.worst[run] = list(self._paths[run])
                 self.most_at_once[run] = max(self.most_at_once[run], self._now[run])
                 most = max(self.most_by_host[run, host], self._now_by_host[run, host])
                 self.most_by_host[run, host] = most
@@ -177,6 +182,7 @@ class CombinedSite(HttpFarm):
         with self._changed:
             if self._counts(request):
                 self._now[run] -= 1
+                self._paths[run].remove(request.path)
                 self._now_by_host[run, host] -= 1
         super()._end(request)
 

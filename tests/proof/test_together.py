@@ -199,7 +199,7 @@ def test_of_runs_that_start_at_once_one_works(
             assert seen[worker].process.wait(WAIT_S) == (-9 if killed else 0), seen[worker].said
         asked = {run for run in seen if site.requests_of(run)}
         assert asked == {worker}
-        assert site.most_at_once[worker] <= concurrency
+        assert site.most_at_once[worker] <= concurrency, site.worst[worker]
     with runs.running("last", 0, "--resume") as last:
         assert last.process.wait(WAIT_S) == 0, last.said
     runs.all_is_there()
