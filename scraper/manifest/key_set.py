@@ -16,15 +16,21 @@ from scraper.manifest.index import told
 _CACHE_KIB = 16 * 1024
 
 
+def scratch_database() -> sqlite3.Connection:
+    """A private database that spills to a file, which the system removes by itself."""
+    made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
+        made.execute(f"PRAGMA {pragma}")
+    return made
+
+
 class KeySet:
     """Keys, as the destination of `reading` tells them apart. Every method may raise Unusable."""
 
     @told()
     def __init__(self, reading: Reading) -> None:
         self._key_of = reading.key_of
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
-            self._db.execute(f"PRAGMA {pragma}")
+        self._db = scratch_database()
         self._db.execute("CREATE TABLE keys (key INTEGER PRIMARY KEY)")
         self._db.execute("BEGIN")
 

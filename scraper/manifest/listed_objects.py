@@ -8,17 +8,16 @@ Owns: these rows. Does not know: where they come from, and which of them are tak
 in the order of the listing, each into another page of the file. SQLite sorts them first.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from scraper.manifest.codec import Reading
 from scraper.manifest.existing import CONTROL
 from scraper.manifest.index import told
+from scraper.manifest.key_set import scratch_database
 from scraper.model.records import Existing
 from scraper.sinks.base import Listed
 
-_CACHE_KIB = 16 * 1024
 _BATCH = 10_000  # objects inserted at a time
 _ASKED = 200  # keys looked up by one statement
 
@@ -29,9 +28,7 @@ class ListedObjects:
     @told()
     def __init__(self, reading: Reading) -> None:
         self._key_of = reading.key_of
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
-            self._db.execute(f"PRAGMA {pragma}")
+        self._db = scratch_database()
         self._db.execute("CREATE TABLE listed (key INTEGER, size INTEGER, modified INTEGER)")
         self._db.execute("CREATE TABLE found (key INTEGER PRIMARY KEY, size INTEGER, at INTEGER)")
         self._db.execute("BEGIN")

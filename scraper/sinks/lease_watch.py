@@ -20,7 +20,7 @@ from enum import Enum, auto
 
 RENEWALS = 4  # renewals in the length of a lease
 _WATCHED = 1 / 3  # of the length: a renewal's interval, and some time for the request itself
-_ROUNDED_S = 2.0  # HTTP dates are whole seconds, and Swift rounds one of the two up
+ROUNDED_S = 2.0  # HTTP dates are whole seconds, and Swift rounds one of the two up
 
 
 class Life(Enum):
@@ -53,8 +53,8 @@ class LeaseWatch:
             if not first:
                 return Life.ALIVE
         still_s = now - self._since
-        old = age_s is not None and age_s >= self._lease_s + _ROUNDED_S
+        old = age_s is not None and age_s >= self._lease_s + ROUNDED_S
         if still_s >= self._lease_s or (old and still_s >= self._lease_s * _WATCHED):
             return Life.DEAD
-        overdue = age_s is not None and age_s >= self._lease_s * _WATCHED + _ROUNDED_S
+        overdue = age_s is not None and age_s >= self._lease_s * _WATCHED + ROUNDED_S
         return Life.DOUBTFUL if overdue or expired else Life.ALIVE

@@ -31,27 +31,18 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from scraper.model.errors import ScraperError
-from scraper.sinks.base import SmallObject
+from scraper.sinks.base import ConditionalSink
 from scraper.sinks.directory import OWN
+from scraper.sinks.lease_watch import ROUNDED_S
 from scraper.sinks.process_identity import has_ended
 
 MUTEX_PREFIX = f"{OWN}/mutex/"
 FLAG_S = 20.0  # some requests take it, each of which may be tried again
-_ROUNDED_S = 2.0  # HTTP dates are whole seconds, and Swift rounds one of the two up
 _POLL_S = 0.1
 
 
-class FlagStore(Protocol):
+class FlagStore(ConditionalSink, Protocol):
     """What the flags need of a sink. All methods raise SinkError and DestinationError."""
-
-    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
-        """Put an object that is not there."""
-
-    def get_small(self, key: str) -> SmallObject | None:
-        """The object, None if there is none."""
-
-    def remove(self, key: str) -> None:
-        """Delete the object. Nothing happens if there is none."""
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that begins with `prefix`."""
@@ -150,7 +141,7 @@ class Mutex:
         found = self._store.get_small(key)
         if found is None:
             return True
-        old = found.age_s is not None and found.age_s >= self._flag_s + _ROUNDED_S
+        old = found.age_s is not None and found.age_s >= self._flag_s + ROUNDED_S
         return old or has_ended(_process(found.data))
 
 

@@ -132,15 +132,20 @@ def test_threads_write_at_once_and_one_of_them_commits(tmp_path: Path) -> None:
             assert stored.response.parts == 6
 
 
+def ends_alone(first: Part, to: Path) -> None:
+    """The first transfer brings all that is left, and the body is as one that was not divided."""
+    while not bring(first, 70_000):
+        pass
+    stored = end(first)
+    check(stored, to)
+    assert isinstance(stored, Stored)
+    assert stored.response.parts is None
+
+
 def test_the_first_transfer_brings_what_nobody_else_does(tmp_path: Path) -> None:
     with directory(tmp_path) as sink:
         first = divided(sink)
-        while not bring(first, 70_000):
-            pass
-        stored = end(first)
-        check(stored, tmp_path)
-        assert isinstance(stored, Stored)
-        assert stored.response.parts is None
+        ends_alone(first, tmp_path)
 
 
 def test_a_part_that_the_first_transfer_has_begun_is_shared(tmp_path: Path) -> None:
@@ -197,12 +202,7 @@ def test_what_differs_leaves_the_first_transfer_alone_and_nothing_of_the_rest_is
         for part in (last, third, second):
             split.put_back(part)
         assert all_missing(split) == []
-        while not bring(first, 70_000):
-            pass
-        stored = end(first)
-        check(stored, tmp_path)
-        assert isinstance(stored, Stored)
-        assert stored.response.parts is None
+        ends_alone(first, tmp_path)
 
 
 def test_what_differs_after_the_first_part_ends_it_all(tmp_path: Path) -> None:

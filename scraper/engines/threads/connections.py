@@ -260,8 +260,8 @@ class _Https(_NotedConnection, HTTPSConnection):
     pass
 
 
-class _SocksHttp(_Http):
-    """Through a SOCKS proxy."""
+class _ThroughSocks(_NotedConnection):
+    """Mixed into a connection class: connects through a SOCKS proxy."""
 
     def __init__(self, *args: Any, _socks_options: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -270,27 +270,19 @@ class _SocksHttp(_Http):
     def _connected(self, guarded: str) -> socket.socket:
         """Connect through the proxy."""
         del guarded
-        return _through_socks(self, self._socks)
+        assert CURRENT.in_use is not None
+        options, addresses = self.socket_options or (), CURRENT.in_use.names.addresses
+        return socks.connect(
+            self._socks, self._dns_host, self.port, self.timeout, options, addresses
+        )
 
 
-class _SocksHttps(_Https):
-    """Through a SOCKS proxy."""
-
-    def __init__(self, *args: Any, _socks_options: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._socks = _socks_options
-
-    def _connected(self, guarded: str) -> socket.socket:
-        """Connect through the proxy."""
-        del guarded
-        return _through_socks(self, self._socks)
+class _SocksHttp(_ThroughSocks, _Http):
+    pass
 
 
-def _through_socks(connection: Any, proxy: Any) -> socket.socket:
-    assert CURRENT.in_use is not None
-    host, port, timeout_s = connection._dns_host, connection.port, connection.timeout  # noqa: SLF001 - our own class
-    options, addresses = connection.socket_options or (), CURRENT.in_use.names.addresses
-    return socks.connect(proxy, host, port, timeout_s, options, addresses)
+class _SocksHttps(_ThroughSocks, _Https):
+    pass
 
 
 class _NotedPool:
