@@ -397,6 +397,8 @@ def _send(
         before_last()
         sock.sendall(whole[cut:])
     else:
+        if length == 0:  # the head is all that the client waits for
+            before_last()
         sock.sendall(head)
         _send_pieces(sock, reply.body, length, before_last)
     return not close

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import (
     HTTPConnection,
@@ -117,6 +117,19 @@ def test_one_request_after_the_other_never_counts_as_two_in_flight(
         connection.close()
     assert server.max_in_flight == 1
     assert server.connections == 300
+
+
+def test_an_empty_body_in_pieces_is_out_of_the_count_when_its_head_is_sent(serve: Serve) -> None:
+    seen = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        assert seen.wait(60)
+        yield b""
+
+    server = serve(lambda _: Reply(headers={"Content-Length": "0"}, body=nothing()))
+    assert get(server) == b""
+    assert server.in_flight == 0
+    seen.set()
 
 
 def test_what_a_handler_raises_is_raised_in_the_test() -> None:
