@@ -141,7 +141,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(params=["boto3", "obstore"])
+@pytest.fixture(params=["boto3", "curl"])
 def s3_client(request: pytest.FixtureRequest) -> str:
     """The `--s3-client` of a test that both clients have to pass."""
     client: str = request.param

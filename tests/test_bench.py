@@ -224,7 +224,7 @@ def test_what_slow_hosts_cost_the_others_is_a_share_of_their_time() -> None:
     [
         ("  --engine [auto|threads|other]  What carries", ["threads", "other"]),
         ("  --engine [auto|threads]  What carries", []),
-        ("  --s3-client [auto|boto3|obstore]  What", []),
+        ("  --s3-client [auto|boto3|curl]  What", []),
     ],
 )
 def test_each_engine_that_help_offers_takes_part(text: str, choices: list[str]) -> None:

@@ -5,7 +5,7 @@ connected to, and whether it may be (`guard.py`). The guard judges an address th
 any other. `--resolve` says where a name is, not that strangers may lead us there: with `*` each
 name of a redirect would lead to it.
 
-Rejected: the same for S3. boto3 and obstore look names up by themselves, and a run with another
+Rejected: the same for S3. boto3 and the puts look names up by themselves, and a run with another
 endpoint has `--s3-endpoint`.
 """
 

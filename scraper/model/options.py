@@ -78,7 +78,7 @@ class Options(TypedDict, total=False):
     expect_type: str | None
     robots_agent: str | None  # the name that robots.txt knows us by, if not the User-Agent's first
     robots_tags: str | Sequence[str] | None  # of X-Robots-Tag: "noai,noimageai"; not stored then
-    s3_client: Literal["auto", "boto3", "obstore"] | None
+    s3_client: Literal["auto", "boto3", "curl"] | None
     s3_endpoint: str | None
     s3_profile: str | None
     s3_storage_class: str | None

@@ -268,8 +268,8 @@ class S3(_Branch):
 
     def __post_init__(self) -> None:
         _require(
-            self.client in {"auto", "boto3", "obstore"},
-            f"--s3-client {self.client!r} is not auto, boto3 or obstore",
+            self.client in {"auto", "boto3", "curl"},
+            f"--s3-client {self.client!r} is not auto, boto3 or curl",
         )
         _require(
             self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Response, Stored
 from scraper.sinks.base import Body, Sink, Upload
+from scraper.sinks.put_request import PutRequest, PutUpload
 from scraper.transfer.codings import codings
 from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
@@ -41,6 +42,7 @@ class Incoming:
         "_key",
         "_left",
         "_most",
+        "_put",
         "_quota",
         "_sink",
         "_upload",
@@ -65,6 +67,7 @@ class Incoming:
         self._sink = sink
         self._key = key
         self._upload: Upload | None = None  # until there is something to write
+        self._put: Body | None = None  # what an engine was asked to put
         self._digest = hashlib.sha256()
         self._left: Iterator[bytes] | None = None  # received, and not yet decoded
         self._most = plan.limits.max_size
@@ -104,7 +107,28 @@ class Incoming:
         return True
 
     def commit(self, source_url: str, fetched_at: float, check: Check) -> Stored:
-        """Make it an object, if it is complete. Raises TransferError and DestinationError."""
+        """Make it an object, if it is complete. Raises TransferError and DestinationError.
+
+        After `put_request` it is one already.
+        """
+        if self._put is not None:
+            self.abort()
+            return self._put.stored()
+        upload, facts = self._complete(source_url, fetched_at, check)
+        return upload.commit(facts)
+
+    def put_request(self, source_url: str, fetched_at: float, check: Check) -> PutRequest | None:
+        """The request that makes it an object. Raises as `commit` does.
+
+        `commit` follows when it has succeeded. None: `commit` makes it an object.
+        """
+        upload, facts = self._complete(source_url, fetched_at, check)
+        request = upload.put_request(facts) if isinstance(upload, PutUpload) else None
+        self._put = None if request is None else facts
+        return request
+
+    def _complete(self, source_url: str, fetched_at: float, check: Check) -> tuple[Upload, Body]:
+        """The upload that has all of it, and what is known of it."""
         if self._left is None:
             check()  # a connection that was closed because the time is over looks like an end
         else:
@@ -116,7 +140,7 @@ class Incoming:
             self._decoder.finish()
         upload = self._upload or self._open()
         facts = Body(source_url, fetched_at, self.size, self._digest.hexdigest(), self.response)
-        return upload.commit(facts)
+        return upload, facts
 
     def abort(self) -> None:
         """Drop what was written. Never raises."""

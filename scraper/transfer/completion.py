@@ -1,12 +1,21 @@
 """Completions: how an attempt ended, for who started it.
 
-Owns: that record. Does not know: how it came about (`transfer.py`).
+Owns: that record, and what an error means for it. Does not know: how it came about (`transfer.py`).
 """
 
 from typing import NamedTuple
 
-from scraper.model.errors import DestinationError
-from scraper.model.records import Attempt, Failed, NotModified, Response, Stored, Times
+from scraper.model.errors import DestinationError, Kind, TransferError
+from scraper.model.records import (
+    Attempt,
+    Failed,
+    Failure,
+    NotModified,
+    Response,
+    Stored,
+    Times,
+)
+from scraper.model.urls import redact_text
 from scraper.schedule import Announced
 from scraper.transfer.partial import Partial
 
@@ -31,3 +40,20 @@ class Completion(NamedTuple):
     error: DestinationError | None = None
     partial: Partial | None = None
     announced: Announced | None = None
+
+
+def failure_of(
+    error: TransferError | DestinationError, response: Response | None, *, answered: bool
+) -> Failure:
+    """The failure that `error` is. `answered`: the host has sent a response, so it is reachable."""
+    if not isinstance(error, TransferError):
+        return Failure(Kind.SINK, redact_text(str(error)), transient=False)
+    return Failure(
+        kind=error.kind,
+        message=redact_text(error.message),
+        transient=error.transient,
+        unreachable=error.unreachable and not answered,
+        http_code=response.http_code if response else None,
+        proxy=error.proxy,
+        shared=error.shared,
+    )

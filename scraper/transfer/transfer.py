@@ -28,8 +28,9 @@ from scraper.model.records import (
 )
 from scraper.schedule import Announced, announced
 from scraper.sinks.base import Blocking, Sink, blocking_of
+from scraper.sinks.put_request import PutRequest
 from scraper.transfer.body import Incoming
-from scraper.transfer.completion import Completion, InPart
+from scraper.transfer.completion import Completion, InPart, failure_of
 from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
 from scraper.transfer.confirmation import confirmed, existing_of
 from scraper.transfer.exchange import Next, Reply, Request
@@ -212,6 +213,16 @@ class Transfer:
         self._end(stored)
         return Next.STOP
 
+    def put_request(self) -> PutRequest | None:
+        """The request that stores the body; `finish` follows when it has succeeded.
+
+        None: `finish` stores it. Raises as `finish` does.
+        """
+        if not isinstance(self._body, Incoming):
+            return None
+        source_url = urls.redact(self.attempt.target.listed)
+        return self._body.put_request(source_url, self._started_at, self.check)
+
     def is_whole(self, error: Exception) -> bool:
         """Whether the body is complete although `error` broke it off. Call `finish` then."""
         if self._body is None or not isinstance(error, TransferError):
@@ -239,20 +250,9 @@ class Transfer:
             self._start_over()
         else:
             self._partial, self._body = partial, None
-        if isinstance(error, TransferError):
-            failure = Failure(
-                kind=error.kind,
-                message=urls.redact_text(error.message),
-                transient=error.transient,
-                unreachable=error.unreachable and not self._answered,
-                http_code=self._response.http_code if self._response else None,
-                proxy=error.proxy,
-                shared=error.shared,
-            )
-            self._end(Failed(failure, self._response))
-        else:
-            failure = Failure(Kind.SINK, urls.redact_text(str(error)), transient=False)
-            self._end(Failed(failure, self._response), error)
+        failure = failure_of(error, self._response, answered=self._answered)
+        fatal = error if isinstance(error, DestinationError) else None
+        self._end(Failed(failure, self._response), fatal)
 
     def abandon(self) -> None:
         """Commit nothing any more. May be called from another thread."""

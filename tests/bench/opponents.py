@@ -231,7 +231,7 @@ def ours(tree: Path | None = None) -> tuple[list[Opponent], list[Opponent]]:
     )
 
 
-_NEEDS = {"curl": "pycurl", "obstore": "obstore"}
+_NEEDS = {"curl": "pycurl"}
 
 
 def _choices(help_text: str, option: str) -> list[str]:

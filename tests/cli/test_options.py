@@ -253,7 +253,7 @@ def test_any_whole_number_of_units_is_exact(number: int, unit: str, binary: bool
         ("--retries", ""),
         ("--delay", "1s"),
         ("--log-format", "xml"),
-        ("--s3-client", "curl"),
+        ("--s3-client", "wget"),
     ],
 )
 def test_a_value_of_another_type_is_refused_by_name(flag: str, text: str) -> None:

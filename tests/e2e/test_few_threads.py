@@ -13,12 +13,12 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
 import pytest
 
-from scraper.sinks.s3 import objectstore
 from tests.s3servers import S3Server
 from tests.servers import HttpServer
 
@@ -55,13 +55,13 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["directory", "boto3", "obstore"])
+@pytest.fixture(params=["directory", "boto3", "curl"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     """Options that name a destination, and its variables."""
     if request.param == "directory":
         return ["--to", str(tmp_path / "out")], {}
-    if request.param == "obstore" and not objectstore.is_installed():
-        pytest.skip("obstore is not installed")
+    if request.param == "curl" and find_spec("pycurl") is None:
+        pytest.skip("pycurl is not installed")
     server: S3Server = request.getfixturevalue("moto_server")
     bucket = f"s3://{server.make_bucket()}/p"
     options = ["--to", bucket, "--s3-endpoint", server.url, "--s3-client", request.param]

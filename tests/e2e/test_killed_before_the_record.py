@@ -19,7 +19,7 @@ from tests.servers import HttpServer, Reply, Request, Serve
 
 KEY = "page.html"
 KILLS = Path(__file__).parent / "kill_after_rename"
-CLIENTS = {"threads": "boto3", "curl": "obstore"}  # of S3, for each engine
+CLIENTS = {"threads": "boto3", "curl": "curl"}  # of S3, for each engine
 DATES = {"A": "Sun, 06 Nov 1994 08:49:37 GMT", "B": "Mon, 07 Nov 1994 08:49:37 GMT"}
 
 each_validator = pytest.mark.parametrize("dated", [False, True], ids=["etag", "date"])

@@ -21,7 +21,7 @@ CHANGED_S = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT: when the pages of the si
 MINE = b"as another program left it"
 WAYS = [
     *(("threads", "directory", ""), ("curl", "directory", "")),
-    *(("threads", "moto", "boto3"), ("curl", "moto", "obstore")),
+    *(("threads", "moto", "boto3"), ("curl", "moto", "curl")),
 ]
 IDS = ["-".join(filter(None, way)) for way in WAYS]
 
@@ -350,7 +350,7 @@ def test_the_own_time_goes_wherever_a_redirect_leads(runs: Runs, site: Site) -> 
     ("engine", "client", "metadata"),
     [
         ("threads", "boto3", {"mtime": f"{CHANGED_S + 5}.25"}),  # rclone's
-        ("curl", "obstore", {"fetched-at": "1994-11-06T08:49:42.250Z"}),  # our own
+        ("curl", "curl", {"fetched-at": "1994-11-06T08:49:42.250Z"}),  # our own
     ],
 )
 def test_what_was_put_long_after_it_was_fetched_is_asked_about_again(

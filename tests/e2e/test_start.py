@@ -21,7 +21,6 @@ NEEDLESS = {
     "importlib.metadata",
     "multiprocessing",
     "netrc",
-    "obstore",
     "scraper.schedule.robots",
     "requests",
     "rich",

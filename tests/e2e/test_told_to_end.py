@@ -32,7 +32,7 @@ from tests.slow import VARIABLE
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 ENGINES = pytest.mark.parametrize("engine", ["threads", "curl"])
-CLIENTS = pytest.mark.parametrize("client", ["boto3", "obstore"])
+CLIENTS = pytest.mark.parametrize("client", ["boto3", "curl"])
 MOMENTS = 40 if os.environ.get(VARIABLE) else 10
 MOST_S = GRACE_S + LAST_GRACE_S + RECORDS_S
 ROOM_S = 5.0  # for what a run has to do, from its first import on

@@ -151,7 +151,7 @@ class Sent(NamedTuple):
     made: list[str]
 
 
-@pytest.fixture(params=["directory", "boto3", "obstore"])
+@pytest.fixture(params=["directory", "boto3", "curl"])
 def sent(request: pytest.FixtureRequest, cli: Command) -> Sent:
     """A directory, and a bucket by each client, below a prefix of 100 bytes."""
     if request.param == "directory":

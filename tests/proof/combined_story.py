@@ -89,7 +89,7 @@ def make_plan(dice: random.Random, place: Place, *, raw: bool, last: bool = Fals
     options += ["--continue-above", dice.choice(["1", "1k", "8M"])]
     options += [*["--robots"] * robots, *["--raw"] * raw]
     if isinstance(place, Bucket):
-        options += ["--s3-client", dice.choice(["boto3", "obstore"])]
+        options += ["--s3-client", dice.choice(["boto3", "curl"])]
     limit = None if last else dice.choice([None] * 5 + ["size", "time", "failures"])
     if limit == "size":
         options += ["--max-total-size", dice.choice([10_000, 200_000, 1_000_000])]

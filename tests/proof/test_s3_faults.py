@@ -36,7 +36,7 @@ def said(ran: Ran) -> str:
     return line
 
 
-@pytest.mark.parametrize("client", ["boto3", "obstore"])
+@pytest.mark.parametrize("client", ["boto3", "curl"])
 def test_a_server_that_is_gone_for_a_while_is_waited_for_without_slots(
     client: str, site: Site, cli: Command, tmp_path: Path
 ) -> None:
@@ -84,7 +84,7 @@ def test_a_storm_of_slow_down_costs_no_target_its_attempts(
 
 
 @pytest.mark.parametrize("kept", ["bucket", "file"])
-@pytest.mark.parametrize("client", ["boto3", "obstore"])
+@pytest.mark.parametrize("client", ["boto3", "curl"])
 def test_credentials_that_expire_stop_the_run_and_fresh_ones_go_on(
     client: str, kept: str, site: Site, cli: Command, moto_server: S3Server
 ) -> None:

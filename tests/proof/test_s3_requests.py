@@ -36,7 +36,7 @@ FAULTS = {
     "expired": (400, "ExpiredToken"),
 }
 LEAST, MOST = 13, 15  # requests of a run over four pages; a slow one records twice
-CLIENTS = ["boto3", "obstore"]
+CLIENTS = ["boto3", "curl"]
 FEW = [  # each request once, by turns with each fault
     (k, [*FAULTS][k % len(FAULTS)], CLIENTS[k // len(FAULTS) % len(CLIENTS)])
     for k in range(1, MOST + 1)

@@ -255,7 +255,7 @@ def slow_down(server: S3Server, count: int) -> Front:
 
 
 @pytest.mark.usefixtures("aws")
-@pytest.mark.parametrize("client", ["boto3", "obstore"])
+@pytest.mark.parametrize("client", ["boto3", "curl"])
 def test_a_storm_of_slowdown_is_sat_out(client: str, serve: Serve, moto_server: S3Server) -> None:
     server = serve(echo)
     bucket = moto_server.make_bucket()

@@ -24,6 +24,7 @@ from scraper.engines.curl.multiplexing import OriginPool
 from scraper.engines.curl.offload import Offload
 from scraper.engines.curl.options import make_easy
 from scraper.engines.curl.origins import Origins
+from scraper.engines.curl.puts import Puts
 from scraper.engines.curl.turns import Turns
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.names import Names
@@ -67,7 +68,8 @@ class CurlEngine:
         self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload)
         rate = limits.limit_rate
         self._turns = Turns(rate, max_concurrency) if rate else None
-        self._ending: set[Transfer] = set()  # with the pool, without a handle
+        self._puts = Puts(self._multi)
+        self._ending: set[Transfer] = set()  # with the pool or being put, without a handle
         self._reports: deque[Offload] = deque()  # from threads of the pool
         self._ended: list[Transfer] = []
         self._woken = False
@@ -126,6 +128,7 @@ class CurlEngine:
         self._pool.close()
         self._origins.close()
         self._multi.close()
+        self._puts.close()
         for handle in self._all:
             handle.easy.close()
         for kept in (self._all, self._idle, self._live):
@@ -239,7 +242,11 @@ class CurlEngine:
     def _take_ended(self) -> None:
         """Go on after what libcurl has done."""
         for easy, code, message in self._multi.ended():
-            self._take(easy.handle, code, message)
+            carried = easy.handle
+            if isinstance(carried, CurlHandle):
+                self._take(carried, code, message)
+            else:
+                self._take_committed(self._puts.take(carried, code, message))
         while self._moved:
             self._send_moved(self._moved.pop())
 
@@ -286,8 +293,7 @@ class CurlEngine:
         handle = self._live.get(transfer)
         if offload.ended:
             if transfer in self._ending:  # it may report twice: an error, and its end
-                self._ending.remove(transfer)
-                self._take_concluded(transfer)
+                self._take_committed(transfer)
         elif handle is not None and offload.error is not None:
             self._end(handle, transfer, offload.error)
         elif handle is not None:
@@ -328,15 +334,32 @@ class CurlEngine:
                 self._origins.forget(transfer.request.origin)
         self._let_go(handle, transfer)
         offload, handle.offload = handle.offload, None
-        may_commit = error is None or transfer.is_whole(error)
-        if offload is None and may_commit and transfer.blocking is Blocking.COMMIT:
-            offload = self._offload(transfer)
         if offload is not None:
             self._ending.add(transfer)
             offload.end(error)
+        elif transfer.blocking is Blocking.COMMIT and (error is None or transfer.is_whole(error)):
+            self._commit(transfer, error)
         else:
             conclude(transfer, error)
             self._take_concluded(transfer)
+
+    def _commit(self, transfer: Transfer, error: Exception | None) -> None:
+        """Commit the body without waiting: by a put beside the fetches, else by another thread."""
+        self._ending.add(transfer)
+        try:
+            request = transfer.put_request()
+            if request is not None:
+                self._puts.begin(transfer, request)
+        except Exception as raised:  # noqa: BLE001 - `conclude` tells which is which
+            conclude(transfer, raised)
+            self._take_committed(transfer)
+        else:
+            if request is None:
+                self._offload(transfer).end(error)
+
+    def _take_committed(self, transfer: Transfer) -> None:
+        self._ending.remove(transfer)
+        self._take_concluded(transfer)
 
     def _take_concluded(self, transfer: Transfer) -> None:
         if transfer.completion is None:  # a 304, but the object is gone: ask for all of it

@@ -1,4 +1,4 @@
-"""The sink for S3 buckets. Each object is put as a whole, by boto3 or by obstore.
+"""The sink for S3 buckets. Each object is put as a whole, by boto3 or by libcurl.
 
 This room owns the requests to S3 and the meaning of their errors. It does not know targets
 or how they are fetched.

@@ -5,8 +5,7 @@ seconds for each connection. botocore has no option for the classes of its conne
 get a subclass whose sockets come from `model/happy_eyeballs.py`.
 
 Owns: that. Does not know: requests. Where botocore is built otherwise than today, nothing is
-changed, and boto3 connects in its own way. obstore needs none of it: its connector does the same by
-itself (hyper-util, RFC 6555).
+changed, and boto3 connects in its own way. libcurl needs none of it: it does so by itself.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ This module owns these requests. It does not know prefixes or spools, nor what e
 holds no slot meanwhile.
 
 A put from memory is made for every object, so it has an interface of its own (`Puts`), and a
-cheaper client may make it (`objectstore.py`). The other requests are rare, or their cost is
+cheaper client may make it (`curl_client.py`). The other requests are rare, or their cost is
 that of their bytes.
 """
 

@@ -1,7 +1,7 @@
 """What the errors of S3 mean for the object, for the run, and for the person who reads them.
 
-boto3 tells errors apart by classes, obstore by the text of its message. Both become an
-S3Error here, so that no other module knows which client met the error.
+boto3 tells errors apart by classes; of libcurl there is the answer itself, or a reason why there is
+none. Both become an S3Error here, so that no other module knows which client met the error.
 
 This module owns the error codes of S3 and compatible stores: which would meet every object,
 which may pass, and one line of plain words for each. It does not know what was being done.
@@ -12,10 +12,15 @@ the way, or a key that is too long.
 
 import errno
 import re
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from html import unescape
 from http.client import responses
 from typing import Any
+from urllib.parse import urlsplit
+
+from scraper.model.urls import redact
+from scraper.sinks.put_request import NoAnswer, Trouble
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
@@ -62,6 +67,7 @@ _PASSING = {
     "TooManyRequestsException",
     "XAmzContentSHA256Mismatch",
 }
+_REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class S3Error(Exception):
@@ -100,6 +106,21 @@ def answered(status: int, code: str, message: str, region: str | None = None) ->
     fatal = status in {401, 403, 507} or code in _FATAL
     passing = status == 429 or (status >= 500 and status != 501) or code in _PASSING
     return S3Error(reason, fatal=fatal, transient=passing, status=status, code=code)
+
+
+def redirected(status: int, headers: Mapping[str, str]) -> S3Error | None:
+    """The error for an endpoint that redirects (from http to https, say). None: it does not.
+
+    `headers` have names in lower case. A bucket in another region is no such endpoint.
+    """
+    to = headers.get("location")
+    if status not in _REDIRECTS or not to or "x-amz-bucket-region" in headers:
+        return None
+    host = urlsplit(to).hostname or ""
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return None
+    text = f"the endpoint redirects to {redact(to)}, and S3 is not asked there by itself"
+    return S3Error(text, fatal=True, status=status)
 
 
 def hint(error: S3Error, bucket: str) -> str:
@@ -195,42 +216,37 @@ def _is_of_credentials(error: BaseException) -> bool:
     )
 
 
-# ---------------------------------------------------------------- obstore
-
-# The message of object_store 0.14: a line of text, then the error's Rust structure.
-_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})[^:]*: (.*)", re.DOTALL)
-_KIND = re.compile(r"HttpError \{\s+kind: (\w+)")
-_REFUSED = re.compile(r'(?:message|error): "([^"]+)"|(InvalidCertificate\([^)]*\))')
-_NO_LOCATION = "Received redirect without LOCATION"
+# ---------------------------------------------------------------- libcurl
 
 
-def from_obstore(error: BaseException, endpoint: str, timeout_s: float) -> S3Error:
-    """The error for an exception of obstore. Only its text says what happened."""
-    said, _, structure = str(error).partition("\n\nDebug source:")
-    if found := _STATUS.search(said):
-        return _from_xml(int(found[1]), found[2])
-    kind = _KIND.search(structure)
-    match kind[1] if kind else "":
-        case "" if _NO_LOCATION in said:
-            meant = answered(301, "PermanentRedirect", "")
-        case "":
-            meant = S3Error(said)
-        case "Timeout" if "ConnectError" in structure:
-            meant = _late_connection(endpoint)
-        case "Timeout":
-            meant = _late_answer(endpoint, timeout_s)
-        case "Connect":
-            why = _REFUSED.search(structure)
-            meant = _unreachable(endpoint, (why[1] or why[2]) if why else "")
-        case name:
-            meant = _broken(endpoint, name)
-    return meant
+def from_answer(status: int, headers: Mapping[str, str], content: bytes) -> S3Error:
+    """The error for an answer that is none of success. `headers` have names in lower case."""
+    elsewhere = redirected(status, headers)
+    if elsewhere is not None:
+        return elsewhere
+    region = headers.get("x-amz-bucket-region")
+    if status == 301:
+        return answered(status, "PermanentRedirect", "", region)
+    return _from_xml(status, content.decode(errors="replace"), region)
 
 
-def _from_xml(status: int, body: str) -> S3Error:
+def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
+    """The error for a request without an answer."""
+    match end.trouble:
+        case Trouble.NO_CONNECTION_IN_TIME:
+            return _late_connection(endpoint)
+        case Trouble.NO_CONNECTION:
+            return _unreachable(endpoint, end.why)
+        case Trouble.NO_ANSWER_IN_TIME:
+            return _late_answer(endpoint, READ_TIMEOUT_S)
+        case Trouble.BROKEN:
+            return _broken(endpoint, end.why)
+
+
+def _from_xml(status: int, body: str, region: str | None = None) -> S3Error:
     def tag(name: str) -> str:
         found = re.search(f"<{name}>([^<]*)</{name}>", body)
         return unescape(found[1]) if found else ""
 
     message = tag("Message") or responses.get(status, "")
-    return answered(status, tag("Code"), message, tag("Region") or None)
+    return answered(status, tag("Code"), message, tag("Region") or region)

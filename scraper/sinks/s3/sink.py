@@ -2,18 +2,17 @@
 
 A body is spooled until it is complete and is then put as a whole. So its digest is known
 before the first byte is sent, and no reader sees a part of it. The client that was chosen
-(obstore or boto3) puts bodies from memory; boto3 puts those from the disk.
+(curl or boto3) puts bodies from memory; boto3 puts those from the disk.
 
-This module owns the prefix and the keys, what is stored beside the bytes, the choice of the
-client, and what an error means for the run. It does not know HTTP towards the web, the requests
-to S3 (`bucket.py`, `objectstore.py`), or waiting.
+This module owns the prefix and the keys, what is stored beside the bytes, and what an error
+means for the run. It does not know HTTP towards the web, the requests to S3 (`bucket.py`,
+`curl_client.py`), or waiting.
 
 Rejected: uploading parts while the body arrives. It costs two more requests for each small
 object, and a crash leaves parts that somebody pays for.
 """
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +27,13 @@ from scraper.model.records import Stored
 from scraper.model.urls import redact
 from scraper.sinks.base import Blocking, Body, Listed, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.put_request import PutRequest
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3 import objectstore
-from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Puts, Way, parse_sse
+from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Puts, parse_sse
+from scraper.sinks.s3.clients import check_client, choose_client
+from scraper.sinks.s3.curl_client import CurlClient
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import URL_BYTES, Facts, facts_of, longest
-from scraper.sinks.s3.objectstore import ObjectStore
 from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
@@ -50,8 +50,7 @@ def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
             parse_sse(options.s3.sse)
         except ValueError as error:
             raise UsageError(f"--s3-sse {error}") from None
-    if options.s3.client == "obstore" and not objectstore.is_installed():
-        raise UsageError("--s3-client obstore needs obstore: pip install 'scraper[fast]'")
+    check_client(options.s3.client)
     return S3Sink(bucket, prefix, options)
 
 
@@ -114,7 +113,8 @@ class S3Sink:
             way, facts = bucket.probe(key, [facts for _, facts in choices])
             self._url_bytes = next(most for most, one in choices if one is facts)
             try:
-                puts = self._puts = self._choose(bucket, way, key, facts)
+                puts, self.remark = choose_client(bucket, way, key, facts, self._options.s3)
+                self._puts = puts
             finally:
                 with contextlib.suppress(S3Error):  # the permission to delete may be missing
                     bucket.delete(key)
@@ -144,6 +144,21 @@ class S3Sink:
                 self._puts.put(self._name(key), data, facts)
             else:
                 bucket.put_file(self._name(key), spool.on_disk(), spool.size, facts)
+
+    def put_request(self, key: str, spool: Spool, body: Body) -> PutRequest | None:
+        """The request that puts the object. None: `put` must do it.
+
+        Raises SinkError, DestinationError.
+        """
+        puts, data = self._puts, spool.in_memory()
+        if data is None or not isinstance(puts, CurlClient):
+            return None
+        what = f"store {key!r}"
+        with self._meaning(what):
+            facts = self._facts(key, body)
+            return puts.request(
+                self._name(key), data, facts, lambda error: self.mapped(error, what)
+            )
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
         """Put a small object only if its etag is still `etag`. None: only if there is no object.
@@ -231,6 +246,8 @@ class S3Sink:
         self._closed = True
         if self._objects is not None:
             self._objects.close()
+        if isinstance(self._puts, CurlClient):
+            self._puts.close()
         for upload in list(self._uploads):
             upload.abort()
         self._spools.close()
@@ -256,29 +273,6 @@ class S3Sink:
             raise self.mapped(error, what) from None
         except (OSError, ValueError) as error:
             raise self.mapped(s3errors.unspoolable(error), what) from None
-
-    def _choose(self, bucket: Bucket, way: Way, key: str, facts: Facts) -> Puts:
-        """The client for small objects: obstore, if its put succeeds as boto3's did."""
-        wanted = self._options.s3.client
-        if wanted == "boto3" or (wanted == "auto" and not objectstore.is_installed()):
-            return bucket
-        why = objectstore.unfit(way, key, os.environ)
-        if why is None:
-            try:
-                store = ObjectStore(bucket, way, self._options.s3, self._sizes)
-                store.put(key, PROBE, facts)
-            except S3Error as error:
-                if wanted == "obstore":
-                    raise
-                why = str(error)
-            except ImportError as error:
-                why = f"it can't be imported: {error}"
-            else:
-                return store
-        if wanted == "obstore":
-            raise UsageError(f"--s3-client obstore can't be used here: {why}")
-        self.remark = f"not obstore: {why}"
-        return bucket
 
     def _facts(self, key: str, body: Body) -> Facts:
         """What is stored beside the bytes.
@@ -331,6 +325,10 @@ class S3Upload:
         except (OSError, ValueError) as error:
             what = f"store {self._key!r}"
             raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+
+    def put_request(self, body: Body) -> PutRequest | None:
+        """The request that puts the object."""
+        return self._sink.put_request(self._key, self._spool, body)
 
     def commit(self, body: Body) -> Stored:
         """Put the object, and remove the spool."""

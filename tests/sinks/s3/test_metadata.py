@@ -26,7 +26,7 @@ def body(url: str = "http://a/", content_type: str = "text/plain") -> Body:
 @pytest.mark.each_pair
 @pytest.mark.parametrize("content_type", [10, 1_900, 6_900])
 @pytest.mark.parametrize("url", [20, 257, 300, 2_000])
-@pytest.mark.parametrize("client", ["boto3", "obstore"])
+@pytest.mark.parametrize("client", ["boto3", "curl"])
 @pytest.mark.parametrize("store", STORES)
 def test_a_body_is_stored_on_every_store_whatever_lies_beside_it(
     *,

@@ -1,11 +1,12 @@
-"""obstore beside boto3: when it is taken, that it goes boto3's way, what its errors mean."""
+"""Puts by libcurl beside boto3: when they are taken, that they go boto3's way, what errors mean."""
 
 import os
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,7 +16,6 @@ from scraper.model.settings import S3, Settings
 from scraper.run.loop import Run
 from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3 import objectstore
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
@@ -30,13 +30,13 @@ def passes(asked: Asked) -> None:
     """Nothing is broken."""
 
 
-def no_obstore(asked: Asked) -> tuple[int, str] | None:
-    """An endpoint that takes all from boto3 and nothing from obstore."""
-    return (400, "Peculiar") if by_obstore(asked) else None
+def no_curl(asked: Asked) -> tuple[int, str] | None:
+    """An endpoint that takes all from boto3 and nothing from libcurl."""
+    return (400, "Peculiar") if by_curl(asked) else None
 
 
-def by_obstore(asked: Asked) -> bool:
-    return asked.headers["user-agent"].startswith("object_store/")
+def by_curl(asked: Asked) -> bool:
+    return asked.headers["user-agent"].startswith("scraper/")
 
 
 def checked(bucket: str, options: SinkOptions, prefix: str = "", sizes: Sizes = USUAL) -> S3Sink:
@@ -56,43 +56,43 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ---------------------------------------------------------------- which client is taken
 
 
-def test_auto_takes_obstore_where_it_is_installed(moto_server: S3Server) -> None:
+def test_auto_takes_curl_where_it_is_installed(moto_server: S3Server) -> None:
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:
         sink = checked(bucket, front.options())
         store(sink, "k", b"x")
         sink.close()
-    assert (sink.client, sink.remark) == ("obstore", "")
+    assert (sink.client, sink.remark) == ("curl", "")
     (put,) = [asked for asked in front.asked if asked.path == f"/{bucket}/k"]
-    assert by_obstore(put)
+    assert by_curl(put)
 
 
-def test_without_obstore_auto_takes_boto3(
+def test_without_pycurl_auto_takes_boto3(
     moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "pycurl", None)
     sink = checked(moto_server.make_bucket(), moto_server.options())
     store(sink, "k", b"x")
     sink.close()
     assert (sink.client, sink.remark) == ("boto3", "")
     with pytest.raises(UsageError, match=r"pip install 'scraper\[fast\]'"):
-        open_sink("s3://b", moto_server.options(client="obstore"))
+        open_sink("s3://b", moto_server.options(client="curl"))
 
 
-def test_an_obstore_that_can_not_be_imported_is_left_alone(
-    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_pycurl_that_can_not_be_used_is_left_alone(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "obstore.py").write_text("raise ImportError('GLIBC_2.99 not found')")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(tmp_path)
+    old = ModuleType("pycurl")
+    old.__spec__ = ModuleSpec("pycurl", None)
+    monkeypatch.setitem(sys.modules, "pycurl", old)
+    monkeypatch.delitem(sys.modules, "scraper.sinks.curl_put", raising=False)
     bucket = moto_server.make_bucket()
     sink = checked(bucket, moto_server.options())
     store(sink, "k", b"x")
     sink.close()
-    assert sink.remark == "not obstore: it can't be imported: GLIBC_2.99 not found"
-    with pytest.raises(UsageError, match="--s3-client obstore can't be used here: it can't be im"):
-        checked(bucket, moto_server.options(client="obstore"))
+    assert sink.remark.startswith("not curl: it needs pycurl 7.45.7 or later: pip install ")
+    with pytest.raises(UsageError, match="--s3-client curl can't be used here: it needs pycurl"):
+        checked(bucket, moto_server.options(client="curl"))
 
 
 def test_boto3_is_taken_if_asked_for(moto_server: S3Server) -> None:
@@ -102,72 +102,47 @@ def test_boto3_is_taken_if_asked_for(moto_server: S3Server) -> None:
         store(sink, "k", b"x")
         sink.close()
     assert sink.client == "boto3"
-    assert not any(map(by_obstore, front.asked))
+    assert not any(map(by_curl, front.asked))
 
 
-def test_an_endpoint_that_refuses_obstore_is_asked_by_boto3_and_the_first_line_says_so(
+def test_an_endpoint_that_refuses_curl_is_asked_by_boto3_and_the_first_line_says_so(
     moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = moto_server.make_bucket()
-    with Front(moto_server.url, no_obstore) as front:
+    with Front(moto_server.url, no_curl) as front:
         with Run(Settings.of(to=f"s3://{bucket}", s3_endpoint=front.url), []) as run:
             said = run.describe()
             list(run)
         with pytest.raises(DestinationError, match=r"Peculiar: as the test wants$"):
-            checked(bucket, front.options(client="obstore"))
-    assert ", boto3 client (not obstore: Peculiar: as the test wants), at most" in said
+            checked(bucket, front.options(client="curl"))
+    assert ", boto3 client (not curl: Peculiar: as the test wants), at most" in said
     assert moto_server.keys(bucket) == {".scraper/summary.json"}, "no probe is left"
 
 
-@pytest.mark.parametrize("prefix", ["a/../b", "./a", "a\tb"])
-def test_a_prefix_that_obstore_can_not_name_is_left_to_boto3(
-    prefix: str, moto_server: S3Server
+@pytest.mark.parametrize("prefix", ["a/../b", "./a", "a\tb", "a//b", "%2F+é ~'()!*=&?#"])
+def test_a_prefix_that_is_no_usual_path_is_kept(
+    prefix: str, moto_server: S3Server, s3_client: str
 ) -> None:
     bucket = moto_server.make_bucket()
-    sink = checked(bucket, moto_server.options(), prefix)
+    sink = S3Sink(bucket, prefix, moto_server.options(client=s3_client))
+    sink.check()
+    store(sink, "k", b"x")
     sink.close()
-    assert (sink.client, sink.remark.partition(":")[0]) == ("boto3", "not obstore")
-    with pytest.raises(UsageError, match="--s3-client obstore can't be used here: the prefix"):
-        checked(bucket, moto_server.options(client="obstore"), prefix)
-    assert moto_server.keys(bucket) == set(), "no probe is left"
-
-
-def test_variables_that_only_obstore_knows_change_nothing(
-    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("SKIP_SIGNATURE", "UNSIGNED_PAYLOAD", "S3_EXPRESS", "REQUEST_PAYER"):
-        monkeypatch.setenv(f"AWS_{name}", "true")
-    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_TIMEOUT", "1ns")
-    bucket = moto_server.make_bucket()
-    with Front(moto_server.url, passes) as front:
-        sink = checked(bucket, front.options())
-        store(sink, "k", b"x")
-        sink.close()
-    assert sink.client == "obstore"
-    (put,) = [asked for asked in front.asked if asked.path == f"/{bucket}/k"]
-    assert "x-amz-request-payer" not in put.headers
-    assert put.headers["x-amz-content-sha256"] != "UNSIGNED-PAYLOAD"
-    monkeypatch.setenv("AWS_SERVER_SIDE_ENCRYPTION", "AES256")
-    sink = checked(bucket, moto_server.options())
-    sink.close()
-    assert sink.remark == (
-        "not obstore: it would obey AWS_SERVER_SIDE_ENCRYPTION, which boto3 does not know"
-    )
+    assert moto_server.keys(bucket) == {f"{prefix}/k"}
 
 
 def test_what_is_on_disk_is_put_by_boto3(moto_server: S3Server) -> None:
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:
         sizes = Sizes(memory=1000, part_threshold=6 * MIB, part=5 * MIB)
-        sink = checked(bucket, front.options(client="obstore"), sizes=sizes)
+        sink = checked(bucket, front.options(client="curl"), sizes=sizes)
         for key, size in (("memory", 1000), ("disk", 1001), ("parts", 6 * MIB)):
             store(sink, key, b"x" * size)
         sink.close()
     made = {"memory": True, "disk": False, "parts": False}
     for key, by in made.items():
         puts = [a for a in front.asked if a.path.partition("?")[0] == f"/{bucket}/{key}"]
-        assert {by_obstore(asked) for asked in puts} == {by}
+        assert {by_curl(asked) for asked in puts} == {by}
 
 
 # ---------------------------------------------------------------- boto3's way
@@ -257,8 +232,7 @@ def vault(config: Path, directory: Path, times: int) -> None:
 
 @pytest.fixture
 def _impatient(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that expire are looked at for each object, by no environment's leave."""
-    monkeypatch.setattr(objectstore, "_KEPT_S", -1)
+    """Credentials come from no environment."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
 
@@ -303,7 +277,7 @@ def test_credentials_that_stay_are_asked_for_once(
 ) -> None:
     bucket = moto_server.make_bucket()
     with Front(moto_server.url, passes) as front:
-        sink = checked(bucket, front.options(client="obstore"))
+        sink = checked(bucket, front.options(client="curl"))
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
         store(sink, "k", b"x")
         sink.close()
@@ -366,7 +340,7 @@ def test_an_endpoint_that_falls_silent_is_told(
 
         def falls_silent(asked: Asked) -> None:
             if asked.path.endswith("/k"):
-                assert over.wait(20), "less than the 30 s that obstore would wait of its own accord"
+                assert over.wait(20), "the limit holds"
 
         with Front(moto_server.url, falls_silent) as front:
             options = front.options(client=s3_client)
@@ -405,39 +379,6 @@ def test_a_page_of_some_proxy_is_told_by_its_status(s3_client: str) -> None:
     assert error.message == "can't store 'k': 502: Bad Gateway"
 
 
-ANSWERED = "x: Server returned non-2xx status code: {}\n\nDebug source:\nx"
-BROKEN = "x - HTTP error: y\n\nDebug source:\nHttp(\n HttpError {{\n  kind: {}\n"
-ELSEWHERE = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>"
-MOVED = "x in 1ms - Received redirect without LOCATION, this normally indicates\n\nDebug source:\nx"
-UNTRUSTED = "Connect,\n  error: InvalidCertificate(\n    UnknownIssuer,\n  )"
-LATE = 'Timeout,\n  ConnectError(\n  "tcp connect error"'
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (
-            ANSWERED.format(f"400 Bad Request: {ELSEWHERE}"),
-            "wrong region: the bucket is in eu-west-3 (AuthorizationHeaderMalformed)",
-        ),
-        (MOVED, "wrong region: the bucket is in another one than was asked (PermanentRedirect)"),
-        (
-            ANSWERED.format("400 Bad Request: <Code>A</Code><Message>&lt;b&gt;&amp;\n2</Message>"),
-            "A: <b>& 2",
-        ),
-        (ANSWERED.format("599 <unknown status code>: "), "599"),
-        ("Could not parse path: x", "Could not parse path: x"),
-        (
-            BROKEN.format(UNTRUSTED),
-            "can't connect to http://h: InvalidCertificate( UnknownIssuer, )",
-        ),
-        (BROKEN.format(LATE), "no connection to http://h within 10 s"),
-    ],
-)
-def test_the_text_of_obstores_errors_is_understood(text: str, reason: str) -> None:
-    assert str(s3errors.from_obstore(ValueError(text), "http://h", 60)) == reason
-
-
 def test_many_threads_put_at_once(moto_server: S3Server, s3_client: str) -> None:
     bucket = moto_server.make_bucket()
     sink = checked(bucket, moto_server.options(client=s3_client))
@@ -446,11 +387,3 @@ def test_many_threads_put_at_once(moto_server: S3Server, s3_client: str) -> None
         list(pool.map(lambda key: store(sink, key, contents[key]), contents))
     sink.close()
     assert {key: moto_server.read(bucket, key) for key in moto_server.keys(bucket)} == contents
-
-
-def test_obstore_is_not_imported_before_it_is_needed() -> None:
-    script = (
-        "import sys; from scraper.sinks.base import SinkOptions, find_sink;"
-        "find_sink('s3://b/p', SinkOptions()); sys.exit('obstore' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,0 +1,153 @@
+"""Puts by libcurl: one easy handle that carries a PutRequest, by itself or in a multi handle.
+
+The curl engine adds the handle to its own multi handle. Who has a thread to wait in calls
+`perform`. Both get the same `Answer` or `NoAnswer`.
+
+Owns: libcurl's options for a put, and what its errors say. Does not know: stores, signatures, and
+who waits. Needs pycurl 7.45.7 or later.
+
+Rejected: UPLOAD with a reading function. It costs a call for each piece, and libcurl would ask
+`Expect: 100-continue` for it.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pycurl
+
+from scraper.model.version import __version__
+from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route, Trouble
+
+_MOST_CONTENT = 64 * 1024  # bytes of an answer that are kept; errors are shorter
+_FIRST_ERROR = 300
+_LEFT_OUT = ("Expect:", "Accept:")  # libcurl would add them
+_NO_TYPE = "Content-Type:"  # it would say that the body is a form
+
+
+class CurlPut:
+    """See the module. One thread at a time uses it. `opened` is called with each new socket."""
+
+    def __init__(self, opened: Callable[[int], object] = lambda _fd: None) -> None:
+        self.easy: Any = pycurl.Curl()
+        self._opened = opened
+        self._lines: list[bytes] = []
+        self._content: list[bytes] = []
+        self._size = 0
+        self._asked = False
+        self._route: Route | None = None
+        self._timeout_s = 0.0
+        self.easy.handle = self
+        for option, value in (
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.PATH_AS_IS, 1),  # a key may have a segment `..`
+            (pycurl.USERAGENT, f"scraper/{__version__}"),
+            (pycurl.HTTP09_ALLOWED, 0),
+            (pycurl.FOLLOWLOCATION, 0),
+            (pycurl.NETRC, pycurl.NETRC_IGNORED),
+            (pycurl.NOPROXY, ""),
+            (pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC),
+            (pycurl.TCP_NODELAY, 1),
+            (pycurl.TCP_KEEPALIVE, 1),
+            (pycurl.OPENSOCKETFUNCTION, self._open_socket),
+            (pycurl.PREREQFUNCTION, self._ask),
+            (pycurl.HEADERFUNCTION, self._lines.append),
+            (pycurl.WRITEFUNCTION, self._take),
+            (pycurl.POSTFIELDS, b""),
+            (pycurl.CUSTOMREQUEST, "PUT"),
+        ):
+            self.easy.setopt(option, value)
+
+    def begin(self, request: PutRequest) -> None:
+        """Prepare the handle to carry out `request`. Raises pycurl.error for a URL it refuses."""
+        easy = self.easy
+        self._lines.clear()
+        self._content.clear()
+        self._size = 0
+        self._asked = False
+        if request.route is not self._route:
+            self._take_route(request.route)
+        if request.timeout_s != self._timeout_s:
+            self._timeout_s = request.timeout_s
+            easy.setopt(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
+        easy.setopt(pycurl.URL, request.url)
+        lines = [f"{name}: {value}" for name, value in request.headers]
+        if not any(name == "content-type" for name, _ in request.headers):
+            lines.append(_NO_TYPE)
+        easy.setopt(pycurl.HTTPHEADER, [*lines, *_LEFT_OUT])
+        easy.setopt(pycurl.POSTFIELDS, request.data)
+
+    def outcome(self, code: int, message: str) -> Answer | NoAnswer:
+        """How it ended. `code` is libcurl's, 0 for success. Lets go of the body.
+
+        A store that refuses a body may answer before it has read all of it.
+        """
+        easy = self.easy
+        easy.setopt(pycurl.POSTFIELDS, b"")
+        status = easy.getinfo(pycurl.RESPONSE_CODE)
+        if status and (not code or status >= _FIRST_ERROR):
+            return Answer(status, tuple(self._lines), b"".join(self._content))
+        late = code == pycurl.E_OPERATION_TIMEDOUT
+        if not self._asked or code == pycurl.E_COULDNT_CONNECT:
+            number = easy.getinfo(pycurl.OS_ERRNO)
+            known = number and code == pycurl.E_COULDNT_CONNECT
+            why = os.strerror(number) if known else message
+            return NoAnswer(Trouble.NO_CONNECTION_IN_TIME if late else Trouble.NO_CONNECTION, why)
+        if code == pycurl.E_ABORTED_BY_CALLBACK:
+            message = "closed without an answer"
+        return NoAnswer(Trouble.NO_ANSWER_IN_TIME if late else Trouble.BROKEN, message)
+
+    def perform(self, request: PutRequest) -> Answer | NoAnswer:
+        """Carry out `request`, and wait for its end."""
+        self.begin(request)
+        try:
+            self.easy.perform()
+        except pycurl.error as error:
+            return self.outcome(*error.args)
+        return self.outcome(0, "")
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.easy.close()
+
+    def _take_route(self, route: Route) -> None:
+        easy, self._route = self.easy, route
+        easy.setopt(pycurl.PROXY, route.proxy or "")  # "": not the environment's either
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(route.connect_timeout_s * 1000)))
+        for options, path in (
+            ((pycurl.CAINFO, pycurl.PROXY_CAINFO), route.ca_file),
+            ((pycurl.CAPATH, pycurl.PROXY_CAPATH), route.ca_directory),
+        ):
+            for option in options:
+                if path is None:
+                    easy.unsetopt(option)
+                else:
+                    easy.setopt(option, path)
+
+    # ------------------------------------------------------------ called by libcurl
+
+    def _ask(self, *_where: object) -> int:
+        """A connection stands. libcurl may not send the request again: who retries is not it."""
+        if self._asked:
+            return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
+        self._asked = True
+        return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]
+
+    def _open_socket(self, _purpose: int, wanted: Any) -> int:
+        try:
+            made = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+        except OSError:
+            return pycurl.SOCKET_BAD  # type: ignore[no-any-return]
+        self._opened(made.fileno())
+        return made.detach()
+
+    def _take(self, chunk: bytes) -> int | None:
+        """Take bytes of the answer. One that does not end is broken off."""
+        self._size += len(chunk)
+        if self._size > _MOST_CONTENT:
+            return -1
+        self._content.append(chunk)
+        return None

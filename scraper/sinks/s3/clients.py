@@ -1,0 +1,51 @@
+"""Which client puts small objects into a bucket.
+
+Owns: that choice. A cheap client is taken if its put succeeds as boto3's did. Does not know: how a
+put is made, and what an error means for the run.
+"""
+
+from importlib.util import find_spec
+
+from scraper.model.errors import UsageError
+from scraper.model.settings import S3
+from scraper.sinks.s3 import curl_client
+from scraper.sinks.s3.bucket import PROBE, Bucket, Puts, Way
+from scraper.sinks.s3.curl_client import NEED, CurlClient
+from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.metadata import Facts
+
+
+def check_client(wanted: str) -> None:
+    """Raise UsageError if the client that was asked for is not installed."""
+    if wanted == "curl" and not _is_there():
+        raise UsageError(f"--s3-client curl needs {NEED}")
+
+
+def choose_client(bucket: Bucket, way: Way, key: str, facts: Facts, s3: S3) -> tuple[Puts, str]:
+    """The client, and why it is not the one that is usually taken ("": it is).
+
+    `key` is put with `facts` to try it. Raises S3Error and UsageError for a client that was asked
+    for and can't be used.
+    """
+    if s3.client == "boto3" or (s3.client == "auto" and not _is_there()):
+        return bucket, ""
+    why = curl_client.unfit(way)
+    if why is None:
+        try:
+            client = CurlClient(bucket, way, s3)
+            client.put(key, PROBE, facts)
+        except S3Error as error:
+            if s3.client == "curl":
+                raise
+            why = str(error)
+        except (ImportError, AttributeError) as error:  # no pycurl, or one too old
+            why = f"it needs {NEED} ({error})"
+        else:
+            return client, ""
+    if s3.client == "curl":
+        raise UsageError(f"--s3-client curl can't be used here: {why}")
+    return bucket, f"not curl: {why}"
+
+
+def _is_there() -> bool:
+    return find_spec("pycurl") is not None

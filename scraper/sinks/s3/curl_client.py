@@ -1,0 +1,175 @@
+"""The cheap client for puts of small objects: libcurl, with signatures of our own.
+
+boto3 spends 1.5 ms of CPU on a put; this client a tenth of that. boto3 has already made one request
+(`Bucket.probe`). This client uses the same URL, region, credentials, authorities and proxy.
+
+A put is a `PutRequest`. An engine that can carries it itself; else `put` waits for it. The digest
+that the transfer has computed signs the payload. So the body is read once, and a store that checks
+signatures finds out if it was damaged on the way.
+
+Credentials are boto3's. Those that expire are renewed by boto3, which may take a while. So no
+request is handed out then (`request` is None), and `put`, which may wait, renews them.
+
+Owns: the headers of a put from memory, and who waits in which handle. Does not know: what errors
+mean (`errors.py`), and how libcurl is used (`sinks/curl_put.py`). boto3 makes all other requests:
+they are rare, or their cost is that of their bytes.
+
+It is not used for buckets with another signature than S3's usual one: directory buckets (S3
+Express), multi-region access points, object lambdas. One thing differs from boto3: there is one
+time limit for a whole put, not one for each pause.
+"""
+
+import base64
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from scraper.model.errors import DestinationError, SinkError
+from scraper.model.settings import S3
+from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route
+from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.s3.bucket import Bucket, Way, parse_sse
+from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.metadata import Facts
+from scraper.sinks.s3.signature import Credentials, Signer, Unsigned, encoded_key, signed_host
+
+_SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
+NEED = "pycurl 7.45.7 or later: pip install 'scraper[fast]'"
+Mapped = Callable[[S3Error], SinkError | DestinationError]
+
+
+class CurlClient:
+    """Puts into one bucket, in the way that boto3 found. Many threads use it."""
+
+    client = "curl"
+
+    def __init__(self, bucket: Bucket, way: Way, s3: S3) -> None:
+        """Raises ImportError and AttributeError without a pycurl that is new enough."""
+        from scraper.sinks.curl_put import CurlPut
+
+        self._make = CurlPut
+        self._idle: list[CurlPut] = []
+        self._closed = False
+        self._bucket = bucket
+        self._found: Any = bucket.session.get_credentials()
+        self._signer = Signer(way.region)
+        self._url = way.url
+        self._host = signed_host(way.url)
+        self._path = "".join(way.url.partition("://")[2].partition("/")[1:])
+        self._route = route_of(way.url, bucket.authority)
+        self._fixed = _encryption(s3)
+
+    def request(self, key: str, data: bytes, facts: Facts, mapped: Mapped) -> PutRequest | None:
+        """A put for an engine to carry out. None: credentials have to be renewed first.
+
+        `mapped` makes an error for the run of an S3Error. Raises S3Error.
+        """
+        needs_renewal = getattr(self._found, "refresh_needed", None)
+        if needs_renewal is not None and needs_renewal():
+            return None
+
+        def judge(end: Answer | NoAnswer) -> SinkError | DestinationError | None:
+            error = self._error_of(end)
+            return None if error is None else mapped(error)
+
+        return self._signed(key, data, facts, judge)
+
+    def put(self, key: str, data: bytes, facts: Facts) -> None:
+        """Put an object, and wait for it. It replaces an older one. Raises S3Error."""
+        request = self._signed(key, data, facts, lambda _end: None)
+        handle = self._idle.pop() if self._idle else self._make()
+        end = handle.perform(request)
+        if self._closed:
+            handle.close()
+        else:
+            self._idle.append(handle)
+        error = self._error_of(end)
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Close the connections that nobody waits for. The others follow when they are done."""
+        self._closed = True
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def _signed(
+        self,
+        key: str,
+        data: bytes,
+        facts: Facts,
+        judge: Callable[[Answer | NoAnswer], SinkError | DestinationError | None],
+    ) -> PutRequest:
+        path = f"/{encoded_key(key)}"
+        headers = self._headers(facts)
+        asked = Unsigned("PUT", self._host, self._path + path, headers, payload_sha256=facts.sha256)
+        headers |= self._signer.sign(asked, self._credentials(), time.time())
+        timeout_s = s3errors.READ_TIMEOUT_S + len(data) / _SLOWEST
+        fields = tuple(headers.items())
+        return PutRequest(self._url + path, fields, data, self._route, timeout_s, judge)
+
+    def _headers(self, facts: Facts) -> dict[str, str]:
+        headers = {f"x-amz-meta-{name}": value for name, value in facts.metadata.items()}
+        if facts.content_type:
+            headers["content-type"] = facts.content_type
+        if facts.content_encoding:
+            headers["content-encoding"] = facts.content_encoding
+        if facts.storage_class:
+            headers["x-amz-storage-class"] = facts.storage_class
+        if self._bucket.checksums:
+            digest = base64.b64encode(bytes.fromhex(facts.sha256)).decode()
+            headers["x-amz-checksum-sha256"] = digest
+        return headers | self._fixed
+
+    def _credentials(self) -> Credentials:
+        """Those to sign with now. boto3 renews them if they expire. Raises S3Error."""
+        try:
+            frozen = self._found.get_frozen_credentials()
+        except s3errors.foreign() as error:
+            raise s3errors.from_boto3(error, self._bucket.endpoint) from None
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def _error_of(self, end: Answer | NoAnswer) -> S3Error | None:
+        endpoint = self._bucket.endpoint
+        if isinstance(end, NoAnswer):
+            return s3errors.from_no_answer(end, endpoint)
+        if end.status < 300:
+            return None
+        return s3errors.from_answer(end.status, end.headers(), end.content)
+
+
+def unfit(way: Way) -> str | None:
+    """Why this client can't be used for a bucket that was reached in this way. None if it can."""
+    return None if way.url else "the bucket is not asked with S3's usual signature"
+
+
+def route_of(url: str, authority: str | None) -> Route:
+    """The proxy that boto3 takes for `url`, and the authorities that it trusts.
+
+    `authority` is the file or directory that is named, None for certifi's list.
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html (proxies)
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+    if proxy is not None and "://" not in proxy:
+        proxy = "http://" + proxy.removeprefix("//")
+    if authority is None:
+        import certifi
+
+        authority = certifi.where()
+    file, directory = (None, authority) if os.path.isdir(authority) else (authority, None)
+    return Route(proxy, file, directory, s3errors.CONNECT_TIMEOUT_S)
+
+
+def _encryption(s3: S3) -> dict[str, str]:
+    if not s3.sse:
+        return {}
+    algorithm, key = parse_sse(s3.sse)
+    name = "x-amz-server-side-encryption"
+    return {name: algorithm, **({f"{name}-aws-kms-key-id": key} if key else {})}
