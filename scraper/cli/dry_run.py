@@ -11,9 +11,10 @@ from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
 
+from scraper.model.dates import expand_date
 from scraper.model.errors import UsageError
 from scraper.model.records import Result, Skipped, Target
-from scraper.model.settings import Settings, expand_date
+from scraper.model.settings import Settings
 from scraper.model.urls import printable, redact
 from scraper.report.log import Log
 from scraper.report.streams import Lines

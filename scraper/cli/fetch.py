@@ -96,7 +96,7 @@ def _checked(ours: dict[str, Any]) -> dict[str, Any]:
     if ours["log_file"] and "{" in ours["log_file"]:
         from datetime import datetime
 
-        from scraper.model.settings import expand_date
+        from scraper.model.dates import expand_date
 
         now = datetime.now().astimezone()
         ours = {**ours, "log_file": expand_date(ours["log_file"], now, "--log-file")}
@@ -244,7 +244,7 @@ class _Fetch:
 def _not_done(settings: "Settings") -> "NotDone":
     from datetime import datetime
 
-    from scraper.model.settings import expand_date
+    from scraper.model.dates import expand_date
     from scraper.run.not_done import NotDone
 
     return NotDone(settings, expand_date(settings.to, datetime.now().astimezone()))

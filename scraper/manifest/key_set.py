@@ -7,21 +7,11 @@ Owns: those bits. Does not know: where keys come from. Rejected: a set of string
 for ten million; the filter of duplicates, whose hashes can't be asked for without adding one.
 """
 
-import sqlite3
 from collections.abc import Iterable
 
 from scraper.manifest.codec import Reading
 from scraper.manifest.index import told
-
-_CACHE_KIB = 16 * 1024
-
-
-def scratch_database() -> sqlite3.Connection:
-    """A private database that spills to a file, which the system removes by itself."""
-    made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
-        made.execute(f"PRAGMA {pragma}")
-    return made
+from scraper.model.scratch import scratch_database
 
 
 class KeySet:

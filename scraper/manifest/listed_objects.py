@@ -14,8 +14,8 @@ from itertools import islice
 from scraper.manifest.codec import Reading
 from scraper.manifest.existing import CONTROL
 from scraper.manifest.index import told
-from scraper.manifest.key_set import scratch_database
 from scraper.model.records import Existing
+from scraper.model.scratch import scratch_database
 from scraper.sinks.base import Listed
 
 _BATCH = 10_000  # objects inserted at a time

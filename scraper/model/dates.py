@@ -1,9 +1,9 @@
-"""Dates: HTTP dates and RFC 3339 dates, both read and written.
+"""Dates: HTTP dates and RFC 3339 dates, both read and written; and `{date}` in names.
 
 A pattern reads the usual form of HTTP dates (RFC 9110 5.6.7). The standard library reads the two
 obsolete forms; it is slow, and they are rare.
 
-Owns: both formats. Does not know: what is dated.
+Owns: both formats, and that field. Does not know: what is dated.
 """
 
 import re
@@ -11,6 +11,10 @@ import time
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
+from scraper.model.errors import UsageError
+
+# A text: few names have a field, and `re` compiles it on first use.
+_FIELD = r"\{(?:date)?(?::([^{}]*))?\}"
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -73,3 +77,14 @@ def parse_rfc3339(text: object) -> int | None:
 @lru_cache(maxsize=4)
 def _second(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()[:-6]
+
+
+def expand_date(text: str, now: datetime, option: str = "--to") -> str:
+    """`text` with `now` for `{date}`, `{date:%Y}`, `{:%Y}`. Raises UsageError for other braces."""
+    if "{" not in text and "}" not in text:
+        return text
+    expanded = re.sub(_FIELD, lambda field_: now.strftime(field_[1] or "%Y-%m-%d"), text)
+    left = re.sub(_FIELD, "", text)
+    if "{" in left or "}" in left:
+        raise UsageError(f"{option} {text!r} has a field other than {{date}}")
+    return expanded

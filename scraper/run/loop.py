@@ -24,10 +24,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from scraper.model.dates import expand_date
 from scraper.model.errors import UsageError
 from scraper.model.records import Attempt, Failed, Outcome, Result, Stored
 from scraper.model.run_id import new_run_id
-from scraper.model.settings import Settings, expand_date
+from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver

@@ -6,21 +6,20 @@ another body; a key that is a directory of another, where that can't be (`nested
 compares 64-bit hashes.
 
 The hashes of a long list's first targets are in a dict, which takes a third of the time and 150
-bytes a target. The rest are in a private temporary SQLite database. It lives in a cache of 32
-MB and spills to a file that the system removes by itself.
+bytes a target. The rest are in a temporary database (`model/scratch.py`) with a cache of 32 MB.
 
 Owns: those hashes and the two verdicts. Does not know: lists, sinks, earlier runs. Rejected: a
 dict for all targets, which is 1.4 GB for ten million.
 """
 
-import sqlite3
 from array import array
 from collections.abc import Callable, Sequence
 
-from scraper.model.errors import DestinationError, Kind
+from scraper.model.errors import Kind
 from scraper.model.records import Duplicate, Failed, Failure, Result, Target
+from scraper.model.scratch import Scratch
 from scraper.source.keys import folded
-from scraper.source.nested_keys import NestedKeys
+from scraper.source.nested_keys import DIRECTORIES, NestedKeys
 
 _IN_MEMORY = 250_000  # targets: 35 MB
 _CACHE_KIB = 32 * 1024  # beyond a million targets each costs 3 us; with 8 MB it costs 5
@@ -41,18 +40,13 @@ class DuplicateFilter:
 
     def __init__(self, *, ignores_case: bool = False, has_directories: bool = False) -> None:
         self._fold: Callable[[str], str] | None = folded if ignores_case else None
-        self._db = sqlite3.connect(
-            "", isolation_level=None, check_same_thread=False, cached_statements=_BATCH + 2
-        )
-        for pragma in (f"cache_size=-{_CACHE_KIB}", "journal_mode=OFF", "synchronous=OFF"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute(_SCHEMA)
-        self._db.execute("BEGIN")
+        schema = (_SCHEMA, DIRECTORIES)
+        self._rest = Scratch("the targets of this run", schema, _CACHE_KIB, _BATCH + 2)
         self._count = 0
         self._first: dict[int, int] = {}  # of the hash of a key, the number of its target
         self._urls, self._headers, self._lines = array("q"), array("q"), array("q")  # by number
         self._nested = (
-            NestedKeys(self._db, self._fold, _IN_MEMORY // 2) if has_directories else None
+            NestedKeys(self._rest, self._fold, _IN_MEMORY // 2) if has_directories else None
         )
 
     def judge(self, target: Target) -> Result | None:
@@ -62,17 +56,13 @@ class DuplicateFilter:
     def judge_all(self, targets: Sequence[Target]) -> list[Result | None]:
         """The same for several targets, in their order, in less time. Raises DestinationError."""
         verdicts: list[Result | None] = []
-        try:
-            for start in range(0, len(targets), _BATCH):
-                verdicts += self._judge(targets[start : start + _BATCH])
-        except sqlite3.Error as error:
-            message = f"can't remember the targets of this run in a temporary file: {error}"
-            raise DestinationError(message) from None
+        for start in range(0, len(targets), _BATCH):
+            verdicts += self._judge(targets[start : start + _BATCH])
         return verdicts
 
     def close(self) -> None:
         """Forget everything."""
-        self._db.close()
+        self._rest.close()
 
     def _judge(self, targets: Sequence[Target]) -> list[Result | None]:
         first, self._count = self._count, self._count + len(targets)
@@ -103,8 +93,8 @@ class DuplicateFilter:
         rows: list[int] = []
         for number, (key, target) in enumerate(zip(hashes, targets, strict=True), first):
             rows += key, _url_hash(target), _headers_hash(target), target.line, number
-        put = self._db.execute(_PUT + ", ".join(["(?, ?, ?, ?, ?)"] * len(targets)), rows)
-        return put.rowcount == len(targets) and self._first.keys().isdisjoint(hashes)
+        put = self._rest.put(_PUT + ", ".join(["(?, ?, ?, ?, ?)"] * len(targets)), rows)
+        return put == len(targets) and self._first.keys().isdisjoint(hashes)
 
     def _hashes(self, targets: Sequence[Target]) -> list[int]:
         """Hashes of the keys: SipHash with a secret of this process."""
@@ -117,9 +107,10 @@ class DuplicateFilter:
         number = self._first.get(key)
         if number is not None:
             return self._urls[number], self._headers[number], self._lines[number], number
+        if self._count <= _IN_MEMORY:
+            return None
         asked = "SELECT url, headers, line, number FROM seen WHERE key = ?"
-        found: tuple[int, int, int, int] | None = self._db.execute(asked, (key,)).fetchone()
-        return found
+        return next(iter(self._rest.rows(asked, (key,))), None)
 
     def _any_taken(self, names: Sequence[int]) -> bool:
         """Whether any of `names` is the hash of a key."""
@@ -128,7 +119,7 @@ class DuplicateFilter:
         if self._count <= _IN_MEMORY:
             return False
         asked = f"SELECT 1 FROM seen WHERE key IN ({', '.join('?' * len(names))}) LIMIT 1"  # noqa: S608
-        return self._db.execute(asked, names).fetchone() is not None
+        return bool(self._rest.rows(asked, names))
 
     def _compare(self, target: Target, key: int, number: int) -> Result | None:
         def taken(name: int) -> int | None:

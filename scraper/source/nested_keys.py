@@ -11,30 +11,27 @@ Owns: the directories of all keys so far. Does not know: the keys themselves (`d
 Rejected: all keys in order, whose neighbours would tell it; a list would have to end first.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
 from scraper.model.records import Target
+from scraper.model.scratch import Scratch
 
-_SCHEMA = "CREATE TABLE directories (name INTEGER PRIMARY KEY, line INTEGER)"
+DIRECTORIES = "CREATE TABLE directories (name INTEGER PRIMARY KEY, line INTEGER)"
 
 Taken = Callable[[int], int | None]
 AnyTaken = Callable[[Sequence[int]], bool]
 
 
 class NestedKeys:
-    """See the module. `db` is a private temporary database. `fold` makes keys alike, if given.
+    """See the module. `rest` has the table DIRECTORIES. `fold` makes keys alike, if given.
 
     `most` directories are in memory, 140 bytes each.
     """
 
-    def __init__(
-        self, db: sqlite3.Connection, fold: Callable[[str], str] | None, most: int
-    ) -> None:
-        self._db, self._fold, self._most = db, fold, most
+    def __init__(self, rest: Scratch, fold: Callable[[str], str] | None, most: int) -> None:
+        self._rest, self._fold, self._most = rest, fold, most
         self._lines: dict[int, int] = {}  # of a directory: the line of its first key
         self._spilled = False
-        db.execute(_SCHEMA)
 
     def clash(self, target: Target, taken: Taken) -> str:
         """What `target` clashes with, "" if nothing. Else its directories are remembered.
@@ -88,19 +85,18 @@ class NestedKeys:
     def _known(self, names: Sequence[int]) -> set[int]:
         """Those of `names` that are in the database."""
         asked = f"SELECT name FROM directories WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608
-        return {name for (name,) in self._db.execute(asked, names)}
+        return {name for (name,) in self._rest.rows(asked, names)}
 
     def _find(self, name: int) -> int | None:
         line = self._lines.get(name)
         if line is not None or not self._spilled:
             return line
-        asked = self._db.execute("SELECT line FROM directories WHERE name = ?", (name,))
-        found = asked.fetchone()
-        return None if found is None else int(found[0])
+        found = self._rest.rows("SELECT line FROM directories WHERE name = ?", (name,))
+        return int(found[0][0]) if found else None
 
     def _remember(self, new: Mapping[int, int]) -> None:
         if len(self._lines) + len(new) <= self._most:
             self._lines.update(new)
         elif new:
             self._spilled = True
-            self._db.executemany("INSERT OR IGNORE INTO directories VALUES (?, ?)", new.items())
+            self._rest.put_each("INSERT OR IGNORE INTO directories VALUES (?, ?)", new.items())

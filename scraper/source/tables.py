@@ -7,21 +7,21 @@ Owns: rows, their line numbers, the look-up of columns. Does not know: what a UR
 lines; a lenient reader, for which a quote in the wrong place makes another URL.
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from scraper.model.errors import BadTarget, ListError
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 
-Dialect = type[csv.Dialect]
+Dialect = Literal["excel", "excel-tab"]  # as csv calls them
 
 
 def dialect_of(name: str) -> Dialect | None:
     """How the list of this name is written: CSV or TSV; None if it is no table."""
     stem = name.lower().removesuffix(".gz")
     if stem.endswith(".csv"):
-        return csv.excel
-    return csv.excel_tab if stem.endswith(".tsv") else None
+        return "excel"
+    return "excel-tab" if stem.endswith(".tsv") else None
 
 
 class Table:
@@ -32,11 +32,14 @@ class Table:
     """
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
+        import csv  # few lists are tables
+
         self.number = 0
         self.first = b""
         self._lines = iter(lines)
         self._count = 0
         self._begun = False  # the row that is being read
+        self._error = csv.Error
         self._rows = csv.reader(self, dialect, strict=True)
 
     def row(self) -> list[str] | None:
@@ -45,7 +48,7 @@ class Table:
             self._begun = False
             try:
                 row = next(self._rows, None)
-            except csv.Error as error:
+            except self._error as error:
                 raise BadTarget(_reason_of(str(error))) from None
             if row is None or any(row):
                 return row

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.model.errors import UsageError
-from scraper.model.settings import Budget, Settings, expand_date
+from scraper.model.settings import Budget, Settings
 from scraper.model.status_codes import status_codes
-
-NOW = datetime(2026, 3, 9, 7, 5, tzinfo=UTC)
 
 # The table of CLI.md: option, default (None: none, or decided by who uses it).
 DEFAULTS: dict[str, Any] = {
@@ -359,27 +356,6 @@ def test_an_empty_destination_is_refused(to: str) -> None:
 def test_paths_may_be_path_objects() -> None:
     settings = Settings.of(to=Path("a/b"), manifest=Path("m"))
     assert (settings.to, settings.manifest) == ("a/b", "m")
-
-
-@pytest.mark.parametrize(
-    ("text", "expanded"),
-    [
-        ("out", "out"),
-        ("out/{date}", "out/2026-03-09"),
-        ("s3://b/pages/{:%Y-%m-%d}", "s3://b/pages/2026-03-09"),
-        ("{date:%Y}/{date:%m}/{:%d}/{:%H%M}", "2026/03/09/0705"),
-        ("100%", "100%"),
-        ("%Y", "%Y"),
-    ],
-)
-def test_dates_in_a_destination_are_filled_in(text: str, expanded: str) -> None:
-    assert expand_date(text, NOW) == expanded
-
-
-@pytest.mark.parametrize("text", ["{host}", "{dat}", "{", "}", "{date", "date}", "{{date}}", "{0}"])
-def test_another_field_in_a_destination_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--to"):
-        expand_date(text, NOW)
 
 
 # ---------------------------------------------------------------- failures tolerated
