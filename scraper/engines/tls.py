@@ -11,10 +11,11 @@ from scraper.model.authorities import Authorities, authorities
 from scraper.model.errors import Kind, TransferError, UsageError
 from scraper.model.settings import Http
 
-_ASKED = re.compile(r"alert.(?:certificate.required|bad.certificate|no.certificate)", re.IGNORECASE)
+# Texts: few runs need them, and `re` compiles one on its first use.
+_ASKED = r"(?i)alert.(?:certificate.required|bad.certificate|no.certificate)"
+_ALERT = r"(?i)(?:tls|ssl)\S* alert "
+_UNTRUSTED = r"(?i)issuer certificate|self.signed certificate"
 _WANTED = "the server asks for a client certificate (--cert FILE)"
-_ALERT = re.compile(r"(?:tls|ssl)\S* alert ", re.IGNORECASE)
-_UNTRUSTED = re.compile(r"issuer certificate|self.signed certificate", re.IGNORECASE)
 
 
 def trusted(http: Http) -> Authorities:
@@ -55,9 +56,9 @@ def _wrong_with(path: str, *, is_file: bool) -> str:
 
 def explained(message: str) -> str:
     """`message` of a TLS library, and the option that may help."""
-    if _ASKED.search(message):
+    if re.search(_ASKED, message):
         return f"{message}: {_WANTED}"
-    if _UNTRUSTED.search(message):
+    if re.search(_UNTRUSTED, message):
         return f"{message} (--cacert FILE names whom to trust)"
     return message
 
@@ -70,4 +71,4 @@ def wants_certificate() -> TransferError:
 
 def is_alert(message: str) -> bool:
     """Whether the other side ended TLS with an alert, which it would do again (RFC 8446 6.2)."""
-    return bool(_ALERT.search(message)) and "close notify" not in message
+    return bool(re.search(_ALERT, message)) and "close notify" not in message

@@ -43,7 +43,8 @@ PACKED_BYTES = 8 << 20  # lines in one compacted segment, before gzip
 _PACKED = "application/gzip"  # the type of a packed segment (RFC 6713)
 _READERS = 4  # segments that are read at once
 IDENTITY_KEY = ".scraper/manifest-identity.key"
-_SEGMENT = re.compile(r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?")
+# A text: few runs need it, and `re` compiles it on its first use.
+_SEGMENT = r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?"
 
 
 class SinkManifestStore:
@@ -190,7 +191,7 @@ class SinkManifestStore:
         except ScraperError as error:
             raise self._unreadable(error) from None
         self._has_secret = IDENTITY_KEY in keys
-        segments = ((_SEGMENT.fullmatch(key), key) for key in keys)
+        segments = ((re.fullmatch(_SEGMENT, key), key) for key in keys)
         return sorted((int(found[1]), key) for found, key in segments if found)
 
     def _read_all(self, segments: Iterable[tuple[int, str]]) -> Iterator[list[bytes]]:

@@ -41,13 +41,12 @@ _NAME_CHARS = 64  # the end of a field's name that is looked at
 _IN_URL = re.compile(r"[?&;#]([^=&;#?]*)="), re.compile(r"[&#]")
 _IN_TEXT = re.compile(r"[?&;#]([^=&;#?\s]*)="), re.compile(r"[&#\s'\"<>]")
 _BEHIND_PATH = re.compile(r"[?;#]")
-_CODED = re.compile(r"%(?:25)*(?:23|26|3b|3d|3f|40)", re.IGNORECASE)  # one of #&;=?@
-_USERINFO = re.compile(
-    r"(^[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,})|:[/\\]+)[^/\\?#]*@"
-)
-_SCHEME = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*")
 _DROPPED = re.compile(r"[\t\r\n]")  # the URL standard drops them anywhere
-_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*")
+# Texts: few runs need them, and `re` compiles one on its first use.
+_CODED = r"(?i)%(?:25)*(?:23|26|3b|3d|3f|40)"  # one of #&;=?@
+_USERINFO = r"(^[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,})|:[/\\]+)[^/\\?#]*@"
+_SCHEME = r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*"
+_URL_IN_TEXT = r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*"
 _CONFIDENTIAL_HEADER = (
     r"auth|cookie|token|secret|passw|passphrase|signature|credential|session|jwt|assertion"
     r"|api-?key|access-?key|(?:^|-)(?:key|sig)$"
@@ -191,10 +190,11 @@ def redact(url: str) -> str:
     """
     if "@" in url or "=" in url:
         url = _redacted(_DROPPED.sub("", url))
-    if "%" in url and (found := _BEHIND_PATH.search(url)) and _CODED.search(url, found.start()):
-        plain = unquote(unquote(url[found.start() :]))
+    behind = _BEHIND_PATH.search(url) if "%" in url else None
+    if behind and re.search(_CODED, url[behind.start() :]):
+        plain = unquote(unquote(url[behind.start() :]))
         if _redacted(plain) != plain:
-            url = url[: found.end()] + "REDACTED"
+            url = url[: behind.end()] + "REDACTED"
     return url
 
 
@@ -205,7 +205,7 @@ def redact_wreck(text: str) -> str:
     """
     text = text.replace("\0", "")
     head, at, rest = text.rpartition("@")
-    scheme = found[0] if (found := _SCHEME.match(head)) else ""
+    scheme = found[0] if (found := re.match(_SCHEME, head)) else ""
     if at and ":" in head[len(scheme) :]:
         text = f"{scheme}REDACTED@{rest}"
     return redact(text)
@@ -215,13 +215,13 @@ def redact_text(text: str) -> str:
     """A message with every URL in it redacted."""
     if "://" not in text and "=" not in text:
         return text
-    text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
+    text = re.sub(_URL_IN_TEXT, lambda found: redact(found[0]), text)
     return _without_secrets(text, *_IN_TEXT)
 
 
 def _redacted(url: str) -> str:
     if "@" in url:
-        url = _USERINFO.sub(r"\1REDACTED@", url)
+        url = re.sub(_USERINFO, r"\1REDACTED@", url)
     return _without_secrets(url, *_IN_URL) if "=" in url else url
 
 

@@ -58,7 +58,8 @@ _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
-_DOUBLE = re.compile(r"(\.tar\.[a-z0-9]{1,5})$", re.IGNORECASE)
+# A text: few runs need it, and `re` compiles it on its first use.
+_DOUBLE = r"(?i)(\.tar\.[a-z0-9]{1,5})$"
 
 
 def make_rule(template: str, now: datetime) -> KeyRule:
@@ -153,7 +154,7 @@ def extension(path: str) -> str:
     name = path.rpartition("/")[2]
     if "." not in name:
         return ""
-    found = _DOUBLE.search(name) or _EXTENSION.search(name)
+    found = re.search(_DOUBLE, name) or _EXTENSION.search(name)
     return found[1].lower() if found and found.start() else ""
 
 

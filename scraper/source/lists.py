@@ -36,7 +36,8 @@ from scraper.source.tables import Table
 _SHOWN_CHARS = 200  # of a line that names no target
 _BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
 _FIELDS = {"url", "key", "headers"}  # of a JSON line
-_HEADERS = re.compile(r"['\"]?headers?['\"]?\s*:", re.IGNORECASE)
+# A text: few runs need it, and `re` compiles it on its first use.
+_HEADERS = r"(?i)['\"]?headers?['\"]?\s*:"
 
 Read = Target | Result
 Parts = tuple[str, str, Mapping[str, str]]  # the URL, the key or "", and the headers
@@ -114,7 +115,7 @@ def _url_of(line: str) -> str:
         url = orjson.loads(line).get("url")
         if isinstance(url, str):
             return url
-    return _HEADERS.split(line, maxsplit=1)[0]
+    return re.split(_HEADERS, line, maxsplit=1)[0]
 
 
 def _parse_json(text: str) -> Mapping[str, Any]:

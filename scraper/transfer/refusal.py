@@ -22,7 +22,8 @@ from scraper.transfer.exchange import Reply
 
 PUSHBACK = frozenset({429, 503})
 _SHOWN = 80  # characters of a header in a message
-_PROXY_ERROR = re.compile(r";\s*error=([a-z_]+)")
+# A text: few runs need it, and `re` compiles it on its first use.
+_PROXY_ERROR = r";\s*error=([a-z_]+)"
 
 
 def refusal(reply: Reply, why: str, limits: Announced | None, led_to: str = "") -> Failure:
@@ -57,7 +58,7 @@ def _by_proxy(reply: Reply) -> str | None:
     squid, status = reply.get("x-squid-error"), reply.get("proxy-status")
     if squid:
         return f": {_shown(squid)}"
-    if status and (found := _PROXY_ERROR.search(status)):
+    if status and (found := re.search(_PROXY_ERROR, status)):
         return f": {found[1]}"
     return "" if reply.status == 407 else None
 

@@ -12,10 +12,11 @@ bare tag alone, which the servers that do know their own tag would have to answe
 
 import re
 
-_CHANGED = re.compile(r'((?:W/)?"[^"]+?)(?:--|[-;:])(?:x-)?(?:gzip|br|zstd|deflate)"')
+# A text: few runs need it, and `re` compiles it on its first use.
+_CHANGED = r'((?:W/)?"[^"]+?)(?:--|[-;:])(?:x-)?(?:gzip|br|zstd|deflate)"'
 
 
 def with_bare(etag: str) -> str:
     """What If-None-Match says for a decoded body: its tag, and the one without coding."""
-    found = _CHANGED.fullmatch(etag)
+    found = re.fullmatch(_CHANGED, etag)
     return etag if found is None else f'{etag}, {found[1]}"'

@@ -20,7 +20,8 @@ from scraper.sinks.directory.names import from_disk, to_disk
 from scraper.sinks.directory.open_directories import OpenDirectories, OpenDirectory
 
 _NOTE = ".copied-into"
-_COPY = re.compile(r"\.scraper-run-[0-9a-f]{16}-[0-9a-f]+")
+# A text: few runs need it, and `re` compiles it on its first use.
+_COPY = r"\.scraper-run-[0-9a-f]{16}-[0-9a-f]+"
 _NOTE_BYTES = 1 << 16  # more than any path
 _PIECE = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -29,7 +30,7 @@ _PLAIN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def is_copy(name: str) -> bool:
     """Whether a file of this name is a copy that was not renamed yet, and so no object."""
-    return bool(_COPY.fullmatch(name))
+    return bool(re.fullmatch(_COPY, name))
 
 
 class CopyOnMount:
