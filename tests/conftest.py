@@ -32,6 +32,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ours")
 
 if TYPE_CHECKING:
+    from tests.radosgw import Radosgw
     from tests.s3servers import S3Server
     from tests.swift import Swift
 
@@ -179,13 +180,35 @@ def swift_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Swift]":
 
 
 @pytest.fixture(scope="session")
-def radosgw_server() -> "Iterator[S3Server]":
+def radosgw_server() -> "Iterator[Radosgw]":
     """Ceph's S3, which has credentials of its own; a test makes a bucket of its own in it."""
     from tests.radosgw import radosgw, radosgw_works
 
     if not radosgw_works():
         pytest.skip("there is no radosgw: `make stores` unpacks Debian's")
     with TemporaryDirectory(prefix="rgw-") as home, radosgw(Path(home)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3rver_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Server]":
+    """The S3 of s3rver, which ignores conditions; a test makes a bucket of its own in it."""
+    from tests.emulators import s3rver, s3rver_works
+
+    if not s3rver_works():
+        pytest.skip("there is no s3rver: `make stores` installs it from npm")
+    with s3rver(tmp_path_factory.mktemp("s3rver")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def localstack_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Server]":
+    """LocalStack's S3; a test makes a bucket of its own in it."""
+    from tests.emulators import localstack, localstack_works
+
+    if not localstack_works():
+        pytest.skip("there is no LocalStack: `make stores` installs it from PyPI")
+    with localstack(tmp_path_factory.mktemp("localstack")) as server:
         yield server
 
 

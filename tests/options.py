@@ -105,6 +105,7 @@ OPTIONS = (
     Option("s3-profile", "p", '"p"', "p", "9"),
     Option("s3-storage-class", "STANDARD_IA", '"STANDARD_IA"', "STANDARD_IA", "9"),
     Option("s3-sse", "AES256", '"AES256"', "AES256", "9"),
+    Option("s3-unconfirmed", "yes", "true", True, "0"),
     Option("s3-client", "boto3", '"boto3"', "boto3", "auto"),
     Option("results", "-", '"-"', "-", "9"),
     Option("log-format", "json", '"json"', "json", "text"),

@@ -21,10 +21,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.s3servers import S3Server
+from tests.s3servers import S3Server, credentials
 from tests.servers import WAIT_S, free_port
 
 KEY, SECRET = "testkey", "test-secret"
+GUEST, GUEST_SECRET = "guestkey", "guest-secret"
 _ROOT = Path(os.environ.get("RADOSGW", Path(__file__).parent.parent / "build" / "ceph"))
 _LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/ceph")
 # Without mgr and authentication. The OSD changes no map of its own: this monitor refuses that.
@@ -61,13 +62,33 @@ rgw data = {home}/rgw
 """
 
 
+class Radosgw(S3Server):
+    """There is a second user, who may do what the policy of a bucket allows."""
+
+    def let_guest_in(self, bucket: str, *denied: str) -> Mapping[str, str]:
+        """All actions but these (`s3:GetObject`), in the bucket. Returns the guest's variables.
+
+        They are denied, not left out: who has put an object may always read it here.
+        """
+        common = {
+            "Principal": {"AWS": ["arn:aws:iam:::user/guest"]},
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        }
+        statements = [{"Effect": "Allow", "Action": ["s3:*"], **common}]
+        if denied:
+            statements.append({"Effect": "Deny", "Action": [*denied], **common})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self.client.put_bucket_policy(Bucket=bucket, Policy=policy)
+        return credentials(GUEST, GUEST_SECRET)
+
+
 def radosgw_works() -> bool:
     """Whether its packages are unpacked."""
     return (_ROOT / "usr" / "bin" / "radosgw").exists()
 
 
 @contextmanager
-def radosgw(home: Path) -> Iterator[S3Server]:
+def radosgw(home: Path) -> Iterator["Radosgw"]:
     """All of it, in `home`, which must be empty. A path of a socket is short, so is `home`."""
     fsid, gateway, monitor = str(uuid.uuid4()), free_port(), free_port()
     for name in ("mon", "osd", "rgw"):
@@ -80,15 +101,17 @@ def radosgw(home: Path) -> Iterator[S3Server]:
     with ExitStack() as stack:
         stack.enter_context(_server(home, "ceph-mon", "-i", "a"))
         osd = str(uuid.uuid4())
-        _do(home, "ceph", "osd", "new", osd)
+        _do(home, "ceph", "osd", "new", osd, unless=b"command descriptions")
         _do(home, "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         stack.enter_context(_server(home, "ceph-osd", "-i", "0"))
         _do(home, "ceph", "osd", "crush", "add", "osd.0", "1", "root=default")
-        keys = ("--access-key", KEY, "--secret-key", SECRET)
-        _do(home, "radosgw-admin", "user", "create", "--uid", "u", "--display-name", "u", *keys)
+        for uid, key, secret in (("u", KEY, SECRET), ("guest", GUEST, GUEST_SECRET)):
+            keys = ("--access-key", key, "--secret-key", secret)
+            names = ("--uid", uid, "--display-name", uid)
+            _do(home, "radosgw-admin", "user", "create", *names, *keys)
         process = stack.enter_context(_server(home, "radosgw", "-n", "client.rgw"))
         _await(process, gateway)
-        s3 = S3Server(f"http://127.0.0.1:{gateway}", KEY, SECRET)
+        s3 = Radosgw(f"http://127.0.0.1:{gateway}", KEY, SECRET)
         stack.callback(s3.client.close)
         yield s3
 
@@ -108,11 +131,16 @@ def _environment() -> Mapping[str, str]:
     }
 
 
-def _do(home: Path, *words: str) -> None:
-    command = _command(home, *words)
-    done = subprocess.run(
-        command, cwd=home, env=_environment(), capture_output=True, timeout=WAIT_S, check=False
-    )
+def _do(home: Path, *words: str, unless: bytes = b"") -> None:
+    """Do it, again as long as the answer has `unless`: a monitor that begins knows no commands."""
+    command, deadline = _command(home, *words), time.monotonic() + WAIT_S
+    while True:
+        done = subprocess.run(
+            command, cwd=home, env=_environment(), capture_output=True, timeout=WAIT_S, check=False
+        )
+        if not (unless and unless in done.stderr and time.monotonic() < deadline):
+            break
+        time.sleep(0.1)
     assert done.returncode == 0, (json.dumps(command), done.stdout, done.stderr)
 
 

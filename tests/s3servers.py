@@ -17,14 +17,15 @@ import subprocess
 import sysconfig
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
@@ -152,7 +153,18 @@ def rclone(directory: Path, address: str = "127.0.0.1:0") -> Iterator[S3Server]:
 
 
 CUT, LOST = 0, -1  # no answer of a Front's
-Fault = Callable[["Asked"], tuple[int, str] | None]
+
+
+class Refusal(NamedTuple):
+    """An answer of a Front's, with what S3 says in words and headers of its own."""
+
+    status: int
+    code: str
+    message: str = "as the test wants"
+    headers: Mapping[str, str] = {}
+
+
+Fault = Callable[["Asked"], Refusal | tuple[int, str] | None]
 Alter = Callable[["Asked", bytes], bytes]
 
 
@@ -253,9 +265,12 @@ class Front:
         if answer[0] in {CUT, LOST}:
             request.close_connection = True
             return
-        status, code = answer
-        said = f"<Error><Code>{code}</Code><Message>as the test wants</Message></Error>".encode()
-        request.send_response(status)
+        refusal = Refusal(*answer)
+        words = f"<Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>"
+        said = f"<Error>{words}</Error>".encode()
+        request.send_response(refusal.status)
+        for name, value in refusal.headers.items():
+            request.send_header(name, value)
         request.send_header("Content-Type", "application/xml")
         request.send_header("Content-Length", str(len(said)))
         request.end_headers()

@@ -340,6 +340,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Storage class of the objects: STANDARD_IA, GLACIER_IR, ..."),
     _option(_S3, "--s3-sse", metavar="SSE",
             help="Encryption of the objects: AES256, aws:kms or aws:kms:KEY-ID."),
+    _option(_S3, "--s3-unconfirmed", is_flag=True,
+            help="Store even if the endpoint does not confirm --s3-sse or --s3-storage-class."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3", "curl"]), default="auto",
             help="What stores objects in S3; auto: curl where it can, else boto3."),
     _option(_TOLD, "--results", type=PATH, metavar="-|FILE",

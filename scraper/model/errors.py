@@ -108,6 +108,7 @@ class TransferError(ScraperError):
     `proxy` is the proxy that there was no connection to, as `host:port`; then nothing is known of
     the host.
     `shared` says that its connection ended, which other requests shared: one of them may be why.
+    `retry_after_s` is the wait in seconds that the destination asked for, None if there is none.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class TransferError(ScraperError):
         self.unreachable = unreachable
         self.proxy = proxy
         self.shared = False
+        self.retry_after_s: float | None = None
 
 
 class BadTarget(TransferError):
@@ -138,8 +140,11 @@ class BadTarget(TransferError):
 class SinkError(TransferError):
     """The sink refused one object. `transient`: another attempt may succeed."""
 
-    def __init__(self, message: str, *, transient: bool) -> None:
+    def __init__(
+        self, message: str, *, transient: bool, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(Kind.SINK, message, transient=transient)
+        self.retry_after_s = retry_after_s
 
 
 def status_of(error: BaseException | None) -> int:

@@ -83,6 +83,7 @@ class Options(TypedDict, total=False):
     s3_profile: str | None
     s3_storage_class: str | None
     s3_sse: str | None
+    s3_unconfirmed: bool | None  # although the endpoint does not confirm the two above
     resume: bool | None
     retry_failed: bool | None
     new_failures: bool | None  # of the summary: those that the run before did not have

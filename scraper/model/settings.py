@@ -268,13 +268,17 @@ class Http(_Branch):
 
 @_branch
 class S3(_Branch):
-    """Where S3 is and how objects are kept. boto3 finds the credentials."""
+    """Where S3 is and how objects are kept. boto3 finds the credentials.
+
+    `unconfirmed`: an endpoint is used that does not confirm the class or the encryption.
+    """
 
     client: str = "auto"
     endpoint: str | None = None
     profile: str | None = None
     storage_class: str | None = None
     sse: str | None = None
+    unconfirmed: bool = False
 
     def __post_init__(self) -> None:
         _require(

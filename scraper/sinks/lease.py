@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from scraper.model.errors import Held, NoThread, ScraperError, SinkError
+from scraper.model.errors import DestinationError, Held, NoThread, ScraperError, SinkError
 from scraper.model.threads import start_thread
 from scraper.sinks.base import ConditionalSink, ReadableSink, SmallObject
 from scraper.sinks.directory import OWN
@@ -44,6 +44,7 @@ LEASE_KEY = f"{OWN}/lock.json"
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
 _BEGINNING = "another run that begins"
+_NO_LEASE = b"{}"
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -205,8 +206,13 @@ class Lease:
 
     def _delete(self) -> None:
         with contextlib.suppress(ScraperError):  # then it ends by itself
-            if self.holds() and self._is_ours(self._sink.get_small(LEASE_KEY)):
+            found = self._sink.get_small(LEASE_KEY)
+            if found is None or not self._is_ours(found) or not self.holds():
+                return
+            try:
                 self._sink.remove(LEASE_KEY)
+            except DestinationError:  # the permission to delete may be missing
+                self._sink.put_if(LEASE_KEY, _NO_LEASE, found.etag)
 
     def _renew(self, trouble: str) -> bool:
         """Write it again. False: it has to be looked at again.

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from scraper.model.errors import ScraperError
+from scraper.model.errors import DestinationError, ScraperError
 from scraper.sinks.base import ConditionalSink
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import ROUNDED_S
@@ -39,6 +39,7 @@ from scraper.sinks.process_identity import has_ended
 MUTEX_PREFIX = f"{OWN}/mutex/"
 FLAG_S = 20.0  # some requests take it, each of which may be tried again
 _POLL_S = 0.1
+_LOWERED = b"{}"  # a flag that could not be deleted
 
 
 class FlagStore(ConditionalSink, Protocol):
@@ -114,9 +115,14 @@ class Mutex:
         self._store.put_if(self._key, self._data, None)
 
     def _lower(self) -> None:
-        if self._key:
-            key, self._key = self._key, ""
+        if not self._key:
+            return
+        key, self._key = self._key, ""
+        try:
             self._store.remove(key)
+        except DestinationError:  # the permission to delete may be missing
+            found = self._store.get_small(key)
+            self._store.put_if(key, _LOWERED, found and found.etag)
 
     def _others(self) -> list[str]:
         """The flags of others that count, in any order."""
@@ -142,7 +148,7 @@ class Mutex:
         if found is None:
             return True
         old = found.age_s is not None and found.age_s >= self._flag_s + ROUNDED_S
-        return old or has_ended(_process(found.data))
+        return old or found.data == _LOWERED or has_ended(_process(found.data))
 
 
 def _process(data: bytes) -> Mapping[str, Any]:

@@ -54,6 +54,7 @@ def failure_of(
         transient=error.transient,
         unreachable=error.unreachable and not answered,
         http_code=response.http_code if response else None,
+        retry_after_s=error.retry_after_s,
         proxy=error.proxy,
         shared=error.shared,
     )

@@ -22,7 +22,7 @@ from tests.options import OPTIONS, Option
 # The table of CLI.md, without what other issues bring.
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
-FLAGS |= {"--show-config", "--http1.1", "--ipv4", "--ipv6", "--skip-existing"}
+FLAGS |= {"--s3-unconfirmed", "--show-config", "--http1.1", "--ipv4", "--ipv6", "--skip-existing"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN
+from tests.denying import NEEDED, SILENT, WORDS, denying
 from tests.e2e.command import SUMMARY, WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, kinds
 from tests.e2e.watch import until
@@ -197,7 +198,7 @@ def test_credentials_profile_and_endpoint_may_come_as_for_the_aws_command(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((403, "AccessDenied"), "AccessDenied: as the test wants"),
+        ((403, "AccessDenied"), "s3:PutObject is denied on s3://BUCKET/pages/.scraper/probe ("),
         ((403, "InvalidAccessKeyId"), "InvalidAccessKeyId: as the test wants"),
         ((403, "SignatureDoesNotMatch"), "SignatureDoesNotMatch: as the test wants"),
         ((400, "ExpiredToken"), "ExpiredToken: as the test wants"),
@@ -216,13 +217,30 @@ def test_a_bucket_that_refuses_is_told_in_one_line_before_the_first_request(
     with Front(moto_bucket.server.url, lambda asked: answer) as front:
         place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
         ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
-    expected = f"scraper: can't use s3://{place.bucket}: {words.replace('ENDPOINT', front.url)}"
+    words = words.replace("ENDPOINT", front.url).replace("BUCKET", place.bucket)
+    expected = f"scraper: can't use s3://{place.bucket}: {words}"
     assert (ran.status, ran.out) == (3, "")
     assert ran.err.startswith(expected)
     assert len(ran.errors) == 1
     assert server.total == 0
     assert place.all() == []
     assert cli.wrote == ["list"]
+
+
+@pytest.mark.each_value
+@pytest.mark.parametrize("words", [WORDS, SILENT], ids=["Amazon's", "none"])
+@pytest.mark.parametrize("action", NEEDED)
+def test_a_permission_that_is_missing_is_told_in_one_line_before_the_first_request(
+    action: str, words: str, cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    server = serve(echo)
+    with Front(moto_bucket.server.url, denying(moto_bucket.server, action, words=words)) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
+    (line,) = ran.errors
+    assert ran.status == 3
+    assert f": s3:{action} is denied on s3://{place.bucket}/pages/.scraper/" in line
+    assert server.total == 0
 
 
 def test_a_bucket_that_is_not_there_is_told_in_one_line(
@@ -347,7 +365,9 @@ def test_a_bucket_that_refuses_in_the_middle_ends_the_run(
         place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
         ran = cli("-q", listed(cli, server, 50), "-c", 1, *place.words, env=CREDENTIALS)
     assert (ran.status, ran.out) == (3, "")
-    assert f"scraper: s3://{place.bucket} takes no more objects: AccessDenied" in ran.err
+    where = f"s3://{place.bucket}"
+    denied = f"s3:PutObject is denied on {where}/pages/5 (AccessDenied: as the test wants)"
+    assert f"scraper: {where} takes no more objects: {denied}" in ran.err
     assert "stopped: s3://" in ran.err
     assert kinds(place.records()) == {"stored": 5, "sink": 1, "interrupted": 44}
     assert set(place.files()) == {"0", "1", "2", "3", "4"}

@@ -62,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "s3_profile": None,
     "s3_storage_class": None,
     "s3_sse": None,
+    "s3_unconfirmed": False,
     "manifest": None,
     "max_failures": Budget(0),
     "fail_fast": False,

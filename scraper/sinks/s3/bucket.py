@@ -61,6 +61,15 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What the first put told: its way, the facts that were taken, and the answer (boto3's)."""
+
+    way: Way
+    facts: Facts
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One object. `size` is in bytes, `etag` has its quotes, `modified` is seconds since 1970.
 
@@ -104,7 +113,7 @@ class Bucket:
         self._parts = Parts(self._s3, name, sizes)
         self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
 
-    def probe(self, key: str, choices: Sequence[Facts]) -> tuple[Way, Facts]:
+    def probe(self, key: str, choices: Sequence[Facts]) -> Probed:
         """Put PROBE. Find out where it was sent, and whether the endpoint takes digests.
 
         Also, which of `choices` is the first that it takes.
@@ -116,39 +125,46 @@ class Bucket:
 
         self._s3.meta.events.register("before-send.s3.PutObject", look)
         try:
-            facts = self._first_taken(key, choices)
+            facts, answer = self._first_taken(key, choices)
         finally:
             self._s3.meta.events.unregister("before-send.s3.PutObject", look)
-        return way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key), facts
+        way = way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
+        return Probed(way, facts, answer)
 
-    def _first_taken(self, key: str, choices: Sequence[Facts]) -> Facts:
+    def _first_taken(self, key: str, choices: Sequence[Facts]) -> tuple[Facts, Mapping[str, Any]]:
         left = len(choices) * 2
         for facts in choices:
             for self.checksums in (True, False):
                 left -= 1
                 try:
-                    self.put(key, PROBE, facts)
+                    return facts, self._put(key, PROBE, facts)
                 except S3Error as error:
                     if error.status not in _TOO_MUCH or error.fatal or not left:
                         raise
-                else:
-                    return facts
         raise AssertionError("no choices")
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object from memory."""
+        self._put(key, data, facts)
+
+    def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
         with self._asked():
-            self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+            return self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
 
     def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
         """Put a file as an object, in one request or in parts."""
-        with self._asked():
-            if size < self._sizes.part_threshold:
-                with open(path, "rb") as file:
-                    self._s3.put_object(**self._where(key), Body=file, **self._extra(facts))
-            else:
-                digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
+        if size < self._sizes.part_threshold:
+            with self._asked(), open(path, "rb") as file:
+                self._s3.put_object(**self._where(key), Body=file, **self._extra(facts))
+            return
+        digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
+        try:
+            with self._asked():
                 self._parts.put(key, path, self._kept(facts) | digest)
+        except S3Error as error:
+            if self._parts.abort_denied:
+                error.add("its parts stay there: s3:AbortMultipartUpload is denied")
+            raise
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
         """Put an object only if its current etag is `etag`. None: only if there is no object.
@@ -190,6 +206,17 @@ class Bucket:
         """What its head says of an object. None if there is no such object."""
         found = self._head(key)
         return stat_of(found["ContentLength"], found["Metadata"]) if found else None
+
+    def storage_classes(self, key: str) -> tuple[str, str]:
+        """The storage class of an object by its head, and by a list of it. "": it is not told.
+
+        A head does not tell the usual one (STANDARD). Some stores repeat in a head what was sent.
+        """
+        head = self._head(key) or {}
+        with self._asked():
+            page = self._s3.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
+        listed = [str(found.get("StorageClass", "")) for found in page.get("Contents", [])]
+        return head.get("StorageClass", ""), "".join(listed)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""

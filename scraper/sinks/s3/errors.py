@@ -4,7 +4,8 @@ boto3 tells errors apart by classes; of libcurl there is the answer itself, or a
 none. Both become an S3Error here, so that no other module knows which client met the error.
 
 This module owns the error codes of S3 and compatible stores: which would meet every object,
-which may pass, and one line of plain words for each. It does not know what was being done.
+which may pass, which permission is missing, and one line of plain words for each. It does not know
+what was being done.
 
 Rejected: going by the status alone. A 400 may be an expired token, a body that was damaged on
 the way, or a key that is too long.
@@ -20,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scraper.model.urls import redact
+from scraper.schedule import retry_after
 from scraper.sinks.put_request import NoAnswer, Trouble
 
 CONNECT_TIMEOUT_S = 10
@@ -47,6 +49,16 @@ _FATAL = _ELSEWHERE | {
     "TokenRefreshRequired",
     "XMinioStorageFull",
 }
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_PERMISSIONS = {
+    "HeadObject": "s3:GetObject",
+    "ListObjectsV2": "s3:ListBucket",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+}
+_DENIALS = {"AccessDenied", "Forbidden", "403"}  # the last: an answer without a body, as to HEAD
+_PERFORM = re.compile(r"not authorized to perform: ([\w-]+:\w+)")  # of Amazon's message
 _NO_CREDENTIALS = "NoCredentials"  # ours: boto3 found none, and asked nobody
 _HOW_TO_SIGN = (
     "credentials are those of the aws command: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -74,7 +86,9 @@ class S3Error(Exception):
     """A request that failed. Its text is one line without secrets.
 
     `fatal`: every other object would meet it too. `transient`: another attempt may succeed.
-    `status` and `code` are S3's answer; 0 and "" if there was none.
+    `status` and `code` are S3's answer; 0 and "" if there was none. `retry_after_s`: the seconds
+    that S3 asks to wait, None if it asks for none. `denied`: the permission that is missing, or "".
+    `named`: whether S3 itself named it.
     """
 
     def __init__(
@@ -91,11 +105,39 @@ class S3Error(Exception):
         self.transient = transient
         self.status = status
         self.code = code
+        self.retry_after_s: float | None = None
+        self.denied = ""
+        self.named = False
+
+    def add(self, text: str) -> None:
+        """Say this too."""
+        self.args = (f"{self}; {text}",)
 
 
-def answered(status: int, code: str, message: str, region: str | None = None) -> S3Error:
-    """The error for an answer of S3. `region`: where S3 says that the bucket is."""
-    code = code or str(status)
+def answered(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    operation: str = "PutObject",
+) -> S3Error:
+    """The error for an answer of S3.
+
+    `headers` are those of the answer, their names in small letters. `operation` is the name that
+    S3's reference gives to what was asked.
+    """
+    headers = headers or {}
+    error = _answered(status, code or str(status), message, headers.get("x-amz-bucket-region"))
+    if "retry-after" in headers:
+        error.retry_after_s = retry_after([headers["retry-after"]], headers.get("date"))
+    if status == 403 and error.code in _DENIALS:
+        named = _PERFORM.search(message)
+        error.named = named is not None
+        error.denied = named[1] if named else _PERMISSIONS.get(operation, f"s3:{operation}")
+    return error
+
+
+def _answered(status: int, code: str, message: str, region: str | None) -> S3Error:
     if code == "NoSuchBucket":
         reason = "there is no such bucket"
     elif code in _ELSEWHERE:
@@ -121,6 +163,11 @@ def redirected(status: int, headers: Mapping[str, str]) -> S3Error | None:
         return None
     text = f"the endpoint redirects to {redact(to)}, and S3 is not asked there by itself"
     return S3Error(text, fatal=True, status=status)
+
+
+def told(error: S3Error, place: str) -> str:
+    """The error in one line; for a denial the permission that is missing, and where: `place`."""
+    return f"{error.denied} is denied on {place} ({error})" if error.denied else str(error)
 
 
 def hint(error: S3Error, bucket: str) -> str:
@@ -170,7 +217,7 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
 
     match error:
         case boto.ClientError():
-            meant = _from_response(error.response)
+            meant = _from_response(error.response, error.operation_name)
         case boto.ConnectTimeoutError():
             meant = _late_connection(endpoint)
         case boto.ReadTimeoutError():
@@ -186,14 +233,16 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
     return meant
 
 
-def _from_response(response: Any) -> S3Error:
+def _from_response(response: Any, operation: str) -> S3Error:
     said = response.get("Error", {})
     head = response.get("ResponseMetadata", {})
+    headers = head.get("HTTPHeaders", {})
     return answered(
         int(head.get("HTTPStatusCode", 0)),
         said.get("Code") or "",
         said.get("Message") or "",
-        head.get("HTTPHeaders", {}).get("x-amz-bucket-region"),
+        headers,
+        operation,
     )
 
 
@@ -224,10 +273,9 @@ def from_answer(status: int, headers: Mapping[str, str], content: bytes) -> S3Er
     elsewhere = redirected(status, headers)
     if elsewhere is not None:
         return elsewhere
-    region = headers.get("x-amz-bucket-region")
     if status == 301:
-        return answered(status, "PermanentRedirect", "", region)
-    return _from_xml(status, content.decode(errors="replace"), region)
+        return answered(status, "PermanentRedirect", "", headers)
+    return _from_xml(status, content.decode(errors="replace"), headers)
 
 
 def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
@@ -243,10 +291,12 @@ def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
             return _broken(endpoint, end.why)
 
 
-def _from_xml(status: int, body: str, region: str | None = None) -> S3Error:
+def _from_xml(status: int, body: str, headers: Mapping[str, str]) -> S3Error:
     def tag(name: str) -> str:
         found = re.search(f"<{name}>([^<]*)</{name}>", body)
         return unescape(found[1]) if found else ""
 
     message = tag("Message") or responses.get(status, "")
-    return answered(status, tag("Code"), message, tag("Region") or region)
+    region = tag("Region")
+    told = {**headers, "x-amz-bucket-region": region} if region else headers
+    return answered(status, tag("Code"), message, told)

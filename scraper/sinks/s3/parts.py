@@ -33,6 +33,7 @@ class Parts:
         self._s3 = client
         self._bucket = bucket
         self._sizes = sizes
+        self.abort_denied = False  # then parts stay in the store
         self._closed = False
         self._lock = threading.Lock()  # for `_closed` and `_manager`
         self._manager: TransferManager | None = None
@@ -79,7 +80,9 @@ class Parts:
                 raise CancelledError
             if self._manager is None or (alone and self._executor is None):
                 if self._manager is None:
-                    self._s3.meta.events.register("provide-client-params.s3.UploadPart", _sum_part)
+                    events = self._s3.meta.events
+                    events.register("provide-client-params.s3.UploadPart", _sum_part)
+                    events.register("after-call.s3.AbortMultipartUpload", self._see_abort)
                 self._executor = NonThreadedExecutor if alone else None
                 config = TransferConfig(
                     multipart_threshold=self._sizes.part_threshold,
@@ -88,6 +91,10 @@ class Parts:
                 )
                 self._manager = TransferManager(self._s3, config, executor_cls=self._executor)
             return self._manager
+
+    def _see_abort(self, http_response: Any, **_: Any) -> None:
+        """s3transfer tells nobody of an abort that fails."""
+        self.abort_denied |= http_response.status_code == 403
 
 
 def _sum_part(params: dict[str, Any], **_: Any) -> None:

@@ -29,11 +29,13 @@ from scraper.sinks.base import Blocking, Body, Listed, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.put_request import PutRequest
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Puts, parse_sse
+from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Probed, Puts, parse_sse
 from scraper.sinks.s3.clients import check_client, choose_client
+from scraper.sinks.s3.confirmation import hint_of_refusal, unconfirmed
 from scraper.sinks.s3.curl_client import CurlClient
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import URL_BYTES, Facts, facts_of, longest
+from scraper.sinks.s3.permissions import missing_permission
 from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
@@ -79,8 +81,8 @@ def open_object(url: str, options: SinkOptions) -> BinaryIO:
 class S3Sink:
     """Objects below `prefix` of `bucket`.
 
-    `client` says who puts small objects, from `check()` on, and `remark` why it
-    is not the one that is usually taken.
+    `client` says who puts small objects, from `check()` on, and `remark` what is unusual: why it is
+    another one than usually, what the endpoint does not confirm, what it does not allow.
     """
 
     blocking = Blocking.COMMIT
@@ -92,7 +94,7 @@ class S3Sink:
     ) -> None:
         self.bucket = bucket
         self.client = options.s3.client
-        self.remark = ""
+        self._remarks: list[str] = []
         self.disk = Path(tempfile.gettempdir())  # of what is too large to wait in memory
         self._prefix = prefix
         self._options = options
@@ -110,18 +112,42 @@ class S3Sink:
         choices = longest(sha256(PROBE).hexdigest(), self._options.s3.storage_class)
         try:
             bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
-            way, facts = bucket.probe(key, [facts for _, facts in choices])
-            self._url_bytes = next(most for most, one in choices if one is facts)
+            probed = bucket.probe(key, [facts for _, facts in choices])
+            self._url_bytes = next(most for most, one in choices if one is probed.facts)
             try:
-                puts, self.remark = choose_client(bucket, way, key, facts, self._options.s3)
-                self._puts = puts
+                self._confirm(bucket, key, probed)
+                self._puts = self._choose(bucket, key, probed)
             finally:
-                with contextlib.suppress(S3Error):  # the permission to delete may be missing
-                    bucket.delete(key)
+                self._delete_probe(bucket, key)
         except S3Error as error:
-            text = f"can't use s3://{self.bucket}: {error}"
-            raise DestinationError(text, hint=s3errors.hint(error, self.bucket)) from None
-        self.client = puts.client
+            text = f"can't use s3://{self.bucket}: {self._told(error, _PROBE_KEY)}"
+            hint = s3errors.hint(error, self.bucket)
+            hint = hint or hint_of_refusal(self._options.s3, error.status)
+            raise DestinationError(text, hint=hint) from None
+        self.client = self._puts.client
+
+    def _confirm(self, bucket: Bucket, key: str, probed: Probed) -> None:
+        """Raise DestinationError if the endpoint does not confirm what was asked for."""
+        s3 = self._options.s3
+        found = unconfirmed(s3, probed.answer, lambda: bucket.storage_classes(key))
+        if found and not s3.unconfirmed:
+            text = f"can't use s3://{self.bucket}: the endpoint does not confirm {found}"
+            raise DestinationError(text, hint="--s3-unconfirmed stores all the same")
+        if found:
+            self._remarks.append(f"not confirmed: {found}")
+
+    def _delete_probe(self, bucket: Bucket, key: str) -> None:
+        """Delete it. What a run keeps for itself stays there if that is not allowed."""
+        try:
+            bucket.delete(key)
+        except S3Error as error:
+            if error.denied:
+                self._remarks.append(f"{error.denied} is denied: what is over stays there")
+
+    @property
+    def remark(self) -> str:
+        """What the first line of the log tells of this destination, from `check()` on."""
+        return "; ".join(self._remarks)
 
     @property
     def endpoint(self) -> str:
@@ -136,7 +162,7 @@ class S3Sink:
 
     def put(self, key: str, spool: Spool, body: Body) -> None:
         """Put the object. Raises SinkError, DestinationError."""
-        with self._meaning(f"store {key!r}") as bucket:
+        with self._meaning("store", key) as bucket:
             assert self._puts is not None
             facts = self._facts(key, body)
             data = spool.in_memory()
@@ -153,11 +179,10 @@ class S3Sink:
         puts, data = self._puts, spool.in_memory()
         if data is None or not isinstance(puts, CurlClient):
             return None
-        what = f"store {key!r}"
-        with self._meaning(what):
+        with self._meaning("store", key):
             facts = self._facts(key, body)
             return puts.request(
-                self._name(key), data, facts, lambda error: self.mapped(error, what)
+                self._name(key), data, facts, lambda error: self.mapped(error, "store", key)
             )
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
@@ -166,7 +191,7 @@ class S3Sink:
         Returns its new etag, or None if another writer was quicker. An endpoint that ignores
         conditions (rclone's) always puts it. Raises SinkError, DestinationError.
         """
-        with self._meaning(f"store {key!r}") as bucket:
+        with self._meaning("store", key) as bucket:
             return bucket.put_if(self._name(key), data, etag)
 
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
@@ -174,7 +199,7 @@ class S3Sink:
 
         Raises SinkError and DestinationError, also while the bytes are read.
         """
-        with self._meaning(f"read {key!r}") as bucket:
+        with self._meaning("read", key) as bucket:
             found = bucket.get(self._name(key))
         if found is None:
             return None
@@ -182,13 +207,13 @@ class S3Sink:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Objects whose keys begin with `prefix`, in order. Raises SinkError, DestinationError."""
-        with self._meaning(f"list {prefix!r}") as bucket:
+        with self._meaning("list", prefix) as bucket:
             for entry in bucket.list(self._name(prefix)):
                 yield self._below(entry)
 
     def remove(self, key: str) -> None:
         """Delete an object, if there is one. Raises SinkError, DestinationError."""
-        with self._meaning(f"delete {key!r}") as bucket:
+        with self._meaning("delete", key) as bucket:
             bucket.delete(self._name(key))
 
     def reach(self) -> None:
@@ -198,7 +223,8 @@ class S3Sink:
                 bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
                 next(bucket.list(self._name(_PROBE_KEY)), None)
             except S3Error as error:
-                raise DestinationError(f"can't read s3://{self.bucket}: {error}") from None
+                text = f"can't read s3://{self.bucket}: {self._told(error, '')}"
+                raise DestinationError(text) from None
 
     def size(self, key: str) -> int | None:
         """The object's size in bytes. None if there is none. Raises SinkError, DestinationError."""
@@ -210,7 +236,7 @@ class S3Sink:
 
         The digest is known of objects of this package, not of those that others have put.
         """
-        with self._meaning(f"look at {key!r}") as bucket:
+        with self._meaning("look at", key) as bucket:
             return bucket.stat(self._name(key))
 
     def read(self, key: str) -> Iterator[bytes]:
@@ -252,27 +278,45 @@ class S3Sink:
             upload.abort()
         self._spools.close()
 
-    def mapped(self, error: S3Error, what: str) -> SinkError | DestinationError:
-        """The error for the run. `what` names what could not be done."""
+    def mapped(self, error: S3Error, verb: str, key: str) -> SinkError | DestinationError:
+        """The error for the run. `verb` and `key` name what could not be done."""
         if self._closed:
             return SinkError("given up when the run was stopped", transient=False)
         if error.fatal:
-            text = f"s3://{self.bucket} takes no more objects: {error}"
+            text = f"s3://{self.bucket} takes no more objects"
+            if error.denied and verb != "store":
+                text = f"can't {verb} {key!r} of s3://{self.bucket}"
+            text = f"{text}: {self._told(error, key)}"
             return DestinationError(text, hint=s3errors.hint(error, self.bucket))
-        return SinkError(f"can't {what}: {error}", transient=error.transient)
+        text = f"can't {verb} {key!r}: {error}"
+        return SinkError(text, transient=error.transient, retry_after_s=error.retry_after_s)
+
+    def _told(self, error: S3Error, key: str) -> str:
+        """The error in words. Where a permission is missing, it is asked which one."""
+        if self._objects is not None and error.denied and not error.named:
+            probe = "" if self._puts is None else self._name(_PROBE_KEY)
+            error.denied = missing_permission(error.denied, self._objects, probe)
+        return s3errors.told(error, f"s3://{self.bucket}/{self._name(key)}")
 
     @contextmanager
-    def _meaning(self, what: str) -> Iterator[Bucket]:
+    def _meaning(self, verb: str, key: str) -> Iterator[Bucket]:
         """The bucket. Errors inside the `with` block become errors of ours."""
         assert self._objects is not None, "check() comes first"
         if self._closed:
-            raise self.mapped(S3Error(""), what)
+            raise self.mapped(S3Error(""), verb, key)
         try:
             yield self._objects
         except S3Error as error:
-            raise self.mapped(error, what) from None
+            raise self.mapped(error, verb, key) from None
         except (OSError, ValueError) as error:
-            raise self.mapped(s3errors.unspoolable(error), what) from None
+            raise self.mapped(s3errors.unspoolable(error), verb, key) from None
+
+    def _choose(self, bucket: Bucket, key: str, probed: Probed) -> Puts:
+        """The client for small objects."""
+        s3 = self._options.s3
+        puts, why = choose_client(bucket, probed.way, key, probed.facts, s3)
+        self._remarks += [why] if why else []
+        return puts
 
     def _facts(self, key: str, body: Body) -> Facts:
         """What is stored beside the bytes.
@@ -290,7 +334,7 @@ class S3Sink:
         return replace(entry, key=entry.key.removeprefix(self._name("")))
 
     def _read(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._meaning(f"read {key!r}"):
+        with self._meaning("read", key):
             yield from chunks
 
 
@@ -307,24 +351,21 @@ class S3Upload:
         try:
             self._spool.write(chunk)
         except (OSError, ValueError) as error:
-            what = f"store {self._key!r}"
-            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+            raise self._sink.mapped(s3errors.unspoolable(error), "store", self._key) from None
 
     def write_at(self, offset: int, chunk: bytes) -> None:
         """Write `chunk` at `offset` of the spool, which is on the disk from then on."""
         try:
             self._spool.write_at(offset, chunk)
         except (OSError, ValueError) as error:
-            what = f"store {self._key!r}"
-            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+            raise self._sink.mapped(s3errors.unspoolable(error), "store", self._key) from None
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes of the spool at `offset`."""
         try:
             return self._spool.read_at(offset, size)
         except (OSError, ValueError) as error:
-            what = f"store {self._key!r}"
-            raise self._sink.mapped(s3errors.unspoolable(error), what) from None
+            raise self._sink.mapped(s3errors.unspoolable(error), "store", self._key) from None
 
     def put_request(self, body: Body) -> PutRequest | None:
         """The request that puts the object."""

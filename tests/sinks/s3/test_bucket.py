@@ -338,7 +338,7 @@ def test_encryption_is_an_algorithm_and_perhaps_a_key(
 
 def test_one_bucket_is_asked_by_whole_keys(moto_server: S3Server) -> None:
     bucket = Bucket(moto_server.make_bucket(), moto_server.options())
-    way, _ = bucket.probe("k", [Facts(sha256(b"").hexdigest())])
+    way = bucket.probe("k", [Facts(sha256(b"").hexdigest())]).way
     assert way == Way(f"{moto_server.url}/{bucket.name}", "us-east-1")
     assert [entry.key for entry in bucket.list("")] == ["k"]
     bucket.close()
