@@ -23,25 +23,25 @@ from tests.s3servers import KEY, SECRET, S3Server
 from tests.servers import free_port
 
 _BUILD = Path(__file__).parent.parent / "build"
-_S3RVER = Path(os.environ.get("S3RVER", _BUILD / "npm")) / "node_modules/s3rver/bin/s3rver.js"
+S3RVER = Path(os.environ.get("S3RVER", _BUILD / "npm")) / "node_modules/s3rver/bin/s3rver.js"
 _S3RVER_KEY = "S3RVER"  # the only one that it knows
-_LOCALSTACK = Path(os.environ.get("LOCALSTACK", _BUILD / "localstack")) / "bin/python"
+LOCALSTACK = Path(os.environ.get("LOCALSTACK", _BUILD / "localstack")) / "bin/python"
 
 
 def s3rver_works() -> bool:
     """Whether npm has installed it."""
-    return _S3RVER.exists() and shutil.which("node") is not None
+    return S3RVER.exists() and shutil.which("node") is not None
 
 
 def localstack_works() -> bool:
     """Whether pip has installed it."""
-    return _LOCALSTACK.exists()
+    return LOCALSTACK.exists()
 
 
 @contextmanager
 def s3rver(home: Path) -> Iterator[S3Server]:
     """It keeps its buckets in `home`."""
-    words = ["node", str(_S3RVER), "-d", str(home), "-a", "127.0.0.1", "-p", "0", "-s"]
+    words = ["node", str(S3RVER), "-d", str(home), "-a", "127.0.0.1", "-p", "0", "-s"]
     words += ["--no-vhost-buckets", "--allow-mismatched-signatures"]
     listens = re.compile(r"S3rver listening on (127\.0\.0\.1:\d+)")
     with _said(words, {}, home, listens) as found:
@@ -66,7 +66,7 @@ def localstack(home: Path) -> Iterator[S3Server]:
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
     }
-    words = [str(_LOCALSTACK), "-m", "localstack.runtime.main"]
+    words = [str(LOCALSTACK), "-m", "localstack.runtime.main"]
     with _said(words, environment, home, re.compile("^Ready.$", re.MULTILINE)):
         s3 = S3Server(f"http://127.0.0.1:{port}")
         yield s3

@@ -87,6 +87,13 @@ def radosgw_works() -> bool:
     return (_ROOT / "usr" / "bin" / "radosgw").exists()
 
 
+def version() -> str:
+    """What the program says of itself."""
+    command = [str(_ROOT / "usr" / "bin" / "radosgw"), "--version"]
+    said = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=True)
+    return said.stdout.split()[2]
+
+
 @contextmanager
 def radosgw(home: Path) -> Iterator["Radosgw"]:
     """All of it, in `home`, which must be empty. A path of a socket is short, so is `home`."""
