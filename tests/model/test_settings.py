@@ -162,6 +162,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "s3_profile": "me",
         "s3_storage_class": "STANDARD_IA",
         "s3_sse": "AES256",
+        "s3_unconfirmed": True,
         "manifest": "m.jsonl",
         "max_failures": Budget(5),
         "fail_fast": True,
