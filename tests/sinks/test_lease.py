@@ -214,7 +214,7 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(
         sink.close()
 
 
-@pytest.mark.parametrize("server", ["moto", "rclone", "swift", "radosgw"])
+@pytest.mark.parametrize("server", ["moto", "rclone", "swift", "radosgw", "s3rver", "localstack"])
 def test_every_store_tells_the_age_of_a_lease_by_its_own_clock(
     server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +277,9 @@ def test_who_lost_a_lease_is_told_and_leaves_it_alone(moto_server: S3Server) -> 
 
 
 @pytest.mark.parametrize("runs", [2, 4])
-@pytest.mark.parametrize("store", ["moto", "rclone", "swift", "radosgw", "501"])
+@pytest.mark.parametrize(
+    "store", ["moto", "rclone", "swift", "radosgw", "s3rver", "localstack", "501"]
+)
 def test_of_runs_that_start_at_once_one_has_the_lease(
     store: str, runs: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
