@@ -47,6 +47,7 @@ class FailurePolicy:
     def __init__(self, settings: Settings, stop: Stop, note: Note) -> None:
         self.breaker = CircuitBreaker(settings.retries.retry_max_time)
         self._policy = RetryPolicy(settings.retries)
+        self._longest_s = settings.retries.max_retry_after
         self._most = settings.politeness.max_concurrency
         self._partials: dict[str, Partial] = {}  # by key
         self._stop = stop
@@ -108,6 +109,8 @@ class FailurePolicy:
     ) -> tuple[Verdict, Attempt]:
         """The verdict, and the next attempt. While the breaker is open, no attempt is used up."""
         if failure.kind is Kind.SINK and is_transient(failure):
+            if failure.retry_after_s is not None:
+                self.breaker.wait_until(now + min(failure.retry_after_s, self._longest_s))
             was_open, patience = self.breaker.is_open, f"{self.breaker.patience_s:g} s"
             if not self.breaker.failed(started, now):
                 message = f"the destination refused all objects for {patience}: {failure.message}"

@@ -74,9 +74,7 @@ class Starter:
             return None
         if splitting is not None and (part := splitting.due(now)) != float("inf"):
             due = part if due is None else min(due, part)
-        if due is None or not breaker.is_open:
-            return due
-        return None if self.in_flight else max(due, breaker.until)
+        return None if due is None else breaker.starts_at(due, len(self.in_flight))
 
     def free(self, transfer: Transfer) -> None:
         """`transfer` has come back: its slot is free."""

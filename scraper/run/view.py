@@ -82,6 +82,8 @@ class RunView:
         if breaker.is_open:
             left_s = max(0.0, breaker.until - now)
             notes.append(f"the destination refuses objects, next try in {left_s:.0f} s")
+        elif now < breaker.asked_until:
+            notes.append(f"the destination asks to wait, {breaker.asked_until - now:.0f} s more")
         if self._run.paused():
             notes.append("waiting for who reads the results or the log")
         if not (in_flight or len(frontier) or reader.complete) and reader.empty:

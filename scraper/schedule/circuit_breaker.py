@@ -6,7 +6,8 @@ The first success closes it. If there was none for `patience_s`, the breaker giv
 
 The destination: S3 that answers SlowDown to everything, or is away for a minute, is no fault of
 the targets under way. Such failures cost targets none of their attempts. It opens after ten, since
-one refused object is the fault of that object. A destination that is given up ends the run.
+one refused object is the fault of that object. A destination that is
+given up ends the run. A `Retry-After` is honoured from the first one on.
 
 A host: only connections that could not be made count. No target is to blame for one, so the first
 opens it, and probes begin after a moment. How long a host is waited for depends on what it does.
@@ -47,6 +48,7 @@ class CircuitBreaker:
     pause_s: float = 0.0
     paused: float = 0.0  # when the pause began
     until: float = 0.0  # nothing starts before
+    asked_until: float = 0.0  # nothing starts before, open or not
     given_up: bool = False
 
     @classmethod
@@ -97,9 +99,21 @@ class CircuitBreaker:
             self.until = max(self.until, now + PROBE_EVERY_S)
         return not self.given_up
 
+    def wait_until(self, until: float) -> None:
+        """Start nothing before: the destination has asked for that (`Retry-After`)."""
+        self.asked_until = max(self.asked_until, until)
+
     def may_start(self, in_flight: int, now: float) -> bool:
         """Whether another target may start."""
+        if now < self.asked_until:
+            return False
         return not self.is_open or (now >= self.until and not in_flight)
+
+    def starts_at(self, due: float, in_flight: int) -> float | None:
+        """When a target that is due may start. None: when what is in flight has ended."""
+        if not self.is_open:
+            return max(due, self.asked_until)
+        return None if in_flight else max(due, self.until, self.asked_until)
 
     def may_wait(self, waiting: int, now: float) -> bool:
         """Whether one more target may wait for it, `waiting` or in flight being there."""

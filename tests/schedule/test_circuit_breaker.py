@@ -48,6 +48,23 @@ def test_ten_in_a_row_make_everything_wait() -> None:
     assert breaker.may_start(0, 101.0)
 
 
+def test_a_wait_that_was_asked_for_is_kept_open_or_not() -> None:
+    breaker = CircuitBreaker(1000.0)
+    breaker.failed(99.0, 100.0)
+    breaker.wait_until(107.0)
+    breaker.wait_until(103.0)
+    breaker.succeeded()  # of an object that was under way
+    assert not breaker.is_open
+    assert not breaker.may_start(0, 106.9)
+    assert breaker.may_start(3, 107.0)
+    assert (breaker.starts_at(101.0, 3), breaker.starts_at(109.0, 3)) == (107.0, 109.0)
+    breaker = opened(now=100.0)
+    breaker.wait_until(107.0)
+    assert not breaker.may_start(0, 106.9)
+    assert breaker.may_start(0, 107.0)
+    assert (breaker.starts_at(101.0, 0), breaker.starts_at(101.0, 1)) == (107.0, None)
+
+
 def test_one_at_a_time_tries_while_it_lasts() -> None:
     breaker = opened(now=100.0)
     assert not breaker.may_start(1, 500.0)

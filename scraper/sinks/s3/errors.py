@@ -13,6 +13,7 @@ the way, or a key that is too long.
 
 import errno
 import re
+import time
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from html import unescape
@@ -20,6 +21,7 @@ from http.client import responses
 from typing import Any
 from urllib.parse import urlsplit
 
+from scraper.model.dates import parse_http_date, rfc3339
 from scraper.model.urls import redact
 from scraper.schedule import retry_after
 from scraper.sinks.put_request import NoAnswer, Trouble
@@ -127,6 +129,8 @@ def answered(
     S3's reference gives to what was asked.
     """
     headers = headers or {}
+    if code == "RequestTimeTooSkewed":
+        message = _clocks(headers.get("date"), time.time()) or message
     error = _answered(status, code or str(status), message, headers.get("x-amz-bucket-region"))
     if "retry-after" in headers:
         error.retry_after_s = retry_after([headers["retry-after"]], headers.get("date"))
@@ -135,6 +139,15 @@ def answered(
         error.named = named is not None
         error.denied = named[1] if named else _PERMISSIONS.get(operation, f"s3:{operation}")
     return error
+
+
+def _clocks(date: str | None, now: float) -> str:
+    """Both clocks in words; "" if the answer has no date."""
+    theirs = parse_http_date(date)
+    if theirs is None:
+        return ""
+    here, there = rfc3339(round(now)), rfc3339(theirs)
+    return f"the clock here says {here}, that of the endpoint {there}"
 
 
 def _answered(status: int, code: str, message: str, region: str | None) -> S3Error:

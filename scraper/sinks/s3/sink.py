@@ -30,6 +30,7 @@ from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.put_request import PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Probed, Puts, parse_sse
+from scraper.sinks.s3.bucket_in_endpoint import refuse_bucket_in_endpoint
 from scraper.sinks.s3.clients import check_client, choose_client
 from scraper.sinks.s3.confirmation import hint_of_refusal, unconfirmed
 from scraper.sinks.s3.curl_client import CurlClient
@@ -115,6 +116,7 @@ class S3Sink:
             probed = bucket.probe(key, [facts for _, facts in choices])
             self._url_bytes = next(most for most, one in choices if one is probed.facts)
             try:
+                refuse_bucket_in_endpoint(bucket, key)
                 self._confirm(bucket, key, probed)
                 self._puts = self._choose(bucket, key, probed)
             finally:
