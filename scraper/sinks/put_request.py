@@ -14,7 +14,7 @@ would be the sink's, and it belongs to whoever holds the slot.
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.base import Body, Upload
@@ -87,7 +87,6 @@ class PutRequest(NamedTuple):
     judge: Callable[[Answer | NoAnswer], SinkError | DestinationError | None]
 
 
-@runtime_checkable
 class PutUpload(Upload, Protocol):
     """An upload whose commit may be one request that the engine carries out."""
 
@@ -97,3 +96,9 @@ class PutUpload(Upload, Protocol):
         Once it has succeeded, the object is stored, and `abort` releases what is left here.
         Raises SinkError and DestinationError.
         """
+
+
+def put_request_of(upload: Upload, body: Body) -> PutRequest | None:
+    """What `put_request` of `upload` returns; None where there is no such method."""
+    ask: Callable[[Body], PutRequest | None] | None = getattr(upload, "put_request", None)
+    return None if ask is None else ask(body)

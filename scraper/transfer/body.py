@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Response, Stored
 from scraper.sinks.base import Body, Sink, Upload
-from scraper.sinks.put_request import PutRequest, PutUpload
+from scraper.sinks.put_request import PutRequest, put_request_of
 from scraper.transfer.codings import codings
 from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
@@ -123,7 +123,7 @@ class Incoming:
         `commit` follows when it has succeeded. None: `commit` makes it an object.
         """
         upload, facts = self._complete(source_url, fetched_at, check)
-        request = upload.put_request(facts) if isinstance(upload, PutUpload) else None
+        request = put_request_of(upload, facts)
         self._put = None if request is None else facts
         return request
 

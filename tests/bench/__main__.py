@@ -29,13 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         scratch = stack.enter_context(servers.scratch())
         web = stack.enter_context(servers.web(scratch, nginx=servers.find_nginx()))
-        if options.against:
-            print(against.compare(options.against, web, scratch, options.rounds))
-            return 0
         scale = workloads.FULL if options.full else workloads.QUICK
         if options.urls:
             scale = scale.of(options.urls)
         field = opponents.find(options.scrapy, options.tools)
+        if options.against:
+            names = options.workload or ["small"]
+            cases = [case for name in names for case in workloads.WORKLOADS[name](web, scale)]
+            others = [tool for tool in field.s3_tools if options.tools and not tool.is_ours]
+            told = against.compare(options.against, cases, others, scratch, options.rounds)
+            for line in told:
+                print(line, flush=True)
+            return 0
         runs: list[report.Run] = []
         print(header(web, options, field.missing), flush=True)
         for name in options.workload or workloads.WORKLOADS:
@@ -62,7 +67,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--tools", type=lambda text: text.split(","), default=[], help="only these: scraper,curl")
     add("--scrapy", metavar="PYTHON", help="an interpreter that has Scrapy")
     add("--json", type=Path, default=Path("out/bench.json"), help="where all runs are kept")
-    add("--against", metavar="REV", help="compare the code here with that of a commit")
+    add(
+        "--against",
+        metavar="REV",
+        help="compare the code here with that of a commit, by the workloads (small)",
+    )
     return parser.parse_args(arguments)
 
 

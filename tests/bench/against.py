@@ -7,43 +7,55 @@ else valgrind's callgrind on a few URLs; without either the ratios speak alone.
 Owns: that comparison. The interpreter and its libraries are the same for both.
 """
 
+import math
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from tests.bench import report, runner
 from tests.bench.opponents import Field, Opponent, ours
-from tests.bench.servers import REPOSITORY, Web
-from tests.bench.workloads import Case, files
+from tests.bench.servers import REPOSITORY
+from tests.bench.workloads import Case
 
-HERE, URLS, AT = "here", 2_000, 64
+HERE = "here"
 FEW, MORE = 20, 120  # URLs that are counted in instructions
 
 Counter = Callable[[Opponent, Case, Path], int]
 
 
-def compare(revision: str, web: Web, scratch: Path, rounds: int) -> str:
-    """A table of both, and the ratios. Raises CalledProcessError for a revision git can't find."""
-    pages = files(web, URLS)
-    title = f"{URLS:,} files of 1 to 16 KB, {AT} at once"
-    case = Case("small", title, pages, AT, bounded=False)
+def compare(
+    revision: str, cases: Sequence[Case], others: Sequence[Opponent], scratch: Path, rounds: int
+) -> Iterator[str]:
+    """A table of both for each case, and the ratios. `others` take part in cases of S3.
+
+    Raises CalledProcessError for a revision git can't find.
+    """
     tree = extract(revision, scratch / "tree")
-    both = (
-        replace(ours(REPOSITORY)[0][-1], name=HERE),
-        replace(ours(tree)[0][-1], name=revision),
-    )
-    runs = list(runner.run_all([case], Field(both, (), ()), rounds, scratch))
-    lines = [f"### {HERE} against {revision}: {title}\n", report.markdown(case, runs, HERE)]
-    lines += report.failures(runs)
-    lines.append(
-        f"\nCPU: {_cpu_ratio(runs, revision):.3f} of {revision}'s (1 is equal, less is better)"
-    )
-    return "\n".join([*lines, *_instructions(both, case, scratch)])
+    for each in cases:
+        case = replace(each, bounded=False)
+        both = _newest(REPOSITORY, HERE, case), _newest(tree, revision, case)
+        field = Field(both, (*both, *others), ())
+        runs = list(runner.run_all([case], field, rounds, scratch))
+        yield f"\n### {HERE} against {revision}: {case.title}\n"
+        yield report.markdown(case, runs, HERE)
+        yield from report.failures(runs)
+        yield ""
+        for tool in dict.fromkeys(run.tool for run in runs if run.tool != HERE):
+            cpu = _ratio(runs, tool, lambda run: run.cpu_s)
+            wall = _ratio(runs, tool, lambda run: run.wall_s)
+            yield f"CPU {cpu:.3f} and wall {wall:.3f} of {tool}'s (1 is equal, less is better)"
+        yield from _instructions(both, case, scratch)
+
+
+def _newest(tree: Path, name: str, case: Case) -> Opponent:
+    """The newest engine or client of the code in `tree`."""
+    engines, clients = ours(tree)
+    return replace((clients if case.s3 else engines)[-1], name=name)
 
 
 def extract(revision: str, to: Path) -> Path:
@@ -56,15 +68,14 @@ def extract(revision: str, to: Path) -> Path:
     return to
 
 
-def _cpu_ratio(runs: list[report.Run], revision: str) -> float:
-    by_tool = {
-        tool: {run.round: run.cpu_s for run in runs if run.tool == tool and not run.problem}
-        for tool in (HERE, revision)
-    }
+def _ratio(runs: Sequence[report.Run], tool: str, measured: Callable[[report.Run], float]) -> float:
+    """The median over the rounds of what is measured here, as a part of that of `tool`."""
+    ours_, theirs = (
+        {run.round: measured(run) for run in runs if run.tool == name and not run.problem}
+        for name in (HERE, tool)
+    )
     return median(
-        here / by_tool[revision][number]
-        for number, here in by_tool[HERE].items()
-        if number in by_tool[revision]
+        [here / theirs[number] for number, here in ours_.items() if number in theirs] or [math.nan]
     )
 
 

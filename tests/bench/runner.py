@@ -42,10 +42,14 @@ class Destinations:
         self._bucket = ""
         self._env: dict[str, str] = {}
 
-    def new(self, *, s3: bool) -> Place:
+    def new(self, case: Case) -> Place:
         """An empty one."""
         name = f"run-{next(_numbers)}"
-        if not s3:
+        if case.store is not None:
+            kept = case.store
+            env = _environment(kept.url, "Other")
+            return Place(f"{kept.bucket}/{name}", kept.root / kept.bucket / name, env)
+        if not case.s3:
             path = self._scratch / name
             path.mkdir()
             return Place(str(path), path, {})
@@ -63,18 +67,25 @@ class Destinations:
         self._buckets.mkdir(exist_ok=True)
         server = self._s3.enter_context(s3servers.rclone(self._buckets))
         self._bucket = server.make_bucket()
-        self._env = {
-            **s3servers.CREDENTIALS,
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": server.url,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "RCLONE_CONFIG_BENCH_TYPE": "s3",
-            "RCLONE_CONFIG_BENCH_PROVIDER": "Rclone",
-            "RCLONE_CONFIG_BENCH_ENDPOINT": server.url,
-            "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": s3servers.KEY,
-            "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": s3servers.SECRET,
-        }
+        self._env = _environment(server.url, "Rclone")
+
+
+def _environment(endpoint: str, provider: str) -> dict[str, str]:
+    """How tools are told of an S3 endpoint. `provider` is rclone's word for what it is."""
+    from tests import s3servers
+
+    return {
+        **s3servers.CREDENTIALS,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "RCLONE_CONFIG_BENCH_TYPE": "s3",
+        "RCLONE_CONFIG_BENCH_PROVIDER": provider,
+        "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
+        "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": s3servers.KEY,
+        "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": s3servers.SECRET,
+    }
 
 
 def run_all(cases: Sequence[Case], field: Field, rounds: int, scratch: Path) -> Iterator[Run]:
@@ -125,7 +136,7 @@ class Fetched:
 
 def fetch(case: Case, tool: Opponent, places: Destinations, scratch: Path) -> Fetched:
     """Run `tool`, check what it left behind, and remove that."""
-    place = places.new(s3=case.s3)
+    place = places.new(case)
     directory = scratch / "work"
     directory.mkdir()
     try:

@@ -35,8 +35,18 @@ SLOW_MS = 1_000  # of the slow hosts among the fast
 PAGE_BYTES = 4_096
 LIMITED = 20 << 20  # bytes a second of one connection, where it is limited
 START_S = 30.0
+BUCKET = "bench"
 ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An S3 endpoint at `url`, which keeps the bucket `bucket` as a directory in `root`."""
+
+    url: str
+    root: Path
+    bucket: str = BUCKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,8 @@ class Web:
     """A server that serves `root`; `delayed_port` is where pages take their time.
 
     `tls_port` is where TLS_HOSTS speak TLS, and `authorities` a real bundle with theirs in it.
-    `limits`: whether it can limit the speed of a connection.
+    `limits`: whether it can limit the speed of a connection. `store`: an S3 endpoint that does no
+    more than puts need, None if it can't be one.
     """
 
     kind: str
@@ -54,6 +65,7 @@ class Web:
     tls_port: int
     authorities: Path
     limits: bool = False
+    store: "Store | None" = None
 
     def file(self, name: str) -> str:
         """The URL of a file in `root`."""
@@ -97,16 +109,18 @@ def web(directory: Path, *, nginx: str | None = None, echo: bool = True) -> Iter
     with ExitStack() as stack:
         authorities = directory / "authorities.pem"
         tls = stack.enter_context(_secure(root, authorities))
+        store = None
         if nginx is None:
             port = delayed = stack.enter_context(_ours(root))
             kind = "a small asyncio server (nginx is missing)"
         else:
             port = delayed = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
+            store = Store(f"http://{HOSTS[0]}:{port}", directory / "stored")
             kind = f"{_version(nginx)} with its echo module"
         if nginx is not None and not echo:
             delayed = stack.enter_context(_ours(root))
             kind = f"{_version(nginx)}; a small asyncio server for delays"
-        yield Web(kind, root, port, delayed, tls, authorities, nginx is not None)
+        yield Web(kind, root, port, delayed, tls, authorities, nginx is not None, store)
 
 
 def find_nginx() -> str | None:
@@ -123,6 +137,10 @@ def _version(nginx: str) -> str:
 @contextmanager
 def _nginx(program: str, directory: Path, root: Path, *, echo: bool) -> Iterator[int]:
     port = free_port()
+    made = directory / "stored" / BUCKET
+    made.mkdir(parents=True)
+    if os.geteuid() == 0:
+        shutil.chown(made, pwd.getpwuid(os.getuid()).pw_name)
     config = directory / "nginx.conf"
     config.write_text(_configuration(directory, root, port, echo=echo))
     command = [program, "-p", str(directory), "-c", str(config), "-e", "stderr"]
@@ -142,6 +160,21 @@ def _configuration(directory: Path, root: Path, port: int, *, echo: bool) -> str
         f"    location /after/{ms}/ {{ echo_sleep {ms / 1000}; echo_exec /page.bin; }}"
         for ms in (DELAY_MS, SLOW_MS)
     )
+    # What boto3 wants to see of S3: an ETag for each put, an empty list, and that nothing is there.
+    missing = "<Error><Code>NoSuchKey</Code></Error>"
+    empty = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>"
+    puts = f"""
+    location = /{BUCKET} {{ return 200 "{empty}</ListBucketResult>"; }}
+    location /{BUCKET}/ {{
+      root {directory}/stored;
+      dav_methods PUT DELETE;
+      create_full_put_path on;
+      client_max_body_size 0;
+      client_body_buffer_size 64k;
+      add_header ETag '"{"0" * 32}"';
+      error_page 404 @missing;
+    }}
+    location @missing {{ return 404 "{missing}"; }}"""
     return f"""
 {f"load_module {ECHO_MODULE};" if echo else ""}
 {user}
@@ -164,6 +197,7 @@ http {{
     location /page/ {{ rewrite ^ /page.bin break; }}
     location /limited/ {{ alias {root}/; limit_rate {LIMITED}; }}
 {delayed if echo else ""}
+{puts}
   }}
 }}
 """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench.servers import DELAY_MS, HOSTS, LIMITED, PAGE_BYTES, SLOW_MS, TLS_HOSTS, Web
+from tests.bench.servers import DELAY_MS, HOSTS, LIMITED, PAGE_BYTES, SLOW_MS, TLS_HOSTS, Store, Web
 
 KB, MB = 1024, 1024 * 1024
 SLOW_HOSTS = frozenset(HOSTS[-2:])
@@ -34,6 +34,7 @@ class Case:
 
     `ideal_s` is what the server's delay alone takes with all slots always in use.
     `bounded`: also ask our own loop that throws bodies away, the server's ceiling.
+    `store`: an S3 endpoint to store in, where it is not the usual one.
     `authorities`: the bundle (PEM) that tells whom to trust. `parts`: of one body at once, for
     tools that can do that.
     """
@@ -44,6 +45,7 @@ class Case:
     concurrency: int
     per_host: int = 0
     s3: bool = False
+    store: Store | None = None
     bounded: bool = True
     ideal_s: float | None = None
     authorities: Path | None = None
@@ -158,6 +160,15 @@ def s3(web: Web, scale: Scale) -> Iterator[Case]:
     yield Case("s3", title, pages, 32, s3=True, bounded=False)
 
 
+def puts(web: Web, scale: Scale) -> Iterator[Case]:
+    """Small files into an S3 endpoint that costs little, so that it is the client that is seen."""
+    if web.store is None:
+        return
+    pages = files(web, scale.s3)
+    title = f"{len(pages):,} files of 1 to 16 KB to an S3 that only puts, 32 at once"
+    yield Case("puts", title, pages, 32, s3=True, store=web.store, bounded=False)
+
+
 def tls(web: Web, scale: Scale) -> Iterator[Case]:
     """One page of each of many TLS servers: handshakes, and who reads the bundle how often."""
     hosts = TLS_HOSTS[: scale.tls]
@@ -187,7 +198,7 @@ def split(web: Web, scale: Scale) -> Iterator[Case]:
 
 
 WORKLOADS: dict[str, Callable[[Web, Scale], Iterator[Case]]] = {
-    make.__name__: make for make in (start, small, delay, hosts, large, s3, tls, split)
+    make.__name__: make for make in (start, small, delay, hosts, large, s3, puts, tls, split)
 }
 
 
