@@ -32,6 +32,7 @@ from scraper.sinks.base import (
     sync_of,
 )
 from scraper.sinks.object_stat import ObjectStat, digest_of, is_recorded
+from scraper.sinks.put_request import put_request_of
 
 MakeSink = Callable[[], Sink]  # a new one each time, always on the same place
 Read = Callable[[str], bytes | None]  # the object of a key, as any reader sees it
@@ -352,6 +353,19 @@ def _recognised(place: Place) -> None:
         assert stat("recognised/page") is None, "object_stat tells of an object that was removed"
 
 
+def _put_request(place: Place) -> None:
+    with _opened(place) as sink:
+        upload = sink.open("put-request/page")
+        upload.write(b"page")
+        request = put_request_of(upload, body_of(b"page"))
+        if request is not None:
+            from scraper.sinks.curl_put import CurlPut
+
+            assert request.judge(CurlPut().perform(request)) is None, "a put request failed"
+            _expect(place, "put-request/page", b"page", "after its put request")
+        upload.abort()
+
+
 def _is(found: ObjectStat | None, body: Body | None) -> bool:
     if body is None:
         return False
@@ -381,5 +395,6 @@ SINK_CASES: tuple[SinkCase, ...] = (
     SinkCase("bytes may come in any order, where a sink says so", _any_order),
     SinkCase("sync, if there is one, may be called at any time", _synced),
     SinkCase("a sink that can be read back gives what it holds", _read_back),
+    SinkCase("a put request, if there is one, stores the object", _put_request),
     SinkCase("object_stat, if there is one, tells objects apart", _recognised),
 )

@@ -10,6 +10,7 @@ from scraper.model.records import Stored
 from scraper.sinks.base import Body, Upload
 from scraper.sinks.directory.open_directories import OpenDirectory
 from scraper.sinks.directory.sink import DirectorySink, FileUpload
+from scraper.sinks.put_request import PutRequest, Route
 from scraper.testing import check_sink
 
 
@@ -81,6 +82,14 @@ class SyncsOnce(DirectorySink):
         self.synced = True
 
 
+class PutsElsewhere(DirectorySink):
+    def open(self, key: str) -> FileUpload:
+        upload = super().open(key)
+        request = PutRequest("http://127.0.0.1:1/", (), b"", Route(), 10.0, lambda _end: None)
+        upload.put_request = lambda _body: request  # type: ignore[attr-defined]
+        return upload
+
+
 def run_suite(sink: type[DirectorySink], root: Path) -> None:
     def read(key: str) -> bytes | None:
         path = root / key
@@ -105,6 +114,10 @@ def test_a_good_sink_passes(sink: type[DirectorySink], tmp_path: Path) -> None:
         (FlatKeys, "what is stored is what is read: after the commit, 'round-trip/empty' holds"),
         (KeepsTheFirst, "the last commit wins: after it was replaced, 'replaced/page' holds"),
         (SyncsOnce, "sync, if there is one, may be called at any time: while other threads store"),
+        (
+            PutsElsewhere,
+            "a put request, if there is one, stores the object: after its put request, 'put-req",
+        ),
         (NeverCloses, "close gives up open uploads and leaves nothing: a closed sink left"),
     ],
 )

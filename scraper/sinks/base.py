@@ -74,7 +74,10 @@ class SinkOptions(NamedTuple):
 
 
 class Upload(Protocol):
-    """One body that is being stored under one key. One thread at a time uses it."""
+    """One body that is being stored under one key. One thread at a time uses it.
+
+    Where its commit is one HTTP request, it may have `put_request`: see `sinks/put_request.py`.
+    """
 
     def write(self, chunk: bytes) -> None:
         """Append `chunk` to the body. Raises SinkError."""

@@ -16,6 +16,7 @@ tests compare the two. libcurl's AWS_SIGV4 derives the key each time too, and re
 """
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -25,6 +26,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 EMPTY_SHA256 = sha256().hexdigest()  # of a request without a body
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")  # nearly every key, and much quicker
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -40,7 +42,7 @@ class Credentials:
 
 def encoded_key(key: str) -> str:
     """A key as the path of a URL has it, and as it is signed: UTF-8, all but `/A-Za-z0-9-._~`."""
-    return quote(key, safe="/~")
+    return key if _PLAIN.fullmatch(key) else quote(key, safe="/~")
 
 
 def encoded_query(pairs: Iterable[tuple[str, str]]) -> str:
