@@ -148,13 +148,14 @@ class Frontier:
     def _begin(self, host: Host, attempt: Attempt, now: float) -> None:
         host.in_flight += 1
         self.in_flight += 1
+        host.first_start = min(host.first_start, now)
         if host.delay or self._interval:
             host.unsent, host.started = attempt.target, now
             host.next_start = now + host.delay
         if host.via is not None:
             host.via.tried(now)
         if host.pace is not None:
-            host.next_start = max(host.next_start, host.pace.started(now))
+            host.pace_start(now)
         if host.allowed is not None:
             host.allowed = None if now >= host.allowed_until else host.allowed - 1
         if self._interval:
@@ -185,7 +186,7 @@ class Frontier:
         if failure is None:
             host.breaker = None
             if host.pace is not None:
-                host.speed_up(started, has_gaps=bool(host.delay or self._interval))
+                host.speed_up(started, now, has_gaps=bool(host.delay or self._interval))
         else:
             host.failures += 1
             host.failure = failure
@@ -338,7 +339,7 @@ class Frontier:
         elif failure.http_code is not None and not failure.unreachable:
             host.answered = True
             if host.pace is not None:
-                host.speed_up(started, has_gaps=bool(host.delay or self._interval))
+                host.speed_up(started, now, has_gaps=bool(host.delay or self._interval))
         if not failure.unreachable:
             if failure.http_code is not None:
                 host.breaker = None

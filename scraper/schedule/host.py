@@ -16,7 +16,7 @@ from scraper.model.records import Attempt, Failure, Target
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.hosts import Charge, HostState, HostWait
-from scraper.schedule.pacing import Pace
+from scraper.schedule.pacing import Pace, Shares
 from scraper.schedule.retry import is_transient
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Host:
         "due",
         "failure",
         "failures",
+        "first_start",
         "in_flight",
         "last_sent",
         "limit",
@@ -51,6 +52,7 @@ class Host:
         "paused_until",
         "reason",
         "retries",
+        "shares",
         "started",
         "total_s",
         "unsent",
@@ -69,10 +71,12 @@ class Host:
         self.allowed_until = -_NEVER
         self.new_first = 0  # turns, see `take`
         self.pace: Pace | None = None  # None: it did not push back lately
+        self.shares: Shares | None = None  # what a longer gap has helped so far
         self.paused_until = -_NEVER
         self.deferred_until = -_NEVER
         self.next_start = -_NEVER
         self.started = -_NEVER  # the last start
+        self.first_start = _NEVER  # the first start
         self.unsent: Target | None = None  # with a gap: started last, its request not sent yet
         self.last_sent = -_NEVER
         self.breaker: CircuitBreaker | None = None  # None: its last connection could be made
@@ -179,32 +183,41 @@ class Host:
         """
         pace = self.pace
         if pace is None:
-            pace = self.pace = Pace(self.limit, started)
+            passed = self.attempts - self.failures
+            self.shares = self.shares or Shares()
+            busy_s = started - self.first_start
+            pace = self.pace = Pace(self.limit, started, passed, busy_s, self.shares)
         if pace.is_overdue(now, patience_s):
             self.charge = Charge.LAST
             return False
         if attempt.number > 1:  # one or two, else it might always meet the same empty bucket
             self.new_first = 1 + (random() < 0.5)  # noqa: S311 - no secret
         blamed = attempt.number - 1 > attempt.free or attempt.free >= _FREE
-        by_gap = not failure.retry_after_s
+        by_gap = True
         if self.answered or self.attempts > self.failures:
             free = pace.may_help(started)
         else:  # the first answer may still be on its way
-            free = by_gap = by_gap and self.in_flight > 0
+            free = by_gap = not failure.retry_after_s and self.in_flight > 0
         if free and not blamed and patience_s:
             self.charge = Charge.NOTHING
         if not blamed or not patience_s:
             first = attempt.number == 1
-            pace.pushed_back(started, now, self.in_flight, by_gap=by_gap, first=first)
+            pace.pushed_back(started, now, by_gap=by_gap, first=first)
             self.limit = pace.limit
             self.next_start = max(self.next_start, pace.next_start)
         return True
 
-    def speed_up(self, started: float, *, has_gaps: bool) -> None:
+    def pace_start(self, now: float) -> None:
+        """Note the start of a target; it has a pace."""
+        assert self.pace is not None
+        due = self.pace.started(now, self.in_flight - 1, self.paused_until)
+        self.next_start = max(self.next_start, due)
+
+    def speed_up(self, started: float, now: float, *, has_gaps: bool) -> None:
         """Note that it, which has a pace, answered a request of `started`."""
         pace = self.pace
         assert pace is not None
-        pace.got_through(started, self.in_flight)
+        pace.got_through(started, now)
         self.limit = pace.limit
         if not has_gaps:
             self.next_start = min(self.next_start, max(pace.next_start, started))
