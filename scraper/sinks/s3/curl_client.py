@@ -54,6 +54,8 @@ class CurlClient:
         self._closed = False
         self._bucket = bucket
         self._found: Any = bucket.session.get_credentials()
+        self._renewable = hasattr(self._found, "refresh_needed")
+        self._kept: Credentials | None = None  # those that stay
         self._signer = Signer(way.region)
         self._url = way.url
         self._host = signed_host(way.url)
@@ -66,8 +68,7 @@ class CurlClient:
 
         `mapped` makes an error for the run of an S3Error. Raises S3Error.
         """
-        needs_renewal = getattr(self._found, "refresh_needed", None)
-        if needs_renewal is not None and needs_renewal():
+        if self._renewable and self._found.refresh_needed():
             return None
 
         def judge(end: Answer | NoAnswer) -> SinkError | DestinationError | None:
@@ -79,7 +80,10 @@ class CurlClient:
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object, and wait for it. It replaces an older one. Raises S3Error."""
         request = self._signed(key, data, facts, lambda _end: None)
-        handle = self._idle.pop() if self._idle else self._make()
+        try:
+            handle = self._idle.pop()
+        except IndexError:  # another thread may take the last one, so it is not asked before
+            handle = self._make()
         end = handle.perform(request)
         if self._closed:
             handle.close()
@@ -126,11 +130,15 @@ class CurlClient:
 
     def _credentials(self) -> Credentials:
         """Those to sign with now. boto3 renews them if they expire. Raises S3Error."""
+        if self._kept is not None:
+            return self._kept
         try:
             frozen = self._found.get_frozen_credentials()
         except s3errors.foreign() as error:
             raise s3errors.from_boto3(error, self._bucket.endpoint) from None
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        found = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        self._kept = None if self._renewable else found
+        return found
 
     def _error_of(self, end: Answer | NoAnswer) -> S3Error | None:
         endpoint = self._bucket.endpoint
