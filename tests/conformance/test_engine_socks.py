@@ -176,6 +176,37 @@ def test_each_address_is_tried_once_and_the_hosts_failure_is_told(
         assert found.message.startswith("can't connect: Connection refused (says the proxy")
 
 
+@pytest.mark.parametrize("scheme", ["socks4", "socks5"])
+def test_the_guard_judges_addresses_that_are_looked_up_here(scheme: str, bench: MakeBench) -> None:
+    with SocksProxy(reply=91 if scheme == "socks4" else 5) as proxy:
+        given = ("near.test:81:10.0.0.1,::1", "both.test:81:10.0.0.1,1.1.1.1,127.0.0.9")
+        url = f"{scheme}://127.0.0.1:{proxy.port}"
+        made = bench(http=Http(proxy=url, resolve=given, public_only=True))
+        made.guard()
+        found = failure(made.fetch("http://near.test:81/"))
+        assert found.kind is Kind.BLOCKED_ADDRESS
+        assert found.message == "--public-only: 10.0.0.1 is not public"
+        assert proxy.asked == []
+        failure(made.fetch("http://both.test:81/"))
+        assert [host for _, host, _ in proxy.asked] == ["1.1.1.1"], "told, and not connected to"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_proxys_own_name_is_looked_up_as_any_other(scheme: str, bench: MakeBench) -> None:
+    with HttpServer({"/page": PAGE}) as origin, SocksProxy() as proxy:
+        url = f"{scheme}://proxy.test:{proxy.port}"
+        given = (f"proxy.test:{proxy.port}:::1,127.0.0.1",)
+        for ipv4 in (False, True):  # nobody listens at ::1, as IPv6 or not at all
+            made = bench(http=Http(proxy=url, resolve=given, ipv4=ipv4))
+            assert made.body(made.fetch(f"{origin.url}/page")) == PAGE
+        given = (f"proxy.test:{proxy.port}:127.0.0.1",)
+        made = bench(http=Http(proxy=url, resolve=given, ipv6=True))
+        found = failure(made.fetch(f"http://[::1]:{origin.port}/page"))
+        if scheme != "socks4":  # which has no address of the host to ask for either
+            assert (found.kind, found.proxy) == (Kind.PROXY, f"proxy.test:{proxy.port}")
+        assert len(proxy.asked) == 2
+
+
 @pytest.mark.parametrize("reply", [1, 2, 7])
 def test_the_next_address_is_not_tried_after_other_replies(reply: int, bench: MakeBench) -> None:
     with SocksProxy(reply=reply) as proxy:

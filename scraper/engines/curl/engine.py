@@ -193,7 +193,7 @@ class CurlEngine:
         assert handle.proxy is not None
         assert handle.proxy.addresses is not None
         try:
-            handle.proxy.addresses.choose(handle.easy, host)
+            handle.proxy.addresses.choose(handle.easy, host, transfer.request.guarded)
         except TransferError as error:
             self._end(handle, transfer, error)
             return None

@@ -13,8 +13,9 @@ from typing import Any
 
 import pycurl
 
-from scraper.engines import proxy_errors
+from scraper.engines import guard, proxy_errors
 from scraper.engines.resolver import Resolved, bracketed
+from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
 
 
@@ -23,18 +24,21 @@ class SocksAddresses:
 
     def __init__(self, *, ipv4: bool) -> None:
         self._ipv4 = ipv4
+        self._guarded = ""
         self._host: Resolved | None = None
         self._asked: list[str] = []
         self._errors: list[TransferError] = []
 
-    def choose(self, easy: Any, host: Resolved) -> None:
+    def choose(self, easy: Any, host: Resolved, guarded: str) -> None:
         """Let `easy` ask for an address of `host` that this hop has not asked for.
 
-        Raises TransferError when it has none.
+        `guarded`: see `Request`. Raises TransferError when it has none.
         """
         if host.error is not None:
             raise host.error
-        self._host = host
+        self._host, self._guarded = host, guarded
+        if guarded and not any(map(is_public, host.addresses)):
+            raise guard.blocked(host.addresses[0], guarded)
         left = self._left
         if not left:
             raise TransferError(Kind.DNS, "no IPv4 address, for SOCKS 4", transient=False)
@@ -60,5 +64,6 @@ class SocksAddresses:
     @property
     def _left(self) -> list[str]:
         addresses = () if self._host is None else self._host.addresses
-        fit = (one for one in addresses if not (self._ipv4 and ":" in one))
+        judged = [one for one in addresses if not self._guarded or is_public(one)]
+        fit = (one for one in judged if not (self._ipv4 and ":" in one))
         return [one for one in fit if one not in self._asked]

@@ -31,9 +31,8 @@ from scraper.engines.threads import socks
 from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.threads.response import StrictResponse
 from scraper.engines.tls_context import make_context
-from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
-from scraper.model.happy_eyeballs import Address, connect
+from scraper.model.happy_eyeballs import connect
 from scraper.model.settings import Http
 from scraper.transfer import Transfer
 
@@ -52,7 +51,7 @@ class InUse:
         self.storing = False
         self.url = ""  # of the hop, as the request has it
         self.fresh = False  # see `Request`
-        self.guarded = ""  # see `Request`; "" for a hop through a proxy
+        self.guarded = ""  # see `Request`; "" where a proxy looks names up
         self.connection: Any = None
         self.reused = False
         self._broken = False
@@ -171,10 +170,11 @@ class _NotedConnection:
 
     def _new_conn(self) -> socket.socket:
         guarded = CURRENT.in_use.guarded if CURRENT.in_use is not None else ""
-        sock = self._connected(guarded)
         self.peer = None
-        with contextlib.suppress(OSError):  # it was reset at once: the request will fail
-            self.peer = sock.getpeername()[0]
+        sock = self._connected(guarded)
+        if self.peer is None:
+            with contextlib.suppress(OSError):  # it was reset at once: the request will fail
+                self.peer = sock.getpeername()[0]
         try:
             self.wire = sock.dup()  # so that a TLS handshake can be broken off: it takes `sock`
             _check_current()
@@ -228,8 +228,7 @@ class _NotedConnection:
         assert CURRENT.in_use is not None
         try:
             found = CURRENT.in_use.names.addresses(self._dns_host, self.port)
-            if guarded:
-                found = _public(found, guarded)
+            found = guard.public(found, guarded)
             return connect(found, self.timeout, self.socket_options or ())
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
@@ -242,14 +241,6 @@ class _NotedConnection:
 def _target(url: str, *, absolute: bool) -> str:
     """The request target for a canonical URL (RFC 9112 3.2), absolute for a proxy."""
     return url if absolute else "/" + url.split("/", 3)[3]
-
-
-def _public(addresses: list[Address], why: str) -> list[Address]:
-    """The public ones of `addresses`; raises TransferError if there are none."""
-    public = [one for one in addresses if is_public(str(one[1][0]))]
-    if not public:
-        raise guard.blocked(str(addresses[0][1][0]), why)
-    return public
 
 
 class _Http(_NotedConnection, HTTPConnection):
@@ -268,13 +259,13 @@ class _ThroughSocks(_NotedConnection):
         self._socks = _socks_options
 
     def _connected(self, guarded: str) -> socket.socket:
-        """Connect through the proxy."""
-        del guarded
+        """Connect through the proxy; the peer is then what it was asked for."""
         assert CURRENT.in_use is not None
         options, addresses = self.socket_options or (), CURRENT.in_use.names.addresses
-        return socks.connect(
-            self._socks, self._dns_host, self.port, self.timeout, options, addresses
+        sock, self.peer = socks.connect(
+            self._socks, self._dns_host, self.port, self.timeout, options, addresses, guarded
         )
+        return sock
 
 
 class _SocksHttp(_ThroughSocks, _Http):

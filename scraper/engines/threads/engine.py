@@ -28,7 +28,7 @@ from scraper.engines.base import conclude
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.names import Names
-from scraper.engines.proxies import Proxies, is_socks
+from scraper.engines.proxies import Proxies, is_socks, looks_up
 from scraper.engines.threads.connections import CURRENT, Adapter, InUse
 from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.threads.turns import Turns
@@ -194,7 +194,7 @@ class ThreadsEngine:
         prepared = _prepared(request)
         in_use.url, in_use.fresh = request.url, request.fresh
         proxy = self._proxies.of(request.url)
-        in_use.guarded = request.guarded if proxy is None else ""
+        in_use.guarded = "" if looks_up(proxy) else request.guarded
         if request.guarded and proxy is not None:
             guard.check_proxied(request.url, request.guarded)
         left = max(0.001, transfer.deadline - time.monotonic())

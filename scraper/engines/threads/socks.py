@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scraper.engines import proxy_errors
+from scraper.engines import guard, proxy_errors
 from scraper.engines.proxies import looks_up
 from scraper.engines.threads.errors import mapped
 from scraper.model.errors import Kind, TransferError
@@ -37,20 +37,23 @@ def connect(  # noqa: PLR0913, PLR0917 - facts of one connection
     timeout_s: float | None,
     options: Options,
     addresses: Callable[[str, int], list[Address]],
-) -> socket.socket:
-    """A connection to the host through the proxy. Raises TransferError.
+    guarded: str = "",
+) -> tuple[socket.socket, str]:
+    """A connection to the host through the proxy, and what the proxy was asked for.
 
-    Where names are looked up here, the next address is tried when the proxy does not reach one.
+    Where names are looked up here, the next address is tried when the proxy does not reach one. If
+    it is `guarded`, only public ones are. `addresses` are those of the host and of the proxy.
+    Raises TransferError.
     """
     host = host.strip("[]")
     until = None if timeout_s is None else time.monotonic() + timeout_s
     errors: list[TransferError] = []
-    for one in _asked_for(str(proxy["scheme"]), host, port, addresses):
+    for one in _asked_for(str(proxy["scheme"]), host, port, addresses, guarded):
         left = None if until is None else until - time.monotonic()
         if errors and left is not None and left <= 0:
             break
         try:
-            return _connected(proxy, one, port, left, options)
+            return _connected(proxy, one, port, left, options, addresses), one
         except (OSError, UnicodeError) as error:
             errors.append(_mapped(str(proxy["name"]), error))
             if _reply_of(error) not in proxy_errors.OF_ADDRESS:
@@ -59,41 +62,60 @@ def connect(  # noqa: PLR0913, PLR0917 - facts of one connection
 
 
 def _asked_for(
-    scheme: str, host: str, port: int, addresses: Callable[[str, int], list[Address]]
+    scheme: str,
+    host: str,
+    port: int,
+    addresses: Callable[[str, int], list[Address]],
+    guarded: str,
 ) -> list[str]:
     """What the proxy is asked for: the host by its name, or each of its addresses."""
     if looks_up(f"{scheme}:"):
         return [host]
-    found = addresses(host, port)
+    found = guard.public(addresses(host, port), guarded)
     fit = [one for one in found if scheme == "socks5" or one[0] == socket.AF_INET]
     if not fit:
         raise TransferError(Kind.DNS, "no IPv4 address, for SOCKS 4", transient=False)
     return list(dict.fromkeys(str(one[1][0]) for one in fit))
 
 
-def _connected(
+def _connected(  # noqa: PLR0913, PLR0917 - facts of one connection
     proxy: Mapping[str, str | None],
     host: str,
     port: int,
     timeout_s: float | None,
     options: Options,
+    addresses: Callable[[str, int], list[Address]],
 ) -> socket.socket:
+    """Ask the proxy at the first of its addresses that accepts."""
     import socks
 
+    until = None if timeout_s is None else time.monotonic() + timeout_s
     scheme, name = str(proxy["scheme"]), str(proxy["name"])
     proxy_host, _, proxy_port = name.rpartition(":")
-    made: Any = socks.create_connection(
-        (host, port),
-        timeout=timeout_s,
-        proxy_type=socks.SOCKS5 if scheme.startswith("socks5") else socks.SOCKS4,
-        proxy_addr=proxy_host,
-        proxy_port=int(proxy_port),
-        proxy_rdns=True,
-        proxy_username=proxy["user"],
-        proxy_password=proxy["password"],
-        socket_options=options,
-    )
-    return made  # type: ignore[no-any-return]
+    try:
+        left = addresses(proxy_host.strip("[]"), int(proxy_port))
+    except TransferError as error:
+        raise proxy_errors.unreachable(name, error) from None
+    while True:
+        address = left.pop(0)[1][0]
+        try:
+            made: Any = socks.create_connection(
+                (host, port),
+                timeout=None if until is None else max(0.001, until - time.monotonic()),
+                proxy_type=socks.SOCKS5 if scheme.startswith("socks5") else socks.SOCKS4,
+                proxy_addr=address,
+                proxy_port=int(proxy_port),
+                proxy_rdns=True,
+                proxy_username=proxy["user"],
+                proxy_password=proxy["password"],
+                socket_options=options,
+            )
+        except OSError as error:
+            answered = isinstance(error, socks.ProxyError)
+            if not left or (answered and not isinstance(error, socks.ProxyConnectionError)):
+                raise
+        else:
+            return made  # type: ignore[no-any-return]
 
 
 def _reply_of(error: Exception) -> int | None:
