@@ -44,6 +44,7 @@ mon data = {home}/mon
 mon allow pool size one = true
 osd data = {home}/osd
 osd objectstore = memstore
+memstore device bytes = 8589934592
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 8

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from scraper.model.errors import DestinationError, ScraperError
+from scraper.model.errors import DestinationError, Fenced, Held, ScraperError
 from scraper.model.threads import start_thread
 from scraper.sinks.base import Sink, put_object
 
@@ -41,7 +41,7 @@ class SegmentWriter:
         self._sink = sink
         self._patience_s = patience_s
         self._segments: queue.Queue[Segment | None] = queue.Queue()
-        self._error: DestinationError | None = None
+        self._error: DestinationError | Held | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,18 +61,18 @@ class SegmentWriter:
         self._segments.put(segment)
 
     def reraise(self) -> None:
-        """Raise DestinationError if a segment could not be put."""
+        """Raise DestinationError or Held if a segment could not be put."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
     def wait(self) -> None:
-        """Wait until every segment that was given is put. Raises DestinationError."""
+        """Wait until every segment that was given is put. Raises as `reraise` does."""
         self._segments.join()
         self.reraise()
 
     def close(self) -> None:
-        """Wait until every segment is put. Raises DestinationError."""
+        """Wait until every segment is put. Raises as `reraise` does."""
         self._closing.set()
         self._segments.put(None)
         if self._thread is not None:
@@ -85,7 +85,7 @@ class SegmentWriter:
                 self._insist(segment)
                 if segment.first <= self.arrived:
                     self.arrived = max(self.arrived, segment.last)
-            except DestinationError as error:
+            except (DestinationError, Held) as error:
                 self._error = self._error or error
             except Exception as error:  # noqa: BLE001 - a sink of a plug-in may raise anything
                 message = f"can't write the manifest: {type(error).__name__}: {error}"
@@ -98,6 +98,8 @@ class SegmentWriter:
         while True:
             try:
                 return put_object(self._sink, segment.key, segment.data, LINES)
+            except Fenced as error:
+                raise Held(str(error)) from None
             except ScraperError as error:
                 patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
                 passing = getattr(error, "transient", False)

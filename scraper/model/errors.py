@@ -10,6 +10,7 @@
     └── TransferError         one attempt at one target failed
         ├── BadTarget         a line that is no target
         └── SinkError         the sink refused one object
+            └── Fenced        another run may have the destination
 
 Owns: these names. Does not know: what is retried (`schedule/retry.py`), how an error is
 printed (`report/log.py`), which exception of a library becomes which error (`engines/` and
@@ -145,6 +146,14 @@ class SinkError(TransferError):
     ) -> None:
         super().__init__(Kind.SINK, message, transient=transient)
         self.retry_after_s = retry_after_s
+
+
+class Fenced(SinkError):
+    """The sink changes nothing more: another run may have the destination. The run ends."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
+        self.kind = Kind.INTERRUPTED
 
 
 def status_of(error: BaseException | None) -> int:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from scraper.manifest import ManifestStore
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Deferred, Failed, Result
 from scraper.model.settings import Settings
 from scraper.report.failures import FailureGroups
@@ -96,7 +96,7 @@ class Account:
         if self._can_record:
             try:
                 self.store.flush(idle=idle)
-            except DestinationError as error:
+            except (DestinationError, Held) as error:
                 self._can_record = False
                 self._stop.because_of(error)
         return self._tell(self.store.recorded - self._told)
@@ -114,7 +114,7 @@ class Account:
             self._stop.abandoned = True
             message = f"the last records are not in the manifest: {self.store.place!r} is silent"
             self._stop.because_of(DestinationError(message))
-        except DestinationError as error:
+        except (DestinationError, Held) as error:
             self._stop.because_of(error)
         return told + self._tell(len(self._untold))
 

@@ -36,6 +36,7 @@ class CurlPut:
         self._content: list[bytes] = []
         self._size = 0
         self._asked = False
+        self._may_be_sent: Callable[[], bool] = lambda: True
         self._route: Route | None = None
         self._timeout_s = 0.0
         self.easy.handle = self
@@ -68,6 +69,7 @@ class CurlPut:
         self._content.clear()
         self._size = 0
         self._asked = False
+        self._may_be_sent = request.may_be_sent
         if request.route is not self._route:
             self._take_route(request.route)
         if request.timeout_s != self._timeout_s:
@@ -131,7 +133,7 @@ class CurlPut:
 
     def _ask(self, *_where: object) -> int:
         """A connection stands. libcurl may not send the request again: who retries is not it."""
-        if self._asked:
+        if self._asked or not self._may_be_sent():
             return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         self._asked = True
         return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]

@@ -28,7 +28,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from scraper.model.errors import DestinationError, Held, NoThread, ScraperError, SinkError
 from scraper.model.threads import start_thread
@@ -70,8 +70,8 @@ class Lease:
     """A destination that is held by a lease, while this object is used. See `lock.Lock`.
 
     `on_lost` is called once, from another thread, with the reason when the lease is lost.
-    `lease_s` is the length of the lease. Raises Held, SinkError, DestinationError; NoThread when
-    nobody would renew it.
+    `lease_s` is the length of the lease, None for LEASE_S. Raises Held, SinkError,
+    DestinationError; NoThread when nobody would renew it.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Lease:
         on_lost: Callable[[str], None],
         *,
         patience: Patience = NO_WAIT,
-        lease_s: float = LEASE_S,
+        lease_s: float | None = None,
     ) -> None:
         self.good_until = -math.inf  # by `now_s`
         self._sink = sink
         self._place = place
         self._on_lost = on_lost
-        self._lease_s = lease_s
+        self._lease_s = LEASE_S if lease_s is None else lease_s
         self._run = os.urandom(8).hex()
         self._holder = {"run": self._run, "host": socket.gethostname(), **own_process()}
         self._writes = 0
@@ -97,6 +97,8 @@ class Lease:
         if isinstance(sink, ReadableSink):
             self._mutex = Mutex(sink, self._holder, now_s, self._over.wait)
         self._acquire(patience)
+        if isinstance(sink, FencedSink):
+            sink.fence(self.holds)
         try:
             self._keeper = start_thread("lease", self._keep)
         except NoThread:
@@ -255,6 +257,14 @@ def lease_holder(sink: ConditionalSink) -> str:
         return ""
     late = said["until"] <= time.time() if found.age_s is None else found.age_s > LEASE_S
     return f"{_shown(found)}{' (it has not renewed its lease in time)' if late else ''}"
+
+
+@runtime_checkable
+class FencedSink(Protocol):
+    """A sink that asks before each request that changes something whether it may."""
+
+    def fence(self, holds: Callable[[], bool]) -> None:
+        """From now on change nothing more once `holds()` is false."""
 
 
 def now_s() -> float:

@@ -71,12 +71,17 @@ class NoAnswer(NamedTuple):
     why: str
 
 
+def _always() -> bool:
+    return True
+
+
 class PutRequest(NamedTuple):
     """A request that stores an object. `timeout_s`: for all of it, its connection included.
 
     `headers` are all that the store must get, those of the signature among them; the client adds
     Host and Content-Length. `judge` says why it failed, or None if the object is stored. It does
-    not block.
+    not block. `may_be_sent` is asked when the connection stands; if it says no, that is
+    NO_CONNECTION.
     """
 
     url: str
@@ -85,6 +90,7 @@ class PutRequest(NamedTuple):
     route: Route
     timeout_s: float
     judge: Callable[[Answer | NoAnswer], SinkError | DestinationError | None]
+    may_be_sent: Callable[[], bool] = _always
 
 
 class PutUpload(Upload, Protocol):

@@ -68,9 +68,9 @@ class SlowSite(HttpServer):
 
     @staticmethod
     def body(path: str) -> bytes:
-        """Most are small; one of 100 waits on the disk, one of 1200 goes in parts."""
+        """Most are small; one of 300 waits on the disk, one of 1200 goes in parts."""
         number, dice = int(path[3:]), random.Random(path)
-        size = 70_000_000 if number % 1200 == 99 else 9_000_000 if number % 100 == 49 else 0
+        size = 70_000_000 if number % 1200 == 99 else 9_000_000 if number % 300 == 49 else 0
         return dice.randbytes(size or dice.choice(_SIZES))
 
     def of(self, run: str) -> list[Seen]:

@@ -5,6 +5,7 @@ or how they are fetched.
 Others import `open_sink`, and `open_object`, which reads a list that is stored in S3.
 """
 
-from scraper.sinks.s3.sink import open_object, open_sink
+from scraper.sinks.s3.open_object import open_object
+from scraper.sinks.s3.sink import open_sink
 
 __all__ = ["open_object", "open_sink"]

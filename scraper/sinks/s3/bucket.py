@@ -16,7 +16,7 @@ import base64
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _TOO_MUCH = {400, 413, 431, 501}  # what a store answers to facts that it does not take
+_HARMLESS = ("GetObject", "HeadObject", "ListObjectsV2", "AbortMultipartUpload")
 PROBE = b"scraper was here to see whether it may write\n"
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
@@ -104,6 +105,7 @@ class Bucket:
         self.name = name
         self.endpoint = "S3"  # in messages, until boto3 has found it
         self.checksums = True
+        self.holds: Callable[[], bool] = lambda: True  # see `fence`
         self._conditions = Conditions()
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
@@ -112,6 +114,16 @@ class Bucket:
             self._s3 = _connect(self.session, self.authority, options, attempts)
         self._parts = Parts(self._s3, name, sizes)
         self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
+
+    def fence(self, holds: Callable[[], bool]) -> None:
+        """Send nothing more that changes an object once `holds()` is false. Parts are aborted."""
+        self.holds = holds
+
+        def look(request: Any, event_name: str, **_: Any) -> None:
+            if not holds() and not event_name.endswith(_HARMLESS):
+                raise S3Error("the lease ran out")
+
+        self._s3.meta.events.register_first("before-send.s3", look)
 
     def probe(self, key: str, choices: Sequence[Facts]) -> Probed:
         """Put PROBE. Find out where it was sent, and whether the endpoint takes digests.

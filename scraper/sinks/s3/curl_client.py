@@ -63,10 +63,13 @@ class CurlClient:
         self._route = route_of(way.url, bucket.authority)
         self._fixed = _encryption(s3)
 
-    def request(self, key: str, data: bytes, facts: Facts, mapped: Mapped) -> PutRequest | None:
+    def request(
+        self, key: str, data: bytes, facts: Facts, mapped: Mapped, may_be_sent: Callable[[], bool]
+    ) -> PutRequest | None:
         """A put for an engine to carry out. None: credentials have to be renewed first.
 
-        `mapped` makes an error for the run of an S3Error. Raises S3Error.
+        `mapped` makes an error for the run of an S3Error. `may_be_sent` is asked just before it is
+        sent. Raises S3Error.
         """
         if self._renewable and self._found.refresh_needed():
             return None
@@ -75,11 +78,12 @@ class CurlClient:
             error = self._error_of(end)
             return None if error is None else mapped(error)
 
-        return self._signed(key, data, facts, judge)
+        return self._signed(key, data, facts, judge)._replace(may_be_sent=may_be_sent)
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object, and wait for it. It replaces an older one. Raises S3Error."""
         request = self._signed(key, data, facts, lambda _end: None)
+        request = request._replace(may_be_sent=self._bucket.holds)
         try:
             handle = self._idle.pop()
         except IndexError:  # another thread may take the last one, so it is not asked before

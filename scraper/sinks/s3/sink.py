@@ -12,19 +12,16 @@ Rejected: uploading parts while the body arrives. It costs two more requests for
 object, and a crash leaves parts that somebody pays for.
 """
 
-import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
 
 from scraper.model.dates import milliseconds
-from scraper.model.errors import DestinationError, ListError, SinkError, UsageError
+from scraper.model.errors import DestinationError, Fenced, SinkError, UsageError
 from scraper.model.records import Stored
-from scraper.model.urls import redact
 from scraper.sinks.base import Blocking, Body, Listed, SinkOptions, SmallObject
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.put_request import PutRequest
@@ -40,6 +37,7 @@ from scraper.sinks.s3.permissions import missing_permission
 from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
+_READS = ("read", "list", "look at")
 _PROBE_KEY = f"{OWN_DIRECTORY}/probe"
 
 
@@ -55,28 +53,6 @@ def open_sink(destination: str, options: SinkOptions) -> "S3Sink":
             raise UsageError(f"--s3-sse {error}") from None
     check_client(options.s3.client)
     return S3Sink(bucket, prefix, options)
-
-
-def open_object(url: str, options: SinkOptions) -> BinaryIO:
-    """A temporary file with the object at an `s3://bucket/key` URL. Raises ListError."""
-    name, _, key = url.partition("://")[2].partition("/")
-    if not name or not key:
-        raise ListError(f"can't open the list {redact(url)!r}: it is not s3://bucket/key")
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads and closes it
-    try:
-        with contextlib.closing(Bucket(name, options, attempts=4)) as bucket:
-            found = bucket.get(key)
-            if found is not None:
-                file.writelines(found[1])
-                file.seek(0)
-                return file
-        reason = "there is no such object"
-    except S3Error as error:
-        reason = str(error)
-    except OSError as error:
-        reason = str(s3errors.unspoolable(error))
-    file.close()
-    raise ListError(f"can't open the list {redact(url)!r}: {reason}")
 
 
 class S3Sink:
@@ -105,6 +81,7 @@ class S3Sink:
         self._puts: Puts | None = None
         self._url_bytes = URL_BYTES[0]  # that the store takes of a URL beside the bytes
         self._closed = False
+        self._holds: Callable[[], bool] = lambda: True
         self._uploads: set[S3Upload] = set()
 
     def check(self) -> None:
@@ -118,7 +95,9 @@ class S3Sink:
             try:
                 refuse_bucket_in_endpoint(bucket, key)
                 self._confirm(bucket, key, probed)
-                self._puts = self._choose(bucket, key, probed)
+                s3 = self._options.s3
+                puts, why = choose_client(bucket, probed.way, key, probed.facts, s3)
+                self._puts, self._remarks = puts, [*self._remarks, *filter(None, [why])]
             finally:
                 self._delete_probe(bucket, key)
         except S3Error as error:
@@ -126,7 +105,7 @@ class S3Sink:
             hint = s3errors.hint(error, self.bucket)
             hint = hint or hint_of_refusal(self._options.s3, error.status)
             raise DestinationError(text, hint=hint) from None
-        self.client = self._puts.client
+        self.client = puts.client
 
     def _confirm(self, bucket: Bucket, key: str, probed: Probed) -> None:
         """Raise DestinationError if the endpoint does not confirm what was asked for."""
@@ -184,8 +163,18 @@ class S3Sink:
         with self._meaning("store", key):
             facts = self._facts(key, body)
             return puts.request(
-                self._name(key), data, facts, lambda error: self.mapped(error, "store", key)
+                self._name(key),
+                data,
+                facts,
+                lambda error: self.mapped(error, "store", key),
+                self._holds,
             )
+
+    def fence(self, holds: Callable[[], bool]) -> None:
+        """Change nothing more once `holds()` is false: another run may be at work."""
+        self._holds = holds
+        if self._objects is not None:
+            self._objects.fence(holds)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
         """Put a small object only if its etag is still `etag`. None: only if there is no object.
@@ -284,6 +273,8 @@ class S3Sink:
         """The error for the run. `verb` and `key` name what could not be done."""
         if self._closed:
             return SinkError("given up when the run was stopped", transient=False)
+        if not self._holds():
+            return Fenced("the lease of the destination ran out")
         if error.fatal:
             text = f"s3://{self.bucket} takes no more objects"
             if error.denied and verb != "store":
@@ -304,7 +295,7 @@ class S3Sink:
     def _meaning(self, verb: str, key: str) -> Iterator[Bucket]:
         """The bucket. Errors inside the `with` block become errors of ours."""
         assert self._objects is not None, "check() comes first"
-        if self._closed:
+        if self._closed or not (verb in _READS or self._holds()):
             raise self.mapped(S3Error(""), verb, key)
         try:
             yield self._objects
@@ -312,13 +303,6 @@ class S3Sink:
             raise self.mapped(error, verb, key) from None
         except (OSError, ValueError) as error:
             raise self.mapped(s3errors.unspoolable(error), verb, key) from None
-
-    def _choose(self, bucket: Bucket, key: str, probed: Probed) -> Puts:
-        """The client for small objects."""
-        s3 = self._options.s3
-        puts, why = choose_client(bucket, probed.way, key, probed.facts, s3)
-        self._remarks += [why] if why else []
-        return puts
 
     def _facts(self, key: str, body: Body) -> Facts:
         """What is stored beside the bytes.

@@ -20,7 +20,8 @@ from scraper.model.records import Response
 from scraper.model.settings import S3
 from scraper.sinks.base import Body, SinkOptions
 from scraper.sinks.s3.errors import READ_TIMEOUT_S
-from scraper.sinks.s3.sink import S3Sink, open_object, open_sink
+from scraper.sinks.s3.open_object import open_object
+from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
 from tests.machine import within
