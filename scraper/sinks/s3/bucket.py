@@ -119,7 +119,7 @@ class Bucket:
         """Send nothing more that changes an object once `holds()` is false. Parts are aborted."""
         self.holds = holds
 
-        def look(request: Any, event_name: str, **_: Any) -> None:
+        def look(event_name: str, **_: Any) -> None:
             if not holds() and not event_name.endswith(_HARMLESS):
                 raise S3Error("the lease ran out")
 
