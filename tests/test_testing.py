@@ -85,7 +85,7 @@ class SyncsOnce(DirectorySink):
 class PutsElsewhere(DirectorySink):
     def open(self, key: str) -> FileUpload:
         upload = super().open(key)
-        request = PutRequest("http://127.0.0.1:1/", (), b"", Route(), 10.0, lambda _end: None)
+        request = PutRequest("http://127.0.0.1:1/", {}, b"", Route(), 10.0, lambda _end: None)
         upload.put_request = lambda _body: request  # type: ignore[attr-defined]
         return upload
 

@@ -23,7 +23,7 @@ from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route, Troub
 _MOST_CONTENT = 64 * 1024  # bytes of an answer that are kept; errors are shorter
 _FIRST_ERROR = 300
 _LEFT_OUT = ("Expect:", "Accept:")  # libcurl would add them
-_NO_TYPE = "Content-Type:"  # it would say that the body is a form
+_LEFT_OUT_AND_TYPE = (*_LEFT_OUT, "Content-Type:")  # it would say that the body is a form
 
 
 class CurlPut:
@@ -76,10 +76,9 @@ class CurlPut:
             self._timeout_s = request.timeout_s
             easy.setopt(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
         easy.setopt(pycurl.URL, request.url)
-        lines = [f"{name}: {value}" for name, value in request.headers]
-        if not any(name == "content-type" for name, _ in request.headers):
-            lines.append(_NO_TYPE)
-        easy.setopt(pycurl.HTTPHEADER, [*lines, *_LEFT_OUT])
+        lines = [f"{name}: {value}" for name, value in request.headers.items()]
+        lines += _LEFT_OUT if "content-type" in request.headers else _LEFT_OUT_AND_TYPE
+        easy.setopt(pycurl.HTTPHEADER, lines)
         easy.setopt(pycurl.POSTFIELDS, request.data)
 
     def outcome(self, code: int, message: str) -> Answer | NoAnswer:

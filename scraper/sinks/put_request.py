@@ -12,7 +12,7 @@ Rejected: an engine that offers sinks a client to call. The order of a put and o
 would be the sink's, and it belongs to whoever holds the slot.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -78,14 +78,14 @@ def _always() -> bool:
 class PutRequest(NamedTuple):
     """A request that stores an object. `timeout_s`: for all of it, its connection included.
 
-    `headers` are all that the store must get, those of the signature among them; the client adds
-    Host and Content-Length. `judge` says why it failed, or None if the object is stored. It does
-    not block. `may_be_sent` is asked when the connection stands; if it says no, that is
-    NO_CONNECTION.
+    `headers` are all that the store must get, those of the signature among them, with names in
+    lower case; the client adds Host and Content-Length. `judge` says why it failed, or None if the
+    object is stored. It does not block. `may_be_sent` is asked when the connection stands; if it
+    says no, that is NO_CONNECTION.
     """
 
     url: str
-    headers: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
     data: bytes
     route: Route
     timeout_s: float

@@ -78,12 +78,11 @@ class CurlClient:
             error = self._error_of(end)
             return None if error is None else mapped(error)
 
-        return self._signed(key, data, facts, judge)._replace(may_be_sent=may_be_sent)
+        return self._signed(key, data, facts, judge, may_be_sent)
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object, and wait for it. It replaces an older one. Raises S3Error."""
-        request = self._signed(key, data, facts, lambda _end: None)
-        request = request._replace(may_be_sent=self._bucket.holds)
+        request = self._signed(key, data, facts, lambda _end: None, self._bucket.holds)
         try:
             handle = self._idle.pop()
         except IndexError:  # another thread may take the last one, so it is not asked before
@@ -110,14 +109,15 @@ class CurlClient:
         data: bytes,
         facts: Facts,
         judge: Callable[[Answer | NoAnswer], SinkError | DestinationError | None],
+        may_be_sent: Callable[[], bool],
     ) -> PutRequest:
         path = f"/{encoded_key(key)}"
         headers = self._headers(facts)
         asked = Unsigned("PUT", self._host, self._path + path, headers, payload_sha256=facts.sha256)
         headers |= self._signer.sign(asked, self._credentials(), time.time())
         timeout_s = s3errors.READ_TIMEOUT_S + len(data) / _SLOWEST
-        fields = tuple(headers.items())
-        return PutRequest(self._url + path, fields, data, self._route, timeout_s, judge)
+        url = self._url + path
+        return PutRequest(url, headers, data, self._route, timeout_s, judge, may_be_sent)
 
     def _headers(self, facts: Facts) -> dict[str, str]:
         headers = {f"x-amz-meta-{name}": value for name, value in facts.metadata.items()}
