@@ -63,6 +63,9 @@ class Signals:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.number is not None or not self._run.begun:
+            if self.number is None:
+                self.number = number
+                self._run.withdraw()
             os._exit(128 + number)
         self.number, self.at = number, time.monotonic()
         self._run.stop(signal.Signals(number).name)

@@ -216,6 +216,10 @@ class Run:
         self._stop.ask(reason, grace_s)
         self._resources.leave()
 
+    def withdraw(self) -> None:
+        """Before it has begun: leave nothing behind that another run would wait for."""
+        self._resources.withdraw()
+
     def wake(self) -> None:
         """End the wait for the engine: something has changed. From any thread or signal."""
         if self._engine is not None:

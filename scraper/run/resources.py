@@ -26,6 +26,7 @@ from scraper.transfer import Quota
 
 T = TypeVar("T")
 _LAST_S = 0.5  # for a lock that was waited for to say who holds it
+_WITHDRAW_S = 1.0  # to take back what others would wait for
 
 
 class RunResources:
@@ -50,6 +51,8 @@ class RunResources:
         self._lock: Lock | None = None
         self._on_lost: Callable[[str], None]
         self._left = threading.Event()
+        self._locking = False
+        self._opened = threading.Event()
         self._kept = ExitStack()
 
     def open(self, quota: Quota, on_lost: Callable[[str], None], note: Note) -> None:
@@ -77,6 +80,12 @@ class RunResources:
     def leave(self) -> None:
         """Have `open` wait no longer, for a lock or for a silent destination. From any thread."""
         self._left.set()
+
+    def withdraw(self) -> None:
+        """Leave. A run that asks for its lock takes back what it put for that, within a second."""
+        self.leave()
+        if self._locking:
+            self._opened.wait(_WITHDRAW_S)
 
     def check_lock(self) -> None:
         """Call `on_lost` if the lock ran out: this process or the machine was stopped meanwhile."""
@@ -116,7 +125,8 @@ class RunResources:
             self._close(whole=False)
 
     def _open(self, quota: Quota, note: Note) -> None:
-        with ExitStack() as stack:
+        with ExitStack() as opened, ExitStack() as stack:
+            opened.callback(self._opened.set)
             stack.callback(self.sink.close)
             self.sink.check()
             quota.check_disk()
@@ -128,10 +138,12 @@ class RunResources:
                 note("info", "waiting", {"message": f"waiting for {what}", "what": what})
 
             limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
+            self._locking = True
             lock = hold(self.sink, self.destination, self._settings.lock, self._on_lost, limit)
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)
+            self._locking = False
             self._check_summary()
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)

@@ -1,7 +1,9 @@
 """What a run holds: opened in order, and let go of whatever happens."""
 
+import json
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,13 @@ from scraper.model.errors import DestinationError, Held, Kind, UsageError
 from scraper.model.records import Failed, Failure, Result, Target
 from scraper.model.settings import RunLimits, Settings
 from scraper.run.resources import RunResources
+from scraper.sinks.mutex import MUTEX_PREFIX
+from scraper.sinks.process_identity import own_process
 from scraper.transfer.quota import Quota
+from tests.e2e.watch import until
 from tests.run.test_loop import make_run
+from tests.s3servers import S3Server
+from tests.servers import WAIT_S
 
 NO_LIMIT = Quota(RunLimits(), 0.0, None)
 
@@ -44,6 +51,31 @@ def test_it_is_held_until_it_is_let_go(tmp_path: Path) -> None:
         open_(resources(tmp_path))
     one.close(lambda: math.inf, whole=True)
     assert is_free(tmp_path)
+
+
+def test_who_withdraws_takes_back_the_flag_that_others_would_wait_for(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in moto_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    bucket = moto_server.make_bucket()
+    start, to = f"pages/{MUTEX_PREFIX}", f"s3://{bucket}/pages"
+    other = f"{start}z-1"  # greater than ours: the run waits with its flag up
+    said = json.dumps({"run": "z", **own_process()}).encode()
+    moto_server.client.put_object(Bucket=bucket, Key=other, Body=said)
+
+    def flags() -> set[str]:
+        return {key for key in moto_server.keys(bucket) if key.startswith(start)}
+
+    settings = Settings.of(to=to, lock="wait", s3_endpoint=moto_server.url)
+    one = RunResources(settings, to, "run")
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(open_, one)
+        until(lambda: len(flags()) == 2 or opening.done())
+        assert not opening.done()
+        one.withdraw()
+        assert opening.exception(WAIT_S) is not None
+        until(lambda: flags() == {other})
 
 
 def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path: Path) -> None:

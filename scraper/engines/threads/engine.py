@@ -256,7 +256,8 @@ def _chunks(raw: Any, most: Callable[[], int] = lambda: _CHUNK) -> Iterator[byte
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         if cause(error, ReadTimeoutError, TimeoutError):
             raise TransferError(Kind.TIMEOUT, "no bytes came for too long") from None
-        raise TransferError(Kind.TRUNCATED, f"connection broke in the body: {error}") from None
+        why = str(cause(error, HTTPException, OSError) or error)  # urllib3 says it once more
+        raise TransferError(Kind.TRUNCATED, f"connection broke in the body: {why}") from None
 
 
 def _drain(raw: Any, connection: Any) -> None:
