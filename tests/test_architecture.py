@@ -38,7 +38,7 @@ MOST_LINES, MOST_BODY_LINES = 400, 40
 HOMES: dict[str, str | tuple[str, ...]] = {
     "requests": "engines/",
     "urllib3": ("engines/", "sinks/s3/addresses.py"),
-    "pycurl": ("engines/curl/", "sinks/curl_put.py"),
+    "pycurl": ("engines/curl/", "sinks/curl_"),
     "socks": "engines/threads/",
     "certifi": ("engines/", "sinks/s3/"),
     "boto3": "sinks/s3/",

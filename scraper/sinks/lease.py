@@ -171,12 +171,16 @@ class Lease:
         return found, life
 
     def _insist(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns. A store that fails for a moment is asked again for some time."""
-        until = time.monotonic() + self._lease_s / 3
+        """What `ask` returns. A store that fails for a moment is asked again for some time.
+
+        The time counts from the first failure on: `ask` may have waited for other runs before.
+        """
+        until = math.inf
         while True:
             try:
                 return ask()
             except SinkError as error:
+                until = min(until, time.monotonic() + self._lease_s / 3)
                 if not error.transient or time.monotonic() >= until:
                     raise
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20))

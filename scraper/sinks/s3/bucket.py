@@ -1,64 +1,53 @@
-"""One bucket, by boto3: every request that this program makes to S3.
+"""One bucket: every request to it but the puts of `curl_client.py`.
 
-What works with the aws command works here, because boto3 finds credentials, profile, region,
-endpoint, certificates and proxies.
+boto3 finds credentials, profile, region, endpoint, certificates and proxies (`session.py`), so
+what works with the aws command works here. Its client makes the requests, or, where the way to the
+bucket is a usual one and libcurl is there, `RestClient` makes the small ones: the lease, the probe,
+the manifest and lists. The first request shows whether that works; if it does not, boto3 makes all
+of them. Files and uploads in parts are always boto3's.
 
 This module owns these requests. It does not know prefixes or spools, nor what errors mean
 (`sinks/s3/errors.py`). It never waits: each request gets one attempt. The frontier retries, and
 holds no slot meanwhile.
 
 A put from memory is made for every object, so it has an interface of its own (`Puts`), and a
-cheaper client may make it (`curl_client.py`). The other requests are rare, or their cost is
-that of their bytes.
+cheaper client may make it (`curl_client.py`).
 """
 
 import base64
 import contextlib
-import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urlsplit
 
-from scraper.model.authorities import authorities
 from scraper.model.dates import parse_http_date
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.conditions import Conditions
-from scraper.sinks.s3.corrections import correct
+from scraper.sinks.s3.endpoint import Way, way_of, without_userinfo
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import Facts, stat_of
-from scraper.sinks.s3.parts import PART_WORKERS, Parts
+from scraper.sinks.s3.parts import Parts
+from scraper.sinks.s3.session import Session
+from scraper.sinks.s3.signed_requests import SignedRequests
 from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
 if TYPE_CHECKING:
-    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
+
+    from scraper.sinks.s3.rest_client import RestClient
 
 _TOO_MUCH = {400, 413, 431, 501}  # what a store answers to facts that it does not take
 _HARMLESS = ("GetObject", "HeadObject", "ListObjectsV2", "AbortMultipartUpload")
 PROBE = b"scraper was here to see whether it may write\n"
-_SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/,]+)/s3/aws4_request,")
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How boto3 reached the bucket, so that another client can do the same.
-
-    The URL of an object is `url`, a slash and its key. Requests are signed for `region`. Both
-    are empty if boto3 did not use S3's usual signature.
-    """
-
-    url: str = ""
-    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +98,63 @@ class Bucket:
         self._conditions = Conditions()
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
+        self._lock = threading.Lock()  # for `_made`
+        self._made: S3Client | None = None
+        self._rest: RestClient | None = None
+        self._parts = Parts(self._boto3, name, sizes)
         with self._asked():
-            self.session, self.authority = _session(options.s3, options.cacert)
-            self._s3 = _connect(self.session, self.authority, options, attempts)
-        self._parts = Parts(self._s3, name, sizes)
-        self.endpoint = without_userinfo(self._s3.meta.endpoint_url)
+            self._session = Session(options, attempts)
+            self._way = self._session.plain_way(name) if attempts == 1 else None
+            if options.s3.client == "boto3" or not self._use_libcurl():
+                self.endpoint = without_userinfo(self._boto3().meta.endpoint_url)
+
+    @property
+    def by_libcurl(self) -> bool:
+        """Whether libcurl makes the small requests, not boto3."""
+        return self._rest is not None
+
+    def signed_requests(self, way: Way) -> SignedRequests:
+        """Requests in this way, by the credentials of boto3. Raises ValueError without any."""
+        with self._asked():
+            found = self._session.credentials()
+        return SignedRequests(way, found, self.endpoint, self._session.authority)
 
     def fence(self, holds: Callable[[], bool]) -> None:
         """Send nothing more that changes an object once `holds()` is false. Parts are aborted."""
         self.holds = holds
-
-        def look(event_name: str, **_: Any) -> None:
-            if not holds() and not event_name.endswith(_HARMLESS):
-                raise S3Error("the lease ran out")
-
-        self._s3.meta.events.register_first("before-send.s3", look)
 
     def probe(self, key: str, choices: Sequence[Facts]) -> Probed:
         """Put PROBE. Find out where it was sent, and whether the endpoint takes digests.
 
         Also, which of `choices` is the first that it takes.
         """
+        if self._rest is not None and self._way is not None:
+            try:
+                return Probed(self._way, *self._first_taken(key, choices))
+            except S3Error as error:
+                self._give_libcurl_up(error)
         seen: list[Any] = []
 
         def look(request: Any, **_: Any) -> None:
             seen.append(request)
 
-        self._s3.meta.events.register("before-send.s3.PutObject", look)
+        with self._asked():
+            events = self._boto3().meta.events
+        events.register("before-send.s3.PutObject", look)
         try:
             facts, answer = self._first_taken(key, choices)
         finally:
-            self._s3.meta.events.unregister("before-send.s3.PutObject", look)
+            events.unregister("before-send.s3.PutObject", look)
         way = way_of(seen[-1].url, seen[-1].headers.get("Authorization", ""), key)
         return Probed(way, facts, answer)
+
+    def reach(self, prefix: str) -> None:
+        """Ask for a list of keys below `prefix`, to see whether the bucket can be read."""
+        try:
+            next(self.list(prefix), None)
+        except S3Error as error:
+            self._give_libcurl_up(error)
+            next(self.list(prefix), None)
 
     def _first_taken(self, key: str, choices: Sequence[Facts]) -> tuple[Facts, Mapping[str, Any]]:
         left = len(choices) * 2
@@ -161,13 +174,14 @@ class Bucket:
 
     def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
         with self._asked():
-            return self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+            answer = self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+        return dict(answer)
 
     def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
         """Put a file as an object, in one request or in parts."""
         if size < self._sizes.part_threshold:
             with self._asked(), open(path, "rb") as file:
-                self._s3.put_object(**self._where(key), Body=file, **self._extra(facts))
+                self._boto3().put_object(**self._where(key), Body=file, **self._extra(facts))
             return
         digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
         try:
@@ -204,6 +218,8 @@ class Bucket:
         try:
             with self._asked():
                 found: Any = self._s3.get_object(**self._where(key))
+                if not found:  # too large for libcurl
+                    found = self._boto3().get_object(**self._where(key))
         except S3Error as error:
             if error.code in {"NoSuchKey", "404"}:
                 return None
@@ -232,12 +248,16 @@ class Bucket:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""
+        asked: Any = {"Bucket": self.name, "Prefix": prefix}
         with self._asked():
-            pages = self._s3.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+            while True:
+                page = self._s3.list_objects_v2(**asked)
                 for found in page.get("Contents", []):
                     modified = found["LastModified"].timestamp()
                     yield Entry(found["Key"], found["Size"], found["ETag"], modified)
+                if not page["IsTruncated"]:
+                    return
+                asked["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
         """Delete an object. Nothing happens if there is none."""
@@ -247,7 +267,50 @@ class Bucket:
     def close(self) -> None:
         """Cancel uploads in parts, and close the connections."""
         self._parts.close()
-        self._s3.close()
+        for client in (self._rest, self._made):
+            if client is not None:
+                client.close()
+
+    @property
+    def _s3(self) -> Any:
+        """What makes small requests."""
+        return self._boto3() if self._rest is None else self._rest
+
+    def _boto3(self) -> "S3Client":
+        """boto3's client, made when it is first needed. Raises what botocore raises."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._session.client()
+                self._made.meta.events.register_first("before-send.s3", self._keep_to_fence)
+            return self._made
+
+    def _keep_to_fence(self, event_name: str, **_: Any) -> None:
+        if not self.holds() and not event_name.endswith(_HARMLESS):
+            raise S3Error("the lease ran out")
+
+    def _use_libcurl(self) -> bool:
+        """Let libcurl make the small requests, if it can. Raises what botocore raises."""
+        if self._way is None or self._session.credentials() is None:
+            return False
+        try:
+            from scraper.sinks.s3.rest_client import RestClient
+
+            self.endpoint = self._way.endpoint
+            requests = self.signed_requests(self._way)
+            self._rest = RestClient(requests, lambda: self.holds())  # noqa: PLW0108 - it changes
+        except (ImportError, AttributeError):  # no pycurl, or one too old
+            return False
+        return True
+
+    def _give_libcurl_up(self, error: S3Error) -> None:
+        """Let boto3 make all requests, after the first one failed. Raises what it would meet too.
+
+        It finds its way to another region, and connects in its own way.
+        """
+        if self._rest is None or not s3errors.may_be_libcurls(error):
+            raise error
+        self._rest.close()
+        self._rest = None
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -311,62 +374,8 @@ def parse_sse(sse: str) -> tuple[str, str | None]:
     return found[1] or found[2], found[3]
 
 
-def way_of(url: str, authorization: str | bytes, key: str) -> Way:
-    """The way that a signed request for `key` took, read from its URL and its signature.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
-    """
-    if isinstance(authorization, bytes):
-        authorization = authorization.decode()
-    scope = _SCOPE.match(authorization)
-    end = "/" + quote(key, safe="/~")
-    if scope is None or not url.endswith(end):
-        return Way()
-    return Way(without_userinfo(url.removesuffix(end)), scope[1])
-
-
-def without_userinfo(url: str) -> str:
-    """`url` without user and password. They are secrets, and S3 does not use them."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 def _encryption(s3: S3) -> dict[str, Any]:
     if not s3.sse:
         return {}
     algorithm, key = parse_sse(s3.sse)
     return {"ServerSideEncryption": algorithm, **({"SSEKMSKeyId": key} if key else {})}
-
-
-def _session(s3: S3, cacert: str | None) -> "tuple[Session, str | None]":
-    """A session, and the file or directory of authorities (PEM) that is named for it, if any.
-
-    What is configured for S3 alone (AWS_CA_BUNDLE) wins.
-    """
-    import boto3
-    import botocore.session
-
-    core = botocore.session.get_session()
-    session = boto3.session.Session(botocore_session=core, profile_name=s3.profile)
-    named = authorities(cacert, os.environ)
-    path = None if named is None else named.file or named.directory
-    return session, core.get_config_variable("ca_bundle") or path
-
-
-def _connect(
-    session: "Session", authority: str | None, options: SinkOptions, attempts: int
-) -> "S3Client":
-    """A client. For endpoints that are not Amazon's, botocore itself chooses path style."""
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=s3errors.CONNECT_TIMEOUT_S,
-        read_timeout=s3errors.READ_TIMEOUT_S,
-        max_pool_connections=options.max_concurrency + PART_WORKERS + 1,  # 1: the manifest
-        retries={"total_max_attempts": attempts, "mode": "standard"},
-        request_checksum_calculation="when_required",  # some endpoints store the framing
-        response_checksum_validation="when_required",
-    )
-    region, endpoint = session.region_name or "us-east-1", options.s3.endpoint
-    made = session.client("s3", region, endpoint_url=endpoint, config=config, verify=authority)
-    return correct(race_addresses(made))

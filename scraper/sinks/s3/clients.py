@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from scraper.model.errors import UsageError
 from scraper.model.settings import S3
 from scraper.sinks.s3 import curl_client
-from scraper.sinks.s3.bucket import PROBE, Bucket, Puts, Way
+from scraper.sinks.s3.bucket import PROBE, Bucket, Puts
 from scraper.sinks.s3.curl_client import NEED, CurlClient
+from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import Facts
 
@@ -33,7 +34,8 @@ def choose_client(bucket: Bucket, way: Way, key: str, facts: Facts, s3: S3) -> t
     if why is None:
         try:
             client = CurlClient(bucket, way, s3)
-            client.put(key, PROBE, facts)
+            if not bucket.by_libcurl:  # else the probe was libcurl's
+                client.put(key, PROBE, facts)
         except S3Error as error:
             if s3.client == "curl":
                 raise

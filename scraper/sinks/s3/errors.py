@@ -88,7 +88,8 @@ class S3Error(Exception):
     """A request that failed. Its text is one line without secrets.
 
     `fatal`: every other object would meet it too. `transient`: another attempt may succeed.
-    `status` and `code` are S3's answer; 0 and "" if there was none. `retry_after_s`: the seconds
+    `status` and `code` are S3's answer; 0 and "" if there was none. `late`: it was waited for
+    in vain. `retry_after_s`: the seconds
     that S3 asks to wait, None if it asks for none. `denied`: the permission that is missing, or "".
     `named`: whether S3 itself named it.
     """
@@ -107,6 +108,7 @@ class S3Error(Exception):
         self.transient = transient
         self.status = status
         self.code = code
+        self.late = False
         self.retry_after_s: float | None = None
         self.denied = ""
         self.named = False
@@ -198,12 +200,29 @@ def unspoolable(error: OSError | ValueError) -> S3Error:
     return S3Error(f"can't spool it: {error.strerror or error}", transient=passing)
 
 
+def may_be_libcurls(error: S3Error) -> bool:
+    """Whether boto3 may succeed where libcurl met `error` at its first request.
+
+    boto3 asks in another region when it is told so, and connects and signs in its own way. But an
+    endpoint that redirects is told of at once. Where libcurl has waited in vain, another wait would
+    be as vain.
+    """
+    redirects = error.status != 0 and not error.code
+    return not error.late and not redirects
+
+
 def _late_connection(endpoint: str) -> S3Error:
-    return S3Error(f"no connection to {endpoint} within {CONNECT_TIMEOUT_S} s", transient=True)
+    return _late(f"no connection to {endpoint} within {CONNECT_TIMEOUT_S} s")
 
 
 def _late_answer(endpoint: str, after_s: float) -> S3Error:
-    return S3Error(f"no answer from {endpoint} within {after_s:g} s", transient=True)
+    return _late(f"no answer from {endpoint} within {after_s:g} s")
+
+
+def _late(text: str) -> S3Error:
+    error = S3Error(text, transient=True)
+    error.late = True
+    return error
 
 
 def _unreachable(endpoint: str, why: object) -> S3Error:
@@ -281,14 +300,16 @@ def _is_of_credentials(error: BaseException) -> bool:
 # ---------------------------------------------------------------- libcurl
 
 
-def from_answer(status: int, headers: Mapping[str, str], content: bytes) -> S3Error:
-    """The error for an answer that is none of success. `headers` have names in lower case."""
+def from_answer(
+    status: int, headers: Mapping[str, str], content: bytes, operation: str = "PutObject"
+) -> S3Error:
+    """The error for an answer that is none of success. See `answered`."""
     elsewhere = redirected(status, headers)
     if elsewhere is not None:
         return elsewhere
     if status == 301:
         return answered(status, "PermanentRedirect", "", headers)
-    return _from_xml(status, content.decode(errors="replace"), headers)
+    return _from_xml(status, content.decode(errors="replace"), headers, operation)
 
 
 def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
@@ -304,7 +325,7 @@ def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
             return _broken(endpoint, end.why)
 
 
-def _from_xml(status: int, body: str, headers: Mapping[str, str]) -> S3Error:
+def _from_xml(status: int, body: str, headers: Mapping[str, str], operation: str) -> S3Error:
     def tag(name: str) -> str:
         found = re.search(f"<{name}>([^<]*)</{name}>", body)
         return unescape(found[1]) if found else ""
@@ -312,4 +333,4 @@ def _from_xml(status: int, body: str, headers: Mapping[str, str]) -> S3Error:
     message = tag("Message") or responses.get(status, "")
     region = tag("Region")
     told = {**headers, "x-amz-bucket-region": region} if region else headers
-    return answered(status, tag("Code"), message, told)
+    return answered(status, tag("Code"), message, told, operation)

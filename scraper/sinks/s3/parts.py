@@ -7,7 +7,7 @@ threads, and how they end. Does not know: which body is large enough, what error
 import base64
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from hashlib import sha256
 from pathlib import Path
@@ -29,8 +29,9 @@ _CLOSING_S = 2.0  # how long `close` waits for parts in flight
 class Parts:
     """Uploads to one bucket. Many threads use it. It raises what boto3 and s3transfer raise."""
 
-    def __init__(self, client: "S3Client", bucket: str, sizes: Sizes) -> None:
-        self._s3 = client
+    def __init__(self, client: "Callable[[], S3Client]", bucket: str, sizes: Sizes) -> None:
+        """`client`: called when the first body comes."""
+        self._client = client
         self._bucket = bucket
         self._sizes = sizes
         self.abort_denied = False  # then parts stay in the store
@@ -79,8 +80,9 @@ class Parts:
             if self._closed:
                 raise CancelledError
             if self._manager is None or (alone and self._executor is None):
+                client = self._client()
                 if self._manager is None:
-                    events = self._s3.meta.events
+                    events = client.meta.events
                     events.register("provide-client-params.s3.UploadPart", _sum_part)
                     events.register("after-call.s3.AbortMultipartUpload", self._see_abort)
                 self._executor = NonThreadedExecutor if alone else None
@@ -89,7 +91,7 @@ class Parts:
                     multipart_chunksize=self._sizes.part,
                     max_request_concurrency=PART_WORKERS,
                 )
-                self._manager = TransferManager(self._s3, config, executor_cls=self._executor)
+                self._manager = TransferManager(client, config, executor_cls=self._executor)
             return self._manager
 
     def _see_abort(self, http_response: Any, **_: Any) -> None:

@@ -212,7 +212,7 @@ class S3Sink:
         if self._objects is None:
             try:
                 bucket = self._objects = Bucket(self.bucket, self._options, self._sizes)
-                next(bucket.list(self._name(_PROBE_KEY)), None)
+                bucket.reach(self._name(_PROBE_KEY))
             except S3Error as error:
                 text = f"can't read s3://{self.bucket}: {self._told(error, '')}"
                 raise DestinationError(text) from None

@@ -10,7 +10,8 @@ import pytest
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
-from scraper.sinks.s3.bucket import Bucket, Way, parse_sse, way_of
+from scraper.sinks.s3.bucket import Bucket, parse_sse
+from scraper.sinks.s3.endpoint import Way, way_of
 from scraper.sinks.s3.metadata import Facts
 from scraper.sinks.s3.sink import S3Sink
 from scraper.sinks.s3.spool import MIB
@@ -339,6 +340,6 @@ def test_encryption_is_an_algorithm_and_perhaps_a_key(
 def test_one_bucket_is_asked_by_whole_keys(moto_server: S3Server) -> None:
     bucket = Bucket(moto_server.make_bucket(), moto_server.options())
     way = bucket.probe("k", [Facts(sha256(b"").hexdigest())]).way
-    assert way == Way(f"{moto_server.url}/{bucket.name}", "us-east-1")
+    assert way == Way(f"{moto_server.url}/{bucket.name}", "us-east-1", moto_server.url)
     assert [entry.key for entry in bucket.list("")] == ["k"]
     bucket.close()

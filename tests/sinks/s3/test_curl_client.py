@@ -85,7 +85,8 @@ def test_a_pycurl_that_can_not_be_used_is_left_alone(
     old = ModuleType("pycurl")
     old.__spec__ = ModuleSpec("pycurl", None)
     monkeypatch.setitem(sys.modules, "pycurl", old)
-    monkeypatch.delitem(sys.modules, "scraper.sinks.curl_put", raising=False)
+    for name in ("curl_put", "curl_call", "s3.rest_client"):
+        monkeypatch.delitem(sys.modules, f"scraper.sinks.{name}", raising=False)
     bucket = moto_server.make_bucket()
     sink = checked(bucket, moto_server.options())
     store(sink, "k", b"x")

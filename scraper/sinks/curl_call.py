@@ -1,0 +1,59 @@
+"""Any small request to a store by libcurl, waited for by its caller: PUT, GET, HEAD, DELETE.
+
+Owns: the methods, and how long an answer may be. Does not know: stores and signatures. The options
+of libcurl, and what its errors say, are those of a put (`curl_put.py`).
+
+Rejected: bodies of any size, piece by piece. A multi handle and a poller for each would be needed,
+and boto3 reads them already.
+"""
+
+import pycurl
+
+from scraper.sinks.curl_put import CurlPut
+from scraper.sinks.put_request import Answer, NoAnswer, PutRequest
+
+MOST_BYTES = 4 << 20  # of a body; a page of a list has about 1 MB at most
+
+
+class CurlCall(CurlPut):
+    """One handle. One thread at a time uses it."""
+
+    def __init__(self) -> None:
+        self.too_long = False  # whether an answer was broken off since its body was
+        self._repeats = False  # whether libcurl may send it again where a kept connection broke
+        super().__init__()
+
+    def ask(self, method: str, request: PutRequest) -> Answer | NoAnswer:
+        """The answer to a request, with its body."""
+        easy = self.easy
+        self.too_long = False
+        self._repeats = method != "PUT"  # of a put it would not be known whether it had succeeded
+        easy.setopt(pycurl.NOBODY, 0)
+        self.begin(request)
+        easy.unsetopt(pycurl.CUSTOMREQUEST)
+        if method == "HEAD":
+            easy.setopt(pycurl.NOBODY, 1)
+        elif method != "PUT":
+            easy.setopt(pycurl.HTTPGET, 1)
+        if method in {"PUT", "DELETE"}:
+            easy.setopt(pycurl.CUSTOMREQUEST, method)
+        try:
+            easy.perform()
+        except pycurl.error as error:
+            return self.outcome(*error.args)
+        return self.outcome(0, "")
+
+    # ------------------------------------------------------------ called by libcurl
+
+    def _ask(self, *where: object) -> int:
+        if self._repeats:
+            self._asked = False
+        return super()._ask(*where)
+
+    def _take(self, chunk: bytes) -> int | None:
+        self._size += len(chunk)
+        if self._size > MOST_BYTES:
+            self.too_long = True
+            return -1
+        self._content.append(chunk)
+        return None
