@@ -153,6 +153,13 @@ def large(web: Web, scale: Scale) -> Iterator[Case]:
     yield Case("large", f"4 files of {scale.large // MB} MB, 4 at once", pages, 4)
 
 
+def s3_start(web: Web, scale: Scale) -> Iterator[Case]:
+    """One URL into S3: what a tool costs there before and after its work."""
+    del scale
+    title = "one file of 1 to 16 KB to S3"
+    yield Case("s3_start", title, files(web, 1), 1, s3=True, bounded=False)
+
+
 def s3(web: Web, scale: Scale) -> Iterator[Case]:
     """Small files into S3."""
     pages = files(web, scale.s3)
@@ -198,7 +205,8 @@ def split(web: Web, scale: Scale) -> Iterator[Case]:
 
 
 WORKLOADS: dict[str, Callable[[Web, Scale], Iterator[Case]]] = {
-    make.__name__: make for make in (start, small, delay, hosts, large, s3, puts, tls, split)
+    make.__name__: make
+    for make in (start, small, delay, hosts, large, s3_start, s3, puts, tls, split)
 }
 
 
