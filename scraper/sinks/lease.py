@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from scraper.model.errors import DestinationError, Held, NoThread, ScraperError, SinkError
+from scraper.model.errors import DestinationError, Fenced, Held, NoThread, ScraperError, SinkError
 from scraper.model.threads import start_thread
 from scraper.sinks.base import ConditionalSink, ReadableSink, SmallObject
 from scraper.sinks.directory import OWN
@@ -204,6 +204,8 @@ class Lease:
             except Held as lost:
                 self._on_lost(str(lost))
                 return
+            except Fenced:  # it has just run out; what was in the way before is the reason
+                wait_s = interval_s / 3
             except ScraperError as error:
                 trouble, wait_s = f": {error}", interval_s / 3
             else:

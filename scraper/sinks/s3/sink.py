@@ -182,7 +182,7 @@ class S3Sink:
         Returns its new etag, or None if another writer was quicker. An endpoint that ignores
         conditions (rclone's) always puts it. Raises SinkError, DestinationError.
         """
-        with self._meaning("store", key) as bucket:
+        with self._meaning("write", key) as bucket:
             return bucket.put_if(self._name(key), data, etag)
 
     def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
@@ -273,15 +273,15 @@ class S3Sink:
         """The error for the run. `verb` and `key` name what could not be done."""
         if self._closed:
             return SinkError("given up when the run was stopped", transient=False)
-        if not self._holds():
+        if verb == "store" and not self._holds():
             return Fenced("the lease of the destination ran out")
         if error.fatal:
             text = f"s3://{self.bucket} takes no more objects"
-            if error.denied and verb != "store":
+            if error.denied and verb not in {"store", "write"}:
                 text = f"can't {verb} {key!r} of s3://{self.bucket}"
             text = f"{text}: {self._told(error, key)}"
             return DestinationError(text, hint=s3errors.hint(error, self.bucket))
-        text = f"can't {verb} {key!r}: {error}"
+        text = f"can't {'store' if verb == 'write' else verb} {key!r}: {error}"
         return SinkError(text, transient=error.transient, retry_after_s=error.retry_after_s)
 
     def _told(self, error: S3Error, key: str) -> str:
@@ -295,8 +295,10 @@ class S3Sink:
     def _meaning(self, verb: str, key: str) -> Iterator[Bucket]:
         """The bucket. Errors inside the `with` block become errors of ours."""
         assert self._objects is not None, "check() comes first"
-        if self._closed or not (verb in _READS or self._holds()):
+        if self._closed:
             raise self.mapped(S3Error(""), verb, key)
+        if not (verb in _READS or self._holds()):
+            raise Fenced("the lease of the destination ran out")
         try:
             yield self._objects
         except S3Error as error:
