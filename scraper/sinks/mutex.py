@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from scraper.model.errors import DestinationError, ScraperError
+from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.sinks.base import ConditionalSink
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import ROUNDED_S
@@ -144,7 +144,10 @@ class Mutex:
 
     def _is_left_behind(self, key: str) -> bool:
         """Whether what a flag says, or its age by the store's own clock, shows that it is over."""
-        found = self._store.get_small(key)
+        try:
+            found = self._store.get_small(key)
+        except SinkError:  # some stores fail for what is being deleted; it counts for its time
+            return False
         if found is None:
             return True
         old = found.age_s is not None and found.age_s >= self._flag_s + ROUNDED_S

@@ -207,3 +207,17 @@ def test_a_flag_that_could_not_be_deleted_is_no_hindrance_for_its_own_run() -> N
     with ours.alone(never) as alone:
         assert alone
     assert clock.now == begun
+
+
+def test_a_flag_that_can_not_be_read_counts_for_its_time() -> None:
+    """s3rver and LocalStack answer 500 for an object that is being deleted."""
+
+    def fails(what: str, key: str) -> None:
+        if what == "get" and key == flag("a"):
+            raise SinkError("500: Internal Server Error", transient=True)
+
+    store, clock = Store(fails), Clock()
+    store.objects[flag("a")] = b"{}"
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+    assert FLAG_S <= clock.now - 1000.0 < FLAG_S + 1
