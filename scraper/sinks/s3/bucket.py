@@ -170,7 +170,7 @@ class Bucket:
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object from memory."""
-        self._put(key, data, facts)
+        self._stored(self._put(key, data, facts))
 
     def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
         with self._asked():
@@ -181,7 +181,9 @@ class Bucket:
         """Put a file as an object, in one request or in parts."""
         if size < self._sizes.part_threshold:
             with self._asked(), open(path, "rb") as file:
-                self._boto3().put_object(**self._where(key), Body=file, **self._extra(facts))
+                extra = self._extra(facts)
+                answer = self._boto3().put_object(**self._where(key), Body=file, **extra)
+            self._stored(answer)
             return
         digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
         try:
@@ -224,10 +226,15 @@ class Bucket:
             if error.code in {"NoSuchKey", "404"}:
                 return None
             raise
+        try:
+            etag = self._etag_of(found)
+        except S3Error:
+            found["Body"].close()
+            raise
         modified = found["LastModified"].timestamp() if "LastModified" in found else 0.0
         answered = parse_http_date(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
         age_s = answered - modified if answered is not None and modified else None
-        entry = Entry(key, found["ContentLength"], self._etag_of(found), modified, age_s)
+        entry = Entry(key, found["ContentLength"], etag, modified, age_s)
         return entry, self._read(found["Body"])
 
     def stat(self, key: str) -> ObjectStat | None:
@@ -342,8 +349,13 @@ class Bucket:
     def _etag_of(self, answer: Mapping[str, Any]) -> str:
         """The ETag that an answer has to have."""
         if not answer.get("ETag"):
-            raise S3Error(f"{self.endpoint} answers without ETag: it is no S3", fatal=True)
+            raise s3errors.no_etag(self.endpoint, fatal=True)
         return str(answer["ETag"])
+
+    def _stored(self, answer: Mapping[str, Any]) -> None:
+        """Raise unless a put of a body was answered as S3 does. A proxy may have done it."""
+        if not answer.get("ETag"):
+            raise s3errors.no_etag(self.endpoint, fatal=False)
 
     def _where(self, key: str) -> Any:
         return {"Bucket": self.name, "Key": key}

@@ -121,11 +121,10 @@ class CurlClient:
 
     def _error_of(self, end: Answer | NoAnswer) -> S3Error | None:
         endpoint = self._bucket.endpoint
-        if isinstance(end, NoAnswer):
-            return s3errors.from_no_answer(end, endpoint)
-        if end.status < 300:
-            return None
-        return s3errors.from_answer(end.status, end.headers(), end.content)
+        error = s3errors.failure(end, endpoint)
+        if error is None and isinstance(end, Answer) and not end.headers().get("etag"):
+            error = s3errors.no_etag(endpoint, fatal=False)
+        return error
 
 
 def unfit(way: Way) -> str | None:

@@ -24,9 +24,11 @@ from urllib.parse import urlsplit
 from scraper.model.dates import parse_http_date, rfc3339
 from scraper.model.urls import redact
 from scraper.schedule import retry_after
-from scraper.sinks.put_request import NoAnswer, Trouble
+from scraper.sinks.put_request import Answer, NoAnswer, Trouble
 
 CONNECT_TIMEOUT_S = 10
+_FIRST_ERROR = 300
+_AN_ERROR = rb"\s*(?:<\?xml[^>]*>)?\s*<Error[\s>]"
 READ_TIMEOUT_S = 60
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -300,8 +302,29 @@ def _is_of_credentials(error: BaseException) -> bool:
 # ---------------------------------------------------------------- libcurl
 
 
-def from_answer(
-    status: int, headers: Mapping[str, str], content: bytes, operation: str = "PutObject"
+def failure(end: Answer | NoAnswer, endpoint: str, operation: str = "PutObject") -> S3Error | None:
+    """Why a request failed. None: it succeeded.
+
+    A store that began to answer with 200 before it failed sends an error as the body of that.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (special errors)
+    """
+    if isinstance(end, NoAnswer):
+        return _from_no_answer(end, endpoint)
+    if end.status >= _FIRST_ERROR:
+        return _from_answer(end.status, end.headers(), end.content, operation)
+    if operation != "GetObject" and re.match(_AN_ERROR, end.content):
+        return _from_xml(500, end.content.decode(errors="replace"), end.headers(), operation)
+    return None
+
+
+def no_etag(endpoint: str, *, fatal: bool) -> S3Error:
+    """The error for a put that was answered with success, but not as S3 does."""
+    text = f"{endpoint} answers without ETag: it is no S3"
+    return S3Error(text, fatal=fatal, transient=not fatal)
+
+
+def _from_answer(
+    status: int, headers: Mapping[str, str], content: bytes, operation: str
 ) -> S3Error:
     """The error for an answer that is none of success. See `answered`."""
     elsewhere = redirected(status, headers)
@@ -312,7 +335,7 @@ def from_answer(
     return _from_xml(status, content.decode(errors="replace"), headers, operation)
 
 
-def from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
+def _from_no_answer(end: NoAnswer, endpoint: str) -> S3Error:
     """The error for a request without an answer."""
     match end.trouble:
         case Trouble.NO_CONNECTION_IN_TIME:

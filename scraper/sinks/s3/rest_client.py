@@ -50,7 +50,6 @@ _PARAMETERS = {
     "ContinuationToken": "continuation-token",
 }
 _SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
-_FIRST_ERROR = 300
 
 
 class RestClient:
@@ -158,10 +157,10 @@ class RestClient:
         return end, too_long
 
     def _checked(self, end: Answer | NoAnswer, operation: str) -> Answer:
-        if isinstance(end, NoAnswer):
-            raise s3errors.from_no_answer(end, self._requests.endpoint)
-        if end.status >= _FIRST_ERROR:
-            raise s3errors.from_answer(end.status, end.headers(), end.content, operation)
+        error = s3errors.failure(end, self._requests.endpoint, operation)
+        if error is not None:
+            raise error
+        assert isinstance(end, Answer)
         return end
 
     def _request(self, url: str, headers: Mapping[str, str], data: bytes = b"") -> PutRequest:

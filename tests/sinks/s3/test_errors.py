@@ -402,3 +402,32 @@ def test_bytes_in_memory_are_put_without_a_question(moto_server: S3Server) -> No
         store(sink, "k", b"x")
         sink.close()
         assert [asked for asked in front.asked if "expect" in asked.headers] == []
+
+
+BROKE = (
+    b"<Error><Code>InternalError</Code><Message>We encountered an internal error</Message></Error>"
+)
+
+
+@pytest.mark.parametrize("size", [10, 3_000], ids=["memory", "disk"])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Reply(200, {"ETag": '"1"'}, b'<?xml version="1.0"?>\n' + BROKE), "internal error"),
+        (Reply(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"), "without ETag"),
+        (Reply(202), "without ETag"),
+    ],
+    ids=["an error", "of a proxy", "accepted"],
+)
+def test_a_put_is_stored_only_if_s3_says_so(
+    answer: Reply, said: str, size: int, s3_client: str, serve: Serve
+) -> None:
+    good = Reply(200, {"ETag": '"1"'})
+    server = serve(lambda asked: answer if asked.path.endswith("/k") else good)
+    options = SinkOptions(s3=S3(client=s3_client, endpoint=server.url))
+    sink = S3Sink("b", "", options, Sizes(memory=1000))
+    sink.check()
+    with pytest.raises(SinkError, match=said) as caught:
+        store(sink, "k", b"x" * size)
+    sink.close()
+    assert caught.value.transient
