@@ -27,7 +27,7 @@ class CurlCall(CurlPut):
         """The answer to a request, with its body."""
         easy = self.easy
         self.too_long = False
-        self._repeats = method != "PUT"  # of a put it would not be known whether it had succeeded
+        self._repeats = method != "PUT"  # a second put may not meet the condition of the first
         easy.setopt(pycurl.NOBODY, 0)
         self.begin(request)
         easy.unsetopt(pycurl.CUSTOMREQUEST)
@@ -46,8 +46,8 @@ class CurlCall(CurlPut):
     # ------------------------------------------------------------ called by libcurl
 
     def _ask(self, *where: object) -> int:
-        if self._repeats:
-            self._asked = False
+        if self._asked and not self._repeats:
+            return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         return super()._ask(*where)
 
     def _take(self, chunk: bytes) -> int | None:

@@ -131,8 +131,11 @@ class CurlPut:
     # ------------------------------------------------------------ called by libcurl
 
     def _ask(self, *_where: object) -> int:
-        """A connection stands. libcurl may not send the request again: who retries is not it."""
-        if self._asked or not self._may_be_sent():
+        """A connection stands. libcurl asks again where a kept one turns out to be closed.
+
+        It may send a put again then: to put the same twice is as to put it once (RFC 9110 9.2.2).
+        """
+        if not self._may_be_sent():
             return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         self._asked = True
         return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]

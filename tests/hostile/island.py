@@ -6,8 +6,9 @@
         assert land.asked() == [["93.184.216.34", "/page"]]
 
 `sites` are pages by address and path, on ports 80 and 8080; `names` are the answers that a
-name server gives, one after the other, the last one again and again. What runs is this
-file, in namespaces that end with it: servers, name server and sockets are real.
+name server gives, one after the other, the last one again and again; SERVFAIL for one that can't
+tell now. What runs is this file, in namespaces that end with it: servers, name server and sockets
+are real.
 """
 
 import json
@@ -29,6 +30,7 @@ PORTS = (80, 8080)
 Sites = Mapping[str, Mapping[str, Mapping[str, Any]]]  # address, path, what Reply takes
 Names = Mapping[str, Sequence[Sequence[str]]]  # name, answers, addresses
 
+SERVFAIL = ["SERVFAIL"]  # RFC 1035 4.1.1, RCODE 2; the C library says EAI_AGAIN
 _UNSHARE = ["unshare", "--map-root-user", "--net", "--mount"]
 
 
@@ -137,13 +139,16 @@ def _answer_names(sock: socket.socket, names: Names) -> None:
         name, kind = ".".join(labels), int.from_bytes(query[end + 1 : end + 3])
         answers = names.get(name)
         addresses: list[bytes] = []
+        code = 0 if answers else 3
         if answers:
             turn = min(times[name, kind], len(answers) - 1)
             times[name, kind] += 1
             family = socket.AF_INET6 if kind == 28 else socket.AF_INET
-            chosen = [one for one in answers[turn] if (":" in one) == (kind == 28)]
+            fails = answers[turn] == SERVFAIL
+            code = 2 if fails else 0
+            chosen = [] if fails else [one for one in answers[turn] if (":" in one) == (kind == 28)]
             addresses = [socket.inet_pton(family, one) for one in chosen]
-        head = query[:2] + (b"\x85\x80" if answers else b"\x85\x83") + b"\0\1"
+        head = query[:2] + bytes([0x85, 0x80 | code]) + b"\0\1"
         head += len(addresses).to_bytes(2) + b"\0\0\0\0" + query[12 : end + 5]
         for address in addresses:  # a pointer to the name, its kind, class, no time to live
             head += b"\xc0\x0c" + kind.to_bytes(2) + b"\0\1\0\0\0\0"

@@ -63,6 +63,7 @@ _PERMISSIONS = {
 }
 _DENIALS = {"AccessDenied", "Forbidden", "403"}  # the last: an answer without a body, as to HEAD
 _PERFORM = re.compile(r"not authorized to perform: ([\w-]+:\w+)")  # of Amazon's message
+UNSENDABLE = "Unsendable"  # ours: credentials that no header may have
 _NO_CREDENTIALS = "NoCredentials"  # ours: boto3 found none, and asked nobody
 _HOW_TO_SIGN = (
     "credentials are those of the aws command: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -163,7 +164,7 @@ def _answered(status: int, code: str, message: str, region: str | None) -> S3Err
     else:
         reason = f"{code}: {message}"
     fatal = status in {401, 403, 507} or code in _FATAL
-    passing = status == 429 or (status >= 500 and status != 501) or code in _PASSING
+    passing = status in {408, 429} or (status >= 500 and status != 501) or code in _PASSING
     return S3Error(reason, fatal=fatal, transient=passing, status=status, code=code)
 
 
@@ -207,10 +208,10 @@ def may_be_libcurls(error: S3Error) -> bool:
 
     boto3 asks in another region when it is told so, and connects and signs in its own way. But an
     endpoint that redirects is told of at once. Where libcurl has waited in vain, another wait would
-    be as vain.
+    be as vain. Credentials that no header may have are none for boto3 either.
     """
     redirects = error.status != 0 and not error.code
-    return not error.late and not redirects
+    return not error.late and not redirects and error.code != UNSENDABLE
 
 
 def _late_connection(endpoint: str) -> S3Error:
@@ -271,6 +272,8 @@ def _from_response(response: Any, operation: str) -> S3Error:
     said = response.get("Error", {})
     head = response.get("ResponseMetadata", {})
     headers = head.get("HTTPHeaders", {})
+    if "Region" in said:
+        headers = {**headers, "x-amz-bucket-region": said["Region"]}
     return answered(
         int(head.get("HTTPStatusCode", 0)),
         said.get("Code") or "",

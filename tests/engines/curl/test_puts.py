@@ -168,6 +168,7 @@ def test_a_connection_is_kept_for_the_next_put(store: MakeStore, serve: Serve) -
         ((503, "SlowDown"), True, "SlowDown: as the test wants"),
         ((500, "InternalError"), True, "InternalError: as the test wants"),
         ((400, "RequestTimeout"), True, "RequestTimeout: as the test wants"),
+        ((408, "408"), True, "408: as the test wants"),
         ((400, "KeyTooLongError"), False, "KeyTooLongError: as the test wants"),
         ((CUT, ""), True, "the connection to {} broke (closed without an answer)"),
         ((LOST, ""), True, "the connection to {} broke (closed without an answer)"),

@@ -1,6 +1,8 @@
 """Puts by libcurl beside boto3: when they are taken, that they go boto3's way, what errors mean."""
 
 import os
+import re
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
 from tests.machine import patiently
 from tests.s3servers import KEY, Asked, Front, S3Server
-from tests.servers import HttpServer, Reply, Request, closed_port
+from tests.servers import HttpServer, RawServer, Reply, Request, Serve, closed_port
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -389,3 +391,49 @@ def test_many_threads_put_at_once(moto_server: S3Server, s3_client: str) -> None
         list(pool.map(lambda key: store(sink, key, contents[key]), contents))
     sink.close()
     assert {key: moto_server.read(bucket, key) for key in moto_server.keys(bucket)} == contents
+
+
+def test_a_put_is_sent_again_where_a_kept_connection_turns_out_to_be_closed() -> None:
+    """Stores close idle connections, and a put may meet that moment."""
+
+    def closes_at_second(number: int, sock: socket.socket) -> None:
+        del number
+        for answer in (b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n', b""):
+            head = server.read_head(sock)
+            found = re.search(rb"(?i)content-length: (\d+)", head)
+            for _ in range(int(found[1]) if found else 0):
+                sock.recv(1)
+            sock.sendall(answer)
+
+    with RawServer(closes_at_second) as server:
+        sink = S3Sink("b", "", SinkOptions(s3=S3(client="curl", endpoint=server.url)))
+        sink.check()
+        for key in "abc":
+            store(sink, key, b"page")
+        sink.close()
+        sent = [head.split()[1] for head in server.heads if head.startswith(b"PUT")]
+    assert [path.decode() for path in sent if b".scraper" not in path] == [
+        "/b/a",  # closed
+        "/b/a",
+        "/b/b",  # closed
+        "/b/b",
+        "/b/c",  # closed
+        "/b/c",
+    ]
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("value", ["it\n", "i\nt: x", "k\u00fc"])
+def test_a_credential_that_no_header_may_have_is_told(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    """A secret that was read from a file with its end of line."""
+    server = serve(lambda _: Reply(200, {"ETag": '"1"'}))
+    monkeypatch.setenv(name, value)
+    sink = S3Sink("bucket", "", SinkOptions(s3=S3(client="curl", endpoint=server.url)))
+    with pytest.raises(DestinationError, match="line break or another character") as caught:
+        sink.check()
+    sink.close()
+    assert value not in str(caught.value)
+    assert caught.value.hint == ""
+    assert server.total == 0
