@@ -25,6 +25,7 @@ class Scene:
     def __init__(self, root: Path) -> None:
         self.sink = DirectorySink(root)
         self.sink.check()
+        self.listed = KeySet(ANY)  # nothing
         self.store = FileManifestStore(root / ".scraper/manifest.jsonl", own=True)
         for name in NAMES:
             put_object(self.sink, name, name.encode(), "text/plain")
@@ -37,7 +38,7 @@ class Scene:
             yield from file
 
     def unlisted(self) -> Unlisted:
-        return Unlisted(self.lines, ANY, self.sink, KeySet(ANY))
+        return Unlisted(self.lines, ANY, self.sink, self.listed)
 
     def prune(self, may_go_on: Callable[[], bool] = lambda: True) -> list[str]:
         """The keys of what is deleted."""
@@ -68,6 +69,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     yield made
     made.store.close()
     made.store.release()
+    made.listed.close()
     made.sink.close()
 
 
