@@ -170,8 +170,8 @@ def test_a_connection_is_kept_for_the_next_put(store: MakeStore, serve: Serve) -
         ((400, "RequestTimeout"), True, "RequestTimeout: as the test wants"),
         ((408, "408"), True, "408: as the test wants"),
         ((400, "KeyTooLongError"), False, "KeyTooLongError: as the test wants"),
-        ((CUT, ""), True, "the connection to {} broke (closed without an answer)"),
-        ((LOST, ""), True, "the connection to {} broke (closed without an answer)"),
+        ((CUT, ""), True, "broke"),
+        ((LOST, ""), True, "broke"),
     ],
 )
 def test_an_object_is_refused_for_now_or_for_good(
