@@ -3,7 +3,9 @@
 import json
 import math
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,18 @@ def open_(one: RunResources, quota: Quota = NO_LIMIT) -> None:
     one.open(quota, lambda _reason: None, lambda _level, _name, _record: None)
 
 
+def open_files() -> Counter[str]:
+    """The paths of files that this process has open, and how often."""
+    paths = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # it is closed meanwhile
+            paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return Counter(path for path in paths if path.startswith("/"))
+
+
 def is_free(to: Path) -> bool:
     """Whether nobody holds it: nothing of it is open, and another may have it."""
-    open_files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
-    if any(os.readlink(file).startswith(f"{to}/") for file in open_files if os.path.islink(file)):
+    if any(path.startswith(f"{to}/") for path in open_files()):
         return False
     one = resources(to)
     open_(one)
@@ -95,10 +105,10 @@ def test_a_disk_that_is_too_full_is_seen_before_the_lock_is_waited_for(tmp_path:
 def test_a_manifest_that_is_of_no_use_lets_go_of_the_rest(
     manifest: str, resume: bool, error: type[Exception], tmp_path: Path
 ) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     with pytest.raises(error):
         open_(resources(tmp_path, manifest=manifest, resume=resume))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not open_files() - before
     assert is_free(tmp_path)
 
 
