@@ -117,6 +117,11 @@ class Incoming:
         upload, facts = self._complete(source_url, fetched_at, check)
         return upload.commit(facts)
 
+    @property
+    def may_be_put(self) -> bool:
+        """Whether `put_request` is worth a call: uploads into a directory have no request."""
+        return self._upload is None or hasattr(self._upload, "put_request")
+
     def put_request(self, source_url: str, fetched_at: float, check: Check) -> PutRequest | None:
         """The request that makes it an object. Raises as `commit` does.
 

@@ -218,7 +218,7 @@ class Transfer:
 
         None: `finish` stores it. Raises as `finish` does.
         """
-        if not isinstance(self._body, Incoming):
+        if not isinstance(self._body, Incoming) or not self._body.may_be_put:
             return None
         source_url = urls.redact(self.attempt.target.listed)
         return self._body.put_request(source_url, self._started_at, self.check)
