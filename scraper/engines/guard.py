@@ -1,10 +1,10 @@
 """The guard: some hops may connect to public addresses only, in every engine alike.
 
 An engine checks each address where it connects, so that no second look-up can answer otherwise.
-It checks again where it uses a connection that was kept. Names that are
-looked up here for a proxy (of SOCKS 4 and 5) are judged alike: the proxy is asked for public
-addresses only. Other proxies look names up and connect by themselves. So only what the URL shows
-is refused then: addresses, and `localhost`.
+It checks again where it uses a connection that was kept. Names that are looked up here for a proxy
+(of SOCKS 4 and 5) are judged alike: the proxy is asked for public addresses only. Other proxies
+look names up and connect by themselves. So only what the URL shows is refused then: addresses, and
+`localhost`.
 
 Owns: what is refused, and the messages. Does not know: which hop is guarded (`transfer.py`),
 connections. Rejected: checking names before the request. The owner of a name can change its

@@ -37,11 +37,7 @@ class CurlCall(CurlPut):
             easy.setopt(pycurl.HTTPGET, 1)
         if method in {"PUT", "DELETE"}:
             easy.setopt(pycurl.CUSTOMREQUEST, method)
-        try:
-            easy.perform()
-        except pycurl.error as error:
-            return self.outcome(*error.args)
-        return self.outcome(0, "")
+        return self._wait()
 
     # ------------------------------------------------------------ called by libcurl
 

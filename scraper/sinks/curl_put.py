@@ -10,10 +10,11 @@ Rejected: UPLOAD with a reading function. It costs a call for each piece, and li
 `Expect: 100-continue` for it.
 """
 
+import contextlib
 import os
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 import pycurl
 
@@ -104,15 +105,18 @@ class CurlPut:
     def perform(self, request: PutRequest) -> Answer | NoAnswer:
         """Carry out `request`, and wait for its end."""
         self.begin(request)
+        return self._wait()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.easy.close()
+
+    def _wait(self) -> Answer | NoAnswer:
         try:
             self.easy.perform()
         except pycurl.error as error:
             return self.outcome(*error.args)
         return self.outcome(0, "")
-
-    def close(self) -> None:
-        """Close its connections."""
-        self.easy.close()
 
     def _take_route(self, route: Route) -> None:
         easy, self._route = self.easy, route
@@ -155,3 +159,35 @@ class CurlPut:
             return -1
         self._content.append(chunk)
         return None
+
+
+_Handle = TypeVar("_Handle", bound=CurlPut)
+
+
+class Handles(Generic[_Handle]):
+    """Handles for threads that wait, each of which keeps its connection for the next thread."""
+
+    def __init__(self, make: Callable[[], _Handle]) -> None:
+        self._make = make
+        self._idle: list[_Handle] = []
+        self._closed = False
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[_Handle]:
+        """A handle that nobody else has meanwhile."""
+        try:
+            handle = self._idle.pop()
+        except IndexError:  # another thread may take the last one, so it is not asked before
+            handle = self._make()
+        yield handle
+        if self._closed:
+            handle.close()
+        else:
+            self._idle.append(handle)
+
+    def close(self) -> None:
+        """Close the connections that nobody waits for. The others follow when they are done."""
+        self._closed = True
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()

@@ -170,7 +170,7 @@ class Bucket:
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object from memory."""
-        self._stored(self._put(key, data, facts))
+        self._etag_of(self._put(key, data, facts), fatal=False)
 
     def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
         with self._asked():
@@ -183,7 +183,7 @@ class Bucket:
             with self._asked(), open(path, "rb") as file:
                 extra = self._extra(facts)
                 answer = self._boto3().put_object(**self._where(key), Body=file, **extra)
-            self._stored(answer)
+            self._etag_of(answer, fatal=False)
             return
         digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
         try:
@@ -346,16 +346,11 @@ class Bucket:
             made = self._s3.put_object(**self._where(key), Body=data, **condition, **extra)
         return self._etag_of(made)
 
-    def _etag_of(self, answer: Mapping[str, Any]) -> str:
-        """The ETag that an answer has to have."""
+    def _etag_of(self, answer: Mapping[str, Any], *, fatal: bool = True) -> str:
+        """The ETag that an answer has to have. A proxy may have answered in the place of S3."""
         if not answer.get("ETag"):
-            raise s3errors.no_etag(self.endpoint, fatal=True)
+            raise s3errors.no_etag(self.endpoint, fatal=fatal)
         return str(answer["ETag"])
-
-    def _stored(self, answer: Mapping[str, Any]) -> None:
-        """Raise unless a put of a body was answered as S3 does. A proxy may have done it."""
-        if not answer.get("ETag"):
-            raise s3errors.no_etag(self.endpoint, fatal=False)
 
     def _where(self, key: str) -> Any:
         return {"Bucket": self.name, "Key": key}

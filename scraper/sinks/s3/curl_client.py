@@ -20,7 +20,6 @@ time limit for a whole put, not one for each pause.
 """
 
 import base64
-import contextlib
 from collections.abc import Callable
 
 from scraper.model.errors import DestinationError, SinkError
@@ -31,8 +30,8 @@ from scraper.sinks.s3.bucket import Bucket, parse_sse
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import Facts
+from scraper.sinks.s3.signed_requests import Payload
 
-_SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
 NEED = "pycurl 7.45.7 or later: pip install 'scraper[fast]'"
 Mapped = Callable[[S3Error], SinkError | DestinationError]
 
@@ -44,11 +43,9 @@ class CurlClient:
 
     def __init__(self, bucket: Bucket, way: Way, s3: S3) -> None:
         """Raises ImportError and AttributeError without a pycurl that is new enough."""
-        from scraper.sinks.curl_put import CurlPut
+        from scraper.sinks.curl_put import CurlPut, Handles
 
-        self._make = CurlPut
-        self._idle: list[CurlPut] = []
-        self._closed = False
+        self._handles = Handles(CurlPut)
         self._bucket = bucket
         self._requests = bucket.signed_requests(way)
         self._fixed = _encryption(s3)
@@ -68,43 +65,24 @@ class CurlClient:
             error = self._error_of(end)
             return None if error is None else mapped(error)
 
-        return self._signed(key, data, facts, judge, may_be_sent)
+        request = self._signed(key, data, facts)
+        return request._replace(judge=judge, may_be_sent=may_be_sent)
 
     def put(self, key: str, data: bytes, facts: Facts) -> None:
         """Put an object, and wait for it. It replaces an older one. Raises S3Error."""
-        request = self._signed(key, data, facts, lambda _end: None, self._bucket.holds)
-        try:
-            handle = self._idle.pop()
-        except IndexError:  # another thread may take the last one, so it is not asked before
-            handle = self._make()
-        end = handle.perform(request)
-        if self._closed:
-            handle.close()
-        else:
-            self._idle.append(handle)
+        request = self._signed(key, data, facts)._replace(may_be_sent=self._bucket.holds)
+        with self._handles.one() as handle:
+            end = handle.perform(request)
         error = self._error_of(end)
         if error is not None:
             raise error
 
     def close(self) -> None:
         """Close the connections that nobody waits for. The others follow when they are done."""
-        self._closed = True
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().close()
+        self._handles.close()
 
-    def _signed(
-        self,
-        key: str,
-        data: bytes,
-        facts: Facts,
-        judge: Callable[[Answer | NoAnswer], SinkError | DestinationError | None],
-        may_be_sent: Callable[[], bool],
-    ) -> PutRequest:
-        url, headers = self._requests.signed("PUT", key, self._headers(facts), facts.sha256)
-        timeout_s = s3errors.READ_TIMEOUT_S + len(data) / _SLOWEST
-        route = self._requests.route
-        return PutRequest(url, headers, data, route, timeout_s, judge, may_be_sent)
+    def _signed(self, key: str, data: bytes, facts: Facts) -> PutRequest:
+        return self._requests.request("PUT", key, self._headers(facts), Payload(data, facts.sha256))
 
     def _headers(self, facts: Facts) -> dict[str, str]:
         headers = {f"x-amz-meta-{name}": value for name, value in facts.metadata.items()}

@@ -13,7 +13,6 @@ Owns: these requests, and their idle connections. Does not know: which client is
 """
 
 import base64
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,11 +20,12 @@ from typing import Any
 
 from scraper.model.dates import parse_http_date
 from scraper.sinks.curl_call import CurlCall
+from scraper.sinks.curl_put import Handles
 from scraper.sinks.put_request import Answer, NoAnswer, PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.listing import parse_list
-from scraper.sinks.s3.signature import EMPTY_SHA256, encoded_query
-from scraper.sinks.s3.signed_requests import SignedRequests
+from scraper.sinks.s3.signature import encoded_query
+from scraper.sinks.s3.signed_requests import NOTHING, Payload, SignedRequests
 
 _HEADERS = {  # boto3's arguments
     "IfMatch": "if-match",
@@ -49,7 +49,6 @@ _PARAMETERS = {
     "MaxKeys": "max-keys",
     "ContinuationToken": "continuation-token",
 }
-_SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
 
 
 class RestClient:
@@ -59,8 +58,9 @@ class RestClient:
         """`holds`: whether objects may be changed. Raises AttributeError if pycurl is too old."""
         self._requests = requests
         self._holds = holds
-        self._idle = [CurlCall()]
-        self._closed = False
+        self._handles = Handles(CurlCall)
+        with self._handles.one():
+            pass  # it can be made
         self._some_are_large = False  # then boto3 reads, lest the others be asked for twice
 
     def put_object(self, **arguments: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class RestClient:
         told = arguments.get("ChecksumSHA256")
         data: bytes = arguments["Body"]
         digest = base64.b64decode(told).hex() if told else sha256(data).hexdigest()
-        return _told(self._ask("PUT", arguments["Key"], headers, data, digest))
+        return _told(self._ask("PUT", arguments["Key"], headers, Payload(data, digest)))
 
     def head_object(self, **arguments: Any) -> dict[str, Any]:
         """What is known of an object."""
@@ -116,21 +116,17 @@ class RestClient:
 
     def close(self) -> None:
         """Close the connections that nobody waits for. The others follow when they are done."""
-        self._closed = True
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().close()
+        self._handles.close()
 
     def _ask(
         self,
         method: str,
         key: str,
         headers: Mapping[str, str] | None = None,
-        data: bytes = b"",
-        digest: str = EMPTY_SHA256,
+        payload: Payload = NOTHING,
     ) -> Mapping[str, str]:
         """The headers of an answer of success."""
-        request = self._request(*self._requests.signed(method, key, headers or {}, digest), data)
+        request = self._requests.request(method, key, headers or {}, payload)
         if method != "HEAD":
             request = request._replace(may_be_sent=self._holds)
         end, _ = self._answer(method, request)
@@ -138,23 +134,14 @@ class RestClient:
 
     def _get(self, key: str | None, query: str = "") -> Answer | None:
         """An answer of success, with its body. None: it is too long."""
-        request = self._request(*self._requests.signed("GET", key, {}, query=query))
+        request = self._requests.request("GET", key, {}, query=query)
         end, too_long = self._answer("GET", request)
         return None if too_long else self._checked(end, "ListObjectsV2" if query else "GetObject")
 
     def _answer(self, method: str, request: PutRequest) -> tuple[Answer | NoAnswer, bool]:
         """The answer, and whether it was broken off since its body is too long."""
-        try:
-            handle = self._idle.pop()
-        except IndexError:  # another thread may take the last one, so it is not asked before
-            handle = CurlCall()
-        end = handle.ask(method, request)
-        too_long = handle.too_long
-        if self._closed:
-            handle.close()
-        else:
-            self._idle.append(handle)
-        return end, too_long
+        with self._handles.one() as handle:
+            return handle.ask(method, request), handle.too_long
 
     def _checked(self, end: Answer | NoAnswer, operation: str) -> Answer:
         error = s3errors.failure(end, self._requests.endpoint, operation)
@@ -162,10 +149,6 @@ class RestClient:
             raise error
         assert isinstance(end, Answer)
         return end
-
-    def _request(self, url: str, headers: Mapping[str, str], data: bytes = b"") -> PutRequest:
-        timeout_s = s3errors.READ_TIMEOUT_S + len(data) / _SLOWEST
-        return PutRequest(url, headers, data, self._requests.route, timeout_s, lambda _end: None)
 
 
 class StreamingBody:

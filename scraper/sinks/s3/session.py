@@ -69,8 +69,8 @@ class Session:
             keys = {
                 "aws_access_key_id": found.access_key,
                 "aws_secret_access_key": found.secret_key,
+                "aws_session_token": found.token,
             }
-            keys["aws_session_token"] = found.token
         session = boto3.session.Session(botocore_session=core, **keys)
         config = Config(
             connect_timeout=s3errors.CONNECT_TIMEOUT_S,

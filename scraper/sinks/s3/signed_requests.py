@@ -1,15 +1,15 @@
 """Requests to one bucket, signed in Python with the credentials that botocore's session has found.
 
-Owns: the URL of an object, and what is signed. Does not know: what is asked, who carries it, what
-the answer means.
+Owns: the URL of an object, what is signed, and how long a request may take. Does not know: what is
+asked, who carries it, what the answer means.
 """
 
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from scraper.sinks.put_request import Route
+from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.signature import (
@@ -20,6 +20,22 @@ from scraper.sinks.s3.signature import (
     encoded_key,
     signed_host,
 )
+
+_SLOWEST = 64 * 1024  # bytes a second, from which the time limit of a body follows
+
+
+class Payload(NamedTuple):
+    """A body, and its digest in hexadecimal."""
+
+    data: bytes = b""
+    sha256: str = EMPTY_SHA256
+
+
+NOTHING = Payload()
+
+
+def _not_judged(_end: Answer | NoAnswer) -> None:
+    pass
 
 
 class SignedRequests:
@@ -41,20 +57,26 @@ class SignedRequests:
         """Whether the next request waits until credentials are renewed."""
         return self._renewable and bool(self._found.refresh_needed())
 
-    def signed(
+    def request(
         self,
         method: str,
         key: str | None,
         headers: Mapping[str, str],
-        payload_sha256: str = EMPTY_SHA256,
+        payload: Payload = NOTHING,
         query: str = "",
-    ) -> tuple[str, dict[str, str]]:
-        """The URL and the headers of a request. `key`: None asks the bucket. Raises S3Error."""
+    ) -> PutRequest:
+        """A request, signed. `key`: None asks the bucket. Raises S3Error.
+
+        Whoever sends it judges its answer.
+        """
         path = "" if key is None else f"/{encoded_key(key)}"
-        asked = Unsigned(method, self._host, self._path + path, headers, query, payload_sha256)
+        asked = Unsigned(method, self._host, self._path + path, headers, query, payload.sha256)
         added = self._signer.sign(asked, self._credentials(), time.time())
         url = f"{self._url}{path}?{query}" if query else f"{self._url}{path}"
-        return url, {**headers, **added}
+        timeout_s = s3errors.READ_TIMEOUT_S + len(payload.data) / _SLOWEST
+        return PutRequest(
+            url, {**headers, **added}, payload.data, self.route, timeout_s, _not_judged
+        )
 
     def _credentials(self) -> Credentials:
         """Those to sign with now. botocore renews them if they expire. Raises S3Error."""

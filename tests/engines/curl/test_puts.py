@@ -81,6 +81,21 @@ def store(tmp_path: Path, moto_server: S3Server) -> Iterator[MakeStore]:
         yield make
 
 
+def held_put(store: MakeStore, serve: Serve) -> tuple[Store, Transfer, threading.Event]:
+    """A transfer whose put is held by the store until the event is set."""
+    put, go = threading.Event(), threading.Event()
+
+    def waits(asked: Asked) -> None:
+        if of_object(asked):
+            put.set()
+            assert go.wait(WAIT_S)
+
+    made, server = store(waits), serve({"/": b"page"})
+    transfer = made.bench.start(f"{server.url}/")
+    made.bench.poll_until(put.is_set)
+    return made, transfer, go
+
+
 # ---------------------------------------------------------------- who puts
 
 
@@ -112,16 +127,7 @@ def test_no_thread_puts_what_is_in_memory(store: MakeStore, serve: Serve) -> Non
 
 
 def test_a_transfer_ends_only_when_its_object_is_stored(store: MakeStore, serve: Serve) -> None:
-    put, go = threading.Event(), threading.Event()
-
-    def waits(asked: Asked) -> None:
-        if of_object(asked):
-            put.set()
-            assert go.wait(WAIT_S)
-
-    made, server = store(waits), serve({"/": b"page"})
-    transfer = made.bench.start(f"{server.url}/")
-    made.bench.poll_until(put.is_set)
+    made, transfer, go = held_put(store, serve)
     assert transfer.completion is None
     go.set()
     made.bench.wait(transfer)
@@ -259,16 +265,7 @@ def test_a_put_that_is_not_answered_in_time_fails(
 
 
 def test_what_is_stored_after_it_was_given_up_is_known(store: MakeStore, serve: Serve) -> None:
-    put, go = threading.Event(), threading.Event()
-
-    def waits(asked: Asked) -> None:
-        if of_object(asked):
-            put.set()
-            assert go.wait(WAIT_S)
-
-    made, server = store(waits), serve({"/": b"page"})
-    transfer = made.bench.start(f"{server.url}/")
-    made.bench.poll_until(put.is_set)
+    made, transfer, go = held_put(store, serve)
     made.bench.engine.give_up()
     go.set()
     made.bench.wait(transfer)
