@@ -29,7 +29,7 @@ from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.server import ThreadedMotoServer
 
 from scraper.model.settings import S3
@@ -83,12 +83,16 @@ class S3Server:
     def read(self, bucket: str, key: str) -> bytes | None:
         """The object's bytes, None without one.
 
-        Asked again after a 500 (moto, when the object is being replaced) and after a 503 (Swift, on
-        a busy machine).
+        Asked again after a 500 (moto, when the object is being replaced), after a 503 (Swift, on a
+        busy machine), and where the kept connection is closed: rclone, which looks at the file once
+        more after the last byte, closes it if another put has begun by then.
         """
         for attempt in range(10):
             try:
                 return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            except ConnectionClosedError:
+                if attempt == 9:
+                    raise
             except ClientError as error:
                 if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                     return None

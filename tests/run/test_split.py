@@ -142,12 +142,14 @@ def test_targets_come_before_parts_that_need_nobody_else(serve: Serve, tmp_path:
     site = RangeSite(BODY, holds=1)
     asked_by_then: list[int] = []
     runs: list[Any] = []
+    known = threading.Event()  # the whole list: seen by one of the two that wait for it, told to both
 
     def answer(request: Request) -> Reply:
         if request.path in {"/big", "/0"} and "range" not in request.headers:
             until = time.monotonic() + WAIT_S
-            while len(runs[0]._frontier) < 29 and time.monotonic() < until:
-                threading.Event().wait(0.01)  # until the whole list is known
+            while not known.wait(0.01) and time.monotonic() < until:
+                if len(runs[0]._frontier) >= 29:
+                    known.set()
         if request.path == "/big":
             return site(request)
         asked_by_then.append(len(site.asked))
