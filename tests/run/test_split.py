@@ -142,7 +142,7 @@ def test_targets_come_before_parts_that_need_nobody_else(serve: Serve, tmp_path:
     site = RangeSite(BODY, holds=1)
     asked_by_then: list[int] = []
     runs: list[Any] = []
-    known = threading.Event()  # the whole list: seen by one of the two that wait for it, told to both
+    known = threading.Event()  # the whole list: one of two that wait for it has seen it
 
     def answer(request: Request) -> Reply:
         if request.path in {"/big", "/0"} and "range" not in request.headers:
