@@ -9,14 +9,12 @@ of the tree and can't see the others. A repr, a comparison and the methods of `f
 for each of the nine classes: to make them was 6 % of a run of one page.
 """
 
-import math
 import os
 import re
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from scraper.model import resolve, robots_names
-from scraper.model.errors import UsageError
 from scraper.model.headers import (
     Pair,
     announces_a_body,
@@ -27,6 +25,7 @@ from scraper.model.headers import (
     is_field_value,
 )
 from scraper.model.proxy_urls import is_proxy
+from scraper.model.ranges import number, require, whole
 from scraper.model.status_codes import as_text, status_codes
 
 _READ = {
@@ -36,40 +35,6 @@ _READ = {
     "robots_tags": robots_names.rules,
 }
 _Kind = TypeVar("_Kind")
-_MOST = 1e9  # 31 years in seconds. Time-outs of sockets and locks overflow at 9.2e9.
-
-
-def _require(ok: object, message: str) -> None:
-    if not ok:
-        raise UsageError(message)
-
-
-def _whole(least: int, **values: int | None) -> None:
-    for name, value in values.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        _require(
-            value is None or (whole and value >= least),
-            f"{_option(name)} must be a whole number, at least {least}, not {value!r}",
-        )
-
-
-def _number(least: float, *, above: bool = False, **values: float | None) -> None:
-    for name, value in values.items():
-        finite = (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-            and value <= _MOST
-        )
-        _require(
-            value is None or (finite and (value > least if above else value >= least)),
-            f"{_option(name)} must be a number {'above' if above else 'at least'} {least:g}"
-            f" and at most {_MOST:g}, not {value!r}",
-        )
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 class _Branch:
@@ -112,10 +77,10 @@ class Politeness(_Branch):
     split_above: int = 20_000_000
 
     def __post_init__(self) -> None:
-        _whole(1, max_concurrency=self.max_concurrency, split=self.split)
-        _whole(0, per_host=self.per_host, split_above=self.split_above)
-        _number(0, delay=self.delay)
-        _number(0, above=True, rate=self.rate)
+        whole(1, max_concurrency=self.max_concurrency, split=self.split)
+        whole(0, per_host=self.per_host, split_above=self.split_above)
+        number(0, delay=self.delay)
+        number(0, above=True, rate=self.rate)
 
 
 @_branch
@@ -133,8 +98,8 @@ class Retries(_Branch):
     retry_on: str | None = None
 
     def __post_init__(self) -> None:
-        _whole(0, retries=self.retries)
-        _number(
+        whole(0, retries=self.retries)
+        number(
             0,
             retry_max_time=self.retry_max_time,
             max_retry_after=self.max_retry_after,
@@ -164,7 +129,7 @@ class Limits(_Branch):
     limit_rate: int | None = None
 
     def __post_init__(self) -> None:
-        _number(
+        number(
             0,
             above=True,
             connect_timeout=self.connect_timeout,
@@ -172,14 +137,14 @@ class Limits(_Branch):
             max_time=self.max_time,
             speed_time=self.speed_time,
         )
-        _whole(
+        whole(
             0,
             speed_limit=self.speed_limit,
             max_size=self.max_size,
             max_redirects=self.max_redirects,
             continue_above=self.continue_above,
         )
-        _whole(1, limit_rate=self.limit_rate)
+        whole(1, limit_rate=self.limit_rate)
 
 
 @_branch
@@ -196,9 +161,9 @@ class RunLimits(_Branch):
     grace: float = 8.0
 
     def __post_init__(self) -> None:
-        _whole(0, max_total_size=self.max_total_size, min_free_space=self.min_free_space)
-        _number(0, above=True, max_run_time=self.max_run_time)
-        _number(0, grace=self.grace)
+        whole(0, max_total_size=self.max_total_size, min_free_space=self.min_free_space)
+        number(0, above=True, max_run_time=self.max_run_time)
+        number(0, grace=self.grace)
 
 
 # A text: few runs need it, and `re` compiles it on first use.
@@ -234,32 +199,32 @@ class Http(_Branch):
     def __post_init__(self) -> None:
         for name, value in self.headers:
             shown = beginning_of_name(name)
-            _require(is_field_name(name), f"--header {shown!r} is not the name of a header")
-            _require(
+            require(is_field_name(name), f"--header {shown!r} is not the name of a header")
+            require(
                 not announces_a_body(name), f"--header {name!r} announces a body, and there is none"
             )
             check_value(name, value)
-        _require(
+        require(
             self.proxy is None or is_proxy(self.proxy),
             "--proxy is not [scheme://][user:password@]host[:port] with the scheme http, https, "
             "socks4, socks4a, socks5 or socks5h",
         )
-        _require(
+        require(
             not (self.cacert and self.insecure), "--cacert and --insecure contradict each other"
         )
-        _require(
+        require(
             self.user is None or (":" in self.user and self.user.isprintable()),
             "--user is not NAME:PASSWORD",
         )
-        _require(not (self.ipv4 and self.ipv6), "--ipv4 and --ipv6 contradict each other")
+        require(not (self.ipv4 and self.ipv6), "--ipv4 and --ipv6 contradict each other")
         if self.resolve:
             resolve.entries(self.resolve)
-        _require(self.cert or not self.cert_key, "--cert-key is for --cert only")
-        _require(
+        require(self.cert or not self.cert_key, "--cert-key is for --cert only")
+        require(
             self.user_agent is None or is_field_value(self.user_agent),
             "--user-agent has a character that no header may hold",
         )
-        _require(
+        require(
             self.contact is None or re.fullmatch(_CONTACT, self.contact, re.ASCII),
             f"--contact {self.contact!r} is neither an e-mail address nor an http(s) URL",
         )
@@ -281,11 +246,11 @@ class S3(_Branch):
     unconfirmed: bool = False
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.client in {"auto", "boto3", "curl"},
             f"--s3-client {self.client!r} is not auto, boto3 or curl",
         )
-        _require(
+        require(
             self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),
             f"--s3-endpoint {self.endpoint!r} is not an http(s) URL",
         )
@@ -304,8 +269,8 @@ class Earlier(_Branch):
 
     def __post_init__(self) -> None:
         both = self.resume and self.retry_failed
-        _require(not both, "--resume and --retry-failed contradict each other")
-        _require(self.retry_failed or not self.all, "--all is for --retry-failed only")
+        require(not both, "--resume and --retry-failed contradict each other")
+        require(self.retry_failed or not self.all, "--all is for --retry-failed only")
 
 
 @_branch
@@ -319,12 +284,12 @@ class Budget(_Branch):
     def parse(cls, text: str) -> Self:
         """The budget that `N` or `N%` means. Raises UsageError for any other text."""
         matched = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text.strip())
-        _require(matched is not None, f"--max-failures {text!r} is not N or N%")
+        require(matched is not None, f"--max-failures {text!r} is not N or N%")
         assert matched is not None
         if matched[1]:
             return cls(int(matched[1]))
         share = float(matched[2]) / 100
-        _require(share <= 1, f"--max-failures {text!r} is above 100%")
+        require(share <= 1, f"--max-failures {text!r} is above 100%")
         return cls(share=share)
 
     def exceeded(self, failures: int, targets: int) -> bool:
@@ -355,12 +320,12 @@ class Settings(_Branch):
     earlier: Earlier = field(default_factory=Earlier)
 
     def __post_init__(self) -> None:
-        _require(self.to.strip(), "--to is empty")
-        _require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
-        _require(
+        require(self.to.strip(), "--to is empty")
+        require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
+        require(
             self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"
         )
-        _require(
+        require(
             self.engine in {"auto", "threads", "curl"},
             f"--engine {self.engine!r} is not auto, threads or curl",
         )
@@ -396,5 +361,5 @@ class Settings(_Branch):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
         own = "to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine"
         tree |= {name: given.pop(name) for name in own if name in given}
-        _require(not given, f"unknown option {', '.join(sorted(given))}")
+        require(not given, f"unknown option {', '.join(sorted(given))}")
         return cls(**tree)
