@@ -917,7 +917,9 @@ class Simulation:
             assert wake is None or wake > self.now, "the loop would spin"
             busy = self.running or self.sends or self.todo
             assert wake is not None or busy, "the loop would sleep for ever"
-            later = self.now + 1e6 if wake is None else self.now + (wake - self.now) / 2
+            later = self.now + 1e6
+            if wake is not None:  # the middle may be rounded up to `wake` itself
+                later = min(self.now + (wake - self.now) / 2, math.nextafter(wake, -math.inf))
             tickets = {id(self.frontier._ticket): count(10**9)}  # not copied from Python 3.14 on
             tried = copy.deepcopy(self.frontier, tickets)
             assert not tried.may_start(later), "the loop would oversleep"
