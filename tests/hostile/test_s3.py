@@ -172,10 +172,9 @@ def test_an_outage_is_waited_for_and_costs_no_target(
 def test_a_lease_is_renewed_and_taken_over_where_if_match_is_not_known(
     place: Bucket, swift_server: Swift
 ) -> None:
-    with closing(S3Sink(place.bucket, "pages", swift_server.options())) as sink:
-        sink.check()
-
-        def losses(times: int) -> list[str]:
+    def losses(times: int) -> list[str]:
+        with closing(S3Sink(place.bucket, "pages", swift_server.options())) as sink:
+            sink.check()
             sink.remove(LEASE_KEY)
             sink.put_if(LEASE_KEY, b'{"run": "dead", "until": 1.0}', None)
             lost: list[str] = []
@@ -186,5 +185,5 @@ def test_a_lease_is_renewed_and_taken_over_where_if_match_is_not_known(
             lease.release()
             return lost
 
-        assert patiently(losses, lambda lost: not lost) == []
+    assert patiently(losses, lambda lost: not lost) == []
     assert place.all() == []
