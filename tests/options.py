@@ -101,6 +101,7 @@ OPTIONS = (
     Option("raw", "True", "true", True, "0"),
     Option("public-only", "on", "true", True, "0"),
     Option("expect-type", "image/*", '"image/*"', "image/*", "9"),
+    Option("require-digest", "on", "true", True, "0"),
     Option("s3-endpoint", "http://e", '"http://e"', "http://e", "9"),
     Option("s3-profile", "p", '"p"', "p", "9"),
     Option("s3-storage-class", "STANDARD_IA", '"STANDARD_IA"', "STANDARD_IA", "9"),

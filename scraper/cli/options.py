@@ -331,6 +331,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "--raw", is_flag=True, help="Keep bytes as sent: undo no content coding."),
     _option(_HTTP, "--expect-type", metavar="GLOB",
             help="A body of another media type is a failure: 'image/*'."),
+    _option(_HTTP, "--require-digest", is_flag=True,
+            help="Refuse targets whose line has no digest (md5, sha1, sha256, sha512)."),
     _option(_HTTP, "--robots-tags", metavar="RULE,...",
             help="Do not store what X-Robots-Tag says one of these of: noai,noimageai,noarchive."),
     _option(_S3, "--s3-endpoint", metavar="URL", help="URL of an S3 that is not Amazon's."),

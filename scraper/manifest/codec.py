@@ -46,7 +46,10 @@ _STATES = {
     "not_reached": NOT_REACHED,
 }
 _TAKING_OVER = frozenset({"skipped", "not_modified"})  # with a size: see `is_taken_over`
-_TARGET_FIELDS = ("url", "line", "source", "key", "headers", "identity", "destination")
+_TARGET_FIELDS = (
+    *("url", "line", "source", "key", "headers"),
+    *("expected", "identity", "destination"),
+)
 _TEXT = (str, type(None))
 _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
@@ -64,6 +67,8 @@ def to_record(result: Result) -> dict[str, Any]:
         record["key"] = target.key
     if target.headers:  # their names: without them the target can't be asked for again
         record["headers"] = sorted(target.headers)
+    if target.expected:
+        record["expected"] = target.expected.as_fields()
     record["status"] = result.status
     match outcome:
         case Stored(response):
@@ -110,6 +115,8 @@ def _add_body(record: dict[str, Any], stored: Stored) -> None:
         record["variant"] = response.variant
     if response.parts is not None:
         record["parts"] = response.parts
+    if response.expected_of is not None:
+        record["expected_of"] = response.expected_of
 
 
 def _add_existing(record: dict[str, Any], existing: Existing | None) -> None:

@@ -181,9 +181,13 @@ class History:
     def _with_existing(
         self, targets: Sequence[Target], decisions: list[Decision]
     ) -> list[Decision]:
-        """`decisions`, where objects without a record are taken over, or asked about."""
+        """`decisions`, where objects without a record are taken over, or asked about.
+
+        Where a size or a digest is expected, nobody knows whether such an object has it.
+        """
         assert self._finder is not None
-        asked = [n for n, decision in enumerate(decisions) if decision is None]
+        pairs = enumerate(zip(targets, decisions, strict=True))
+        asked = [n for n, (one, known) in pairs if known is None and one.expected is None]
         found = self._finder.find([targets[n].key for n in asked])
         for n, existing in zip(asked, found, strict=True):
             if existing is None or (self._index is not None and self._index.what(targets[n].key)):

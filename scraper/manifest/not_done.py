@@ -162,7 +162,7 @@ def list_line(record: Record) -> bytes | Missing:
     """The line of a list, without its end, that names the target of `record` with its key.
 
     The line is `URL`, `URL<TAB>key` if the rule `url` makes another key, or JSON if the URL has
-    characters that a terminal must not see.
+    characters that a terminal must not see, or if a size or a digest is expected.
     """
     if "key" not in record or kind_of(record) == Kind.BAD_URL:
         return Missing.TARGET
@@ -170,11 +170,12 @@ def list_line(record: Record) -> bytes | Missing:
     if REDACTED in url or "headers" in record:
         return Missing.SECRET
     target = of_record(record)
-    if url.isprintable() and key.isprintable():
+    expected = record.get("expected") or {}
+    if url.isprintable() and key.isprintable() and not expected:
         for text in (url, f"{url}\t{key}"):
             if _named_by(line := text.encode()) == target:
                 return line
-    line = as_json({"url": url, "key": key})
+    line = as_json({"url": url, "key": key, **expected})
     return line if _named_by(line) == target else Missing.KEY
 
 
@@ -182,5 +183,5 @@ def _named_by(line: bytes) -> int | None:
     """The identity of the target that `line` names, None if it names none."""
     for target in lists.read(from_iterable([line]), url_key):
         if isinstance(target, Target):
-            return plain(target.key, target.url, target.userinfo)
+            return plain(target.key, target.url, target.userinfo, target.expected)
     return None

@@ -9,6 +9,7 @@ Owns: that comparison. Does not know: how it is shown (`cli/verify.py`). Rejecte
 and times; a disk that lies keeps both.
 """
 
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
 
 from scraper.manifest.codec import Reading, lost, object_modified_ms, verified
 from scraper.manifest.index import DENIED, GONE, OBJECT, Index
-from scraper.model.errors import SinkError
+from scraper.model.errors import BadTarget, SinkError
+from scraper.model.expected import Digests, Expected, expected_of
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink, object_stat_of
 from scraper.sinks.directory import OWN
@@ -57,13 +58,15 @@ class Facts(NamedTuple):
     """What a record says of its object: `size` in bytes, `sha256` hexadecimal.
 
     `sha256` is "" for an object that was taken over. `modified_ms` is its time then, in
-    milliseconds since 1970, and None for any other.
+    milliseconds since 1970, and None for any other. `expected`: what its list said of it, None for
+    nothing, and where it said that of another form of the body.
     """
 
     key: str
     size: int
     sha256: str
     modified_ms: int | None = None
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,11 @@ def facts_of(record: Mapping[str, Any]) -> Facts:
     """What `record` says of its object."""
     digest = record.get("sha256", "")
     modified_ms = None if digest else object_modified_ms(record, None)
-    return Facts(record["key"], record["size"], digest, modified_ms)
+    expected = None
+    if "expected" in record and "expected_of" not in record:
+        with contextlib.suppress(BadTarget, AttributeError):
+            expected = expected_of(record["expected"])
+    return Facts(record["key"], record["size"], digest, modified_ms, expected)
 
 
 def _compare(readable: ReadableSink, record: Mapping[str, Any]) -> Finding:
@@ -164,20 +171,26 @@ def compare(
         stat = object_stat_of(readable)(facts.key)
         if stat is None:
             return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
-        digest, size = sha256(), 0
+        digest = Digests(facts.expected or Expected())
         for piece in readable.read(facts.key):
             on_piece()
             digest.update(piece)
-            size += len(piece)
     except SinkError as error:
         return Finding(Verdict.UNREADABLE, facts.key, error.message)
-    if size != facts.size:
-        return Finding(Verdict.CHANGED, facts.key, f"{size:,} bytes, not {facts.size:,}")
-    if not facts.sha256:
+    if digest.size == facts.size and not facts.sha256:
         return _without_digest(facts, stat, digest.hexdigest())
-    if digest.hexdigest() != facts.sha256:
-        return Finding(Verdict.CHANGED, facts.key, "of the right size, but with another digest")
-    return Finding(Verdict.WHOLE, facts.key)
+    detail = _difference(facts, digest)
+    return Finding(Verdict.CHANGED if detail else Verdict.WHOLE, facts.key, detail)
+
+
+def _difference(facts: Facts, found: Digests) -> str:
+    """How an object differs from its record, "" if it does not."""
+    if found.size != facts.size:
+        return f"{found.size:,} bytes, not {facts.size:,}"
+    if found.hexdigest() != facts.sha256:
+        return "of the right size, but with another digest"
+    differs = found.difference(facts.expected) if facts.expected else None
+    return f"not as its list says: {differs}" if differs else ""
 
 
 def _without_digest(facts: Facts, stat: ObjectStat, digest: str) -> Finding:

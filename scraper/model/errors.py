@@ -47,6 +47,7 @@ class Kind(StrEnum):
     HOST_DOWN = "host_down"
     SINK = "sink"
     PROXY = "proxy"
+    MISMATCH = "mismatch"  # not the size or digest that the list expects
     INTERRUPTED = "interrupted"
     LOST = "lost"  # `scraper verify --repair` found the object missing or changed
 

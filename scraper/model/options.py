@@ -76,6 +76,7 @@ class Options(TypedDict, total=False):
     raw: bool | None
     public_only: bool | None
     expect_type: str | None
+    require_digest: bool | None  # targets without an expected digest are refused
     robots_agent: str | None  # the name that robots.txt knows us by, if not the User-Agent's first
     robots_tags: str | Sequence[str] | None  # of X-Robots-Tag: "noai,noimageai"; not stored then
     s3_client: Literal["auto", "boto3", "curl"] | None

@@ -19,6 +19,8 @@ from scraper.model.errors import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scraper.model.expected import Expected
+
 NO_HEADERS: Mapping[str, str] = {}
 TAKEN_OVER = "taken-over"  # the variant of an object that no run has stored
 ANY_URL = -1  # in the place of a digest: nobody knows which URL the object is from
@@ -32,7 +34,8 @@ class Target(NamedTuple):
     userinfo, or "" when the line is no target. `host` is the server that is asked, for
     politeness. `key` is the final name of the object in the destination. `headers` come from a
     JSON line. `userinfo` is `user:password`, percent-decoded, or "". `places` is what the target
-    counts for where the number of targets is bounded; see `places_of`.
+    counts for where the number of targets is bounded; see `places_of`. `expected`: what its body is
+    to be, None if the list does not say.
     """
 
     listed: str
@@ -44,6 +47,7 @@ class Target(NamedTuple):
     headers: Mapping[str, str] = NO_HEADERS
     userinfo: str = ""
     places: int = 1
+    expected: "Expected | None" = None
 
     def __repr__(self) -> str:
         """The fields that hold no secret: no URL, userinfo or headers."""
@@ -101,6 +105,7 @@ class Attempt(NamedTuple):
     be one. `free`: attempts before this one that the target's host is to blame for; they are no
     retries. `hop`: the host of its next request, where a redirect led; "" for the target's own.
     `fresh`: it begins over a connection of its own, as the last one brought no response.
+    `mismatch`: how the body of the last attempt differed from the expected one, or "".
     """
 
     target: Target
@@ -111,6 +116,7 @@ class Attempt(NamedTuple):
     free: int = 0
     hop: str = ""
     fresh: bool = False
+    mismatch: str = ""
 
 
 class Response(NamedTuple):
@@ -118,7 +124,8 @@ class Response(NamedTuple):
 
     `content_encoding` is that of the stored bytes, None if they have none. `variant` says which
     form of its body is stored (`transfer/variant.py`). `parts`: in how many parts the body came,
-    None if it came as one.
+    None if it came as one. `expected_of`: "coded" if it is the coded form that was as expected,
+    and another one is stored; else None.
     """
 
     http_code: int
@@ -132,6 +139,7 @@ class Response(NamedTuple):
     x_robots_tag: str | None = None
     variant: str | None = None
     parts: int | None = None
+    expected_of: str | None = None
 
 
 class Failure(NamedTuple):

@@ -3,10 +3,9 @@
 The command line, the TOML file, the environment and `scraper.run(**options)` all end here. So
 each value is checked at one place, with one message.
 
-Owns: names, defaults and ranges of all options. Does not know: Click, files, networks.
-Rejected: one flat set of options for everybody; each part of the program gets its own branch
-of the tree and can't see the others. A repr, a comparison and the methods of `frozen`, made
-for each of the nine classes: to make them was 6 % of a run of one page.
+Owns: names, defaults and ranges of all options. Does not know: Click, files, networks. Rejected:
+one flat set of options for everybody; each part of the program gets its own branch. A repr, a
+comparison and `frozen`, made for each of the nine classes: that was 6 % of a run of one page.
 """
 
 import os
@@ -193,6 +192,7 @@ class Http(_Branch):
     raw: bool = False
     public_only: bool = False
     expect_type: str | None = None
+    require_digest: bool = False
     robots_agent: str | None = None
     robots_tags: tuple[str, ...] = ()
 

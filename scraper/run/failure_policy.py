@@ -129,7 +129,10 @@ class FailurePolicy:
             free += 1
         # A request that ended its connection may end others with it, so it is asked alone.
         fresh = failure.shared or (failure.kind in _NO_RESPONSE and not failure.unreachable)
-        following = attempt._replace(number=attempt.number + 1, free=free, hop="", fresh=fresh)
+        mismatch = failure.message if failure.kind is Kind.MISMATCH else ""
+        following = attempt._replace(
+            number=attempt.number + 1, free=free, hop="", fresh=fresh, mismatch=mismatch
+        )
         return self._policy.decide(failure, attempt, now, charge), following
 
     def _tell_retry(self, attempt: Attempt, failure: Failure, delay_s: float) -> None:

@@ -128,8 +128,7 @@ class Run:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
             engine = self._engine = self._make_engine()
             undone.callback(engine.close)
-            asks = self._plan.asks_for_another
-            self._prefilter = Prefilter(resources.history, asks, resources.sink)
+            self._prefilter = Prefilter(resources.history, self._plan, resources.sink)
             undone.callback(self._prefilter.close)
             self._reader.start()
             undone.pop_all()

@@ -1,7 +1,7 @@
 """The prefilter: which lines of a list need a request.
 
-It asks three questions, of many lines at once. Is the line a target? Is it a repeat of an
-earlier line? Did an earlier run do it?
+It asks four questions, of many lines at once. Is the line a target? Does it have a digest, if it
+must (--require-digest)? Is it a repeat of an earlier line? Did an earlier run do it?
 
 Owns: that order, and the filter of repeats. Does not know: what follows from the answers
 (`loop.py`). When the disk with the answers fails, every line needs a request. The run then
@@ -12,12 +12,17 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scraper.manifest import History, IsAnother
+from scraper.manifest import History
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import PreviousRecord, Result, Skipped, Target, Times
+from scraper.model.records import Failed, Failure, PreviousRecord, Result, Skipped, Target, Times
 from scraper.sinks.base import Sink, has_directories, ignores_case
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
+from scraper.transfer.plan import Plan
+
+_NO_DIGEST = Failed(
+    Failure(Kind.MISMATCH, "its line has no digest (--require-digest)", transient=False)
+)
 
 
 class Sifted(NamedTuple):
@@ -35,14 +40,15 @@ class Sifted(NamedTuple):
 
 
 class Prefilter:
-    """The prefilter of one run, which stores in `sink`. `history`: of earlier runs.
+    """The prefilter of one run, which fetches by `plan` and stores in `sink`.
 
-    `is_another`: whether a request asks for another form of a body than the stored one.
+    `history`: of earlier runs.
     """
 
-    def __init__(self, history: History, is_another: IsAnother, sink: Sink) -> None:
+    def __init__(self, history: History, plan: Plan, sink: Sink) -> None:
         self._history = history
-        self._is_another = is_another
+        self._is_another = plan.asks_for_another
+        self._needs_digest = plan.http.require_digest
         self._duplicates = DuplicateFilter(
             ignores_case=ignores_case(sink), has_directories=has_directories(sink)
         )
@@ -53,6 +59,11 @@ class Prefilter:
         ended: list[Result] = []
         if len(targets) < len(items):
             ended += [item for item in items if isinstance(item, Result)]
+        if self._needs_digest:
+            refused = [*filter(None, map(without_digest, targets))]
+            if refused:
+                ended += refused
+                targets = [one for one in targets if without_digest(one) is None]
         try:
             verdicts = self._duplicates.judge_all(targets)
             if any(verdicts):
@@ -91,3 +102,9 @@ class Prefilter:
     def close(self) -> None:
         """Remove the filter's file."""
         self._duplicates.close()
+
+
+def without_digest(target: Target) -> Result | None:
+    """The Result of a target that --require-digest refuses, None if its line has a digest."""
+    has_one = target.expected is not None and target.expected.digests
+    return None if has_one else Result(target, _NO_DIGEST)

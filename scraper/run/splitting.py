@@ -33,7 +33,8 @@ from scraper.transfer.split import Part, Split, Splits, State
 
 _NEVER = math.inf
 _AGAIN = Failure(Kind.CONNECT, "the request has to be sent again")
-_BY_US = frozenset({Kind.INTERRUPTED, Kind.SINK})  # no later request is better
+# No part is to blame, and no later request for one is better.
+_OF_THE_WHOLE = frozenset({Kind.INTERRUPTED, Kind.SINK, Kind.MISMATCH})
 
 
 class Tries(NamedTuple):
@@ -267,7 +268,7 @@ class Splitting:
             if transfer is one.first:
                 self._end(one, completion, now, charge)
         elif state is State.TOGETHER:
-            if failure.kind in _BY_US or (one.split.is_complete and not one.in_flight):
+            if failure.kind in _OF_THE_WHOLE or (one.split.is_complete and not one.in_flight):
                 self._end(one, completion, now, charge)  # not a part is to blame
             else:
                 self._after(one, transfer, failure, charge, now)

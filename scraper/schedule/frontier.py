@@ -130,8 +130,8 @@ class Frontier:
         self._places -= attempt.target.places
         self._begin(host, attempt, now)
         if attempt.first_started is None:
-            target, queued_at, number, _, previous, free, hop, fresh = attempt
-            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh)
+            target, queued_at, number, _, previous, free, hop, fresh, differed = attempt
+            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh, differed)
         return attempt
 
     def joins_at(self, name: str, now: float) -> float:

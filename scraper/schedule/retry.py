@@ -107,6 +107,8 @@ class RetryPolicy:
         state.outcome_timestamp = now
         if charge is Charge.LAST or not self._retry(state):
             return GiveUp()
+        if failure.kind is Kind.MISMATCH and failure.message == attempt.mismatch:
+            return GiveUp()  # the same bytes once more
         asked = failure.retry_after_s
         if asked is not None and asked > self._max_retry_after:
             return Defer(asked)

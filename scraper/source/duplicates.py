@@ -1,9 +1,9 @@
 """DuplicateFilter: which targets the run has seen, in bounded memory at any list size.
 
-It tells a repeat (same URL, key and headers) from a clash: another URL with the same key, or with
-a key that the destination takes for the same; the same URL with other headers, which may get
-another body; a key that is a directory of another, where that can't be (`nested_keys.py`). It
-compares 64-bit hashes.
+It tells a repeat (same URL, key, headers and expected body) from a clash: another URL with the same
+key, or with a key that the destination takes for the same; the same URL with other headers, which
+may get another body, or with another expected body; a key that is a directory of another, where
+that can't be (`nested_keys.py`). It compares 64-bit hashes.
 
 The hashes of a long list's first targets are in a dict, which takes a third of the time and 150
 bytes a target. The rest are in a temporary database (`model/scratch.py`) with a cache of 32 MB.
@@ -84,7 +84,9 @@ class DuplicateFilter:
         for number, key in enumerate(hashes, first):
             put(key, number)
         self._urls.extend([_url_hash(one) if one.userinfo else hash(one.url) for one in targets])
-        self._headers.extend([_headers_hash(one) if one.headers else 0 for one in targets])
+        self._headers.extend(
+            [_more_hash(one) if one.headers or one.expected else 0 for one in targets]
+        )
         self._lines.extend([target.line for target in targets])
         return len(self._first) - before == len(targets)
 
@@ -92,7 +94,7 @@ class DuplicateFilter:
         """The same as `_put_in_memory`, in the database."""
         rows: list[int] = []
         for number, (key, target) in enumerate(zip(hashes, targets, strict=True), first):
-            rows += key, _url_hash(target), _headers_hash(target), target.line, number
+            rows += key, _url_hash(target), _more_hash(target), target.line, number
         put = self._rest.put(_PUT + ", ".join(["(?, ?, ?, ?, ?)"] * len(targets)), rows)
         return put == len(targets) and self._first.keys().isdisjoint(hashes)
 
@@ -135,8 +137,9 @@ class DuplicateFilter:
             return None
         if url != _url_hash(target):
             clash = f"key {target.key!r} is taken by another URL in line {line}"
-        elif headers != _headers_hash(target):
-            clash = f"key {target.key!r} is taken by the same URL with other headers in line {line}"
+        elif headers != _more_hash(target):
+            other = "digests" if target.expected else "headers"
+            clash = f"key {target.key!r} is taken by the same URL with other {other} in line {line}"
         else:
             return Result(target, Duplicate(of_line=line))
         return self._clashing(target, clash)
@@ -152,8 +155,12 @@ def _url_hash(target: Target) -> int:
     return hash((target.url, target.userinfo)) if target.userinfo else hash(target.url)
 
 
-def _headers_hash(target: Target) -> int:
-    """A hash of the headers that its line gives it, 0 without any. Case of names is nothing."""
-    if not target.headers:
+def _more_hash(target: Target) -> int:
+    """A hash of the headers and of the expected body that its line gives it, 0 without any.
+
+    Case of names is nothing.
+    """
+    if not (target.headers or target.expected):
         return 0
-    return hash(frozenset((name.lower(), value) for name, value in target.headers.items()))
+    headers = frozenset((name.lower(), value) for name, value in target.headers.items())
+    return hash((headers, target.expected))

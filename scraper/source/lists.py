@@ -1,9 +1,10 @@
 """Lists: lines in, targets out.
 
 The grammar: UTF-8, one target a line. A line is `URL`, or `URL<TAB>key`, or a JSON object
-`{"url", "key"?, "headers"?}`. Blank lines and lines that start with `#` are skipped. A CSV or
-TSV list has a column `url` and may have a column `key`. A quoted URL has no line break. A program
-may give `(url, key)` and `{"url": ..., "key": ..., "headers": ...}` as objects, among its lines.
+`{"url", "key"?, "headers"?}`, which may say what is expected of the body (`size`, `md5`, `sha1`,
+`sha256`, `sha512`; `model/expected.py`). Blank lines and lines that start with `#` are skipped. A
+CSV or TSV list has a column `url` and may have others of these names, but `headers`. A quoted URL
+has no line break. A program may give `(url, key)` and such a dict as objects, among its lines.
 
 Owns: that grammar, and the failed Result of a line that names no target. Does not know: where
 lines come from (`sources.py`, `lines.py`), threads (`reader.py`). Rejected: ending the run at a
@@ -14,7 +15,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -33,14 +34,20 @@ from scraper.source.plain import plain_target
 from scraper.source.sources import Given, Source
 from scraper.source.tables import Table
 
+if TYPE_CHECKING:
+    from scraper.model.expected import Expected
+
 _SHOWN_CHARS = 200  # of a line that names no target
 _BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
-_FIELDS = {"url", "key", "headers"}  # of a JSON line
+# Of a JSON line.
+_FIELDS = frozenset({"url", "key", "headers", "size", "sha512", "sha256", "sha1", "md5"})
+_USUAL = frozenset({"url", "key", "headers"})
 # A text: few runs need it, and `re` compiles it on its first use.
 _HEADERS = r"(?i)['\"]?headers?['\"]?\s*:"
 
 Read = Target | Result
-Parts = tuple[str, str, Mapping[str, str]]  # the URL, the key or "", and the headers
+# The URL, the key or "", the headers, and what is expected of the body.
+Parts = tuple[str, str, Mapping[str, str], "Expected | None"]
 
 
 def read(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
@@ -84,18 +91,18 @@ def _parse_line(text: str) -> Parts | None:
     if text[0] == "#":
         return None
     url, _, key = text.partition("\t")
-    return url.rstrip(_BLANK), key.strip(), NO_HEADERS
+    return url.rstrip(_BLANK), key.strip(), NO_HEADERS, None
 
 
 def _target(given: Parts, line: int, source: str, rule: keys.KeyRule) -> Target:
-    url, key, headers = given
+    url, key, headers, expected = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
     href, origin, userinfo = parsed
     places = places_of(url, href, headers)
-    return Target(url, href, origin.host, final, line, source, headers, userinfo, places)
+    return Target(url, href, origin.host, final, line, source, headers, userinfo, places, expected)
 
 
 def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
@@ -150,8 +157,10 @@ def _read_given(given: object, line: int, source: str, rule: keys.KeyRule) -> Re
 def _parts_of(given: Mapping[str, Any], what: str) -> Parts:
     """What a JSON line gives, or `what` a program gives. Raises BadTarget."""
     url, key, headers = given.get("url"), given.get("key"), given.get("headers")
-    if not given.keys() <= _FIELDS:
+    expected = None
+    if not given.keys() <= _USUAL:
         _check_fields(given, what)
+        expected = _expected(given)
     if not isinstance(url, str):
         raise BadTarget(f'{what.removeprefix("a ")} has no "url"')
     if key is not None and not isinstance(key, str):
@@ -168,7 +177,17 @@ def _parts_of(given: Mapping[str, Any], what: str) -> Parts:
             raise BadTarget(f"header {shown!r} of {what} is not allowed in HTTP")
         if announces_a_body(name):
             raise BadTarget(f"header {name!r} of {what} announces a body, and there is none")
-    return _in_one_line(url), (key or "").strip(), dict(headers) if headers else NO_HEADERS
+    headers = dict(headers) if headers else NO_HEADERS
+    return _in_one_line(url), (key or "").strip(), headers, expected
+
+
+def _expected(given: Mapping[str, Any]) -> "Expected | None":
+    """What is expected of the body. Nothing by a record of ours: it tells what was stored then."""
+    if "status" in given or _FIELDS.isdisjoint(given.keys() - _USUAL):
+        return None
+    from scraper.model.expected import expected_of  # few lists tell digests
+
+    return expected_of(given)
 
 
 def _check_fields(given: Mapping[Any, Any], what: str) -> None:
@@ -218,9 +237,8 @@ def _read_table(source: Source, rule: keys.KeyRule) -> Iterator[Read]:
                 shown, key = (cell.strip(_BLANK + "\t") for cell in cells)
                 if any("\udc80" <= char <= "\udcff" for char in shown + key):
                     raise BadTarget("line is not UTF-8")  # noqa: TRY301
-                yield _target(
-                    (_in_one_line(shown), key, NO_HEADERS), table.number, source.name, rule
-                )
+                parts = _in_one_line(shown), key, NO_HEADERS, None
+                yield _target(parts, table.number, source.name, rule)
             except BadTarget as error:
                 raw = shown.encode("utf-8", "surrogateescape") or table.first
                 yield _bad(raw, table.number, source.name, error.message)

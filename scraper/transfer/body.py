@@ -10,9 +10,10 @@ import contextlib
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind, TransferError
-from scraper.model.records import Response, Stored
+from scraper.model.records import Response, Stored, Target
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.put_request import PutRequest, put_request_of
 from scraper.transfer.codings import codings
@@ -20,25 +21,31 @@ from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
 from scraper.transfer.plan import Plan
 
+if TYPE_CHECKING:
+    from scraper.model.expected import Digests, Expected
+    from scraper.transfer.integrity import IntegrityCheck
+
 _QUICK = 8  # pieces of a decoded body, of up to 1 MiB each, that a quick call writes
 
 Check = Callable[[], None]
 
 
 class Incoming:
-    """The body of `reply`, on its way into `sink` under `key`; `response` is recorded with it.
+    """The body of `reply`, on its way into `sink` for `target`; `response` is recorded with it.
 
     `received` is its bytes on the wire so far, `expected` how many they will be, None if unknown;
     `size` is the bytes written; `coding` is its Content-Encoding, `dated` its Date. A `check` is
     called after each piece, and raises TransferError when the time is over.
 
-    Raises TransferError if its length or coding can't be read, or if it will be too long.
+    Raises TransferError if its length or coding can't be read, if it will be too long, or if it
+    can't be the body that the list expects.
     """
 
     __slots__ = (
         "_decoder",
         "_digest",
         "_in_chunks",
+        "_integrity",
         "_key",
         "_left",
         "_most",
@@ -55,7 +62,7 @@ class Incoming:
     )
 
     def __init__(
-        self, plan: Plan, sink: Sink, key: str, *, reply: Reply, response: Response
+        self, plan: Plan, sink: Sink, target: Target, *, reply: Reply, response: Response
     ) -> None:
         self.response = response
         self.expected = content_length(reply)
@@ -65,20 +72,25 @@ class Incoming:
         self.received = 0
         self.size = 0
         self._sink = sink
-        self._key = key
+        self._key = target.key
         self._upload: Upload | None = None  # until there is something to write
         self._put: Body | None = None  # what an engine was asked to put
-        self._digest = hashlib.sha256()
+        self._digest: hashlib._Hash | Digests = hashlib.sha256()
+        self._integrity: IntegrityCheck | None = None
         self._left: Iterator[bytes] | None = None  # received, and not yet decoded
         self._most = plan.limits.max_size
         self._quota = plan.quota
         self._decoder: Decoder | None = None
         if self.coding is not None and not plan.http.raw:
-            names = key, response.url_effective.partition("?")[0]
+            names = target.key, response.url_effective.partition("?")[0]
             which = codings(self.coding, response.content_type, names)
             self._decoder = make_decoder(which.undone, which.kept)
             if which.left is not None:
                 self.response = response._replace(content_encoding=which.left)
+        if target.expected is not None:
+            self._integrity = _integrity_check(target.expected, is_coded=self._decoder is not None)
+            self._digest = self._integrity.digests
+            self._integrity.announce(self.expected)
         if self._decoder is None and self.expected is not None:
             self._check_size(self.expected)
             if self._quota is not None:
@@ -95,6 +107,8 @@ class Incoming:
             self._write(chunk)
             check()
             return True
+        if self._integrity is not None:
+            self._integrity.take_coded(chunk)
         pieces = self._decoder.feed(chunk)
         self._left = pieces if self._left is None else itertools.chain(self._left, pieces)
         for number, piece in enumerate(self._left, 1):
@@ -143,6 +157,8 @@ class Incoming:
             raise TransferError(Kind.TRUNCATED, message)
         if self._decoder is not None:
             self._decoder.finish()
+        if self._integrity is not None and self._integrity.is_of_coded():
+            self.response = self.response._replace(expected_of="coded")
         upload = self._upload or self._open()
         facts = Body(source_url, fetched_at, self.size, self._digest.hexdigest(), self.response)
         return upload, facts
@@ -192,9 +208,17 @@ class Incoming:
         if self._quota is not None:
             self._quota.take(len(piece))
         self._digest.update(piece)
+        if self._integrity is not None:
+            self._integrity.go_on()
         (self._upload or self._open()).write(piece)
 
     def _check_size(self, size: int) -> None:
         if self._most is not None and size > self._most:
             message = f"body is longer than --max-size {self._most:,} bytes"
             raise TransferError(Kind.TOO_LARGE, message, transient=False)
+
+
+def _integrity_check(expected: "Expected", *, is_coded: bool) -> "IntegrityCheck":
+    from scraper.transfer.integrity import IntegrityCheck  # few lists tell digests
+
+    return IntegrityCheck(expected, is_coded=is_coded)

@@ -32,6 +32,7 @@ from scraper.transfer.body import Check, Incoming
 from scraper.transfer.completion import InPart
 from scraper.transfer.conditions import RangeRequest, strong_validator
 from scraper.transfer.exchange import Reply
+from scraper.transfer.integrity import IntegrityCheck
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Origin
 
@@ -162,7 +163,8 @@ class Split:
         self._target = target
         self._upload: RandomAccessUpload | None = None
         self._changed = threading.Condition()  # guards all but the digest
-        self._digest = hashlib.sha256()
+        self._integrity = target.expected and IntegrityCheck(target.expected, is_coded=False)
+        self._digest = self._integrity.digests if self._integrity else hashlib.sha256()
         self._digesting = threading.Lock()  # guards these two
         self._digested = 0
         self._parts: list[Part] = []
@@ -342,6 +344,8 @@ class Split:
             self._digest_up_to(self.total, check)
         upload, origin = self._upload, self.origin
         assert upload is not None
+        if self._integrity:
+            self._integrity.is_of_coded()
         digest, count = self._digest.hexdigest(), sum(one.at > one.first for one in self._parts)
         response = self.response._replace(parts=count) if count > 1 else self.response
         shown = urls.redact(self._target.listed)

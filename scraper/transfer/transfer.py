@@ -333,12 +333,12 @@ class Transfer:
             check_type(self._response.content_type, expected)
         if self._partial is not None:
             self._start_over()
-        key, response = self.attempt.target.key, self._response
-        body = self._body = Incoming(self._plan, self._sink, key, reply=reply, response=response)
+        target, response = self.attempt.target, self._response
+        body = self._body = Incoming(self._plan, self._sink, target, reply=reply, response=response)
         splits = self._plan.splits
         if splits is not None and not self._conditions.own:
             origin = Origin(self._hop, self._headers, self.started, self._started_at)
-            part = splits.divide(self._plan, self._sink, self.attempt.target, body, reply, origin)
+            part = splits.divide(self._plan, self._sink, target, body, reply, origin)
             if part is not None:
                 self._body, self.part, self.split = part, part, part.split
                 splits.tell(self)

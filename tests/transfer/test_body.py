@@ -18,6 +18,7 @@ from scraper.transfer.decode import PIECE
 from scraper.transfer.exchange import Reply
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
+from tests.results import TARGET
 from tests.transfer.test_transfer import BrokenSink
 
 PAGE = b"<html>" + b"a page\n" * 1000
@@ -47,7 +48,8 @@ def incoming(
     """The body of a response that said so of it."""
     headers = [(name.replace("_", "-"), value) for name, value in said.items()]
     plan = Plan(limits or Limits(), Http(), "x", {}, quota=quota)
-    return Incoming(plan, sink, "a", reply=Reply(200, headers), response=RESPONSE)
+    target = TARGET._replace(key="a")
+    return Incoming(plan, sink, target, reply=Reply(200, headers), response=RESPONSE)
 
 
 def temporary(sink: DirectorySink) -> int:

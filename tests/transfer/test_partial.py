@@ -10,6 +10,7 @@ from scraper.transfer.body import Incoming
 from scraper.transfer.exchange import Reply
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
+from tests.results import TARGET
 from tests.transfer.test_transfer import BrokenSink
 
 PLAN = Plan(Limits(), Http(raw=True), "x", {})
@@ -27,7 +28,7 @@ def broken_off(
     reply = Reply(200, [(name, value) for name, value in said.items() if value])
     sink = sink or BrokenSink(RuntimeError("a bug"), "abort")
     response = Response(200, "http://host/a", etag='"v1"')
-    body = Incoming(PLAN, sink, "a", reply=reply, response=response)
+    body = Incoming(PLAN, sink, TARGET._replace(key="a"), reply=reply, response=response)
     body.take(bytes(received), lambda: None)
     partial = put_aside(body, "http://host/a", 1)
     assert partial is not None

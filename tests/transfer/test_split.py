@@ -38,7 +38,7 @@ def divided(sink: Sink, count: int = 4, size: int = SIZE) -> Part:
     heads = {"content-length": str(size), "accept-ranges": "bytes", "etag": '"v1"'}
     reply = Reply(200, list(heads.items()))
     response = Response(200, URL, etag='"v1"')
-    body = Incoming(PLAN, sink, "big", reply=reply, response=response)
+    body = Incoming(PLAN, sink, TARGET, reply=reply, response=response)
     splits = Splits(count, 1, (), lambda _: None)
     origin = Origin(Hop(canonical(URL)), {}, 0.0, 0.0)
     part = splits.divide(PLAN, sink, TARGET, body, reply, origin)
