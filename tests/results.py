@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from scraper.model.errors import Kind
+from scraper.model.expected import Expected
 from scraper.model.records import (
     Deferred,
     Duplicate,
@@ -89,5 +90,8 @@ def any_result() -> st.SearchStrategy[Result]:
     )
     durations = st.none() | seconds
     times = st.builds(Times, durations, durations, durations, durations, durations)
-    targets = st.builds(Target, text, text, text, text, st.integers(0, 1 << 40), text)
+    expected = st.none() | st.just(Expected(1234, (("sha256", SHA256),)))
+    targets = st.builds(
+        Target, text, text, text, text, st.integers(0, 1 << 40), text, expected=expected
+    )
     return st.builds(Result, targets, outcomes, st.integers(0, 1000), times)

@@ -7,7 +7,7 @@ that with what is there. Does not know: requests, the loop. Others import the na
 """
 
 from scraper.manifest.codec import Reading, as_json, encode, is_permanent, status_of, to_record
-from scraper.manifest.history import History, IsAnother, history_of, remember
+from scraper.manifest.history import History, history_of, remember
 from scraper.manifest.store import (
     ManifestStore,
     StoreTimeouts,
@@ -20,7 +20,6 @@ from scraper.manifest.store import (
 
 __all__ = [
     "History",
-    "IsAnother",
     "ManifestStore",
     "Reading",
     "StoreTimeouts",

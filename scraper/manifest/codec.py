@@ -13,7 +13,7 @@ import orjson
 
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
-from scraper.model.dates import http_date, parse_rfc3339, rfc3339
+from scraper.model.dates import has_date, http_date, parse_rfc3339, rfc3339
 from scraper.model.errors import BadTarget, Kind, UsageError, is_permanent_failure
 from scraper.model.records import (
     ANY_URL,
@@ -122,7 +122,7 @@ def _add_body(record: dict[str, Any], stored: Stored) -> None:
 def _add_existing(record: dict[str, Any], existing: Existing | None) -> None:
     if existing is not None:
         record["size"] = existing.size
-        if existing.modified_ms is not None:
+        if existing.modified_ms is not None and has_date(existing.modified_ms / 1000):
             record["modified"] = rfc3339(existing.modified_ms / 1000)
 
 

@@ -15,6 +15,7 @@ from scraper.model.errors import UsageError
 
 # A text: few names have a field, and `re` compiles it on first use.
 _FIELD = r"\{(?:date)?(?::([^{}]*))?\}"
+_FIRST_S, _END_S = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -54,8 +55,16 @@ def http_date(moment_s: int) -> str:
     return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {month} {at.tm_year:04} {clock} GMT"
 
 
+def has_date(moment: float) -> bool:
+    """Whether `rfc3339` can write `moment`: the years 1 to 9999. A file may have any other time."""
+    return _FIRST_S <= moment < _END_S
+
+
 def rfc3339(moment: float) -> str:
-    """`moment` (seconds since 1970) as an RFC 3339 date in UTC, with milliseconds."""
+    """`moment` (seconds since 1970) as an RFC 3339 date in UTC, with milliseconds.
+
+    Raises ValueError and the like unless `has_date(moment)`.
+    """
     second, rest = divmod(milliseconds(moment), 1000)
     return f"{_second(second)}.{rest:03}Z"
 

@@ -18,7 +18,7 @@ from scraper.model.records import Failed, Failure, PreviousRecord, Result, Skipp
 from scraper.sinks.base import Sink, has_directories, ignores_case
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.lists import Read
-from scraper.transfer.plan import Plan
+from scraper.transfer import Plan
 
 _NO_DIGEST = Failed(
     Failure(Kind.MISMATCH, "its line has no digest (--require-digest)", transient=False)

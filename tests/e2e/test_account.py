@@ -57,6 +57,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "variant": str,
     "identity": str,
     "run": str,
+    "expected": dict,
+    "expected_of": str,
     "error": dict,
 }
 MORE = {"of_line": int}  # of a duplicate; more may be added

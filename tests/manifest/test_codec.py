@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 
-from scraper.manifest.codec import encode, status_of, to_record
+from scraper.manifest.codec import encode, object_modified_ms, status_of, to_record
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import Outcome, Result, Target
+from scraper.model.records import Existing, Outcome, Result, Skipped, Target
 from scraper.model.settings import Settings
 from scraper.run.loop import Run
 from scraper.source.sources import from_iterable
@@ -28,6 +28,7 @@ from tests.results import (
     SHA256,
     SKIPPED,
     STORED,
+    TARGET,
     UNREACHED,
     UNSTARTED,
     URL,
@@ -47,6 +48,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "reason": str,
     "error": dict,
     "headers": list,
+    "expected": dict,
+    "expected_of": str,
 }
 ALWAYS = {"url", "line", "source", "status", "attempts"}
 STATUSES = {
@@ -240,6 +243,16 @@ def test_a_file_name_that_is_not_utf8_is_no_reason_to_lose_a_record() -> None:
     record = json.loads(encode(Result(Target(URL, URL, "a", "k", 1, source), STORED.outcome)))
     assert record["source"] == "caf?.txt"
     check(record)
+
+
+@pytest.mark.parametrize("year_s", [-62135596801, -62135596800, 0, 253402300798, 253402300800])
+def test_the_time_of_a_file_may_be_one_that_has_no_date(year_s: int) -> None:
+    taken = Result(TARGET, Skipped("it is there", existing=Existing(3, year_s * 1000)))
+    record = json.loads(encode(taken))
+    check(record)
+    assert ("modified" in record) == (-62135596800 <= year_s < 253402300799)
+    if "modified" in record:
+        assert object_modified_ms(record, None) == year_s * 1000
 
 
 def test_the_url_is_shown_as_listed_without_its_secrets() -> None:

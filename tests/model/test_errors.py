@@ -20,7 +20,7 @@ from scraper.model.errors import (
 KINDS = {
     *("bad_url", "dns", "connect", "tls", "timeout", "protocol", "truncated", "too_large"),
     *("too_many_redirects", "blocked_address", "http_status", "unexpected_type", "host_down"),
-    *("robots", "sink", "proxy", "interrupted", "lost"),
+    *("robots", "sink", "proxy", "mismatch", "interrupted", "lost"),
 }
 
 
