@@ -1,8 +1,7 @@
 """Lists as tests read them, and lists for hypothesis."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from hypothesis import strategies as st
 
@@ -10,12 +9,12 @@ from scraper.model.errors import Kind
 from scraper.model.records import Failed, Result, Target
 from scraper.source import keys, lists
 from scraper.source.lines import MAX_LINE_BYTES
-from scraper.source.sources import Source, from_iterable, open_sources
+from scraper.source.sources import OpenRemote, RemoteList, Source, from_iterable, open_sources
 
 LIMIT = MAX_LINE_BYTES
 
 
-def never(url: str) -> BinaryIO:
+def never(url: str) -> RemoteList:
     raise AssertionError(f"nobody asked for {url}")
 
 
@@ -27,9 +26,7 @@ def read_lines(*lines: str | bytes) -> list[lists.Read]:
     return read(from_iterable(lines))
 
 
-def read_file(
-    path: Path, content: bytes, opener: Callable[[str], BinaryIO] = never
-) -> list[lists.Read]:
+def read_file(path: Path, content: bytes, opener: OpenRemote = never) -> list[lists.Read]:
     path.write_bytes(content)
     (source,) = open_sources([str(path)], opener)
     return read(source)

@@ -6,13 +6,12 @@ would touch the destination.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import BinaryIO
 
 from scraper.model.dates import expand_date
-from scraper.model.errors import UsageError
+from scraper.model.errors import ListBroken, UsageError
 from scraper.model.records import Result, Skipped, Target
 from scraper.model.settings import Settings
 from scraper.model.urls import printable, redact
@@ -24,7 +23,7 @@ from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink, has_d
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
-from scraper.source.sources import OpenRemote, Source
+from scraper.source.sources import OpenRemote, RemoteList, Source
 
 Judge = Callable[[Target], Result | None]
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
@@ -54,7 +53,8 @@ def dry_run(
 
         try:
             for source in sources:
-                printed += _preview(source, rule, [duplicates.judge, is_there], tell)
+                items = _items(source, rule, log)
+                printed += _preview(items, source, [duplicates.judge, is_there], tell)
         except BrokenPipeError:
             return 0
         targets = printed + tally.targets
@@ -91,14 +91,25 @@ def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> J
     return judge
 
 
+def _items(source: Source, rule: KeyRule, log: Log) -> Iterator[lists.Read]:
+    """What is read of one list, as a run would read it."""
+    try:
+        yield from lists.read(source, rule, lambda text: log.say("warning", "list", text))
+    except ListBroken as error:
+        yield lists.broken_off(error, source.name)
+
+
 def _preview(
-    source: Source, rule: KeyRule, judges: Sequence[Judge], tell: Callable[[Result], None]
+    items: Iterable[lists.Read],
+    source: Source,
+    judges: Sequence[Judge],
+    tell: Callable[[Result], None],
 ) -> int:
     """Print the targets of one list and tell of those that would not be fetched. How many."""
     at_once = _BATCH if source.size is not None else 1
     batch: list[str] = []
     printed = 0
-    for item in lists.read(source, rule):
+    for item in items:
         early = item if isinstance(item, Result) else None
         if isinstance(item, Target):
             early = next(filter(None, (judge(item) for judge in judges)), None)
@@ -134,5 +145,5 @@ def _print(batch: list[str]) -> None:
     batch.clear()
 
 
-def _refuse(url: str) -> BinaryIO:
+def _refuse(url: str) -> RemoteList:
     raise UsageError(f"--dry-run asks nothing of the network: fetch the list {redact(url)!r} first")

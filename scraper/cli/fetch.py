@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scraper.report.log import Log
     from scraper.report.streams import Lines
     from scraper.run.not_done import NotDone
-    from scraper.source.sources import OpenRemote
+    from scraper.source.sources import OpenRemote, RemoteList
 
 _MAY_WAIT = "--lock wait waits for it, --lock skip leaves the work to it"
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
@@ -251,7 +251,7 @@ def _not_done(settings: "Settings") -> "NotDone":
 
 
 def _opener(settings: "Settings", begun: float, ours: Mapping[str, Any]) -> "OpenRemote":
-    def open_remote(url: str) -> BinaryIO:
+    def open_remote(url: str) -> "RemoteList":
         from scraper.cli.receivers import shown
         from scraper.run.remote import opener
 

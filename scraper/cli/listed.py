@@ -8,7 +8,7 @@ refused; a run fetches those with options that this command does not have.
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from scraper.manifest import Reading
 from scraper.manifest.key_set import KeySet
@@ -17,7 +17,7 @@ from scraper.model.records import Target
 from scraper.model.urls import redact
 from scraper.source import lists
 from scraper.source.keys import KeyRule, make_rule
-from scraper.source.sources import Source, open_sources
+from scraper.source.sources import RemoteList, Source, open_sources
 
 
 class Listed(NamedTuple):
@@ -58,5 +58,5 @@ def _add(keys: KeySet, source: Source, rule: KeyRule) -> int:
     return bad
 
 
-def _refuse(url: str) -> BinaryIO:
+def _refuse(url: str) -> RemoteList:
     raise UsageError(f"--unlisted {redact(url)!r}: fetch this list into a file first")

@@ -3,6 +3,7 @@
     ScraperError
     ├── UsageError            a wrong option or combination        (exit 2)
     │   └── ListError         a list that can't be opened          (exit 2)
+    │       ├── ListBroken    a list that broke off while it was read
     │       └── ListChanged   a list that changed while it was read
     ├── DestinationError      the sink can't be used at all        (exit 3)
     │   └── NoThread          the system gives no thread           (exit 3)
@@ -81,6 +82,12 @@ class UsageError(ScraperError):
 
 class ListError(UsageError):
     """A list of URLs can't be opened or fetched. The message names the list."""
+
+
+class ListBroken(ListError):
+    """A list broke off while it was read. `line` is the first one that is missing, 0: unknown."""
+
+    line = 0
 
 
 class ListChanged(ListError):

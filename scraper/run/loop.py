@@ -200,10 +200,10 @@ class Run:
         yield self._account.finish()
         if self._stop.error is not None:
             raise self._stop.error
-        self._reader.reraise()
-        for text in self._reader.changed:
-            self._note("warning", "list", {"message": text})
+        self._reader.tell(self._note)
+        if self._reader.incomplete:
             self._stop.unread = self._stop.cut_short = True
+        self._reader.reraise()
 
     # ------------------------------------------------------------ what others ask
 
@@ -279,6 +279,7 @@ class Run:
             return
         most = BUFFER if self._is_idle() else _ADMITTED_AT_ONCE  # nobody waits for the engine
         items = self._reader.take(min(most, self._entrance.room))
+        self._reader.tell(self._note)
         ended, skipped, left, error = self._prefilter.sift(items)
         if error is not None:
             self._stop.because_of(error)

@@ -26,7 +26,7 @@ from scraper.run.timeout import call_until
 from scraper.run.view import flight_of
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.source.sources import OpenRemote
+from scraper.source.sources import OpenRemote, RemoteList
 from scraper.transfer import Completion, Transfer
 
 _TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
@@ -82,7 +82,7 @@ def opener(settings: Settings, begun: float | None = None, show: Show = nullcont
     since = time.monotonic() if begun is None else begun
     until = math.inf if longest is None else since + longest
 
-    def open_remote(url: str) -> BinaryIO:
+    def open_remote(url: str) -> RemoteList:
         waiting = Waiting(f"the list {urls.redact(url)}")
         try:
             with show(waiting):
@@ -96,11 +96,11 @@ def opener(settings: Settings, begun: float | None = None, show: Show = nullcont
     return open_remote
 
 
-def _read_object(url: str, settings: Settings) -> BinaryIO:
+def _read_object(url: str, settings: Settings) -> RemoteList:
     from scraper.sinks.s3 import open_object
 
     with open_object(url, SinkOptions(1, settings.s3, cacert=settings.http.cacert)) as file:
-        return _kept(file)
+        return RemoteList(_kept(file))
 
 
 def _target(url: str) -> Target:
@@ -114,7 +114,7 @@ def _target(url: str) -> Target:
     )
 
 
-def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> BinaryIO:
+def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> RemoteList:
     target = _target(url)
     # The user names the list, so --public-only does not apply to it, only to its URLs. A
     # redirect from a public address still leads to public addresses only.
@@ -135,7 +135,7 @@ def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> Bina
             completion = transfer.completion
             assert isinstance(completion, Completion)
             if _is_there(completion, sink):
-                return _kept(sink.file)
+                return RemoteList(_kept(sink.file), _type_of(completion))
             reason, verdict = "HTTP 304", None  # an answer to a condition that was not set
             if isinstance(completion.outcome, Failed):
                 reason = completion.outcome.failure.message
@@ -160,6 +160,12 @@ def _is_there(completion: Completion, sink: _FileSink) -> bool:
             sink.open("")
             return True
     return False
+
+
+def _type_of(completion: Completion) -> str:
+    """The Content-Type of the answer, "" if it has none."""
+    outcome = completion.outcome
+    return (isinstance(outcome, Stored) and outcome.response.content_type) or ""
 
 
 def _pause_s(longest_s: float, until: float) -> float:

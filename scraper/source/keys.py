@@ -32,7 +32,7 @@ from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from scraper.model.errors import BadTarget, UsageError
-from scraper.model.urls import Origin, Url, fingerprint
+from scraper.model.urls import Origin, Url, fingerprint, redact
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _MADE_BYTES = 896  # the most that a rule makes; 128 bytes are left for a prefix in a bucket
@@ -116,10 +116,12 @@ def hash_key(url: Url, line: int = 0) -> str:
 
 
 def given_key(key: str) -> str:
-    """A key from the list, made safe; raises BadTarget if it leaves the destination.
+    """A key from the list, made safe. Raises BadTarget if it leaves the destination or is a URL.
 
     Characters that some file system or S3 refuses become `_`; letters of any script stay.
     """
+    if "://" in key and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", key):
+        raise BadTarget(f"key {redact(key)!r} is a URL: a line has one URL")
     safe = _safe(key)
     if len(safe.encode()) > MAX_KEY_BYTES:
         raise BadTarget(f"key of {len(safe.encode())} bytes is longer than {MAX_KEY_BYTES}")

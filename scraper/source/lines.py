@@ -3,19 +3,19 @@
 gzip is recognised by its first two bytes, and a byte order mark of UTF-8 is dropped. A line
 that is too long is cut, so memory stays bounded whatever the list holds.
 
-Owns: reading a list's bytes, the longest line, and the clear error for UTF-16. Does not know:
+Owns: reading a list's bytes, and the longest line. Does not know: what is no list (`foreign.py`),
 what a line means (`lists.py`), where the bytes come from (`sources.py`). Rejected: text mode,
 which splits at more characters than the grammar has line ends.
 """
 
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Generator
 from functools import partial
 
-from scraper.model.errors import BadTarget, ListError
+from scraper.model.errors import BadTarget, ListBroken
+from scraper.source.foreign import check_beginning
 
 MAX_LINE_BYTES = 65_536  # without the line end
 GZIP = b"\x1f\x8b"
@@ -23,10 +23,6 @@ LINE_BREAK = "line break within a line: lines end with LF or CR LF"
 
 _TAKEN_BYTES = MAX_LINE_BYTES + 2  # the most that is read of one line, with its end
 _BOM = b"\xef\xbb\xbf"
-# The first bytes of UTF-16 and UTF-32, with and without a byte order mark, in both byte orders.
-_WIDE = re.compile(
-    rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|\0\0\xfe\xff|[^\0]\0{3}|\0{3}[^\0]"
-)
 
 
 class Unbuffered(io.RawIOBase):
@@ -53,8 +49,7 @@ def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, Non
     """Every line of `file` with its end, gunzipped; `file` is closed afterwards.
 
     A line longer than MAX_LINE_BYTES is yielded up to its first `MAX_LINE_BYTES + 2` bytes, and
-    the rest of it is dropped. Raises ListError if the list breaks off, or begins as UTF-16 or
-    UTF-32.
+    the rest of it is dropped. Raises ListError if this is no list, and ListBroken if it breaks off.
     """
     try:
         with file:
@@ -63,16 +58,18 @@ def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, Non
             if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
                 reader = gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
             taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
-            if _WIDE.match(taken):
-                raise ListError(f"the list {name!r} is UTF-16 or UTF-32: save it as UTF-8")
             line = taken.removeprefix(_BOM)
+            while line.isspace():
+                yield line
+                line = taken = reader.readline(_TAKEN_BYTES)
+            check_beginning(line, name)
             while taken:
                 yield line
                 while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
                     taken = reader.readline(_TAKEN_BYTES)
                 line = taken = reader.readline(_TAKEN_BYTES)
     except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
-        raise ListError(f"the list {name!r} broke off: {error}") from None
+        raise ListBroken(f"the list {name!r} broke off: {error}") from None
 
 
 def _read_available(file: io.BufferedReader, size: int) -> bytes:

@@ -9,9 +9,10 @@ Owns: that thread and its buffer. Does not know: what a line means (`lists.py`).
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from scraper.model.errors import ListChanged
+from scraper.model.errors import ListBroken, ListChanged, ListError
 from scraper.model.records import Target
 from scraper.model.threads import start_thread
 from scraper.source import lists
@@ -28,14 +29,15 @@ class ListReader:
     `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
     look at `empty` again, since a target may have arrived just before.
 
-    `changed`: what is to be said of lists that changed while they were read.
+    `incomplete`: lines may be missing, since a list changed or broke off.
     """
 
     def __init__(
         self, sources: Sequence[Source], rule: KeyRule, on_arrival: Callable[[], None]
     ) -> None:
         self.hungry = False
-        self.changed: list[str] = []
+        self.incomplete = False
+        self._notes: deque[str] = deque()
         self._taken = 0
         self._sources = sources
         self._rule = rule
@@ -87,8 +89,13 @@ class ListReader:
         """Whether the last line was read. Then `lines` is the length of the lists."""
         return self._done
 
+    def tell(self, note: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+        """Tell `note` what there is to be said of lists, once."""
+        while self._notes:
+            note("warning", "list", {"message": self._notes.popleft()})
+
     def reraise(self) -> None:
-        """Raise the error that ended the reading, if one did."""
+        """Raise the error that ended the reading, or that of the first list that is none."""
         if self._error is not None:
             raise self._error
 
@@ -128,6 +135,12 @@ class ListReader:
     def _items(self) -> Iterator[lists.Read]:
         for source in self._sources:
             try:
-                yield from lists.read(source, self._rule)
+                yield from lists.read(source, self._rule, self._notes.append)
             except ListChanged as error:  # its lines are fetched all the same
-                self.changed.append(str(error))
+                self._notes.append(str(error))
+                self.incomplete = True
+            except ListBroken as error:
+                yield lists.broken_off(error, source.name)
+                self.incomplete = True
+            except ListError as error:  # of a pipe; the lines of other lists are fetched
+                self._error = self._error or error

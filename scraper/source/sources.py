@@ -14,15 +14,26 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import ListError
+from scraper.source.columns import columns_of
+from scraper.source.grammar import LINES, Format, Grammar, format_by, format_of, table_format
 from scraper.source.lines import GZIP, Unbuffered, read_lines
-from scraper.source.tables import Dialect, Table, dialect_of
+from scraper.source.tables import Table
 from scraper.source.watched import watched_lines
 
-OpenRemote = Callable[[str], BinaryIO]
+
+class RemoteList(NamedTuple):
+    """A list that was fetched. `content_type` is "" if it is not known."""
+
+    file: BinaryIO
+    content_type: str = ""
+
+
+OpenRemote = Callable[[str], RemoteList]
 
 
 class Given(NamedTuple):
@@ -34,17 +45,21 @@ class Given(NamedTuple):
 class Source(NamedTuple):
     """One list. `open` gives its lines; `size` is its length in bytes where that is known.
 
-    `dialect` is set for CSV and TSV. Lines are bytes; Given may be among them if it is `mixed`.
+    `format` is None if neither its name nor an option says it. Lines are bytes; Given may be
+    among them if it is `mixed`.
     """
 
     name: str
     open: Callable[[], Generator[Any, None, None]]
     size: int | None = None
-    dialect: Dialect | None = None
+    format: Format | None = None
     mixed: bool = False
+    grammar: Grammar = LINES
 
 
-def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
+def open_sources(
+    names: Iterable[str], open_remote: OpenRemote, grammar: Grammar = LINES
+) -> list[Source]:
     """The sources that `names` mean: paths, `-` for stdin, or http(s) and s3 URLs.
 
     Files and remote lists are checked here: a missing or broken one is found before anything
@@ -53,11 +68,11 @@ def open_sources(names: Iterable[str], open_remote: OpenRemote) -> list[Source]:
     sources = []
     for name in names:
         if name == "-":
-            sources.append(_stdin())
+            sources.append(_stdin(grammar))
         elif name.lower().startswith(("http://", "https://", "s3://")):
-            sources.append(_checked(_remote(name, open_remote(name))))
+            sources.append(_checked(_remote(name, open_remote(name), grammar)))
         else:
-            sources.append(_file(name))
+            sources.append(_file(name, grammar))
     return sources
 
 
@@ -83,7 +98,7 @@ def from_words(words: Sequence[str], name: str, first: int = 1) -> Source:
     return Source(name, lambda: (line for line in raw), sum(map(len, raw)))
 
 
-def _file(path: str) -> Source:
+def _file(path: str, grammar: Grammar) -> Source:
     def opened() -> Generator[bytes, None, None]:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -92,22 +107,22 @@ def _file(path: str) -> Source:
         return watched_lines(fd, path)
 
     name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a form that JSON can hold
-    dialect = dialect_of(path)
+    form = grammar.format or format_of(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             # A pipe (`<(command)`). What is read from it now would be lost to the run.
             if not os.access(path, os.R_OK):
                 raise ListError(f"can't open the list {path!r}: Permission denied")
-            return Source(name, opened, None, dialect)
+            return Source(name, opened, None, form, grammar=grammar)
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-    return _checked(Source(name, opened, None if zipped else size, dialect))
+    return _checked(Source(name, opened, None if zipped else size, form, grammar=grammar))
 
 
-def _stdin() -> Source:
+def _stdin(grammar: Grammar) -> Source:
     # A daemon thread that waits in sys.stdin.buffer would hold its lock at exit.
     try:
         if sys.stdin is None:
@@ -115,25 +130,51 @@ def _stdin() -> Source:
         fd = os.dup(sys.stdin.fileno())
     except OSError as error:
         raise ListError(f"can't read the list '-': {error}") from None
-    return Source("-", lambda: watched_lines(fd, "-"))
+    return Source("-", lambda: watched_lines(fd, "-"), None, grammar.format, grammar=grammar)
 
 
-def _remote(name: str, stream: BinaryIO) -> Source:
-    shown = urls.redact(name)
+def _remote(name: str, fetched: RemoteList, grammar: Grammar) -> Source:
+    shown, (file, content_type) = urls.redact(name), fetched
 
     def opened() -> Generator[bytes, None, None]:
-        stream.seek(0)
-        return read_lines(io.BufferedReader(Unbuffered(stream.read)), shown)
+        file.seek(0)
+        return read_lines(io.BufferedReader(Unbuffered(file.read)), shown)
 
-    return Source(shown, opened, None, dialect_of(name.partition("?")[0]))
+    form = grammar.format or format_of(name.partition("?")[0], content_type)
+    return Source(shown, opened, None, form, grammar=grammar)
 
 
 def _checked(source: Source) -> Source:
-    """The source, if its header (CSV, TSV) has a URL column and its gzip begins well."""
+    """The source with its format, if it is a list whose columns are there."""
+    if source.format is None and source.grammar.has_columns:
+        with contextlib.closing(source.open()) as lines:
+            source = source._replace(format=format_by(_to_first_line(lines)[-1]))
     lines = source.open()
     with contextlib.closing(lines):
-        if source.dialect:
-            Table(lines, source.dialect).columns(source.name)
+        if (dialect := table_format(source.format)) is not None:
+            columns_of(Table(lines, dialect), source.grammar, source.name)
         else:
             next(lines, b"")
     return source
+
+
+def by_its_first_line(source: Source) -> Source:
+    """The same source, which can be read once now, with the format of its first line."""
+    lines = source.open()
+    taken = _to_first_line(lines)
+
+    def opened() -> Generator[bytes, None, None]:
+        with contextlib.closing(lines):
+            yield from chain(taken, lines)
+
+    return source._replace(open=opened, format=format_by(taken[-1]))
+
+
+def _to_first_line(lines: Iterable[bytes]) -> list[bytes]:
+    """The first line that is not blank, and those before it; at least one."""
+    taken: list[bytes] = []
+    for line in lines:
+        taken.append(line)
+        if not line.isspace():
+            break
+    return taken or [b""]

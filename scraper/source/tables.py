@@ -1,105 +1,157 @@
-"""Tables: the rows of a CSV or TSV list, and which columns hold the URL and the key.
+"""Tables: the rows of a CSV or TSV list.
 
-The first row names the columns. A list needs a column `url` and may have a column `key`.
+CSV is RFC 4180: a cell in quotes may hold commas and line breaks. A row that can't be read costs
+its first line alone; reading goes on with the line after that. TSV is
+https://www.iana.org/assignments/media-types/text/tab-separated-values: each line is a row, and a
+quote is a character like any other. No line of a table is a comment, but for lines above the
+header.
 
-Owns: rows, their line numbers, the look-up of columns. Does not know: what a URL or a key is
-(`lists.py`). Rejected: csv.DictReader, which builds a dict for each row and does not count
-lines; a lenient reader, for which a quote in the wrong place makes another URL.
+Owns: rows and their line numbers. Does not know: what a URL or a key is (`lists.py`), which
+columns hold them (`columns.py`). Rejected: csv.DictReader, which builds a dict for each row and
+does not count lines; a lenient reader, for which a quote in the wrong place makes another URL;
+csv.reader for lines without a quote, which `str.split` reads in half the time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
-from scraper.model.errors import BadTarget, ListError
+from scraper.model.errors import BadTarget
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 
-Dialect = Literal["excel", "excel-tab"]  # as csv calls them
+Dialect = Literal["csv", "tsv"]
+
+MAX_ROW_BYTES = 1 << 20  # of a row of several lines
+_SEPARATORS: dict[Dialect, str] = {"csv": ",", "tsv": "\t"}
+_READ_AGAIN = 8  # bytes read again for each byte of rows with a quote, at most
+_UNCLOSED = "a quote is never closed"
 
 
-def dialect_of(name: str) -> Dialect | None:
-    """How the list of this name is written: CSV or TSV; None if it is no table."""
-    stem = name.lower().removesuffix(".gz")
-    if stem.endswith(".csv"):
-        return "excel"
-    return "excel-tab" if stem.endswith(".tsv") else None
+class Row(NamedTuple):
+    """A row that is not blank. `number` and `first` are of its first line.
+
+    `wrong`: why it can't be read, or "". `torn`: it is not UTF-8; such bytes are surrogates.
+    """
+
+    number: int
+    first: bytes
+    cells: list[str]
+    wrong: str = ""
+    torn: bool = False
 
 
 class Table:
-    """Rows of CSV or TSV. `number` and `first` are of the first line of the row last taken.
-
-    csv.reader takes its lines from this object. So after a BadTarget the next row can still be
-    taken.
-    """
+    """The rows of one list. csv.reader takes the lines of a row with quotes from this object."""
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
-        import csv  # few lists are tables
-
-        self.number = 0
-        self.first = b""
+        self.dialect = dialect
         self._lines = iter(lines)
-        self._count = 0
-        self._begun = False  # the row that is being read
-        self._error = csv.Error
-        self._rows = csv.reader(self, dialect, strict=True)
+        self._again: deque[bytes] = deque()  # lines of a row that could not be read, but its first
+        self.count = 0  # the number of the line last taken
+        self._row: list[bytes] = []  # the lines of a row with quotes, so far
+        self._row_bytes = 0
+        self._alone = 0  # so many lines of `_again` are rows of one line
+        self._fresh = self._read_again = 0  # bytes
+        self._first = b""
+        self._reader: Iterator[list[str]] | None = None
 
-    def row(self) -> list[str] | None:
-        """The next row that is not blank, None after the last one. Raises BadTarget."""
-        while True:
-            self._begun = False
-            try:
-                row = next(self._rows, None)
-            except self._error as error:
-                raise BadTarget(_reason_of(str(error))) from None
-            if row is None or any(row):
-                return row
+    def rows(self, most: int = -1) -> Iterator[Row]:
+        """Every row in order.
 
-    def columns(self, name: str) -> tuple[int, int | None]:
-        """Take the first row; the places of URL and key in it, None for a key that is not there.
-
-        Raises ListError if the list `name` has no column of URLs.
+        `most`: how many cells matter. Where a row has more, the rest of it may come as one cell.
         """
+        separator, quotes = _SEPARATORS[self.dialect], self.dialect == "csv"
+        again, lines = self._again, self._lines
+        while (raw := again.popleft() if again else next(lines, None)) is not None:
+            self.count += 1
+            if quotes and b'"' in raw:
+                row = self._quoted(raw)
+            else:
+                if self._alone:
+                    self._alone -= 1
+                row = _unquoted(self.count, raw, separator, most)
+            if row.wrong or any(row.cells):
+                yield row
+
+    def _quoted(self, raw: bytes) -> Row:
+        """The row that begins with the line `raw`, which has a quote."""
+        import csv  # few lists are tables with quotes
+
+        if self._reader is None:
+            self._reader = csv.reader(self, strict=True)
+        self._first, self._row, self._row_bytes = raw, [], 0
+        number = self.count
+        wrong, cells = "", []
         try:
-            header = self.row()
+            cells = next(self._reader)
+        except csv.Error as error:
+            wrong = _reason_of(str(error))
         except BadTarget as error:
-            raise ListError(f"can't read the list {name!r}: {error}") from None
-        if header is None:
-            return 0, None  # the list is empty
-        names = [column.strip().lower() for column in header]
-        if "url" not in names:
-            raise ListError(
-                f"the list {name!r} has no column named 'url' in its first line",
-                hint=_columns_there(names),
-            )
-        return names.index("url"), names.index("key") if "key" in names else None
+            wrong = error.message
+        if wrong:
+            self._go_back(number)
+        self._alone = max(0, self._alone - self.count + number - 1)
+        torn = any(not cell.isascii() and not _is_text(cell) for cell in cells)
+        return Row(number, raw, cells, wrong, torn)
+
+    def _go_back(self, number: int) -> None:
+        """Let the lines after the first one of this row, which is line `number`, come again.
+
+        A list may be made so that each of its lines begins a row of a megabyte that can't be
+        read. So lines that came again too often are rows of one line.
+        """
+        self._again.extendleft(reversed(self._row[1:]))
+        self.count = number
+        self._read_again += self._row_bytes
+        if self._read_again > MAX_ROW_BYTES + _READ_AGAIN * self._fresh:
+            self._alone = len(self._again) + 1
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        while True:
-            raw = next(self._lines)
-            self._count += 1
-            if not self._begun:
-                self.number, self.first = self._count, raw
-            if len(raw) > MAX_LINE_BYTES:
-                check_length(raw)
-            if self._begun or not raw.startswith(b"#"):  # a comment may hold a quote
-                self._begun = True
-                return raw.decode("utf-8", "surrogateescape")
+        """The next line of a row with quotes, for csv.reader. Raises BadTarget."""
+        if not self._row:
+            raw = self._first
+        else:
+            if self._alone:
+                raise BadTarget(_UNCLOSED)
+            if self._row_bytes > MAX_ROW_BYTES:
+                raise BadTarget(f"{_UNCLOSED}, or a row is longer than {MAX_ROW_BYTES:,} bytes")
+            is_fresh = not self._again
+            raw = next(self._lines) if is_fresh else self._again.popleft()
+            self.count += 1
+            self._fresh += len(raw) if is_fresh else 0
+        self._row.append(raw)
+        self._row_bytes += len(raw)
+        if len(raw) > MAX_LINE_BYTES:
+            check_length(raw)
+        return raw.decode("utf-8", "surrogateescape")
 
 
-def _columns_there(names: Sequence[str]) -> str:
-    """The hint for a table without a column `url`: what it has instead."""
-    if any(name.startswith(("http://", "https://")) for name in names):
-        return "the first line names the columns: url, or url and key"
-    shown = ", ".join(repr(name[:40]) for name in names[:8])
-    return f"it has {shown}: call the column with the URLs url"
+def _unquoted(number: int, raw: bytes, separator: str, most: int) -> Row:
+    """The row that a line without quotes is, for this separator."""
+    torn = False
+    try:
+        if len(raw) > MAX_LINE_BYTES:
+            check_length(raw)
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text, torn = raw.decode("utf-8", "surrogateescape"), True
+    except BadTarget as error:
+        return Row(number, raw, [], error.message)
+    text = text.rstrip("\r\n")
+    if "\r" in text:
+        return Row(number, raw, [], LINE_BREAK)
+    return Row(number, raw, text.split(separator, most), "", torn)
+
+
+def _is_text(cell: str) -> bool:
+    return not any("\udc80" <= char <= "\udcff" for char in cell)
 
 
 def _reason_of(message: str) -> str:
     """Csv's message in the words of the list's grammar."""
     if message.startswith("new-line character"):
         return LINE_BREAK
-    return (
-        "a quote is never closed" if message == "unexpected end of data" else f"no row: {message}"
-    )
+    return _UNCLOSED if message == "unexpected end of data" else f"no row: {message}"

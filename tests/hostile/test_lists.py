@@ -30,7 +30,6 @@ ASKED = [
     ("  http://a/x.html?a b  ", "http://a/x.html?a%20b", "a_http/x--lbt3rk5qypqws.html"),
     ("http://a/x.html\tk/y z.txt", "http://a/x.html", "k/y z.txt"),
     ("http://a/x.html\t", "http://a/x.html", "a_http/x.html"),
-    ("http://a/x.html\tone\ttwo", "http://a/x.html", "one_two"),
     ("http://a/x.html \t spaced ", "http://a/x.html", "spaced"),
     ("http://a/x.html\xa0", "http://a/x.html%C2%A0", "a_http/x.html_--3jsw4o4cpvt74"),
     ("http://a/x.html\u3000", "http://a/x.html%E3%80%80", "a_http/x.html_--jiwikzenev2uu"),
@@ -223,6 +222,11 @@ REFUSED: list[tuple[bytes, str]] = [
     (b'{"url": ""}', "no URL"),
     (b'{"url": "http://a/\\u0000"}', NUL),
     (b'{"url": "http://a/\\nhttp://b/"}', "URL has a line break"),
+    (b"http://a/x.html\tone\ttwo", "line has two TABs: it is URL, or URL<TAB>key"),
+    (b"http://a/x.html\t\tone", "line has two TABs: it is URL, or URL<TAB>key"),
+    (b"http://a/\thttp://b/", "key 'http://b/' is a URL: a line has one URL"),
+    (b"http://a/\thttp://b:pw@b/?token=x", "key 'http://REDACTED@b/?token=REDACTED' is a URL"),
+    (b'{"url": "http://a/", "key": "S3://b/c"}', "key 'S3://b/c' is a URL: a line has one URL"),
     (b'{"url": "http://a/", "key": 5}', '"key" of a JSON line is not a string'),
     (b'{"url": "http://a/", "key": {}}', '"key" of a JSON line is not a string'),
     (b'{"url": "http://a/", "headers": []}', '"headers" of a JSON line is not an object'),
@@ -315,6 +319,7 @@ def test_what_only_looks_like_a_place_is_given_up_at_once(
 
 ONE, TWO = "http://a/1", "http://a/2"
 NEVER_CLOSED = "a quote is never closed"
+COMMENT = "no URL: a line of a table is no comment"
 
 # What is in a file, and what becomes of its lines: which URL it is, or why it is none.
 FILES: dict[str, tuple[bytes, dict[int, str]]] = {
@@ -328,13 +333,14 @@ FILES: dict[str, tuple[bytes, dict[int, str]]] = {
     "junk.csv": (b'url\n"http://a/1"x\nhttp://a/2\n', {2: "no row: ',' expected", 3: TWO}),
     "inner.csv": (b'url\nhttp://a/"1"\n"http://a/""1"""\n', {2: 'http://a/"1"', 3: 'http://a/"1"'}),
     "doubled.csv": (b'note,url\n"say ""no"", or\n,",http://a/2\n', {2: TWO}),
-    "open.csv": (b'url\nhttp://a/1\n"http://a/2\nx\n', {2: ONE, 3: NEVER_CLOSED}),
-    "open-note.csv": (b'note,url\n"open,http://a/1\nx,http://a/2\n', {2: NEVER_CLOSED}),
+    "open.csv": (b'url\nhttp://a/1\n"http://a/2\nx\n', {2: ONE, 3: NEVER_CLOSED, 4: SCHEME}),
+    "open-note.csv": (b'note,url\n"open,http://a/1\nx,http://a/2\n', {2: NEVER_CLOSED, 3: TWO}),
+    "open-titles.tsv": (b'url\tx\nhttp://a/1\t"A\nhttp://a/2\tB"\n', {2: ONE, 3: TWO}),
     "two-lines.csv": (b'note,url\n"a\nb",http://a/1\n,http://a/2\n', {2: ONE, 4: TWO}),
     "broken.csv": (b'url\n"http://a/1\nhttp://a/"\nhttp://a/2\n', {2: "URL has a line", 4: TWO}),
     "mac.csv": (b"url\nhttp://a/1\rhttp://a/2\nhttp://a/2\n", {2: BREAK, 3: TWO}),
-    "comment.csv": (b'url,x\n#it,"s\nhttp://a/1,\n#it,s"\nhttp://a/2,\n', {3: ONE, 5: TWO}),
-    "quoted-hash.csv": (b'id,url\n"#1",http://a/1\n#2,http://a/2\n', {2: ONE}),
+    "comment.csv": (b'url,x\n#it,"s\nhttp://a/1,\n#it,s"\nhttp://a/2,\n', {2: COMMENT, 5: TWO}),
+    "quoted-hash.csv": (b'id,url\n"#1",http://a/1\n#2,http://a/2\n', {2: ONE, 3: TWO}),
     "blank.csv": (b'url,key\n,\n"",\n\n ,\nhttp://a/1\n', {5: "no URL", 6: ONE}),
     "short.csv": (b"id,url\n1\n2,http://a/1,more,columns\n", {2: "no URL", 3: ONE}),
     "twice.csv": (b"url,url\nhttp://a/1,http://a/2\n", {2: ONE}),

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -19,7 +18,7 @@ from scraper.model.settings import Settings
 from scraper.report.progress import Display
 from scraper.report.streams import forever
 from scraper.run.loop import Run
-from scraper.source.sources import Source, from_iterable, open_sources
+from scraper.source.sources import RemoteList, Source, from_iterable, open_sources
 from tests.screens import Screen
 from tests.servers import WAIT_S, Reply, Request, Serve
 
@@ -114,7 +113,7 @@ def run_of(sources: Iterable[Source], to: Path, **options: int) -> Run:
     return Run(Settings.of(to=to, **options), list(sources))
 
 
-def no_remote(url: str) -> BinaryIO:
+def no_remote(url: str) -> RemoteList:
     raise AssertionError(url)
 
 

@@ -34,7 +34,7 @@ QUICK = {"backoff_min": 0.0, "backoff_max": 0.0}
 
 
 def fetch(url: str, **options: Any) -> bytes:
-    with opener(Settings.of(**{**QUICK, **options}))(url) as file:
+    with opener(Settings.of(**{**QUICK, **options}))(url).file as file:
         return file.read()
 
 
@@ -51,8 +51,9 @@ def refused(url: str, **options: Any) -> str:
 def test_a_list_at_a_url_is_a_list_like_any_other(serve: Serve) -> None:
     server = serve({"/urls.txt": LIST})
     url = f"{server.url}/urls.txt"
-    with opener(Settings())(url) as file:
-        (source,) = open_sources([url], lambda _: file)
+    fetched = opener(Settings())(url)
+    with fetched.file:
+        (source,) = open_sources([url], lambda _: fetched)
         items = list(lists.read(source, keys.url_key))
     assert [(item.url, item.line, item.source) for item in items if isinstance(item, Target)] == [
         ("http://a/1", 1, url),

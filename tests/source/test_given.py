@@ -106,7 +106,7 @@ BAD: list[tuple[Any, str]] = [
     (("ftp://a/", "k"), "ftp"),
     (("http://a/", "../k"), "key"),
     ({}, 'dict has no "url"'),
-    ({"URL": URL}, 'dict has "URL": did you mean "url"?'),
+    ({"URL": URL, "Url": URL}, 'dict has "url" twice'),
     ({"url": 5}, 'dict has no "url"'),
     ({"url": URL, "key": 5}, '"key" of a dict is not a string'),
     ({"url": URL, "headers": [("A", "b")]}, '"headers" of a dict is not an object'),

@@ -76,6 +76,8 @@ def test_a_hash_later_in_a_line_is_a_fragment_and_no_comment() -> None:
         (b"http://a/\rhttp://b/", "line break"),
         (b"http://a/\t../x", "leaves the destination"),
         (b"http://a/\t/etc/passwd", "leaves the destination"),
+        (b"http://a/\tk\t", "two TABs"),
+        (b"http://a/\tHTTP://b/", "is a URL"),
         (b"http://a/\t.scraper/manifest.jsonl", "manifest"),
         (b"http://a/\t" + b"k/" * 600, "longer than 1024"),
         (b"http://a/" + b"x" * LIMIT, "longer than 65,536"),
@@ -140,7 +142,7 @@ def test_a_list_gives_one_item_for_each_line_that_says_something(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], end: bytes, zipped: bool
 ) -> None:
     content = end.join(lines)
-    if content.startswith((b"\x1f\x8b", b"\xff")):
+    if content.lstrip().startswith((b"\x1f\x8b", b"\xff", b"{")) or b"\0" in content[:99]:
         content = b"x" + content
     path = tmp_path_factory.getbasetemp() / "any-list"
     items = read_file(path, gzip.compress(content) if zipped else content)
@@ -174,6 +176,9 @@ def test_a_json_line_has_url_key_and_headers() -> None:
         '{"url":\t"http://a/x.html"}',
         '{"url": "http:\\/\\/a\\/x.html"}',
         '{"url": "http://a/x.html\\n"}',
+        '{"URL": "http://a/x.html"}',
+        '{"Url": "http://a/x.html", "KEY": null, "Headers": {}}',
+        '{"URL": "http://b/", "url": "http://a/x.html"}',
     ],
 )
 def test_a_json_line_may_leave_things_out_or_say_more(line: str) -> None:
@@ -195,7 +200,7 @@ def test_a_json_line_may_leave_things_out_or_say_more(line: str) -> None:
         ('{"url": null}', 'no "url"'),
         ('{"url": 5}', 'no "url"'),
         ('{"url": ["http://a/"]}', 'no "url"'),
-        ('{"URL": "http://a/"}', 'did you mean "url"?'),
+        ('{"URL": "http://a/", "Url": "http://b/"}', '"url" twice'),
         ('{"uri": "http://a/"}', 'did you mean "url"?'),
         ('{"url": "http://a/", "header": {"A": "b"}}', 'did you mean "headers"?'),
         ('{"url": "http://a/", "keys": "k"}', 'did you mean "key"?'),

@@ -1,9 +1,11 @@
 """ListReader: reads ahead, within bounds, and never makes anyone wait."""
 
+import gzip
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from scraper.model.records import Result, Target
 from scraper.source import keys, lists
 from scraper.source.reader import BUFFER, ListReader
 from scraper.source.sources import Source, from_iterable, open_sources
+from tests.lists import reason, seen
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -180,7 +183,7 @@ def test_the_bell_rings_at_the_end_of_an_empty_list(bell: Bell) -> None:
     assert reader.lines == 0
 
 
-@pytest.mark.parametrize("error", [ValueError("theirs"), OSError("theirs"), ListError("theirs")])
+@pytest.mark.parametrize("error", [ValueError("theirs"), OSError("theirs")])
 def test_what_ends_the_reading_is_raised_again_after_what_was_read(
     bell: Bell, error: Exception
 ) -> None:
@@ -196,6 +199,37 @@ def test_what_ends_the_reading_is_raised_again_after_what_was_read(
     with pytest.raises(type(error), match="theirs") as caught:
         reader.reraise()
     assert caught.value is error
+
+
+def test_what_is_no_list_costs_no_line_of_the_others_and_the_first_is_raised(bell: Bell) -> None:
+    def no_list(name: str) -> Iterator[str]:
+        yield f"http://a/{name}"
+        raise ListError(f"{name} is none")
+
+    sources = [from_iterable(no_list("one")), numbered(2), from_iterable(no_list("two"))]
+    reader = reader_of(bell, *sources)
+    reader.start()
+    bell.wait(1)
+    assert len(drain(reader)) == 4
+    with pytest.raises(ListError, match="one is none"):
+        reader.reraise()
+
+
+def test_a_list_that_breaks_off_is_a_failure_at_that_place(bell: Bell, tmp_path: Path) -> None:
+    whole = b"".join(b"http://a/%d/%s\n" % (number, b"x" * 400) for number in range(900))
+    (tmp_path / "torn.gz").write_bytes(gzip.compress(whole, 0)[:-2_000])
+    torn = open_sources([str(tmp_path / "torn.gz")], lambda _: pytest.fail("no"))
+    reader = reader_of(bell, *torn, numbered(1))
+    reader.start()
+    bell.wait(1)
+    *before, broken, last = drain(reader)
+    assert before
+    assert all(isinstance(item, Target) for item in before)
+    assert isinstance(last, Target)
+    assert "torn.gz' broke off" in reason(broken)
+    assert seen([broken]) == [(len(before) + 1, "")]
+    assert reader.incomplete
+    reader.reraise()
 
 
 def test_a_pipe_that_hangs_does_not_stop_closing() -> None:

@@ -8,14 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from scraper.model.errors import ListError
 from scraper.model.records import Target
 from scraper.source import keys, lists
-from scraper.source.sources import Source, from_iterable, open_sources
+from scraper.source.sources import RemoteList, Source, from_iterable, open_sources
 from tests.lists import never, only, read, read_file, seen, target
 
 # ---------------------------------------------------------------- opening
@@ -111,9 +110,9 @@ def test_gzip_members_one_after_the_other_are_one_list(tmp_path: Path) -> None:
 def test_a_list_may_be_at_a_url(url: str) -> None:
     asked = []
 
-    def opener(name: str) -> BinaryIO:
+    def opener(name: str) -> RemoteList:
         asked.append(name)
-        return io.BytesIO(b"url\nhttp://a/2\n" if ".csv" in name else b"\nhttp://a/2\n")
+        return RemoteList(io.BytesIO(b"url\nhttp://a/2\n" if ".csv" in name else b"\nhttp://a/2\n"))
 
     (source,) = open_sources([url], opener)
     assert asked == [url]
@@ -123,7 +122,7 @@ def test_a_list_may_be_at_a_url(url: str) -> None:
 
 def test_a_list_at_a_url_is_named_without_its_secrets() -> None:
     zipped = io.BytesIO(gzip.compress(b"http://a/\n"))
-    (source,) = open_sources(["https://u:hunter2@h/l.gz?sig=hunter2"], lambda _: zipped)
+    (source,) = open_sources(["https://u:hunter2@h/l.gz?sig=hunter2"], lambda _: RemoteList(zipped))
     assert "hunter2" not in only(read(source)).source
 
 

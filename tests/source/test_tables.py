@@ -8,7 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scraper.model.errors import ListError
+from scraper.model.records import Result
 from scraper.source.sources import open_sources
+from scraper.source.tables import Table
 from tests.lists import LIMIT, LINES, never, only, read_file, reason, seen, target
 
 
@@ -24,9 +26,8 @@ def test_a_table_gives_an_item_for_each_row_in_order_and_never_an_error(
     assert all(2 <= number <= len(lines) + 3 for number in numbers)
     if not any(b'"' in line for line in lines):
         said = [n for n, line in enumerate(lines, 2) if line.rstrip(b"\r").strip(b",")]
-        assert [n for n in numbers if n < len(lines) + 2] == [
-            n for n in said if lines[n - 2][:1] != b"#"
-        ]
+        assert [n for n in numbers if n < len(lines) + 2] == said
+    assert seen(items)[-1] == (len(lines) + 3, "http://a/last")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,9 @@ def test_a_table_gives_an_item_for_each_row_in_order_and_never_an_error(
         ("l.tsv", "id\turl\n7\thttp://a/1\n"),
         ("l.csv.gz", "url\nhttp://a/1\n"),
         ("l.tsv.gz", "url\tkey\nhttp://a/1\t\n"),
-        ("l.csv", "# a comment\nurl\n\nhttp://a/1\n# http://a/2\n\n"),
+        ("l.csv", "# a comment\nurl\n\nhttp://a/1\n\n"),
+        ("l.tsv", "#id\tURL\n#7\thttp://a/1\n"),
+        ("l.tsv", '"id"\t"url"\n"7"\t"http://a/1"\n'),
     ],
 )
 def test_a_table_has_a_column_of_urls_wherever_it_stands(
@@ -84,8 +87,8 @@ def test_a_bad_row_is_a_bad_line_and_the_next_rows_are_read(
 
 def test_a_quote_that_is_never_closed_does_not_glue_urls_together(tmp_path: Path) -> None:
     content = b'url\nhttp://a/2\n"http://a/3\nhttp://a/4\n'
-    first, bad = read_file(tmp_path / "l.csv", content)
-    assert target(first).line == 2
+    first, bad, last = read_file(tmp_path / "l.csv", content)
+    assert (target(first).line, target(last).line) == (2, 4)
     assert "never closed" in reason(bad)
     assert seen([bad]) == [(3, '"http://a/3')]
 
@@ -96,8 +99,50 @@ def test_a_quote_that_is_never_closed_costs_a_bounded_part_of_a_long_table(
     many = b"".join(b"http://a/%d\n" % number for number in range(100_000))
     items = read_file(tmp_path / "l.csv", b'url\n"http://a/\n' + many)
     assert "field larger" in reason(items[0])
-    assert len(items) > 80_000
+    assert len(items) == 100_001
     assert seen(items)[-1] == (100_002, "http://a/99999")
+
+
+@pytest.mark.parametrize("stray", [1, 6_000, 9_999])
+def test_a_row_that_cannot_be_read_costs_its_first_line_alone(tmp_path: Path, stray: int) -> None:
+    rows = [b"%d,http://a/%d,T\n" % (number, number) for number in range(10_000)]
+    rows[stray] = b'"x,http://a/x,T\n'
+    items = read_file(tmp_path / "l.csv", b"id,url,title\n" + b"".join(rows))
+    assert [line for line, _ in seen(items)] == list(range(2, 10_002))
+    assert [item.target.line for item in items if isinstance(item, Result)] == [stray + 2]
+
+
+@pytest.mark.timeout(60)
+def test_a_table_in_which_every_row_could_be_the_start_of_a_long_one_is_read_in_one_go() -> None:
+    lines = 60_000  # each of them could begin a row that goes on to the end
+    table = Table([b'a","\n'] * lines + [b"http://a/last,\n"], "csv")
+    assert [row.number for row in table.rows()] == list(range(1, lines + 2))
+
+
+def test_a_quote_in_a_tsv_is_a_character_like_any_other(tmp_path: Path) -> None:
+    content = b'url\ttitle\nhttp://a/1\t"A\nhttp://a/2\tB\nhttp://a/3\tC"\n'
+    items = read_file(tmp_path / "l.tsv", content)
+    assert [target(item).url for item in items] == ["http://a/1", "http://a/2", "http://a/3"]
+
+
+def test_a_cell_of_a_tsv_may_be_in_quotes_as_excel_writes_it(tmp_path: Path) -> None:
+    content = b'url\tkey\n"http://a/x,""y"""\t"k,1"\n'
+    found = only(read_file(tmp_path / "l.tsv", content))
+    assert (found.url, found.key) == ("http://a/x,%22y%22", "k,1")
+
+
+@pytest.mark.parametrize("name", ["l.csv", "l.tsv"])
+def test_a_row_whose_first_cell_begins_with_a_hash_is_data(tmp_path: Path, name: str) -> None:
+    rows = ["id,url", "#1,http://a/1", "2,http://a/2", "#3,http://a/3"]
+    content = "\n".join(rows).replace(",", "," if name.endswith("csv") else "\t")
+    assert [line for line, _ in seen(read_file(tmp_path / name, content.encode()))] == [2, 3, 4]
+    (bad,) = read_file(tmp_path / "l.csv", b"url\n#http://a/\n")
+    assert "no comment" in reason(bad)
+
+
+def test_a_row_of_a_table_has_one_url(tmp_path: Path) -> None:
+    (bad,) = read_file(tmp_path / "l.csv", b"url,key\nhttp://a/,https://b/\n")
+    assert "is a URL" in reason(bad)
 
 
 def test_a_field_of_two_lines_has_the_number_of_its_first(tmp_path: Path) -> None:

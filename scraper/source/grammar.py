@@ -1,0 +1,124 @@
+"""Grammar: how a list is written, as options, its name, its type or its first line say it.
+
+Owns: the names of formats, and which one a list has. Does not know: how each is read (`lists.py`,
+`tables.py`, `fields.py`). Rejected: a guess from the first lines of every list. A list of URLs
+with commas in them would be CSV one day, and the same command would mean another thing.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+from scraper.model.errors import UsageError
+from scraper.source.tables import Dialect
+
+Format = Literal["lines", "csv", "tsv", "jsonl"]
+FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl")
+SCHEMES = ("https", "http")
+Column = str | int  # a name, or a place from 1 on
+
+_ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv"}
+# RFC 4180 3; the second is of the IANA; the third is what many servers say. JSON Lines are lines.
+_TYPES: dict[str, Format] = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "tsv",
+    "application/csv": "csv",
+}
+# A text: few runs need it, and `re` compiles it on its first use. `host:80/` has no scheme.
+_NO_DOMAIN = r"(?i)https?:|[a-z][a-z0-9+.-]*:(?!\d{1,5}(?:[/?#]|$))|[/?#.]|[^/?#]*@|$"
+
+
+class Grammar(NamedTuple):
+    """How lists are written.
+
+    `format` is None where a list itself tells it. A column that is a number means that the list
+    has no header. `scheme` is put before URLs that have none, unless it is "".
+    """
+
+    format: Format | None = None
+    url_column: Column | None = None
+    key_column: Column | None = None
+    scheme: str = ""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether columns are named."""
+        return self.url_column is not None or self.key_column is not None
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first row of a table names its columns."""
+        return not isinstance(self.url_column, int)
+
+
+LINES = Grammar()
+
+
+def grammar_of(
+    list_format: str | None = None,
+    url_column: str | None = None,
+    key_column: str | None = None,
+    default_scheme: str | None = None,
+) -> Grammar:
+    """What these options mean. Raises UsageError."""
+    url = _column("--url-column", url_column)
+    key = _column("--key-column", key_column)
+    if isinstance(key, int) and not isinstance(url, int):
+        raise UsageError(
+            f"--key-column {key} is a place in a list without a header",
+            hint="give --url-column as a number too, or --key-column as a name",
+        )
+    if isinstance(url, int) and isinstance(key, str):
+        raise UsageError(
+            f"--url-column {url} means a list without a header, so there is no column {key!r}",
+            hint="give --key-column as a number too, or --url-column as a name",
+        )
+    known: Format | None = next((one for one in FORMATS if one == list_format), None)
+    if isinstance(url, int) and known in {"lines", "jsonl"}:
+        raise UsageError(f"--url-column {url} is a place in CSV or TSV, not in {known}")
+    scheme = (default_scheme or "").lower().removesuffix("://").removesuffix(":")
+    if scheme and scheme not in SCHEMES:
+        raise UsageError(f"--default-scheme {default_scheme!r} must be https or http")
+    return Grammar(known, url, key, scheme)
+
+
+def format_of(name: str, content_type: str = "") -> Format | None:
+    """The format that the name of a list says, or its Content-Type; None if both say nothing."""
+    stem = name.lower().removesuffix(".gz")
+    named = _ENDINGS.get(stem[-4:])
+    return named or _TYPES.get(content_type.partition(";")[0].strip().lower())
+
+
+def table_format(form: Format | None) -> Dialect | None:
+    """The same format if it is that of a table, else None."""
+    return form if form == "csv" or form == "tsv" else None  # noqa: PLR1714 - mypy narrows it
+
+
+def format_by(first: bytes) -> Format:
+    """The format of a list of which columns are named, by its first line."""
+    line = first.strip()
+    if line.startswith(b"{"):
+        return "jsonl"
+    return "tsv" if b"\t" in line else "csv"
+
+
+def with_scheme(url: str, scheme: str) -> str:
+    """The URL with `scheme` before it, if it begins with a domain or with `//`.
+
+    What looks like a path, an e-mail address or another scheme stays as it is.
+    """
+    if url.startswith("//"):
+        return f"{scheme}:{url}"
+    return url if re.match(_NO_DOMAIN, url) else f"{scheme}://{url}"
+
+
+def _column(option: str, given: str | None) -> Column | None:
+    if given is None:
+        return None
+    name = given.strip()
+    if not name:
+        raise UsageError(f"{option} is empty: give a name or a number from 1 on")
+    if not (name.isascii() and name.isdigit()):
+        return name
+    if int(name) < 1:
+        raise UsageError(f"{option} {given}: columns are counted from 1 on")
+    return int(name)
