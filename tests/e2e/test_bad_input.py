@@ -137,11 +137,16 @@ def test_a_list_that_breaks_off_ends_the_run_after_what_was_read_of_it(
     lines = [f"{server.url}/a.txt", *(f"# {secrets.token_hex(64)}" for _ in range(1000))]
     whole = gzip.compress("".join(f"{line}\n" for line in lines).encode())
     (cli.directory / "list.gz").write_bytes(whole[:-100])
-    ran = cli("list.gz")
-    assert (ran.status, ran.out) == (2, "")
-    assert any("scraper: the list 'list.gz' broke off: " in line for line in ran.errors)
-    assert re.search(r"^1 targets?: 1 stored", ran.err, re.MULTILINE)
-    assert [record["status"] for record in cli.records()] == ["stored"]
+    cli.write("next.txt", f"{server.url}/a.txt\tnext")
+    for budget in ([], ["--max-failures", "5"]):  # nobody knows how many lines are missing
+        ran = cli("list.gz", "next.txt", *budget, "--results", "-")
+        assert ran.status == 1
+        assert re.search(r"^3 targets: .*1 failed", ran.err, re.MULTILINE)
+        *done, torn = sorted(ran.records, key=lambda record: "error" in record)
+        assert {record["status"] for record in done} <= {"stored", "not_modified"}
+        assert (torn["source"], torn["error"]["kind"]) == ("list.gz", "bad_url")
+        assert torn["error"]["message"].startswith("the list 'list.gz' broke off: ")
+        assert 1 < torn["line"] <= 1001
 
 
 @pytest.mark.parametrize("options", [[], ["empty"], ["comments"], ["empty.csv"]])

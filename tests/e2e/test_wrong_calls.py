@@ -329,4 +329,7 @@ def test_a_table_without_a_column_url_says_which_it_has(cli: Command) -> None:
     cli.write("list.csv", "name,address", "x,https://h/")
     ran = cli("list.csv")
     assert ran.status == 2
-    assert ran.errors[1] == "hint: it has 'name', 'address': call the column with the URLs url"
+    assert (
+        ran.errors[1]
+        == "hint: it has 'name', 'address': name the one with the URLs by --url-column"
+    )
