@@ -57,11 +57,9 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "variant": str,
     "identity": str,
     "run": str,
-    "expected": dict,
-    "expected_of": str,
     "error": dict,
 }
-MORE = {"of_line": int}  # of a duplicate; more may be added
+MORE = {"of_line": int, "expected": dict}  # of a duplicate, and of a list with digests
 STATUSES = {
     *("stored", "not_modified", "skipped", "duplicate", "deferred", "failed"),
     "not_reached",
