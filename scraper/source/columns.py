@@ -1,4 +1,4 @@
-"""Columns: which cells of a table hold the URL and the key.
+"""Columns: which cells of a table hold the URL, the key, and what is expected of the body.
 
 Owns: the look-up by name or by place, and the refusal of a table without such a column, which
 names the columns that are there. Does not know: rows (`tables.py`), URLs (`lists.py`). Rejected:
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scraper.model.errors import ListError
+from scraper.source.fields import EXPECTED
 from scraper.source.grammar import Column, Grammar
 from scraper.source.tables import Row, Table
 
@@ -17,11 +18,15 @@ _NOWHERE = 1 << 30  # the place of a column that is not there
 
 
 class Columns(NamedTuple):
-    """The rows below the header, and the places in them of URL and key, from 0 on."""
+    """The rows below the header, and the places in them of URL and key, from 0 on.
+
+    `expected`: the names and places of sizes and digests (`model/expected.py`).
+    """
 
     rows: Iterator[Row]
     url: int
     key: int
+    expected: tuple[tuple[str, int], ...] = ()
 
 
 def columns_of(table: Table, grammar: Grammar, name: str) -> Columns:
@@ -44,8 +49,10 @@ def columns_of(table: Table, grammar: Grammar, name: str) -> Columns:
         raise _refusal(name, wanted, names, grammar)
     if key is None and grammar.key_column is not None:
         raise _refusal(name, str(grammar.key_column), names, grammar)
-    most = max(url, -1 if key is None else key) + 1
-    return Columns(table.rows(most), url, _NOWHERE if key is None else key)
+    named = ((one, _place(names, one)) for one in EXPECTED)
+    expected = tuple((one, at) for one, at in named if at is not None and at not in {url, key})
+    most = max(url, -1 if key is None else key, *(at for _, at in expected)) + 1
+    return Columns(table.rows(most), url, _NOWHERE if key is None else key, expected)
 
 
 def _by_place(table: Table, url: int, key: Column | None, name: str) -> Columns:

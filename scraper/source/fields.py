@@ -32,7 +32,7 @@ Parts = tuple[str, str, Mapping[str, str], "Expected | None"]
 
 BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
 
-_EXPECTED = frozenset({"size", "sha512", "sha256", "sha1", "md5"})
+EXPECTED = frozenset({"size", "sha512", "sha256", "sha1", "md5"})
 _FIELDS = ("headers", "key", "md5", "sha1", "sha256", "sha512", "size", "url")
 _NAMED = 16  # fields that mean nothing, of one list, at most
 _REMEMBERED = 1_000  # fields of one list, at most
@@ -54,7 +54,7 @@ class Fields:
         self._source = source
         self._note = note
         self._url, self._key = url or "url", key or "key"
-        ours = {*_EXPECTED, "headers", self._key, self._url}
+        ours = {*EXPECTED, "headers", self._key, self._url}
         self._ours = {name.lower(): name for name in ours}
         self._known = ours  # and those that mean nothing
         self._named: set[str] = set()
@@ -72,7 +72,7 @@ class Fields:
         if headers is not None:
             headers = _checked(headers, what)
         expected = None
-        if not (is_record or _EXPECTED.isdisjoint(given)):
+        if not (is_record or EXPECTED.isdisjoint(given)):
             from scraper.model.expected import expected_of  # few lists tell digests
 
             expected = expected_of(given)

@@ -13,8 +13,8 @@ bad line; one of a million lines would cost the others.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -29,6 +29,9 @@ from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 from scraper.source.plain import plain_target
 from scraper.source.sources import Given, Source, by_its_first_line
 from scraper.source.tables import Dialect, Table
+
+if TYPE_CHECKING:
+    from scraper.model.expected import Expected
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _AROUND = BLANK + "\t"  # a cell
@@ -190,17 +193,19 @@ def _read_table(source: Source, rule: keys.KeyRule, form: Dialect) -> Iterator[R
     with contextlib.closing(source.open()) as lines:
         table = Table(lines, form)
         try:
-            rows, at_url, at_key = columns_of(table, source.grammar, name)
+            rows, at_url, at_key, told = columns_of(table, source.grammar, name)
             for number, first, cells, wrong, torn in rows:
                 url = cells[at_url].strip(_AROUND) if at_url < len(cells) else ""
                 key = cells[at_key].strip(_AROUND) if at_key < len(cells) else ""
-                if plain and not key and (target := plain_target(url, number, name)) is not None:
+                if plain and not (key or told) and (target := plain_target(url, number, name)):
                     yield target
                     continue
                 try:
                     parts = _of_cells(url, key, wrong, torn=torn, tsv=form == "tsv")
                     if scheme:
                         parts = (with_scheme(parts[0], scheme), *parts[1:])
+                    if told:
+                        parts = (*parts[:3], _expected(cells, told))
                     yield _target(parts, number, name, rule)
                 except BadTarget as error:
                     raw = first if wrong else url.encode("utf-8", "surrogateescape") or first
@@ -208,6 +213,13 @@ def _read_table(source: Source, rule: keys.KeyRule, form: Dialect) -> Iterator[R
         except ListBroken as broken:
             broken.line = table.count + 1
             raise
+
+
+def _expected(cells: Sequence[str], told: Sequence[tuple[str, int]]) -> "Expected | None":
+    """What a row says of the body. Raises BadTarget."""
+    from scraper.model.expected import expected_of  # few lists tell digests
+
+    return expected_of({name: cells[at].strip(_AROUND) for name, at in told if at < len(cells)})
 
 
 def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> Parts:

@@ -16,10 +16,13 @@ from scraper.manifest import read_lines, reading_of
 from scraper.manifest.verify import Finding, Verdict, findings
 from scraper.model.errors import Kind
 from scraper.model.records import Result, Stored
+from scraper.model.settings import Settings
+from scraper.run.loop import Run
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.source.sources import open_sources
 from tests.ranges import RangeSite
 from tests.run.test_continue import CUT, part, torn
-from tests.run.test_loop import QUICK, fetch
+from tests.run.test_loop import QUICK, fetch, results_of
 from tests.servers import Reply, Request, Serve
 
 if TYPE_CHECKING:
@@ -253,6 +256,30 @@ def test_an_object_that_lies_there_is_not_taken_over(serve: Serve, tmp_path: Pat
     (result,) = fetch([line(f"{server.url}/a", **fields)], tmp_path, skip_existing=True)
     assert result.status == "stored"
     assert objects(tmp_path) == {"k": TEXT}
+
+
+@pytest.mark.parametrize(("ending", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_columns_of_a_table_say_it_too(
+    ending: str, separator: str, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(dict.fromkeys(("/a", "/b", "/c", "/d", "/e"), TEXT))
+    md5, wrong = digests(TEXT, "md5")["md5"], digests(b"", "md5")["md5"]
+    rows = [
+        ["title", "MD5", "url", "size", "key"],
+        ["x", md5, f"{server.url}/a", str(len(TEXT)), "a"],
+        ["x", wrong, f"{server.url}/b", "", "b"],
+        ["x", "", f"{server.url}/c", str(len(TEXT) + 1), "c"],
+        ["x", "", f"{server.url}/d", "", "d"],
+        ["x", "no digest", f"{server.url}/e", "", "e"],
+        ["x", md5, f"{server.url}/a"],
+    ]
+    table = tmp_path / f"list.{ending}"
+    table.write_text("".join(separator.join(row) + "\n" for row in rows))
+    sources = open_sources([str(table)], lambda _: pytest.fail("no list is at a URL"))
+    results = results_of(Run(Settings.of(to=tmp_path / "out", **QUICK), sources, []))
+    found = {one.target.line: one.error.kind if one.error else one.status for one in results}
+    assert found[2] == found[5] == found[7] == "stored"
+    assert (found[3], found[4], found[6]) == (Kind.MISMATCH, Kind.MISMATCH, Kind.BAD_URL)
 
 
 def test_require_digest_refuses_lines_without_one(serve: Serve, tmp_path: Path) -> None:
