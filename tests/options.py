@@ -38,6 +38,10 @@ class Option(NamedTuple):
 
 OPTIONS = (
     Option("input-file", "http://h/list", '"http://h/list"', ("http://h/list",), "9"),
+    Option("list-format", "csv", '"csv"', "csv", "jsonl"),
+    Option("url-column", "link", '"link"', "link", "9"),
+    Option("key-column", "2", "2", "2", "9"),
+    Option("default-scheme", "https", '"https"', "https", "http"),
     Option("to", "s3://b/{date}", '"s3://b/{date}"', "s3://b/{date}", "9"),
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),

@@ -16,6 +16,7 @@ import click
 from click_man.man import ManPage
 
 from scraper.cli.command import group
+from scraper.cli.options import SectionedCommand
 from scraper.model.version import __version__
 from tests.commands import every_command
 
@@ -115,12 +116,13 @@ def _statuses() -> Iterator[str]:
 
 def sections(command: click.Command) -> dict[str, list[tuple[str, str]]]:
     """Names and help of the options of `command`, by section, as its `--help` has them."""
-    context = _context(command)
+    context, has_sections = _context(command), isinstance(command, SectionedCommand)
     found: dict[str, list[tuple[str, str]]] = {}
     for param in command.get_params(context):
         record = param.get_help_record(context)
         if isinstance(param, click.Option) and record:
-            found.setdefault(getattr(param, "section", "Other"), []).append(record)
+            section = getattr(param, "section", "Other") if has_sections else "Other"
+            found.setdefault(section, []).append(record)
     return found
 
 

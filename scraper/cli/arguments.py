@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from scraper.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scraper.source.grammar import Grammar
     from scraper.source.sources import OpenRemote, Source
 
 SOURCE = "arguments"  # the source of a target that is an argument; its line is its place there
@@ -27,6 +30,13 @@ class Inputs(NamedTuple):
 
     arguments: tuple[str, ...]
     input_files: tuple[str, ...]
+    grammar: "Grammar | None" = None  # of the lists
+
+    def read_by(self, options: "Mapping[str, str | None]") -> "Inputs":
+        """The same, with lists as these options say. Raises UsageError."""
+        from scraper.source.grammar import grammar_of
+
+        return self._replace(grammar=grammar_of(**options))
 
     @property
     def lists(self) -> list[str]:
@@ -38,15 +48,17 @@ class Inputs(NamedTuple):
 
         Raises ListError for a list that can't be opened.
         """
+        from scraper.source.grammar import LINES
         from scraper.source.sources import from_words, open_sources
 
+        grammar = self.grammar or LINES
         sources: list[Source] = []
         for place, urls in self._runs_of_urls():
             if urls:
                 sources.append(from_words(urls, SOURCE, place))
             else:
-                sources += open_sources([self.arguments[place - 1]], open_remote)
-        return sources + open_sources(self.input_files, open_remote)
+                sources += open_sources([self.arguments[place - 1]], open_remote, grammar)
+        return sources + open_sources(self.input_files, open_remote, grammar)
 
     def _runs_of_urls(self) -> Iterator[tuple[int, list[str]]]:
         """Place (from 1) and URLs of each row of neighbours; no URLs for a list."""

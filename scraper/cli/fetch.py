@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scraper.cli.options import PATH, WHOLE_HELP, SectionedCommand, fetch_options
+from scraper.cli.options import LIST_OPTIONS, PATH, WHOLE_HELP, SectionedCommand, fetch_options
 from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
 
     ours = {name: options.pop(name) for name in _OURS}
     input_files = options.pop("input_files")
+    grammar = {name: options.pop(name) for name in LIST_OPTIONS}
     options["resolve"] = options["resolve"] or None
     options["headers"] = tuple(parse_header(header) for header in options["headers"]) or None
     settings = Settings.of(**{name: value for name, value in options.items() if value is not None})
@@ -70,7 +71,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
 
         return show(context, settings)
     check_destination(settings.to)
-    inputs = _inputs(arguments, input_files, settings)
+    inputs = _inputs(arguments, input_files, settings, grammar)
     ours = {**_checked(ours), "caveats": unknown(context)}
     if ours["dry_run"]:
         if inputs == NOTHING:
@@ -104,7 +105,10 @@ def _checked(ours: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inputs(
-    arguments: tuple[str, ...], input_files: tuple[str, ...], settings: "Settings"
+    arguments: tuple[str, ...],
+    input_files: tuple[str, ...],
+    settings: "Settings",
+    grammar: Mapping[str, str | None],
 ) -> "Inputs":
     """What is to be fetched: NOTHING if --retry-failed is to take it from the manifest."""
     from scraper.cli.arguments import NOTHING, inputs_of
@@ -114,7 +118,8 @@ def _inputs(
 
         if is_empty(settings.run_limits.max_run_time):
             return NOTHING
-    return inputs_of(arguments, input_files, piped=_is_piped())
+    inputs = inputs_of(arguments, input_files, piped=_is_piped())
+    return inputs.read_by(grammar) if any(grammar.values()) else inputs
 
 
 def _is_piped() -> bool:

@@ -5,7 +5,7 @@ of a destination would be unlisted. Does not know: what is stored, the network. 
 refused; a run fetches those with options that this command does not have.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from scraper.model.errors import UsageError
 from scraper.model.records import Target
 from scraper.model.urls import redact
 from scraper.source import lists
+from scraper.source.grammar import grammar_of
 from scraper.source.keys import KeyRule, make_rule
 from scraper.source.sources import RemoteList, Source, open_sources
 
@@ -28,13 +29,16 @@ class Listed(NamedTuple):
 
 
 @contextmanager
-def listed(names: Sequence[str], template: str, reading: Reading) -> Iterator[Listed]:
+def listed(
+    names: Sequence[str], template: str, reading: Reading, grammar: Mapping[str, str | None]
+) -> Iterator[Listed]:
     """The keys that the lists `names` give their targets now by the rule `template`.
 
+    `grammar`: the options of `grammar_of`, which say how these lists are read.
     Raises UsageError (ListError too) for a list that can't be read or names no target.
     """
     rule = make_rule(template, datetime.now().astimezone())
-    sources = open_sources(names, _refuse)
+    sources = open_sources(names, _refuse, grammar_of(**grammar))
     with closing(KeySet(reading)) as keys:
         yield Listed(keys, sum([_add(keys, source, rule) for source in sources]))
 

@@ -8,13 +8,13 @@ name are deleted (`cli/prune.py`), and whether objects are as they were (`scrape
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from scraper.cli.commands import COMMANDS
-from scraper.cli.options import HELP, PATH, SectionOption
+from scraper.cli.options import GRAMMAR_OPTIONS, HELP, LIST_OPTIONS, PATH, SectionOption
 from scraper.cli.place import Place, opened, place_options
 from scraper.model.errors import UsageError
 from scraper.model.urls import redact
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
     from scraper.cli.listed import Listed
     from scraper.manifest.key_set import KeySet
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 EXIT_MISSING = 1
 _COLUMNS = ("key", "size", "url", "date")
 _FIELDS = ("key", "size", "url", "started")
+
+
+def _list_options(command: F) -> F:
+    """The options that say how LIST is read."""
+    for option in reversed(GRAMMAR_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -60,6 +69,7 @@ _FIELDS = ("key", "size", "url", "started")
     default=None,
     help="The rule by which the run with LIST made keys: url, hash, or a template.  [default: url]",
 )
+@_list_options
 @click.option(
     "--prune",
     is_flag=True,
@@ -142,9 +152,19 @@ def _plain(url: str) -> str:
 
 
 def _check(options: Mapping[str, Any], urls: Sequence[str]) -> None:
-    source = click.get_current_context().get_parameter_source("template")
-    if source is ParameterSource.COMMANDLINE and not options["lists"]:
+    context = click.get_current_context()
+    if (
+        context.get_parameter_source("template") is ParameterSource.COMMANDLINE
+        and not options["lists"]
+    ):
         raise UsageError("--key says how the targets of a list are named: give --unlisted LIST")
+    for name in LIST_OPTIONS:
+        if (
+            context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            and not options["lists"]
+        ):
+            said = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{said} says how a list is read: give --unlisted LIST")
     if options["yes"] and not options["prune"]:
         raise UsageError("--yes answers the question of --prune: give that too")
     if not options["prune"]:
@@ -172,7 +192,8 @@ def _named(options: Mapping[str, Any], place: Place) -> Iterator["Listed | None"
         return
     from scraper.cli.listed import listed
 
-    with listed(options["lists"], template or "url", place.reading) as found:
+    grammar = {name: options[name] for name in LIST_OPTIONS}
+    with listed(options["lists"], template or "url", place.reading, grammar) as found:
         yield found
 
 

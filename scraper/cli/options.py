@@ -209,10 +209,23 @@ _OTHER = "Other"
 
 PATH = Place()
 
+LIST_OPTIONS = ("list_format", "url_column", "key_column", "default_scheme")
+GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _option(_WHAT, "--list-format", type=click.Choice(["auto", "lines", "csv", "tsv", "jsonl"]),
+            default="auto: by name, Content-Type, or a column named",
+            help="What every list is; for stdin and pipes too."),
+    _option(_WHAT, "--url-column", metavar="NAME|N", default="url",
+            help="The column with the URLs, or the field of JSON. N: from 1 on, without a header."),
+    _option(_WHAT, "--key-column", metavar="NAME|N", default="key", help="That with the keys."),
+    _option(_WHAT, "--default-scheme", metavar="SCHEME", default="none",
+            help="What a URL of a list without a scheme begins with: https for bare domains."),
+)  # fmt: skip
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "-i", "--input-file", "input_files", type=PATH, multiple=True,
             metavar="FILE|URL|-", envvar="SCRAPER_INPUT_FILE",
             help="Read a list of URLs, also at an http(s) URL; may be repeated."),
+    *GRAMMAR_OPTIONS,
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
             help="Directory or s3://bucket/prefix; {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",

@@ -93,10 +93,10 @@ def table_format(form: Format | None) -> Dialect | None:
     return form if form == "csv" or form == "tsv" else None  # noqa: PLR1714 - mypy narrows it
 
 
-def format_by(first: bytes) -> Format:
-    """The format of a list of which columns are named, by its first line."""
+def format_by(first: bytes, grammar: Grammar) -> Format:
+    """The format of a list whose columns `grammar` names, by its first line."""
     line = first.strip()
-    if line.startswith(b"{"):
+    if line.startswith(b"{") and grammar.has_header:
         return "jsonl"
     return "tsv" if b"\t" in line else "csv"
 

@@ -148,7 +148,7 @@ def _checked(source: Source) -> Source:
     """The source with its format, if it is a list whose columns are there."""
     if source.format is None and source.grammar.has_columns:
         with contextlib.closing(source.open()) as lines:
-            source = source._replace(format=format_by(_to_first_line(lines)[-1]))
+            source = source._replace(format=format_by(_to_first_line(lines)[-1], source.grammar))
     lines = source.open()
     with contextlib.closing(lines):
         if (dialect := table_format(source.format)) is not None:
@@ -167,7 +167,7 @@ def by_its_first_line(source: Source) -> Source:
         with contextlib.closing(lines):
             yield from chain(taken, lines)
 
-    return source._replace(open=opened, format=format_by(taken[-1]))
+    return source._replace(open=opened, format=format_by(taken[-1], source.grammar))
 
 
 def _to_first_line(lines: Iterable[bytes]) -> list[bytes]:

@@ -39,6 +39,7 @@ VALUES = {
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
     "--split-above",
+    *("--list-format", "--url-column", "--key-column", "--default-scheme"),
 }
 SHORT = {
     "-i": "--input-file",
@@ -55,6 +56,10 @@ SHORT = {
 RUN_ALONE = {
     "show_config",
     "input_files",
+    "list_format",
+    "url_column",
+    "key_column",
+    "default_scheme",
     "dry_run",
     "results",
     "log_format",

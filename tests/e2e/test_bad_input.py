@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.command import Command
 from tests.s3servers import CREDENTIALS, S3Server
-from tests.servers import Serve, closed_port
+from tests.servers import Reply, Serve, closed_port
 
 LIST = "list.txt"
 BAD_OPTIONS = [
@@ -36,6 +36,10 @@ BAD_OPTIONS = [
     (["--to", "gopher://somewhere/"], "no sink for gopher:// (there are: file, s3)"),
     (["--to", "s3:///prefix"], "names no bucket"),
     (["--to", "s3://b", "--s3-sse", "rot13"], "--s3-sse 'rot13' is not"),
+    (["--url-column", "0"], "--url-column 0: columns are counted from 1 on"),
+    (["--key-column", "2"], "--key-column 2 is a place in a list without a header"),
+    (["--default-scheme", "gopher"], "--default-scheme 'gopher' must be https or http"),
+    (["--list-format", "xml"], "'xml' is not one of 'auto', 'lines', 'csv', 'tsv', 'jsonl'"),
     (["--key", "{nope}"], "--key '{nope}' has unknown field {nope}"),
     (["--key", "{host}"], "--key '{host}' gives every target one key"),
     (["--log-format", "xml"], "'xml' is not one of 'text', 'json'"),
@@ -158,6 +162,56 @@ def test_an_empty_list_is_no_error_and_is_said(options: list[str], cli: Command)
     assert (ran.status, ran.out) == (0, "")
     assert "0 targets: the list is empty, nothing to do" in ran.errors
     assert (cli.records(), cli.files()) == ([], {})
+
+
+def test_what_is_no_list_is_one_line_and_nothing_is_written(cli: Command) -> None:
+    for name, content in (("list.parquet", b"PAR1\x15\4\n"), ("list.json", b'[{"url": "x"}]\n')):
+        (cli.directory / name).write_bytes(content)
+        ran = cli(name)
+        assert (ran.status, ran.out) == (2, "")
+        assert re.fullmatch(rf"scraper: the list '{name}' is [^\n]+: [^\n]+\n", ran.err)
+    assert cli.wrote == ["list.json", "list.parquet"]
+    ran = cli("-", stdin=b"PAR1\x15\4\n")
+    assert ran.status == 2
+    assert "scraper: the list '-' is Parquet: " in ran.err
+    assert cli.records() == []
+
+
+def test_a_field_that_means_nothing_is_named_once(cli: Command, serve: Serve) -> None:
+    server = serve({"/a": b"a", "/b": b"b"})
+    lines = [json.dumps({"URL": f"{server.url}/{name}", "colour": 1}) for name in "ab"]
+    said = "the list '-' has a field that means nothing here: 'colour'"
+    for options in ([], ["--dry-run"]):
+        ran = cli("-", *options, stdin="\n".join(lines))
+        assert ran.status == 0
+        assert said in ran.err
+        assert ran.err.count("colour") == 1
+
+
+# ---------------------------------------------------------------- columns
+
+
+def test_a_list_at_a_url_is_read_as_its_type_says(cli: Command, serve: Serve) -> None:
+    csv, typed = b"", {"Content-Type": "text/csv; charset=utf-8"}
+    server = serve(lambda request: Reply(200, typed, csv) if "?" in request.path else Reply())
+    csv = f"id,url\n1,{server.url}/a.txt\n".encode()
+    ran = cli("-i", f"{server.url}/export?all=1", "--results", "-")
+    assert (ran.status, [record["url"] for record in ran.records]) == (0, [f"{server.url}/a.txt"])
+    columns = ["--list-format", "csv", "--url-column", "2", "--key-column", "1", "--results", "-"]
+    ran = cli("-", *columns, stdin=csv.partition(b"\n")[2])
+    assert (ran.status, [record["key"] for record in ran.records]) == (0, ["1"])
+
+
+def test_a_bare_domain_is_a_whole_url_in_the_records_and_so_it_can_be_asked_for_again(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(lambda request: Reply(500))
+    bare = server.url.removeprefix("http://")
+    words = ["--default-scheme", "http", "--retries", "0"]
+    assert cli("-", *words, stdin=f"{bare}/a.txt\n").status == 1
+    assert cli("failed", "out").lines == [f"{server.url}/a.txt"]
+    assert cli("--retry-failed", "--retries", "0").status == 1
+    assert server.hits["/a.txt"] == 2
 
 
 # ---------------------------------------------------------------- lines

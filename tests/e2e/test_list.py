@@ -93,6 +93,14 @@ def test_the_rule_of_keys_and_stdin_are_those_of_the_run(cli: Command, serve: Se
     asked = ["list", "out", "--format", "json", "--unlisted", "-"]
     ran = cli(*asked, "--key", "hash", stdin=f"{url}/a\n")
     assert [one["url"] for one in ran.records] == [f"{url}/b"]
+    table = ["--key", "hash", "--list-format", "tsv", "--url-column", "2"]
+    ran = cli(*asked, *table, stdin=f"1\t{url}/a\n")
+    assert [one["url"] for one in ran.records] == [f"{url}/b"]
+    wrong = cli("list", "out", "--url-column", "2")
+    assert (wrong.status, wrong.errors) == (
+        2,
+        ["scraper: --url-column says how a list is read: give --unlisted LIST"],
+    )
     ran = cli(*asked, stdin=f"{url}/a\n")  # it is said that this may be a mistake
     assert (ran.status, len(ran.records), len(ran.errors)) == (0, 2, 1)
     cli.write("fetch.toml", 'key = "hash"', "retries = 1")

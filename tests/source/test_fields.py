@@ -1,0 +1,48 @@
+"""Fields: those of a JSON line that mean nothing are named, each once."""
+
+import json
+
+import pytest
+
+from scraper.model.errors import BadTarget
+from scraper.model.records import Target
+from scraper.source import keys, lists
+from scraper.source.fields import Fields
+from scraper.source.sources import from_iterable
+
+URL = {"url": "http://a/"}
+
+
+def notes_of(*lines: object) -> list[str]:
+    notes: list[str] = []
+    source = from_iterable([json.dumps(line) for line in lines], "list")
+    items = list(lists.read(source, keys.url_key, notes.append))
+    assert all(isinstance(item, Target) for item in items)
+    return notes
+
+
+def test_each_field_is_named_once() -> None:
+    first = {**URL, "title": 1, "lang": 2}
+    assert notes_of(URL, first, first, {**URL, "lang": 1, "rank": 1}) == [
+        "the list 'list' has fields that mean nothing here: 'title', 'lang'",
+        "the list 'list' has a field that means nothing here: 'rank'",
+    ]
+
+
+def test_what_means_something_is_not_named() -> None:
+    assert notes_of({**URL, "KEY": "k", "Headers": {"A": "b"}, "size": 5, "SHA256": "0" * 64}) == []
+    assert notes_of({**URL, "status": "stored", "line": 5, "run": "x"}) == []  # a record of ours
+
+
+def test_a_list_with_other_fields_on_each_line_is_not_told_for_ever() -> None:
+    notes = notes_of(*({**URL, f"n{number:05}": 1} for number in range(2_000)))
+    assert len(notes) == 16
+    assert notes[-1].endswith("'n00015'; no more are named")
+
+
+def test_a_field_that_is_nearly_one_of_ours_is_a_mistake_where_that_one_is_missing() -> None:
+    fields = Fields("list")
+    whole = {**URL, "headers": {"A": "b"}, "header": {"A": "c"}}
+    assert fields.parts(whole, "a JSON line")[2] == {"A": "b"}
+    with pytest.raises(BadTarget, match='has "header": did you mean "headers"'):
+        fields.parts({**URL, "header": {"A": "c"}}, "a JSON line")
