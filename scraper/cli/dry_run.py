@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from scraper.model.dates import expand_date
 from scraper.model.errors import ListBroken, UsageError
@@ -23,7 +24,11 @@ from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink, has_d
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
+from scraper.source.reader import reader_of
 from scraper.source.sources import OpenRemote, RemoteList, Source
+
+if TYPE_CHECKING:
+    from scraper.model.shards import Shard
 
 Judge = Callable[[Target], Result | None]
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
@@ -53,7 +58,7 @@ def dry_run(
 
         try:
             for source in sources:
-                items = _items(source, rule, log)
+                items = _items(source, settings.shard, rule, log)
                 printed += _preview(items, source, [duplicates.judge, is_there], tell)
         except BrokenPipeError:
             return 0
@@ -91,12 +96,13 @@ def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> J
     return judge
 
 
-def _items(source: Source, rule: KeyRule, log: Log) -> Iterator[lists.Read]:
+def _items(source: Source, shard: "Shard | None", rule: KeyRule, log: Log) -> Iterator[lists.Read]:
     """What is read of one list, as a run would read it."""
     try:
-        yield from lists.read(source, rule, lambda text: log.say("warning", "list", text))
+        yield from reader_of(rule, shard, lambda text: log.say("warning", "list", text))(source)
     except ListBroken as error:
-        yield lists.broken_off(error, source.name)
+        if shard is None or shard.number == 0:
+            yield lists.broken_off(error, source.name)
 
 
 def _preview(

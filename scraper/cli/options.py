@@ -244,8 +244,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_EARLIER, "--retry-failed", is_flag=True,
             help="Fetch only what the manifest shows as not done; without FILE, all of that. "
                  "What failed for good (404, 410, 451, bad_url) is left alone."),
-    _option(_EARLIER, "--all", is_flag=True,
-            help="With --retry-failed: also what failed for good."),
+    _option(_EARLIER, "--all", is_flag=True, help="With --retry-failed: also what failed for good."),
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask servers only for what has changed since the last run, by ETag and date."
                  "  [default: refresh]"),
@@ -268,6 +267,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="How large a body must be for --split."),
     _option(_AT_ONCE, "--limit-rate", type=Size(), metavar="BYTES", default="none",
             help="Bytes a second, of all bodies together, at most: 500k, 10M."),
+    _option(_AT_ONCE, "--shard", metavar="I/N",
+            help="Only the hosts of shard I of N, from 0; others fetch the rest into DEST."),
     _option(_AT_ONCE, "--robots", is_flag=True,
             help="Obey robots.txt (RFC 9309) and its Crawl-delay."),
     _option(_AT_ONCE, "--robots-agent", metavar="TOKEN", default="first word of the User-Agent",
@@ -329,8 +330,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Log in to the servers of the list, by Basic or, if they ask for it, Digest."),
     _option(_HTTP, "--cookies", type=PATH, metavar="FILE",
             help="Send the cookies of this file (Netscape's form) where they belong."),
-    _option(_HTTP, "--http1.1", "http1_1", is_flag=True,
-            help="Do not use HTTP/2."),
+    _option(_HTTP, "--http1.1", "http1_1", is_flag=True, help="Do not use HTTP/2."),
     _option(_HTTP, "--cert", type=PATH, metavar="FILE",
             help="Show this certificate (PEM) to servers that ask for one."),
     _option(_HTTP, "--cert-key", type=PATH, metavar="FILE",

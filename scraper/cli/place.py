@@ -11,7 +11,6 @@ Nothing is made there. Does not know: what is read. Everything heavy is imported
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -66,7 +65,7 @@ def opened(
 
     Raises UsageError if there is no manifest, and DestinationError.
     """
-    from scraper.manifest import exists, read_lines, reading_of
+    from scraper.manifest import exists, lines_from, reading_of
     from scraper.model.settings import S3
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink, scheme_of
 
@@ -85,7 +84,7 @@ def opened(
             raise UsageError(f"there is no manifest in {shown!r}: no run has stored anything there")
         if readable is not None and objects and not is_far:
             readable.reach()
-        lines = partial(read_lines, manifest, destination, sink)
+        lines = lines_from(manifest, destination, sink)
         yield Place(destination, sink, lines, reading_of(manifest, destination, sink))
     finally:
         sink.close()

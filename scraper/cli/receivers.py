@@ -119,6 +119,8 @@ class Receivers:
 
         self.closed = self.unusable = self.stuck = self._lost_results = False
         self._ours = ours
+        if run.settings.shard is not None:  # how many lines are of a shard is not known ahead
+            sources = [source._replace(size=None) for source in sources]
         self._sources = sources
         self._run = run
         self._signals = signals

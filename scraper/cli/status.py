@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scraper.manifest.survey import Survey
 
 EXIT_NOT_DONE = 1
+EXIT_SHARDS = 3  # of those that may run on other machines
 
 
 @click.command(context_settings=HELP, short_help="Tell what is there, on one screen.")
@@ -25,7 +26,7 @@ EXIT_NOT_DONE = 1
 def status(destination: str, *, as_json: bool, **options: Any) -> int:
     """Print what is in DEST: runs, targets, objects, failures, and what to do next.
 
-    The exit status is 0 if every target is done, 1 if not.
+    The exit status is 0 if every target is done, 1 if not, 3 while a shard is not done.
     """
     with opened(destination, options) as place:
         facts = _facts(place, _words(destination, options))
@@ -41,6 +42,8 @@ def status(destination: str, *, as_json: bool, **options: Any) -> int:
         for line in screen(facts):
             say(line.encode("utf-8", "replace"))
     flush()
+    if facts.get("shards", {}).get("not_done"):
+        return EXIT_SHARDS
     return 0 if facts["done"] else EXIT_NOT_DONE
 
 
@@ -71,19 +74,22 @@ class _NotDone:
 
 def _facts(place: "Place", words: list[str]) -> dict[str, Any]:
     """All that is told. docs/destination.md says what each field means."""
+    from scraper.cli.shard_status import shards_in
     from scraper.manifest.survey import survey
     from scraper.model.urls import redact
     from scraper.report.summary_file import SummaryFile, runs_of
 
-    held_by, missing = _holder(place), _NotDone()
-    last = SummaryFile(place.sink, place.destination).last()
+    held_by, missing, shards = _holder(place), _NotDone(), shards_in(place)
+    # Runs of shards have summaries of their own, so the destination's is not of the last run.
+    last = {} if shards else SummaryFile(place.sink, place.destination).last()
     found = survey(place.lines, place.reading, missing.add)
     totals, not_done = found.totals, sum(found.not_done.values())
     unread, later = last.get("unread") is True, _later_run(found, last)
     facts = {
         "destination": redact(place.destination),
-        "done": not (not_done or unread or held_by or later),
+        "done": not (not_done or unread or held_by or later or (shards and shards["not_done"])),
         "held_by": held_by or None,
+        "shards": shards,
         "targets": totals.stored + totals.not_modified + totals.replaced + not_done,
         "statuses": {
             "stored": totals.stored,

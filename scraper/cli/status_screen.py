@@ -8,6 +8,7 @@ a summary in the destination says may be anything, so each value is looked at be
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scraper.cli.shard_status import in_words
 from scraper.model.urls import printable
 from scraper.report.closing import cut, failure_lines, labelled
 from scraper.report.units import human_size
@@ -33,6 +34,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_head(facts)} in {facts['destination']}"
     if held := facts.get("held_by"):
         yield labelled("held by", held)
+    if shards := facts.get("shards"):
+        yield labelled("shards", in_words(shards))
     for label, names in (("done", _DONE), ("not done", _NOT_DONE)):
         if told := _counts(facts["statuses"], names):
             yield labelled(label, told)
@@ -61,7 +64,12 @@ def _head(facts: Mapping[str, Any]) -> str:
 def _runs(facts: Mapping[str, Any]) -> Iterator[str]:
     """The last few, a line each."""
     if facts["runs_from"] == "manifest":
-        yield labelled("runs", "by the manifest alone: there is no summary that can be read")
+        why = (
+            "of each shard"
+            if facts.get("shards")
+            else "alone: there is no summary that can be read"
+        )
+        yield labelled("runs", f"by the manifest {why}")
     elif facts.get("without_summary"):
         why = "it goes on" if facts.get("held_by") else "it was killed, it seems"
         yield labelled("runs", f"the last one has left no summary: {why}")

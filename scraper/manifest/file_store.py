@@ -30,7 +30,7 @@ import fcntl
 import os
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BufferedReader
 from itertools import chain, compress, repeat
 from pathlib import Path
@@ -74,6 +74,7 @@ class FileManifestStore:
     holds the file is waited for, up to `wait_s` seconds. Making a store raises DestinationError;
     Held when another run holds the file; UsageError when its records are of another destination.
     `own`: the file is ours, in a destination. Otherwise the user named it, and it may be a link.
+    `secret`: the file of the secret of its identities, if that does not lie beside it.
 
     With `sync`, records survive a power cut: it makes the objects durable before their records are
     written, and raises DestinationError. Both wait for the disk, so records are written in groups,
@@ -81,7 +82,10 @@ class FileManifestStore:
     time. Without `sync`, records survive the end of the process only.
     """
 
-    def __init__(
+    begun: bool
+    _size: int  # with what this run has written
+
+    def __init__(  # noqa: PLR0913 - facts of one file
         self,
         path: Path,
         sync: Callable[[], None] | None = None,
@@ -89,6 +93,7 @@ class FileManifestStore:
         destination: str = "",
         wait_s: float = 0.0,
         own: bool = False,
+        secret: Path | None = None,
     ) -> None:
         self.place = str(path)
         self.run = ""
@@ -97,7 +102,7 @@ class FileManifestStore:
         self._sync = sync
         self._next = 0.0  # when the next group may be written, in monotonic seconds
         self._look = 0.0  # when the file's name is looked at again, in monotonic seconds
-        self._path = path
+        self._path, self._secret = path, secret
         self._lines = bytearray()  # what the file has not taken yet
         self._given = self.recorded = 0  # records of this run
         self._torn = 0  # how many bytes of the first of them it has
@@ -133,6 +138,15 @@ class FileManifestStore:
         ours = {"destination": self.destination} if self.destination else {}
         self._lines += as_json({**record, **ours}) + b"\n"
         self._given += 1
+
+    def adopt(self, lines: Iterable[bytes]) -> None:
+        """See `ManifestStore`."""
+        for line in lines:
+            self._lines += line
+            if len(self._lines) >= _PIECE:
+                self.flush(idle=True)
+        self.settle()
+        self.begun = self._size > 0
 
     def settle(self) -> None:
         """Write everything, and wait until it is on the disk."""
@@ -176,10 +190,10 @@ class FileManifestStore:
         self._lock = os.dup(self._fd) if self.readable else -1  # `close` keeps the lock
         real = self._path.resolve()  # every link to the file has the same index and secret
         self.index_path = index_path_of(real) if self.readable else None
-        self._secret_path = secret_path_of(real)
+        self._secret_path = self._secret or secret_path_of(real)
         self.identity = Identity(_read_secret(self._secret_path) if self.readable else b"")
         self.begun = False
-        self._size = os.fstat(self._fd).st_size  # with what this run has written
+        self._size = os.fstat(self._fd).st_size
         if self.readable and self._size:
             self.begun = True
             with open(self._open(os.O_RDONLY), "rb") as file:
@@ -208,7 +222,7 @@ class FileManifestStore:
             self._sync()
         try:
             if self.identity.unsaved:  # before the lines that need it
-                _write_secret(self._secret_path, self.identity.secret)
+                write_secret(self._secret_path, self.identity.secret)
                 self.identity.saved()
             while self._lines:
                 taken = os.write(self._fd, self._lines)
@@ -333,7 +347,7 @@ def _read_secret(path: Path) -> bytes:
         return file.read()
 
 
-def _write_secret(path: Path, secret: bytes) -> None:
+def write_secret(path: Path, secret: bytes) -> None:
     """Keep `secret` at `path`, whole or not at all. Others than owner and group can't read it."""
     fresh = path.with_name(path.name + _NEW)
     with contextlib.suppress(FileNotFoundError):

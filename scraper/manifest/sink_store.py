@@ -20,7 +20,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,22 +43,29 @@ _PACKED = "application/gzip"  # the type of a packed segment (RFC 6713)
 _READERS = 4  # segments that are read at once
 IDENTITY_KEY = ".scraper/manifest-identity.key"
 # A text: few runs need it, and `re` compiles it on its first use.
-_SEGMENT = r"\.scraper/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?"
+_SEGMENT = r".+/manifest-(\d+)-[0-9a-f]+\.jsonl(\.gz)?"
+_PREFIX = ".scraper/"
 
 
 class SinkManifestStore:
-    """Segments `.scraper/manifest-<number>-<run>.jsonl` in any sink, put by one thread."""
+    """Segments `.scraper/manifest-<number>-<run>.jsonl` in any sink, put by one thread.
+
+    `prefix` is the beginning of their keys: those of a shard lie apart.
+    """
 
     index_path: Path | None = None  # a temporary file: the next run may be on another machine
 
-    def __init__(self, sink: Sink, destination: str, patience_s: float = 120.0) -> None:
+    def __init__(
+        self, sink: Sink, destination: str, patience_s: float = 120.0, prefix: str = _PREFIX
+    ) -> None:
         self._sink = sink
+        self._prefix = prefix
         self._readable = sink if isinstance(sink, ReadableSink) else None
         self.run = ""
         self._unique = os.urandom(4).hex()
-        self.place = f"{redact(destination).rstrip('/')}/.scraper/manifest-*.jsonl*"
+        self.place = f"{redact(destination).rstrip('/')}/{prefix}manifest-*.jsonl*"
         self.destination = ""  # the segments lie in it
-        self._has_secret = False  # as `_segments` found
+        self._has_secret = prefix != _PREFIX  # as `_segments` found; shards make one before
         segments = self._segments()
         self.readable = self._readable is not None
         self.begun = bool(segments)
@@ -121,6 +127,17 @@ class SinkManifestStore:
 
     def release(self) -> None:
         """Nothing: the lock of the destination is the lock of its segments."""
+
+    def adopt(self, lines: Iterable[bytes]) -> None:
+        """See `ManifestStore`. The lines become packed segments, as compacting makes them."""
+        left = iter(lines)
+        try:
+            while group := list(_up_to(PACKED_BYTES, left)):
+                self._number += 1
+                self._replace([], self._number, b"".join(group))
+                self.begun = True
+        except ScraperError as error:
+            raise DestinationError(f"can't write the manifest {self.place!r}: {error}") from None
 
     def catch_up(self, index: "Index") -> None:
         """Let `index` absorb every segment, in order. Any of them may have been rewritten."""
@@ -187,35 +204,22 @@ class SinkManifestStore:
         if self._readable is None:
             return []
         try:
-            keys = list(self._readable.keys(".scraper/manifest-"))
+            keys = list(self._readable.keys(f"{self._prefix}manifest-"))
         except ScraperError as error:
             raise self._unreadable(error) from None
-        self._has_secret = IDENTITY_KEY in keys
-        segments = ((re.fullmatch(_SEGMENT, key), key) for key in keys)
-        return sorted((int(found[1]), key) for found, key in segments if found)
+        self._has_secret = self._has_secret or IDENTITY_KEY in keys
+        return segments_of(keys)
 
     def _read_all(self, segments: Iterable[tuple[int, str]]) -> Iterator[list[bytes]]:
-        """The lines of each segment, in order. Several are read at once."""
-        keys = iter([key for _, key in segments])
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
-
-            def begin(key: str) -> Future[bytes]:
-                return submit(readers, partial(self._read, key))
-
-            coming = deque((key, begin(key)) for key in islice(keys, _READERS))
-            while coming:
-                key, data = coming.popleft()
-                lines = _unpacked(key, data.result())
-                del data  # so that no segment is in memory twice
-                coming.extend((key, begin(key)) for key in islice(keys, 1))
-                yield lines
+        assert self._readable is not None
+        return read_segments(self._readable, [key for _, key in segments])
 
     def _read(self, key: str) -> bytes:
         assert self._readable is not None
         return b"".join(self._readable.read(key))
 
     def _key(self, number: int) -> str:
-        return f".scraper/manifest-{number:08}-{self._unique}.jsonl"
+        return f"{self._prefix}manifest-{number:08}-{self._unique}.jsonl"
 
     def _put(self, *, full: bool) -> None:
         if not self._put_lines:
@@ -230,6 +234,39 @@ class SinkManifestStore:
         self._writer.put(Segment(self._key(self._number), data, self._first, last))
         if full:
             self._lines, self._bytes, self._put_lines, self._first = [], 0, 0, last
+
+
+def _up_to(size: int, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Take lines until they have `size` bytes."""
+    while size > 0 and (line := next(lines, b"")):
+        size -= len(line)
+        yield line
+
+
+def segments_of(keys: Iterable[str]) -> list[tuple[int, str]]:
+    """Numbers and keys of the segments among `keys`, in order."""
+    segments = ((re.fullmatch(_SEGMENT, key), key) for key in keys)
+    return sorted((int(found[1]), key) for found, key in segments if found)
+
+
+def read_segments(readable: ReadableSink, segments: Iterable[str]) -> Iterator[list[bytes]]:
+    """The lines of each of the `segments`, in order. Several are read at once.
+
+    Raises SinkError, DestinationError.
+    """
+    keys = iter(segments)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
+
+        def begin(key: str) -> Future[bytes]:
+            return submit(readers, lambda: b"".join(readable.read(key)))
+
+        coming = deque((key, begin(key)) for key in islice(keys, _READERS))
+        while coming:
+            key, data = coming.popleft()
+            lines = _unpacked(key, data.result())
+            del data  # so that no segment is in memory twice
+            coming.extend((key, begin(key)) for key in islice(keys, 1))
+            yield lines
 
 
 def _unpacked(key: str, data: bytes) -> list[bytes]:

@@ -10,7 +10,9 @@ Rejected: a database as the manifest; every shell tool reads lines of JSON.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -18,7 +20,7 @@ from scraper.manifest.codec import Reading
 from scraper.manifest.file_store import ELSEWHERE, FileManifestStore
 from scraper.manifest.identity import Identity
 from scraper.manifest.sink_store import SinkManifestStore
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Result
 from scraper.model.urls import redact
 from scraper.sinks.base import Sink, ignores_case, scheme_of, sync_of
@@ -26,9 +28,12 @@ from scraper.sinks.directory import open_own, path_of
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
+    from scraper.model.shards import Shard
+    from scraper.sinks.plans import Kept, Plan
 
 _READ = os.O_RDONLY | os.O_CLOEXEC
 DEFAULT_PATH = ".scraper/manifest.jsonl"
+_PLANS = ".scraper/plans"
 
 
 class ManifestStore(Protocol):
@@ -57,6 +62,12 @@ class ManifestStore(Protocol):
     @property
     def recorded(self) -> int:
         """How many records of this run a killed run would leave: written, in the order given."""
+
+    def adopt(self, lines: Iterable[bytes]) -> None:
+        """Take over whole lines of other manifests, before the first record of this run.
+
+        They are durable when this returns.
+        """
 
     def flush(self, *, idle: bool = False) -> None:
         """Write what is due. `idle`: nothing else is going on, so everything is due."""
@@ -104,19 +115,64 @@ def open_store(
 ) -> ManifestStore:
     """The manifest at `path`, or where the destination keeps it. `sink` has been checked.
 
-    `durable`: what a flush wrote to a file survives a power cut. Raises DestinationError (NoThread
-    too), Held, and UsageError if the manifest at `path` is of another destination.
+    The destination is held: what shards recorded is moved into its own manifest. `durable`: what a
+    flush wrote to a file survives a power cut. Raises DestinationError (NoThread too), Held, and
+    UsageError if the manifest at `path` is of another destination.
     """
     file = path_for(path, destination)
-    if file is None:
-        store = SinkManifestStore(sink, destination, timeouts.sink_s)
-        store.start()
-        return store
     sync = sync_of(sink) if durable else None
-    if path is None:
-        return FileManifestStore(file, sync, wait_s=timeouts.lock_s, own=True)
-    named = full_name(destination, sink)
-    return FileManifestStore(file, sync, destination=named, wait_s=timeouts.lock_s)
+    if file is not None and path is not None:
+        named = full_name(destination, sink)
+        return FileManifestStore(file, sync, destination=named, wait_s=timeouts.lock_s)
+    shards = _shards(destination, sink)
+    store: ManifestStore
+    if file is None:
+        store = in_sink = SinkManifestStore(sink, destination, timeouts.sink_s)
+        in_sink.start()
+    else:
+        store = FileManifestStore(file, sync, wait_s=timeouts.lock_s, own=True)
+    if shards:
+        from scraper.manifest.every_manifest import fold
+
+        with ExitStack() as undone:
+            undone.callback(store.release)
+            undone.callback(store.close)
+            fold(store, sink, destination, shards)
+            undone.pop_all()
+    return store
+
+
+def open_shard_store(  # noqa: PLR0913 - as `open_store`, and the shard
+    destination: str,
+    sink: Sink,
+    timeouts: StoreTimeouts,
+    shard: "Shard",
+    kept: "Kept",
+    *,
+    durable: bool = False,
+) -> ManifestStore:
+    """The manifest of `shard`, which is held and lies where `kept` does. See `open_store`."""
+    from scraper.manifest.every_manifest import lines_of
+    from scraper.manifest.shard_store import ShardStore, make_secret
+    from scraper.sinks.plans import MANIFEST
+
+    secret = make_secret(destination, sink)
+    own: ManifestStore
+    if secret is None:
+        own = in_sink = SinkManifestStore(sink, destination, timeouts.sink_s, kept.prefix)
+        in_sink.start()
+    else:
+        file = path_of(destination) / kept.prefix / MANIFEST
+        sync = sync_of(sink) if durable else None
+        own = FileManifestStore(file, sync, wait_s=timeouts.lock_s, own=True, secret=secret)
+    with ExitStack() as undone:
+        undone.callback(own.release)
+        undone.callback(own.close)
+        earlier = _parts(None, destination, sink, before=kept.plan)
+        own_lines = partial(lines_of, sink, destination, kept)
+        store = ShardStore(own, own_lines, earlier, shard)
+        undone.pop_all()
+    return store
 
 
 def reading_of(path: str | None, destination: str, sink: Sink) -> Reading:
@@ -144,6 +200,13 @@ def exists(path: str | None, destination: str, sink: Sink) -> bool:
     `sink` has been reached if the manifest lies in it and it is no directory. Raises
     DestinationError if that can't be found out.
     """
+    if path is None and _shards(destination, sink):
+        return True
+    return _exists(path, destination, sink)
+
+
+def _exists(path: str | None, destination: str, sink: Sink) -> bool:
+    """The same, for the destination's own manifest or the one at `path` alone."""
     file = path_for(path, destination)
     if file is None:
         return SinkManifestStore(sink, destination).begun
@@ -156,11 +219,55 @@ def exists(path: str | None, destination: str, sink: Sink) -> bool:
     return True
 
 
+def lines_from(path: str | None, destination: str, sink: Sink) -> Callable[[], Iterator[bytes]]:
+    """A function that gives every line that `read_lines` does, the same ones at each call."""
+    from scraper.manifest.every_manifest import EveryLine
+
+    return EveryLine(lambda: _parts(path, destination, sink))
+
+
 def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
     """Every line of the manifest that `open_store` would open, in order. Nothing is written.
 
-    Raises DestinationError if there is none, or it can't be read.
+    Without `path` those of all shards follow. Raises DestinationError if there is none, or it
+    can't be read.
     """
+    return lines_from(path, destination, sink)()
+
+
+def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
+    """The shards of `destination` that have a manifest. Raises DestinationError."""
+    near = scheme_of(destination) == "file"
+    if near and not os.path.lexists(path_of(destination) / _PLANS):  # as of most
+        return ()
+    from scraper.manifest.every_manifest import has_manifest
+    from scraper.sinks.plans import kept
+
+    try:
+        return [one for one in kept(sink, destination) if has_manifest(one)]
+    except SinkError as error:
+        raise DestinationError(f"can't read the manifest: {error}") from None
+
+
+def _parts(
+    path: str | None, destination: str, sink: Sink, before: "Plan | None" = None
+) -> "list[Callable[[], Iterator[bytes]]]":
+    """What gives the lines of each manifest, in order. `before`: of the plans before this one."""
+    own = partial(_own_lines, path, destination, sink)
+    shards = _shards(destination, sink) if path is None else ()
+    if not (shards or before):
+        return [own]
+    from scraper.manifest.every_manifest import lines_of
+
+    earlier = [one for one in shards if before is None or one.plan < before]
+    parts: list[Callable[[], Iterator[bytes]]] = []
+    if _exists(path, destination, sink):
+        parts.append(own)
+    return parts + [partial(lines_of, sink, destination, one) for one in earlier]
+
+
+def _own_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:
+    """Every line of the destination's own manifest, or of the one at `path`."""
     file = path_for(path, destination)
     if file is None:
         store = SinkManifestStore(sink, destination)

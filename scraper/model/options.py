@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     delay: float | None  # between requests to one host
     rate: float | None  # requests a second, to all hosts together
     limit_rate: int | None  # bytes a second, of all bodies together
+    shard: str | None  # "0/8": only the hosts of this shard, while others fetch the others
     robots: bool | None
     split: int | None  # parts of one large body at once
     split_above: int | None

@@ -11,7 +11,7 @@ comparison and `frozen`, made for each of the nine classes: that was 6 % of a ru
 import os
 import re
 from dataclasses import FrozenInstanceError, dataclass, field, fields
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
 from scraper.model import resolve, robots_names
 from scraper.model.headers import (
@@ -27,12 +27,16 @@ from scraper.model.proxy_urls import is_proxy
 from scraper.model.ranges import number, require, whole
 from scraper.model.status_codes import as_text, status_codes
 
+if TYPE_CHECKING:
+    from scraper.model.shards import Shard  # few runs are one of several
+
 _READ = {
     "headers": header_pairs,
     "resolve": resolve.texts,
     "retry_on": as_text,
     "robots_tags": robots_names.rules,
 }
+_OWN = ["to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine", "shard"]
 _Kind = TypeVar("_Kind")
 
 
@@ -318,8 +322,14 @@ class Settings(_Branch):
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
+    shard: "Shard | None" = None
 
     def __post_init__(self) -> None:
+        if self.shard is not None:
+            from scraper.model.shards import check
+
+            most = self.run_limits.max_total_size
+            check(key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         require(
@@ -359,7 +369,10 @@ class Settings(_Branch):
                 given[name] = os.fspath(given[name])
         if isinstance(given.get("max_failures"), str | int):
             given["max_failures"] = Budget.parse(str(given["max_failures"]))
-        own = "to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine"
-        tree |= {name: given.pop(name) for name in own if name in given}
+        if isinstance(given.get("shard"), str):
+            from scraper.model.shards import Shard
+
+            given["shard"] = Shard.parse(given["shard"])
+        tree |= {name: given.pop(name) for name in _OWN if name in given}
         require(not given, f"unknown option {', '.join(sorted(given))}")
         return cls(**tree)

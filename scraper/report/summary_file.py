@@ -35,13 +35,19 @@ _TOLD = (
 
 
 class SummaryFile:
-    """The summary of `destination`, which `sink` serves. `place`: its name for people."""
+    """The summary of `destination`, which `sink` serves. `place`: its name for people.
 
-    def __init__(self, sink: Sink, destination: str, *, durable: bool = False) -> None:
+    `key`: where it lies, for a shard. Each has its own.
+    """
+
+    def __init__(
+        self, sink: Sink, destination: str, *, durable: bool = False, key: str = KEY
+    ) -> None:
         self._sink = sink
         self._durable = durable
-        self._path = path_of(destination) / KEY if scheme_of(destination) == "file" else None
-        self.place = str(self._path or f"{redact(destination).rstrip('/')}/{KEY}")
+        self._key = key
+        self._path = path_of(destination) / key if scheme_of(destination) == "file" else None
+        self.place = str(self._path or f"{redact(destination).rstrip('/')}/{key}")
 
     def check(self) -> None:
         """Make sure that nothing else has its name. Raises DestinationError, OSError."""
@@ -65,7 +71,7 @@ class SummaryFile:
         """Replace the file. Raises DestinationError, SinkError, OSError."""
         data = as_json(record) + b"\n"
         if self._path is None:
-            put_object(self._sink, KEY, data, "application/json")
+            put_object(self._sink, self._key, data, "application/json")
         else:
             with replace_own(self._path, self._path.name + _NEW, sync=self._durable) as file:
                 file.write(data)
@@ -77,7 +83,7 @@ class SummaryFile:
         if not isinstance(self._sink, ReadableSink):
             return b""
         data = bytearray()
-        with contextlib.closing(self._sink.read(KEY)) as pieces:  # type: ignore[type-var]
+        with contextlib.closing(self._sink.read(self._key)) as pieces:  # type: ignore[type-var]
             for piece in pieces:
                 data += piece
                 if len(data) > _MOST_BYTES:

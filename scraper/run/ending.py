@@ -81,7 +81,8 @@ class RunEnding:
         def write() -> Summary:
             places = summary.places._replace(summary=file.place)
             whole = summary._replace(places=places, earlier_runs=file.earlier())
-            file.write(whole.as_record())
+            resources.summary = whole.as_record()
+            file.write(resources.summary)
             return whole
 
         try:

@@ -109,7 +109,8 @@ class Run:
         plan, self._splitting = divide_bodies(settings, plan, self._frontier, self.wake, note)
         self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
         self._entrance = self._robots_queue or self._frontier
-        self._reader = ListReader(sources, make_rule(settings.key, now), self.wake)
+        rule = make_rule(settings.key, now)
+        self._reader = ListReader(sources, rule, self.wake, settings.shard)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
         policies = self._failure_policy, self._frontier, self._spacing, self._splitting
@@ -164,6 +165,7 @@ class Run:
         self._prefilter.close()
         self.ending.sum_up(error, self.places, self._frontier)
         self.ending.keep(self._resources, self._note)
+        whole = whole and not self._stop.cut_short
         self._resources.close(self._stop.last_moment(), whole=whole)
 
     def __iter__(self) -> Iterator[Result]:

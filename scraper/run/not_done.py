@@ -12,7 +12,7 @@ while its manifest is still read.
 from collections import Counter
 from collections.abc import Generator
 
-from scraper.manifest import exists, is_permanent, read_lines, reading_of
+from scraper.manifest import exists, is_permanent, lines_from, reading_of
 from scraper.manifest.not_done import Missing, list_line, not_done
 from scraper.model.errors import UsageError
 from scraper.model.settings import Settings
@@ -53,7 +53,7 @@ class NotDone:
                 sink.reach()
             self._check()
             reading = reading_of(manifest, destination, sink)
-            for record in not_done(lambda: read_lines(manifest, destination, sink), reading):
+            for record in not_done(lines_from(manifest, destination, sink), reading):
                 line = list_line(record)
                 if isinstance(line, bytes):
                     yield line

@@ -8,10 +8,10 @@ them. Only a manifest that could be closed may be compacted.
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scraper.manifest import History, ManifestStore, StoreTimeouts, open_store, remember
 from scraper.model.errors import DestinationError
@@ -24,6 +24,9 @@ from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.lock import Limit, Lock, hold
 from scraper.transfer import Quota
 
+if TYPE_CHECKING:
+    from scraper.run.shard_place import ShardPlace
+
 T = TypeVar("T")
 _LAST_S = 0.5  # for a lock that was waited for to say who holds it
 _WITHDRAW_S = 1.0  # to take back what others would wait for
@@ -31,6 +34,8 @@ _WITHDRAW_S = 1.0  # to take back what others would wait for
 
 class RunResources:
     """See the module. `store` and `history` exist after `open`. `run`: the id of the run.
+
+    `summary`: the summary as it was kept, empty if it was not.
 
     `abandoned`: the destination was silent, and a thread may still wait for it.
     Raises UsageError when no sink serves `destination`.
@@ -48,7 +53,9 @@ class RunResources:
         self.summary_file = SummaryFile(self.sink, destination, durable=durable)
         self._settings = settings
         self.abandoned = False
+        self.summary: Mapping[str, Any] = {}
         self._lock: Lock | None = None
+        self._shard_place: ShardPlace | None = None
         self._on_lost: Callable[[str], None]
         self._left = threading.Event()
         self._locking = False
@@ -139,7 +146,7 @@ class RunResources:
 
             limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
             self._locking = True
-            lock = hold(self.sink, self.destination, self._settings.lock, self._on_lost, limit)
+            lock = self._hold(limit)
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)
@@ -148,6 +155,21 @@ class RunResources:
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
+
+    def _hold(self, limit: Limit) -> Lock | None:
+        """The lock of the destination, or of a shard of it."""
+        shard, how = self._settings.shard, self._settings.lock
+        if shard is None:
+            return hold(self.sink, self.destination, how, self._on_lost, limit)
+        from scraper.run.shard_place import ShardPlace
+        from scraper.sinks.shard_lock import hold_shard
+
+        lock = hold_shard(self.sink, self.destination, shard, how, self._on_lost, limit)
+        self._shard_place = ShardPlace(self.sink, self.destination, shard, lock.kept)
+        self.summary_file = self._shard_place.summary_file(durable=self._settings.durable)
+        if not self._settings.earlier.retry_failed:
+            self._shard_place.begin()
+        return lock
 
     def _check_summary(self) -> None:
         """Raise DestinationError if something else has the name of the summary."""
@@ -160,6 +182,8 @@ class RunResources:
     def _close(self, *, whole: bool) -> None:
         try:
             self.store.close()
+            if self._shard_place is not None and whole and not self._settings.earlier.retry_failed:
+                self._shard_place.end(self.summary)
         except DestinationError:
             whole = False
             raise
@@ -168,14 +192,12 @@ class RunResources:
             self._kept.close()
 
     def _open_manifest(self, stack: ExitStack, wait_s: float) -> None:
-        manifest, patience_s = self._settings.manifest, self._settings.retries.retry_max_time
-        self.store = open_store(
-            manifest,
-            self.destination,
-            self.sink,
-            StoreTimeouts(patience_s, wait_s),
-            durable=self._settings.durable,
-        )
+        timeouts = StoreTimeouts(self._settings.retries.retry_max_time, wait_s)
+        durable, place = self._settings.durable, (self.destination, self.sink, timeouts)
+        if self._shard_place is None:
+            self.store = open_store(self._settings.manifest, *place, durable=durable)
+        else:
+            self.store = self._shard_place.open_store(timeouts, durable=durable)
         self.store.run = self._run
         stack.callback(self.store.release)
         with ExitStack() as undone:

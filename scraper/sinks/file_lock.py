@@ -1,7 +1,8 @@
 """The lock of a directory: a kernel lock on the file `.scraper/lock`.
 
 The kernel lets go of it when the process ends, however that happens. Nothing is ever written
-to the file. Versions before 0.2 lock the same file in the same way.
+to the file. Versions before 0.2 lock the same file in the same way. Runs of shards share the
+lock of the directory (`shard_lock.py`), and each has the lock of its own file.
 
 This module owns that file. It does not know how it is opened and locked (`own_files.py`), and it
 does not know leases (`lease.py`).
@@ -18,28 +19,33 @@ from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory import OWN
 from scraper.sinks.directory.own_files import lock_own
 
+NAME = f"{OWN}/lock"
 _LOOK_AGAIN_S = 0.2  # while waiting
 
 
 class FileHold:
     """A destination that is a directory, held by this process. See `lock.Lock`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - facts of one lock
         self,
         root: Path,
         wait_s: float = 0.0,
         left: Callable[[], bool] = lambda: False,
         on_wait: Callable[[str], None] = lambda _holder: None,
+        *,
+        name: str = NAME,
+        shared: bool = False,
     ) -> None:
         """Wait for it for `wait_s` seconds, or until `left()`. Raises Held, DestinationError.
 
         `on_wait` is called with its holder, in words, again and again while it is waited for.
+        `name` is that of the file, below `root`. Others may have the lock too if it is `shared`.
         """
-        path = root / OWN / "lock"
+        path = root / name
         until = time.monotonic() + wait_s
         while True:
             try:
-                fd = lock_own(path)
+                fd = lock_own(path, shared=shared)
             except OSError as error:
                 shown = os.fspath(root)
                 raise DestinationError(f"can't lock {shown!r}: {error.strerror}") from None
@@ -65,6 +71,17 @@ class FileHold:
             with contextlib.suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_UN)
                 os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process has the lock of the file at `path`. Raises DestinationError."""
+    try:
+        fd = lock_own(path, shared=True)
+    except OSError as error:
+        raise DestinationError(f"can't lock {str(path)!r}: {error.strerror}") from None
+    if fd is not None:
+        os.close(fd)
+    return fd is None
 
 
 def holder_of(path: Path) -> str:

@@ -40,7 +40,9 @@ from scraper.sinks.process_identity import has_ended, own_process
 
 T = TypeVar("T")
 
-LEASE_KEY = f"{OWN}/lock.json"
+_PREFIX = f"{OWN}/"
+LEASE_NAME = "lock.json"
+LEASE_KEY = f"{_PREFIX}{LEASE_NAME}"  # of a destination that one run holds
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
 _BEGINNING = "another run that begins"
@@ -70,11 +72,12 @@ class Lease:
     """A destination that is held by a lease, while this object is used. See `lock.Lock`.
 
     `on_lost` is called once, from another thread, with the reason when the lease is lost.
-    `lease_s` is the length of the lease, None for LEASE_S. Raises Held, SinkError,
+    `lease_s` is the length of the lease, None for LEASE_S. `prefix` is the beginning of the keys of
+    the lease and of its mutex: those of a shard are its own. Raises Held, SinkError,
     DestinationError; NoThread when nobody would renew it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - facts of one lease
         self,
         sink: ConditionalSink,
         place: str,
@@ -82,6 +85,7 @@ class Lease:
         *,
         patience: Patience = NO_WAIT,
         lease_s: float | None = None,
+        prefix: str = _PREFIX,
     ) -> None:
         self.good_until = -math.inf  # by `now_s`
         self._sink = sink
@@ -93,9 +97,10 @@ class Lease:
         self._writes = 0
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
+        self._key = f"{prefix}{LEASE_NAME}"
         self._mutex: Mutex | None = None
         if isinstance(sink, ReadableSink):
-            self._mutex = Mutex(sink, self._holder, now_s, self._over.wait)
+            self._mutex = Mutex(sink, self._holder, now_s, self._over.wait, prefix=prefix)
         self._acquire(patience)
         if isinstance(sink, FencedSink):
             sink.fence(self.holds)
@@ -128,8 +133,8 @@ class Lease:
                 most_s = max(most_s, patience.watch_s)
             left_s = begun + most_s - time.monotonic()
             if left_s <= 0 or patience.left():
-                raise Held(f"another run holds {self._place} ({_shown(found)})")
-            patience.on_wait(_shown(found))
+                raise Held(f"another run holds {self._place} ({shown(found)})")
+            patience.on_wait(shown(found))
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 
     def _try(self, watch: LeaseWatch, patience: Patience) -> tuple[SmallObject | None, Life | None]:
@@ -150,11 +155,11 @@ class Lease:
 
     def _look(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
         """What `_try` returns, as far as it is known without a write."""
-        found = self._sink.get_small(LEASE_KEY)
+        found = self._sink.get_small(self._key)
         if self._is_ours(found):  # a write whose answer was lost
             self.good_until = self._sent + self._lease_s
             return found, None
-        return found, self._judge(watch, found)
+        return found, judge(watch, found)
 
     def _take(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
         """Look once more, write it if the old one is dead, and look whether it is ours.
@@ -167,7 +172,7 @@ class Lease:
         self._write(found and found.etag)
         found, life = self._look(watch)
         if life is Life.DEAD:
-            raise SinkError(f"the store refuses to write {LEASE_KEY!r}", transient=True)
+            raise SinkError(f"the store refuses to write {self._key!r}", transient=True)
         return found, life
 
     def _insist(self, ask: Callable[[], T]) -> T:
@@ -184,15 +189,6 @@ class Lease:
                 if not error.transient or time.monotonic() >= until:
                     raise
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20))
-
-    def _judge(self, watch: LeaseWatch, found: SmallObject | None) -> Life:
-        """Whether the lease that was found is another run's. No lease is a dead one."""
-        said = _said(found)
-        if found is None or not said or has_ended(said):
-            return Life.DEAD
-        expired = said["until"] <= time.time()
-        state = (found.etag, found.data)
-        return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
 
     def _keep(self) -> None:
         """Renew it until the run is over, then delete it. Runs in a thread."""
@@ -214,13 +210,13 @@ class Lease:
 
     def _delete(self) -> None:
         with contextlib.suppress(ScraperError):  # then it ends by itself
-            found = self._sink.get_small(LEASE_KEY)
+            found = self._sink.get_small(self._key)
             if found is None or not self._is_ours(found) or not self.holds():
                 return
             try:
-                self._sink.remove(LEASE_KEY)
+                self._sink.remove(self._key)
             except DestinationError:  # the permission to delete may be missing
-                self._sink.put_if(LEASE_KEY, _NO_LEASE, found.etag)
+                self._sink.put_if(self._key, _NO_LEASE, found.etag)
 
     def _renew(self, trouble: str) -> bool:
         """Write it again. False: it has to be looked at again.
@@ -228,7 +224,7 @@ class Lease:
         Raises Held if it is lost, and ScraperError.
         """
         if self.holds():
-            found = self._sink.get_small(LEASE_KEY)
+            found = self._sink.get_small(self._key)
             if found is None or not self._is_ours(found):
                 raise Held(f"another run has taken {self._place} over")
             if self.holds():
@@ -241,7 +237,7 @@ class Lease:
         self._writes += 1  # so that the content always changes
         said = {**self._holder, "until": time.time() + self._lease_s, "writes": self._writes}
         self._sent = now_s()
-        written = self._sink.put_if(LEASE_KEY, json.dumps(said).encode(), etag) is not None
+        written = self._sink.put_if(self._key, json.dumps(said).encode(), etag) is not None
         if written:
             self.good_until = self._sent + self._lease_s
         return written
@@ -251,18 +247,28 @@ class Lease:
         return _said(found).get("run") == self._run
 
 
-def lease_holder(sink: ConditionalSink) -> str:
-    """Who holds the destination of `sink`, in words; "" if nobody does. Nothing is written.
+def lease_holder(sink: ConditionalSink, key: str = LEASE_KEY) -> str:
+    """Who holds the lease `key` in `sink`, in words; "" if nobody does. Nothing is written.
 
     A lease that was not renewed in time may be of a run that was killed, and says so. Raises
     SinkError, DestinationError.
     """
-    found = sink.get_small(LEASE_KEY)
+    found = sink.get_small(key)
     said = _said(found)
     if found is None or not said or has_ended(said):
         return ""
     late = said["until"] <= time.time() if found.age_s is None else found.age_s > LEASE_S
-    return f"{_shown(found)}{' (it has not renewed its lease in time)' if late else ''}"
+    return f"{shown(found)}{' (it has not renewed its lease in time)' if late else ''}"
+
+
+def judge(watch: LeaseWatch, found: SmallObject | None) -> Life:
+    """Whether the holder of the lease that was found is alive. No lease is a dead one."""
+    said = _said(found)
+    if found is None or not said or has_ended(said):
+        return Life.DEAD
+    expired = said["until"] <= time.time()
+    state = (found.etag, found.data)
+    return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
 
 
 @runtime_checkable
@@ -292,6 +298,7 @@ def _said(found: SmallObject | None) -> dict[str, Any]:
     return said if isinstance(until, int | float) else {}
 
 
-def _shown(found: SmallObject | None) -> str:
+def shown(found: SmallObject | None) -> str:
+    """The holder of a lease, in words."""
     said = _said(found)
     return f"process {said.get('pid', '?')} on {said.get('host', '?')}"

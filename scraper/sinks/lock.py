@@ -16,6 +16,8 @@ from scraper.sinks.base import ConditionalSink, Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
 from scraper.sinks.file_lock import FileHold, holder_of
 
+OnLost = Callable[[str], None]
+
 
 class Lock(Protocol):
     """A destination that is held."""
@@ -45,7 +47,7 @@ def hold(
     sink: Sink,
     destination: str,
     how: str,
-    on_lost: Callable[[str], None],
+    on_lost: OnLost,
     limit: Limit = NO_LIMIT,
 ) -> Lock | None:
     """The lock of `destination`. None if its sink has none.
@@ -61,7 +63,10 @@ def hold(
     from scraper.sinks.lease import Lease, Patience
 
     try:
-        return Lease(sink, destination, on_lost, patience=Patience(wait_s, *limit))
+        lease = Lease(sink, destination, on_lost, patience=Patience(wait_s, *limit))
+        from scraper.sinks.shard_lock import refuse_shards
+
+        return refuse_shards(lease, sink, destination, wait_s, limit)
     except (DestinationError, Held):
         raise
     except ScraperError as error:

@@ -16,7 +16,8 @@ A flag counts for FLAG_S. Who put it does nothing more by it after that time, an
 over when they have seen it for as long. A flag whose process is known to have ended is deleted at
 once. Each flag has a name of its own, so a put that arrives late renews nothing.
 
-Owns: the flags, in `.scraper/mutex/`. Does not know: what is done while a run is alone.
+Owns: the flags, in `.scraper/mutex/`; those of a shard lie beside its lease. Does not know: what is
+done while a run is alone.
 
 Rejected: to put the lease, to wait for longer than a put takes, and to look who wrote last.
 botocore sends a failed put again two seconds later, and all runs would begin three seconds late.
@@ -36,7 +37,8 @@ from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import ROUNDED_S
 from scraper.sinks.process_identity import has_ended
 
-MUTEX_PREFIX = f"{OWN}/mutex/"
+_NAME = "mutex/"
+MUTEX_PREFIX = f"{OWN}/{_NAME}"
 FLAG_S = 20.0  # some requests take it, each of which may be tried again
 _POLL_S = 0.1
 _LOWERED = b"{}"  # a flag that could not be deleted
@@ -54,6 +56,7 @@ class Mutex:
 
     `holder` is what `own_process` says of it, and `run`, which no other run has. `clock` gives
     seconds and counts the time that the machine sleeps. `wait` waits for a number of seconds.
+    `prefix`: the beginning of the keys of what is excluded.
     """
 
     def __init__(
@@ -62,14 +65,15 @@ class Mutex:
         holder: Mapping[str, Any],
         clock: Callable[[], float],
         wait: Callable[[float], object],
-        flag_s: float = FLAG_S,
+        prefix: str = f"{OWN}/",
     ) -> None:
         self._store = store
         self._data = json.dumps(holder).encode()
         self._clock = clock
         self._wait = wait
-        self._flag_s = flag_s
-        self._ours = f"{MUTEX_PREFIX}{holder['run']}-"  # so our flags begin
+        self._flag_s = FLAG_S
+        self._all = f"{prefix}{_NAME}"  # so all flags begin
+        self._ours = f"{self._all}{holder['run']}-"  # and ours
         self._flags = 0
         self._key = ""  # of our flag; "" if there is none
         self._until = 0.0  # by the clock: how long our flag counts
@@ -126,7 +130,7 @@ class Mutex:
 
     def _others(self) -> list[str]:
         """The flags of others that count, in any order."""
-        keys = [key for key in self._store.keys(MUTEX_PREFIX) if not key.startswith(self._ours)]
+        keys = [key for key in self._store.keys(self._all) if not key.startswith(self._ours)]
         now = self._clock()
         self._seen = {key: self._seen.get(key, now) for key in keys}
         return [key for key in keys if not self._is_over(key, now)]

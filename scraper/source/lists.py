@@ -13,7 +13,7 @@ bad line; one of a million lines would cost the others.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -39,12 +39,16 @@ _AROUND = BLANK + "\t"  # a cell
 _HEADERS = r"(?i)['\"]?headers?['\"]?\s*:"
 
 Read = Target | Result
+PassesOver = Callable[[object], bool]
 
 
-def read(source: Source, rule: keys.KeyRule, note: Note = nobody) -> Iterator[Read]:
+def read(
+    source: Source, rule: keys.KeyRule, note: Note = nobody, passes_over: PassesOver | None = None
+) -> Iterator[Read]:
     """Every target of `source`, in order. A line that names none comes as its failed Result.
 
-    `note` hears what is to be said of the list. Raises ListError when the source breaks off or is
+    `note` hears what is to be said of the list. `passes_over` is asked about each line of a list
+    that is no table, before it is parsed. Raises ListError when the source breaks off or is
     no list, and whatever a caller's iterable raises.
     """
     form = source.format
@@ -53,7 +57,7 @@ def read(source: Source, rule: keys.KeyRule, note: Note = nobody) -> Iterator[Re
         form = source.format
     if (dialect := table_format(form)) is not None:
         return _read_table(source, rule, dialect)
-    return _read_lines(source, rule, note)
+    return _read_lines(source, rule, note, passes_over)
 
 
 def broken_off(error: ListBroken, source: str) -> Result:
@@ -62,11 +66,15 @@ def broken_off(error: ListBroken, source: str) -> Result:
     return Result(target, Failed(Failure(Kind.BAD_URL, str(error), transient=False)))
 
 
-def _read_lines(source: Source, rule: keys.KeyRule, note: Note) -> Iterator[Read]:
+def _read_lines(
+    source: Source, rule: keys.KeyRule, note: Note, passes_over: PassesOver | None
+) -> Iterator[Read]:
     name, plain, mixed, number = source.name, rule is keys.url_key, source.mixed, 0
     line_of = _Line(source, note)
     try:
         for number, raw in enumerate(source.open(), 1):
+            if passes_over is not None and passes_over(raw):
+                continue
             if mixed and isinstance(raw, Given):
                 yield _read_given(raw.value, number, rule, line_of)
                 continue

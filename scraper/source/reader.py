@@ -10,14 +10,18 @@ Owns: that thread and its buffer. Does not know: what a line means (`lists.py`).
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scraper.model.errors import ListBroken, ListChanged, ListError
 from scraper.model.records import Target
 from scraper.model.threads import start_thread
 from scraper.source import lists
+from scraper.source.fields import Note
 from scraper.source.keys import KeyRule
 from scraper.source.sources import Source
+
+if TYPE_CHECKING:
+    from scraper.model.shards import Shard  # few runs are one of several
 
 BUFFER = 1_000  # targets read ahead of the frontier; a very long one counts as several
 
@@ -29,11 +33,16 @@ class ListReader:
     `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
     look at `empty` again, since a target may have arrived just before.
 
+    With `shard` the targets are those of that shard, and `lines` counts only these.
     `incomplete`: lines may be missing, since a list changed or broke off.
     """
 
     def __init__(
-        self, sources: Sequence[Source], rule: KeyRule, on_arrival: Callable[[], None]
+        self,
+        sources: Sequence[Source],
+        rule: KeyRule,
+        on_arrival: Callable[[], None],
+        shard: "Shard | None" = None,
     ) -> None:
         self.hungry = False
         self.incomplete = False
@@ -41,6 +50,7 @@ class ListReader:
         self._taken = 0
         self._sources = sources
         self._rule = rule
+        self._shard = shard
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
         self._more_put = self._more_taken = 0  # places beyond one a target; each has one writer
@@ -133,14 +143,27 @@ class ListReader:
                 self._on_arrival()
 
     def _items(self) -> Iterator[lists.Read]:
+        read = reader_of(self._rule, self._shard, self._notes.append)
         for source in self._sources:
             try:
-                yield from lists.read(source, self._rule, self._notes.append)
+                yield from read(source)
             except ListChanged as error:  # its lines are fetched all the same
                 self._notes.append(str(error))
                 self.incomplete = True
             except ListBroken as error:
-                yield lists.broken_off(error, source.name)
+                if self._shard is None or self._shard.number == 0:
+                    yield lists.broken_off(error, source.name)
                 self.incomplete = True
             except ListError as error:  # of a pipe; the lines of other lists are fetched
                 self._error = self._error or error
+
+
+def reader_of(
+    rule: KeyRule, shard: "Shard | None", note: Note
+) -> Callable[[Source], Iterator[lists.Read]]:
+    """What reads a list, or what of it belongs to `shard`. See `lists.read`."""
+    if shard is None:
+        return lambda source: lists.read(source, rule, note)
+    from scraper.source.shard_filter import ShardFilter
+
+    return ShardFilter(shard, rule, note).read

@@ -40,6 +40,7 @@ VALUES = {
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
     "--split-above",
     *("--list-format", "--url-column", "--key-column", "--default-scheme"),
+    "--shard",
 }
 SHORT = {
     "-i": "--input-file",

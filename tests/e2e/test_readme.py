@@ -2,8 +2,8 @@
 
 A fence's language says what is done with it. `sh`: each line is run and must end well, or with the
 status of a comment `# exit N`. `console`: a command after `$ `, and the end of what it says.
-`python`: run; a `text` after it is what it prints. `crontab`, `ini`, `yaml`: the command in it is
-run. `text`, `json` and `toml` are read by people alone.
+`python`: run; a `text` after it is what it prints. `crontab`, `ini`, `yaml`, `bash`: the command in
+it is run. `text`, `json` and `toml` are read by people alone.
 """
 
 import json
@@ -31,13 +31,14 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"sh", "console", "python", "crontab", "ini", "yaml", "toml", "text", "json"}
+LANGUAGES = {"sh", "bash", "console", "python", "crontab", "ini", "yaml", "toml", "text", "json"}
 ELSEWHERE = (
     "make ",
     "pipx ",
     "pip ",
     "docker ",
     "man ",
+    "parallel ",  # tests/e2e/test_shard_examples.py, as the yaml and the bash of that page
 )  # other tests run these, or nobody can here
 
 
@@ -177,7 +178,7 @@ def test_the_service_of_the_systemd_timer_runs(ready: Command, demo: Demo) -> No
 
 
 def test_the_container_of_the_cronjob_runs(ready: Command, demo: Demo) -> None:
-    (job,) = (fence.text for fence in blocks("yaml"))
+    (job,) = (fence.text for fence in blocks("yaml") if "kind: CronJob" in fence.text)
     arguments = re.search(r"^\s*args: (\[.*\])$", job, re.MULTILINE)
     assert arguments is not None
     words = json.loads(adapted(arguments[1], ready, demo))
@@ -221,7 +222,7 @@ def test_an_option_that_a_page_names_is_one(page: str) -> None:
         for param in command.params
         for name in (*param.opts, *param.secondary_opts)
     }
-    ours = re.sub(r"^(?:docker|pip|pipx) .*$", "", PAGES[page], flags=re.MULTILINE)
+    ours = re.sub(r"^(?:docker|pip|pipx|parallel|#SBATCH) .*$", "", PAGES[page], flags=re.MULTILINE)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*\b", ours))
     assert named <= known | {"--help"}
 

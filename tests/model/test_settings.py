@@ -71,6 +71,7 @@ DEFAULTS: dict[str, Any] = {
     "limit_rate": None,
     "split": 1,
     "split_above": 20_000_000,
+    "shard": None,
     "lock": "fail",
     "resume": False,
     "retry_failed": False,
@@ -172,6 +173,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "limit_rate": 500_000,
         "split": 8,
         "split_above": 1_000,
+        "shard": None,  # there is no shard with a manifest elsewhere
         "lock": "wait",
         "resume": True,
         "retry_failed": False,

@@ -104,15 +104,17 @@ def check_own(path: Path, *, way_out: str = REMOVE) -> None:
     _check(found, path, way_out, writes=True)
 
 
-def lock_own(path: Path, *, wait: bool = False) -> int | None:
+def lock_own(path: Path, *, wait: bool = False, shared: bool = False) -> int | None:
     """A descriptor that holds the lock of the file at `path`. Close it to unlock.
 
-    None if another process has it, unless `wait`. Raises Planted, OSError.
+    Several processes may have it `shared`, or one alone. None if another process has it, unless
+    `wait`. Raises Planted, OSError.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         fd = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(fd, kind | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(fd), os.lstat(path)):
                 return fd
         except BlockingIOError:

@@ -1,0 +1,197 @@
+"""ShardStore: the manifest of one shard, and what all earlier manifests say of its hosts.
+
+A shard writes to a manifest of its own. It remembers what the destination's own manifest and those
+of earlier plans say, in that order (`sinks/plans.py`). Other shards of its plan may be writing
+now; they have other hosts, so they need not be read. Of earlier manifests it takes in only what
+concerns its hosts, since taking a line in costs ten times as much as reading it.
+
+All manifests of a destination have one secret for their identities, or a target with a secret in
+its URL would be another one after a change of plans. Of shards that begin at once one makes it.
+
+Owns: that choice of lines. Does not know: where lines are kept (the other stores). Its index is a
+temporary one, and nothing is compacted: the next run without --shard does that.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from os import urandom
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scraper.manifest.file_store import secret_path_of, write_secret
+from scraper.manifest.identity import SECRET_BYTES, Identity
+from scraper.manifest.sink_store import IDENTITY_KEY
+from scraper.model import urls
+from scraper.model.errors import BadTarget, DestinationError, SinkError
+from scraper.model.records import Result
+from scraper.model.shards import Shard
+from scraper.sinks.base import ConditionalSink, Sink, scheme_of
+from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.plans import MANIFEST
+from scraper.sinks.shard_lock import alone
+from scraper.source.keys import host_segment
+
+if TYPE_CHECKING:
+    from scraper.manifest.index import Index
+    from scraper.manifest.store import ManifestStore
+
+Lines = Callable[[], Iterator[bytes]]
+_MOST = 1 << 17  # origins that are remembered
+# The URL of a record stands first in it. Of any other line nothing is known.
+_ORIGIN = re.compile(rb'\{"url":"(https?://[a-z0-9.-]++(?::[0-9]++)?+)(?=[/?#"])').match
+# The key of a target by the rule `hash`: no other target can have it.
+_HASH_KEY = re.compile(rb'"key":"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}').search
+
+
+class ShardStore:
+    """See the module and `ManifestStore`.
+
+    `earlier`: what gives the lines of each earlier manifest.
+    """
+
+    index_path: Path | None = None
+    readable = True
+    destination = ""
+
+    def __init__(
+        self, own: "ManifestStore", own_lines: Lines, earlier: Sequence[Lines], shard: Shard
+    ) -> None:
+        self._own, self._own_lines, self._earlier = own, own_lines, earlier
+        self._ours = HostLines(shard)
+        self.place = own.place
+        self.identity: Identity = own.identity
+        self.begun = own.begun or bool(earlier)
+        self._is_read = False
+
+    @property
+    def run(self) -> str:
+        """The id of the run."""
+        return self._own.run
+
+    @run.setter
+    def run(self, run: str) -> None:
+        self._own.run = run
+
+    def __call__(self, result: Result) -> None:
+        """See `ManifestStore`."""
+        self._own(result)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """See `ManifestStore`."""
+        self._own.append(record)
+
+    def adopt(self, lines: Iterable[bytes]) -> None:
+        """See `ManifestStore`."""
+        self._own.adopt(lines)
+
+    @property
+    def recorded(self) -> int:
+        """See `ManifestStore`."""
+        return self._own.recorded
+
+    def flush(self, *, idle: bool = False) -> None:
+        """See `ManifestStore`."""
+        self._own.flush(idle=idle)
+
+    def settle(self) -> None:
+        """See `ManifestStore`."""
+        self._own.settle()
+
+    def close(self) -> None:
+        """See `ManifestStore`."""
+        self._own.close()
+
+    def release(self) -> None:
+        """See `ManifestStore`."""
+        self._own.release()
+
+    def catch_up(self, index: "Index") -> None:
+        """Let `index` absorb what concerns the shard. Once: later only `compact` would need it."""
+        if self._is_read:
+            return
+        self._is_read = True
+        index.clear()
+        earlier = chain.from_iterable(lines() for lines in self._earlier)
+        index.absorb(chain(self._ours.of(earlier), self._own_lines()))
+
+    def confirm(self, index: "Index") -> None:
+        """Nothing: the index is a temporary one."""
+
+    def compact(self, index: "Index") -> None:
+        """Nothing: see the module."""
+
+
+class HostLines:
+    """Which lines of a manifest concern the hosts of `shard`, without parsing them.
+
+    A line of another host does if its key is not one that only this host can have: it may have
+    taken a key over. Of what can't be told nothing is left out.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._needles: dict[bytes, bytes | None] = {}
+
+    def of(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Those of `lines` that do."""
+        return filter(self.has, lines)
+
+    def has(self, line: bytes) -> bool:
+        """Whether `line` does."""
+        found = _ORIGIN(line)
+        if found is None:
+            return True
+        try:
+            needle = self._needles[found[1]]
+        except KeyError:
+            needle = self._needle(found[1])
+        return needle is None or not (needle in line or _HASH_KEY(line))
+
+    def _needle(self, origin: bytes) -> bytes | None:
+        """What a line of this origin has if it does not concern the shard. None: it does."""
+        needle = None
+        try:
+            parsed = urls.parse(f"{origin.decode()}/").origin
+        except BadTarget:
+            pass
+        else:
+            if not self._shard.has(parsed.host):
+                needle = f'"key":"{host_segment(parsed)}/'.encode()
+        if len(self._needles) >= _MOST:
+            self._needles.clear()
+        self._needles[origin] = needle
+        return needle
+
+
+def make_secret(destination: str, sink: Sink) -> Path | None:
+    """Make the secret of the identities if there is none. One of several runs does.
+
+    Returns its path in a directory, None in a sink. Raises DestinationError.
+    """
+    path = None
+    if scheme_of(destination) == "file":
+        path = secret_path_of(path_of(destination) / OWN / MANIFEST)
+    try:
+        if not _has_secret(path, sink):
+            with alone(sink, destination):
+                if not _has_secret(path, sink):
+                    _put_secret(path, sink, urandom(SECRET_BYTES))
+    except (OSError, SinkError) as error:
+        raise DestinationError(f"can't write the secret of the manifest: {error}") from None
+    return path
+
+
+def _has_secret(path: Path | None, sink: Sink) -> bool:
+    if path is not None:
+        return path.exists()
+    assert isinstance(sink, ConditionalSink)
+    return sink.get_small(IDENTITY_KEY) is not None
+
+
+def _put_secret(path: Path | None, sink: Sink, secret: bytes) -> None:
+    if path is not None:
+        write_secret(path, secret)
+        return
+    assert isinstance(sink, ConditionalSink)
+    sink.put_if(IDENTITY_KEY, secret, None)

@@ -1,0 +1,119 @@
+"""Plans: where shards keep what is theirs, below `.scraper/plans/` of a destination.
+
+    .scraper/plans/0001-of-8/shard-3/   lock or lease, manifest, summary.json, done.json
+
+A plan is a stretch of time in which a destination was divided into one number of shards. Runs with
+another number begin another plan, with the next number of its own. Shards of one plan may run at
+once and have no host in common. Plans never run at once. So the records of a destination are in
+order: first its own manifest, then plan by plan, within a plan in any order. A run without --shard
+moves the records into the destination's own manifest, and the plans are gone (`manifest/fold.py`).
+
+Owns: these names, and which there are. Does not know: what the files say. Rejected: to read the
+records of all plans by their times. Clocks differ, and each line would have to be parsed. Rejected:
+one place for each number of shards. Records of 8, then 4, then 8 shards would have no order.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scraper.model.errors import DestinationError
+from scraper.sinks.base import ReadableSink, Sink, scheme_of
+from scraper.sinks.directory import OWN, path_of
+
+PLANS = f"{OWN}/plans/"
+DONE = "done.json"
+MANIFEST = "manifest.jsonl"  # in a directory; else segments
+# A text: few runs need it, and `re` compiles it on its first use.
+_FILE = r"(\d{4,9})-of-(\d{1,6})/shard-(\d{1,6})/(.+)"
+
+
+class Plan(NamedTuple):
+    """One plan: its number, and how many shards it has. They sort by time."""
+
+    number: int
+    shards: int
+
+    def prefix_of(self, shard: int) -> str:
+        """The beginning of the keys of what that shard keeps."""
+        return f"{PLANS}{self.number:04}-of-{self.shards}/shard-{shard}/"
+
+
+class Kept(NamedTuple):
+    """What one shard of a plan keeps: names of files, relative to its `prefix`."""
+
+    plan: Plan
+    shard: int
+    names: frozenset[str]
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of their keys."""
+        return self.plan.prefix_of(self.shard)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its last run came to the end of its list."""
+        return DONE in self.names
+
+
+def kept(sink: Sink, destination: str) -> list[Kept]:
+    """What all shards keep, in the order of their plans. `sink` has been reached.
+
+    Raises SinkError, DestinationError.
+    """
+    found: dict[tuple[Plan, int], set[str]] = {}
+    for name in _names(sink, destination):
+        if (parts := re.fullmatch(_FILE, name)) is not None:
+            plan, shard = Plan(int(parts[1]), int(parts[2])), int(parts[3])
+            if shard < plan.shards:
+                found.setdefault((plan, shard), set()).add(parts[4])
+    return [Kept(plan, at, frozenset(names)) for (plan, at), names in sorted(found.items())]
+
+
+def current(found: Sequence[Kept], shards: int) -> Plan:
+    """The plan that a run of one of so many `shards` belongs to: the last one, or a new one."""
+    last = max((one.plan for one in found), default=Plan(0, 0))
+    return last if last.shards == shards else Plan(last.number + 1, shards)
+
+
+def make_directories(destination: str, prefix: str) -> Path:
+    """The directory of `prefix` in a destination that is one. What is missing is made.
+
+    A link on the way is refused: it would lead out of the destination. Raises DestinationError,
+    OSError.
+    """
+    path = path_of(destination)
+    for name in prefix.strip("/").split("/"):
+        path /= name
+        path.mkdir(exist_ok=True)
+        _refuse_link(path)
+    return path
+
+
+def _names(sink: Sink, destination: str) -> Iterator[str]:
+    """The files below PLANS."""
+    if scheme_of(destination) != "file":
+        if isinstance(sink, ReadableSink):
+            yield from (key.removeprefix(PLANS) for key in sink.keys(PLANS))
+        return
+    top = path_of(destination) / PLANS
+    if not top.exists():
+        return
+    _refuse_link(top.parent)
+    _refuse_link(top)
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise DestinationError(f"can't read {error.filename!r}: {error.strerror}")
+
+    for parent, _, files in os.walk(top, onerror=failed):  # no link is followed
+        below = os.path.relpath(parent, top)
+        yield from (f"{below}/{name}" for name in files)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise DestinationError(f"{str(path)!r} is a link: remove it, or use another destination")
