@@ -244,7 +244,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_EARLIER, "--retry-failed", is_flag=True,
             help="Fetch only what the manifest shows as not done; without FILE, all of that. "
                  "What failed for good (404, 410, 451, bad_url) is left alone."),
-    _option(_EARLIER, "--all", is_flag=True, help="With --retry-failed: also what failed for good."),
+    _option(_EARLIER, "--all", is_flag=True, help="With --retry-failed: what failed for good too."),
     _option(_EARLIER, "--refresh/--no-refresh", is_flag=True,
             help="Ask servers only for what has changed since the last run, by ETag and date."
                  "  [default: refresh]"),
