@@ -14,6 +14,8 @@ Systems read ahead: up to 6 MB for each connection on Linux. Servers would send 
 however slowly it is read. So sockets get a small buffer, a `window`, whose share grows when fewer
 bodies are under way.
 
+Where several processes carry transfers, they reserve from one limit, in memory that they share.
+
 Owns: this decision, the same for every engine. Does not know: sockets, threads, who waits.
 Rejected: the speed limit of libcurl, which is one for each transfer and comes in bursts. Rejected:
 the rate divided by the number of transfers; those that wait for their servers would leave theirs
@@ -25,6 +27,13 @@ import contextlib
 import math
 import socket
 import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
+
+Shared: TypeAlias = "SharedNumbers | None"  # with other processes, if there are others
 
 _CREDIT_S = 0.03  # what a late wake-up may catch up
 _ALL_PIECES_S = 0.06
@@ -57,28 +66,48 @@ def grow_window(sock: socket.socket, size: float) -> None:
 class RateLimit:
     """`rate`: bytes a second. `at_once`: transfers. From any thread. Times: monotonic seconds.
 
-    `piece`: how many bytes are read at once, at most.
+    `piece`: how many bytes are read at once, at most. `shared`: with the other processes.
     """
 
-    def __init__(self, rate: int, at_once: int) -> None:
+    def __init__(self, rate: int, at_once: int, shared: Shared = None) -> None:
         self.rate = rate
+        self._at_once = at_once
         self.piece = max(_LEAST, min(_MOST, int(rate * _ALL_PIECES_S) // at_once))
         self._free_at = 0.0  # when all that is reserved has come
         self._lock = threading.Lock()
+        self._shared = shared
 
     def window(self, bodies: int) -> float:
-        """Bytes that a system may read ahead for one of `bodies`. inf: as many as it likes."""
+        """Bytes that a system may read ahead for one of `bodies`. inf: as many as it likes.
+
+        Nobody knows how many other processes have, so each body has no more than at first.
+        """
+        if self._shared is not None:
+            bodies = self._at_once
         size = max(_LEAST_WINDOW, self.rate * _ALL_WINDOWS_S / bodies)
         return size if size <= _MOST_WINDOW else math.inf
 
     def reserve(self, size: int, now: float) -> float:
         """When `size` bytes may be read: `now`, or later."""
-        with self._lock:
+        with self._alone():
             turn = max(self._free_at, now - _CREDIT_S)
             self._free_at = turn + size / self.rate
         return max(turn, now)
 
     def give_back(self, size: int) -> None:
         """Of what was reserved, so many bytes did not come."""
-        with self._lock:
+        with self._alone():
             self._free_at -= size / self.rate
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else reserves meanwhile, in this process or in another."""
+        shared = self._shared
+        if shared is None:
+            with self._lock:
+                yield
+            return
+        with shared.alone():
+            self._free_at = shared[shared.RATE_FREE_AT]
+            yield
+            shared[shared.RATE_FREE_AT] = self._free_at

@@ -16,23 +16,22 @@ what a robots.txt means (`schedule/robots.py`), slots. Rejected: looking at the 
 target starts. Its host's turn, its delay and its slot are spent by then.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
-from scraper.model.errors import Kind, SinkError
+from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Stored, Target
 from scraper.model.settings import Settings
 from scraper.model.urls import origin_of
 from scraper.run.stopping import Note
 from scraper.schedule import Frontier
-from scraper.schedule.robots import PATH, READ_BYTES, Rules, parse, without
-from scraper.sinks.base import Blocking, Body
+from scraper.schedule.robots import PATH, Rules, without
+from scraper.schedule.robots_known import KnownRules, is_robots_txt
 from scraper.transfer import CONDITIONS, Plan, Transfer
+from scraper.transfer.robots_txt import RobotsReading
 
 KNOWN_FOR_S = 24 * 3600.0
-_KNOWN_BYTES = 64_000_000  # 10,000 origins with 200 bytes of rules for us each
 _REDIRECTS = 10  # RFC 9309 2.3.1.2 wants five
 _MAX_TIME_S = 60.0
 _NEVER_CONTINUED = 1 << 62  # bytes
@@ -46,18 +45,29 @@ class RobotsTxt(Target):
 
 
 class RobotsQueue:
-    """See the module. `plan`: of the run's transfers. `note` hears of each robots.txt."""
+    """See the module. `plan`: of the run's transfers. `note` hears of each robots.txt.
 
-    def __init__(self, settings: Settings, plan: Plan, frontier: Frontier, note: Note) -> None:
+    `make` makes a transfer. `known`: the rules that are known.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        frontier: Frontier,
+        note: Note,
+        make: type[Transfer] = Transfer,
+    ) -> None:
+        self._make = make
         self._frontier = frontier
         self._note = note
         self._longest = settings.retries.max_retry_after
         self._plan = _plan(plan)
         self._token = plan.robots_token()
-        self._known = _Known(_KNOWN_BYTES)
+        self.known = KnownRules()
         self._waiting: dict[str, list[Attempt]] = {}  # by origin whose robots.txt is being fetched
         self._count = 0
-        self._readings: dict[str, _Reading] = {}
+        self._readings: dict[str, RobotsReading] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
 
     # ------------------------------------------------------------ the methods of a frontier
@@ -71,8 +81,8 @@ class RobotsQueue:
         """Put `attempt` into the frontier once its robots.txt is known and allows it."""
         url = attempt.target.url
         origin = origin_of(url)
-        known = self._known.find(origin)
-        if _is_robots_txt(url, origin):
+        known = self.known.find(origin)
+        if is_robots_txt(url, origin):
             self._frontier.add(attempt, now)
         elif origin in self._waiting:
             self._waiting[origin].append(attempt)
@@ -109,8 +119,8 @@ class RobotsQueue:
 
     def transfer(self, attempt: Attempt, now: float) -> Transfer:
         """The transfer for `attempt`, which this queue owns."""
-        reading = self._readings[attempt.target.key] = _Reading(self._token)
-        return Transfer(attempt, self._plan, reading, now)
+        reading = self._readings[attempt.target.key] = RobotsReading(self._token)
+        return self._make(attempt, self._plan, reading, now)
 
     def answered(self, attempt: Attempt, outcome: Outcome, started: float, now: float) -> None:
         """The last attempt at a robots.txt ended: judge the targets that wait for it.
@@ -124,14 +134,14 @@ class RobotsQueue:
         rules = self._readings.pop(origin).rules
         if rules is None:  # it did not come
             assert isinstance(outcome, Failed)
-            rules, known = without(outcome.failure), self._known.find(origin)
+            rules, known = without(outcome.failure), self.known.find(origin)
             if rules.reason is not None and known is not None:
                 rules = known.rules
-        self._known.keep(origin, rules, now)
+        self.known.keep(origin, rules, now)
         if isinstance(outcome, Stored):  # a redirect from http:// to https:// answers for both
             there = outcome.response.url_effective
             if there == origin_of(there) + PATH and origin_of(there) not in self._waiting:
-                self._known.keep(origin_of(there), rules, now)
+                self.known.keep(origin_of(there), rules, now)
         self._tell(origin, outcome, rules)
         for waiting in self._release(origin):
             self._judge(waiting, origin, rules, started, now)
@@ -142,12 +152,7 @@ class RobotsQueue:
         They are known for the target's own origin, and for one to which its robots.txt redirects
         (https:// instead of http://). No other origin is asked. From any thread.
         """
-        origin = origin_of(url)
-        known = self._known.peek(origin)
-        if known is None or _is_robots_txt(url, origin):
-            return None
-        reason = known.rules.forbids(url)
-        return reason and f"robots.txt of {origin} {reason}"
+        return self.known.forbids(url)
 
     # ------------------------------------------------------------ judging
 
@@ -192,79 +197,6 @@ class RobotsQueue:
         self._note("debug", "robots", {"message": f"robots.txt of {origin}: {said}"})
 
 
-class _Reading:
-    """A sink of one robots.txt, and its upload. `rules` are set once enough was read."""
-
-    blocking = Blocking.WRITE  # parsing the largest takes half a second
-
-    def __init__(self, token: str) -> None:
-        self.rules: Rules | None = None
-        self._token = token
-        self._body = bytearray()
-
-    def check(self) -> None:
-        """Nothing to check."""
-
-    def open(self, key: str) -> "_Reading":
-        """Begin again."""
-        del key
-        self._body.clear()
-        return self
-
-    def write(self, chunk: bytes) -> None:
-        """Take it. Raises SinkError at the size limit, so that the rest is not waited for."""
-        self._body += chunk
-        if len(self._body) > READ_BYTES:
-            self.rules = parse(bytes(self._body), self._token)
-            raise SinkError(f"the first {READ_BYTES:,} bytes were enough", transient=False)
-
-    def commit(self, body: Body) -> Stored:
-        """Read the rules."""
-        self.rules = parse(bytes(self._body), self._token)
-        return body.stored()
-
-    def abort(self) -> None:
-        """Nothing to undo."""
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class _Knowledge(NamedTuple):
-    """What an origin said, at `since` (monotonic seconds)."""
-
-    rules: Rules
-    since: float
-
-
-class _Known:
-    """Rules by origin: those used last, as many as fit into `most` bytes."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._weight = 0
-        self._of: OrderedDict[str, _Knowledge] = OrderedDict()
-
-    def find(self, origin: str) -> _Knowledge | None:
-        if origin not in self._of:
-            return None
-        self._of.move_to_end(origin)
-        return self._of[origin]
-
-    def peek(self, origin: str) -> _Knowledge | None:
-        """The same, without a mark that it was used. From any thread."""
-        return self._of.get(origin)
-
-    def keep(self, origin: str, rules: Rules, now: float) -> None:
-        if old := self._of.pop(origin, None):
-            self._weight -= old.rules.weight
-        self._of[origin] = _Knowledge(rules, now)
-        self._weight += rules.weight
-        while self._weight > self._most and len(self._of) > 1:
-            _, oldest = self._of.popitem(last=False)
-            self._weight -= oldest.rules.weight
-
-
 def _plan(plan: Plan) -> Plan:
     """The plan for fetching a robots.txt: limits of its own, no conditions."""
     limits = replace(
@@ -277,8 +209,3 @@ def _plan(plan: Plan) -> Plan:
     headers = tuple(pair for pair in plan.http.headers if pair[0].lower() not in CONDITIONS)
     http = replace(plan.http, headers=headers, raw=False, expect_type=None, robots_tags=())
     return replace(plan, limits=limits, http=http, readable=None, forbids=None, quota=None)
-
-
-def _is_robots_txt(url: str, origin: str) -> bool:
-    """Whether `url` is a robots.txt itself, which is always allowed (RFC 9309 2.2.2)."""
-    return url.startswith(PATH, len(origin)) and url[len(origin + PATH) :][:1] in {"", "?"}

@@ -7,7 +7,8 @@ Others import the names below, and `transfer.cookies` to read a file of them. An
 `Transfer` and speaks with it in `Request`, `Reply` and `Next`. A run makes the `Plan` and the
 `Quota` that its transfers share, and takes the `Completion` of each, with the `Partial` body that
 another attempt may continue. It imports `transfer.split` and `transfer.part_transfer` where bodies
-are fetched in parts.
+are fetched in parts, and `transfer.robots_txt` with --robots. The engine of processes tells of
+transfers in the words of `transfer.completion` and `transfer.conditions`.
 """
 
 from scraper.transfer.completion import Completion, InPart

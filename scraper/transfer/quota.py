@@ -7,20 +7,30 @@ cuts every body short could get round the limit. The disk is looked at after so 
 seconds, whichever comes first: each look is a system call, and other programs write to that disk
 too. When the time is over, no transfer starts any more, but those in flight may still write.
 
+Transfers of several processes (--processes) take from one quota: what they took, and whether it is
+spent, is then in memory that they share.
+
 Owns: the three limits, and the message of each. Does not know: how a run stops, or which disk
 it is (the sink says it, by its attribute `disk`). Rejected: adding up stored objects in the loop.
 A body in flight would not be seen until it ended.
 """
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Kind, TransferError, UsageError
 from scraper.model.settings import RunLimits
 
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
+
 _LOOK_AFTER = 1 << 18  # bytes
 _LOOK_AFTER_S = 0.5
+_BY_SIZE, _BY_DISK = 1, 2  # why it is spent, for other processes
 
 
 class Quota:
@@ -42,9 +52,15 @@ class Quota:
         self._ends = begun + limits.max_run_time if limits.max_run_time is not None else None
         self._disk = disk
         self._lock = threading.Lock()
+        self._shared: SharedNumbers | None = None
         self._taken = 0
         self._look_at = 0
         self._looked = begun
+        self._free = 0  # bytes, when the disk was full
+
+    def share(self, shared: "SharedNumbers") -> None:
+        """Count what other processes take too, from now on. Call it before the first byte."""
+        self._shared = shared
 
     @property
     def is_of_bytes(self) -> bool:
@@ -63,12 +79,12 @@ class Quota:
 
     def expect(self, size: int) -> None:
         """Raise TransferError if `size` bytes more would exceed the quota."""
-        with self._lock:
+        with self._alone():
             self._ask(size)
 
     def take(self, size: int) -> None:
         """Count `size` bytes before they are written. Raises TransferError: they must not be."""
-        with self._lock:
+        with self._alone():
             self._ask(size)
             self._taken += size
             if self._taken >= self._look_at and not self.spent:
@@ -79,7 +95,7 @@ class Quota:
         """The message of the limit that is reached, "" if none is. `now`: monotonic seconds."""
         if self._unlimited:
             return ""
-        with self._lock:
+        with self._alone():
             if now - self._looked >= _LOOK_AFTER_S and not self.spent:
                 self._looked = now
                 self._look()
@@ -90,7 +106,7 @@ class Quota:
     def _ask(self, size: int) -> None:
         most = self._limits.max_total_size
         if most is not None and self._taken + size > most and not self.spent:
-            self.spent = f"--max-total-size {most:,} bytes is reached"
+            self.spent = self._total_is_reached()
         if self.spent:
             raise TransferError(Kind.INTERRUPTED, f"not finished: {self.spent}", transient=False)
 
@@ -104,5 +120,38 @@ class Quota:
             return  # the next write to it will say what is wrong
         free = found.f_bavail * found.f_frsize
         if free < least:
-            self.spent = f"--min-free-space {least:,} bytes: {str(disk)!r} has {free:,} left"
-            self.full = DestinationError(self.spent)
+            self._is_full(free)
+
+    def _total_is_reached(self) -> str:
+        return f"--max-total-size {self._limits.max_total_size:,} bytes is reached"
+
+    def _is_full(self, free: int) -> None:
+        least, disk = self._limits.min_free_space, self._disk
+        self._free = free
+        self.spent = f"--min-free-space {least:,} bytes: {str(disk)!r} has {free:,} left"
+        self.full = DestinationError(self.spent)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else counts meanwhile, in this process or in another."""
+        shared = self._shared
+        if shared is None:
+            with self._lock:
+                yield
+            return
+        with shared.alone():
+            self._taken, self._look_at = int(shared[shared.TAKEN]), int(shared[shared.LOOK_AT])
+            if not self.spent and shared[shared.SPENT] == _BY_SIZE:
+                self.spent = self._total_is_reached()
+            elif not self.spent and shared[shared.SPENT] == _BY_DISK:
+                self._is_full(int(shared[shared.FREE]))
+            try:
+                yield
+            finally:
+                shared[shared.TAKEN], shared[shared.LOOK_AT], shared[shared.FREE] = (
+                    self._taken,
+                    self._look_at,
+                    self._free,
+                )
+                if self.spent:
+                    shared[shared.SPENT] = _BY_SIZE if self.full is None else _BY_DISK

@@ -1,5 +1,6 @@
 """--limit-rate: how the bytes a second are shared. By a clock of the test's own."""
 
+import contextlib
 import heapq
 import random
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from scraper.engines.rate_limit import RateLimit
+from scraper.model.shared_numbers import SharedNumbers
 from tests.bench.rates import most_in_a_second
 
 RATES = [100_000, 1_000_000, 10_000_000, 1_000_000_000]
@@ -32,6 +34,15 @@ def simulate(
         totals[number] += limit.piece
         heapq.heappush(waiting, (limit.reserve(limit.piece, came), number))
     return sorted(taken), totals
+
+
+def test_limits_of_several_processes_give_turns_one_after_the_other() -> None:
+    with contextlib.closing(SharedNumbers()) as numbers:
+        limits = [RateLimit(1000, 4, numbers) for _ in range(3)]
+        turns = [limits[number % 3].reserve(500, 10.0) for number in range(6)]
+        assert turns == pytest.approx([10.0, 10.47, 10.97, 11.47, 11.97, 12.47])
+        limits[0].give_back(500)
+        assert limits[2].reserve(1, 10.0) == pytest.approx(12.47)
 
 
 @pytest.mark.parametrize("readers", [1, 16, 64])

@@ -10,10 +10,10 @@ import pytest
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Attempt, Deferred, Failed, Failure, Outcome, Target
 from scraper.model.settings import Settings
-from scraper.run import robots_queue as module
 from scraper.run.build import make_plan
 from scraper.run.robots_queue import KNOWN_FOR_S, RobotsQueue
 from scraper.schedule.frontier import WINDOW, Frontier
+from scraper.schedule.robots_known import KnownRules
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.completion import InPart
 from scraper.transfer.exchange import Next, Reply
@@ -352,16 +352,16 @@ def test_what_was_known_is_good_for_longer_while_it_can_not_be_had() -> None:
     assert list(scene.early()) == ["http://a/no"]
 
 
-def test_what_is_known_takes_no_more_memory_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_KNOWN_BYTES", 10_000)
+def test_what_is_known_takes_no_more_memory_than_it_may() -> None:
     scene = Scene()
+    scene.robots_queue.known = KnownRules(10_000)
     for host in "abcdef":  # of about 2,500 bytes each
         scene.add(f"http://{host}/1")
         scene.answer(scene.asked())
         scene.started()
         scene.add("http://a/2")  # used again and again
         assert scene.urls() == ["http://a/2"]
-    assert scene.robots_queue._known._weight <= 10_000
+    assert scene.robots_queue.known._weight <= 10_000
     scene.add("http://f/2", "http://b/2")
     assert scene.urls() == ["http://f/2", "http://b/robots.txt"]
 

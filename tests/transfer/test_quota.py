@@ -1,6 +1,8 @@
 """The quota: never a byte too many, the time is kept, and the disk is left its free space."""
 
+import contextlib
 import math
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from scraper.model.errors import DestinationError, Kind, TransferError, UsageError
 from scraper.model.settings import RunLimits, Settings
+from scraper.model.shared_numbers import SharedNumbers
 from scraper.transfer.quota import Quota
 from tests.proof.disk import disks_can_be_had, small_disk
 
@@ -66,6 +69,30 @@ def test_threads_together_get_no_more_than_there_is() -> None:
     with ThreadPoolExecutor(8) as threads:
         taken = sum(threads.map(takes, [1, 1, 2, 3, 5, 7, 11, 13]))
     assert 100_000 - 13 <= taken <= 100_000
+
+
+def test_quotas_of_several_processes_together_give_no_more_than_there_is() -> None:
+    with contextlib.closing(SharedNumbers()) as numbers:
+        quotas = [Quota(RunLimits(max_total_size=10), 0.0, None) for _ in range(3)]
+        for number, quota in enumerate(quotas):
+            quota.share(SharedNumbers(os.dup(numbers.fd)) if number else numbers)
+        quotas[0].take(4)
+        quotas[1].take(6)
+        assert refused(quotas[2], 1) == "not finished: --max-total-size 10 bytes is reached"
+        assert [one.reached(0.0) for one in quotas] == ["--max-total-size 10 bytes is reached"] * 3
+
+
+def test_a_disk_that_one_process_finds_full_is_full_for_all(tmp_path: Path) -> None:
+    limits = RunLimits(min_free_space=FAR_MORE)
+    with contextlib.closing(SharedNumbers()) as numbers:
+        one, other = (Quota(limits, 0.0, tmp_path) for _ in range(2))
+        one.share(numbers)
+        other.share(numbers)
+        with contextlib.suppress(TransferError):
+            one.take(1)
+        assert isinstance(one.full, DestinationError)
+        assert other.reached(0.0).startswith("--min-free-space ")
+        assert isinstance(other.full, DestinationError)
 
 
 def test_when_the_time_is_over_what_is_in_flight_may_still_write() -> None:

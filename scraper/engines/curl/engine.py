@@ -29,6 +29,7 @@ from scraper.engines.curl.turns import Turns
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies
+from scraper.engines.rate_limit import Shared
 from scraper.engines.resolver import Resolved
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, NoThread, TransferError
@@ -42,17 +43,17 @@ _BLOCKED_AT_ONCE = 64  # threads for sinks that block, at most
 class CurlEngine:
     """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
 
-    Raises UsageError when the system has not enough file descriptors for it.
+    Raises UsageError when there are too few file descriptors. `shared`: see `RateLimit`.
     """
 
     name = "curl"
 
-    def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+    def __init__(
+        self, max_concurrency: int, limits: Limits, http: Http, shared: Shared = None
+    ) -> None:
         self.most = max_concurrency
         self._multi = Multi(connections_to_keep(max_concurrency))
-        self._limits = limits
-        self._http = http
-        self._clock = Clock()
+        self._limits, self._http, self._clock = limits, http, Clock()
         self._proxies = Proxies(http.proxy)
         self._pool = WorkerPool("commit", min(_BLOCKED_AT_ONCE, max_concurrency))
         try:
@@ -67,7 +68,7 @@ class CurlEngine:
         self._moved: list[OriginPool] = []  # where hops that wait may find a connection
         self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload)
         rate = limits.limit_rate
-        self._turns = Turns(rate, max_concurrency) if rate else None
+        self._turns = Turns(rate, max_concurrency, shared) if rate else None
         self._puts = Puts(self._multi)
         self._ending: set[Transfer] = set()  # with the pool or being put, without a handle
         self._reports: deque[Offload] = deque()  # from threads of the pool

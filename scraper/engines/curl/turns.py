@@ -17,7 +17,7 @@ from typing import Any
 import pycurl
 
 from scraper.engines.curl.handle import CurlHandle
-from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, first_window, grow_window
+from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, Shared, first_window, grow_window
 from scraper.transfer import Next, Request, Transfer
 
 _Waiting = tuple[float, int, "LimitedHandle", Transfer]
@@ -26,8 +26,8 @@ _Waiting = tuple[float, int, "LimitedHandle", Transfer]
 class Turns:
     """For all handles. `rate`: bytes a second, of all bodies together. Used by one thread."""
 
-    def __init__(self, rate: int, at_once: int) -> None:
-        self.limit = RateLimit(rate, at_once)
+    def __init__(self, rate: int, at_once: int, shared: Shared = None) -> None:
+        self.limit = RateLimit(rate, at_once, shared)
         self.at_first = self.limit.window(at_once)
         self._waiting: list[_Waiting] = []  # a heap
         self._number = 0

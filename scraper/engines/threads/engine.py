@@ -29,6 +29,7 @@ from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies, is_socks, looks_up
+from scraper.engines.rate_limit import Shared
 from scraper.engines.threads.connections import CURRENT, Adapter, InUse
 from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.threads.turns import Turns
@@ -49,12 +50,14 @@ class _SendAgain(Exception):
 class ThreadsEngine:
     """See `engines.base.Engine`. `max_concurrency` sizes the pools; it is not the cap.
 
-    Raises UsageError when the system has not enough file descriptors for it.
+    Raises UsageError when there are too few file descriptors. `shared`: see `RateLimit`.
     """
 
     name = "threads"
 
-    def __init__(self, max_concurrency: int, limits: Limits, http: Http) -> None:
+    def __init__(
+        self, max_concurrency: int, limits: Limits, http: Http, shared: Shared = None
+    ) -> None:
         connections_to_keep(max_concurrency)
         self._limits = limits
         self._verify = not http.insecure
@@ -62,7 +65,9 @@ class ThreadsEngine:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
         self._names = Names(http)
-        self._turns = Turns(limits.limit_rate, max_concurrency) if limits.limit_rate else None
+        self._turns = (
+            Turns(limits.limit_rate, max_concurrency, shared) if limits.limit_rate else None
+        )
         self._pool = WorkerPool("transfer", max_concurrency)
         self._adapter = Adapter(max(64, 2 * max_concurrency), max_concurrency, http)
         if self._turns is not None:

@@ -14,15 +14,15 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection
 
-from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, grow_window
+from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, Shared, grow_window
 from scraper.engines.threads.connections import Adapter, InUse
 
 
 class Turns:
     """For all workers. `rate`: bytes a second, of all bodies together."""
 
-    def __init__(self, rate: int, at_once: int) -> None:
-        self.limit = RateLimit(rate, at_once)
+    def __init__(self, rate: int, at_once: int, shared: Shared = None) -> None:
+        self.limit = RateLimit(rate, at_once, shared)
         self.bodies = 0  # under way
         self._at_once = at_once
         self._lock = threading.Lock()
