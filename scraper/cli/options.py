@@ -255,6 +255,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_AT_ONCE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers at once, at most."),
+    _option(_AT_ONCE, "--processes", metavar="N", default="1",
+            help="Processes that the hosts are divided among. auto: one for each core."),
     _option(_AT_ONCE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
             help="Transfers to one host at once, at most."),
     _option(_AT_ONCE, "--delay", type=float, metavar="S", default="0",
@@ -387,10 +389,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 def names_of_fetch() -> set[str]:
     """The long names of its options."""
-
-    def bare() -> None: ...
-
-    return {long_name(param) for param in fetch_options(bare).__click_params__}  # type: ignore[attr-defined]
+    bare: Any = fetch_options(lambda: None)
+    return {long_name(param) for param in bare.__click_params__}
 
 
 def fetch_options(command: F) -> F:

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     durable: bool | None  # objects survive a power cut
     engine: EngineName | None
     max_concurrency: int | None  # transfers at once
+    processes: int | Literal["auto"] | None  # that hosts are divided among; "auto": one a core
     per_host: int | None  # transfers at once to one host; 0 sets no limit
     delay: float | None  # between requests to one host
     rate: float | None  # requests a second, to all hosts together

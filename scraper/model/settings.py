@@ -23,6 +23,7 @@ from scraper.model.headers import (
     is_field_name,
     is_field_value,
 )
+from scraper.model.process_count import process_count
 from scraper.model.proxy_urls import is_proxy
 from scraper.model.ranges import number, require, whole
 from scraper.model.status_codes import as_text, status_codes
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _READ = {
     "headers": header_pairs,
+    "processes": process_count,
     "resolve": resolve.texts,
     "retry_on": as_text,
     "robots_tags": robots_names.rules,
@@ -68,7 +70,8 @@ def _branch(cls: type[_Kind]) -> type[_Kind]:
 class Politeness(_Branch):
     """How many requests hosts get. `per_host` and `delay` of 0 set no limit; `rate` is a second.
 
-    A body of more than `split_above` bytes is fetched in `split` parts at once.
+    A body of more than `split_above` bytes is fetched in `split` parts at once. Transfers are
+    carried out in so many `processes`, by the process of the run itself if that is 1.
     """
 
     max_concurrency: int = 16
@@ -78,9 +81,10 @@ class Politeness(_Branch):
     robots: bool = False
     split: int = 1
     split_above: int = 20_000_000
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        whole(1, max_concurrency=self.max_concurrency, split=self.split)
+        whole(1, max_concurrency=self.max_concurrency, split=self.split, processes=self.processes)
         whole(0, per_host=self.per_host, split_above=self.split_above)
         number(0, delay=self.delay)
         number(0, above=True, rate=self.rate)
@@ -102,13 +106,8 @@ class Retries(_Branch):
 
     def __post_init__(self) -> None:
         whole(0, retries=self.retries)
-        number(
-            0,
-            retry_max_time=self.retry_max_time,
-            max_retry_after=self.max_retry_after,
-            backoff_min=self.backoff_min,
-            backoff_max=self.backoff_max,
-        )
+        number(0, retry_max_time=self.retry_max_time, max_retry_after=self.max_retry_after)
+        number(0, backoff_min=self.backoff_min, backoff_max=self.backoff_max)
         status_codes(self.retry_on)
 
 

@@ -3,10 +3,11 @@
 Owns: how Settings choose them, and the warnings about that choice. Does not know: the run.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.engines.base import Engine
 from scraper.engines.proxies import Proxies
@@ -16,20 +17,50 @@ from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
 from scraper.report.units import human_size
 from scraper.sinks.base import ReadableSink, Sink
-from scraper.transfer import Plan, Quota
+from scraper.transfer import Plan, Quota, Transfer
 
 if TYPE_CHECKING:
+    from scraper.run.resources import RunResources
     from scraper.run.robots_queue import RobotsQueue
     from scraper.run.splitting import Splitting
     from scraper.run.stopping import Note
     from scraper.schedule import Frontier
 
 
-def choose_engine(settings: Settings) -> Callable[[], Engine]:
-    """A function that makes the engine.
+class Opened(NamedTuple):
+    """What a run has when it makes its engine."""
+
+    resources: "RunResources"
+    quota: Quota
+    robots_queue: "RobotsQueue | None"
+    note: "Note"
+
+
+class EngineChoice(NamedTuple):
+    """Which engine it is. A call makes it. `http`: with what it reads and sends."""
+
+    name: str
+    settings: Settings
+    http: Http
+
+    def __call__(self) -> Engine:
+        """The engine."""
+        given = self.settings.politeness.max_concurrency, self.settings.limits, self.http
+        if self.name == "curl":
+            from scraper.engines.curl import CurlEngine
+
+            return CurlEngine(*given)
+        from scraper.engines.threads import ThreadsEngine
+
+        return ThreadsEngine(*given)
+
+
+def choose_engine(settings: Settings) -> EngineChoice:
+    """What makes the engine.
 
     Raises UsageError when --engine names an engine that is not installed, when
-    --max-concurrency is more than the system allows, or when a proxy's URL is wrong.
+    --max-concurrency is more than the system allows, when a proxy's URL is wrong, or when
+    --processes and another option exclude each other.
     """
     from scraper.engines.descriptors import connections_to_keep
 
@@ -42,19 +73,45 @@ def choose_engine(settings: Settings) -> Callable[[], Engine]:
     )
     if settings.limits.limit_rate is not None:  # an HTTP/2 server sends megabytes ahead
         http = replace(http, http1_1=True)
-    given = settings.politeness.max_concurrency, settings.limits, http
+    if _processes(settings) > 1 and settings.politeness.split > 1:
+        message = "--split is for one process: --processes can't put a body together from parts"
+        raise UsageError(message)
     if settings.engine != "threads":
         try:
-            from scraper.engines.curl import CurlEngine
+            importlib.import_module("scraper.engines.curl")
         except (ImportError, AttributeError) as error:  # no pycurl, or one too old
             if settings.engine == "curl":
                 need = "--engine curl needs pycurl 7.45.7 or later: pip install 'scraper[fast]'"
                 raise UsageError(f"{need} ({error})") from None
         else:
-            return lambda: CurlEngine(*given)
-    from scraper.engines.threads import ThreadsEngine
+            return EngineChoice("curl", settings, http)
+    return EngineChoice("threads", settings, http)
 
-    return lambda: ThreadsEngine(*given)
+
+def open_engine(choice: EngineChoice, settings: Settings, opened: Opened) -> Engine:
+    """The engine that was chosen; with --processes one whose children each have such a one.
+
+    Raises DestinationError and UsageError.
+    """
+    if (count := _processes(settings)) == 1:
+        return choice()
+    from scraper.run.children import make_processes
+
+    return make_processes(choice, count, opened)
+
+
+def transfer_type(settings: Settings) -> type[Transfer]:
+    """Of which class the transfers of a run are."""
+    if _processes(settings) == 1:
+        return Transfer
+    from scraper.engines.processes import RemoteTransfer
+
+    return RemoteTransfer
+
+
+def _processes(settings: Settings) -> int:
+    """How many processes carry out transfers: no more than there are transfers at once."""
+    return min(settings.politeness.processes, settings.politeness.max_concurrency)
 
 
 def proxy_names(http: Http) -> Callable[[str], str | None] | None:
@@ -95,7 +152,7 @@ def obey_robots(
         return plan, None
     from scraper.run.robots_queue import RobotsQueue
 
-    queue = RobotsQueue(settings, plan, frontier, note)
+    queue = RobotsQueue(settings, plan, frontier, note, transfer_type(settings))
     return replace(plan, forbids=queue.forbids), queue
 
 
@@ -119,7 +176,9 @@ def describe(
     `limit_rate`: bytes a second of all transfers, None if they are not limited.
     """
     client, remark = (getattr(sink, name, "") for name in ("client", "remark"))
-    text = f"{engine.name} engine" + (f", {client} client" if client else "")
+    count = getattr(engine, "processes", 1)
+    text = f"{engine.name} engine" + (f" in {count} processes" if count > 1 else "")
+    text += f", {client} client" if client else ""
     carried = f"{text} ({remark})" if remark else text
     limit = "" if limit_rate is None else f" and {human_size(limit_rate)}/s"
     return f"scraper {__version__}: {carried}, at most {at_once} at once{limit}, to {destination}"

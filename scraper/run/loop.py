@@ -33,12 +33,15 @@ from scraper.model.urls import redact
 from scraper.report.summary import Places, Summary
 from scraper.run.account import Account, Receiver
 from scraper.run.build import (
+    Opened,
     choose_engine,
     describe,
     divide_bodies,
     make_plan,
     obey_robots,
+    open_engine,
     proxy_names,
+    transfer_type,
 )
 from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
@@ -82,16 +85,13 @@ class Run:
         note: Note = lambda _level, _name, _record: None,
         begun: float | None = None,
     ) -> None:
-        now = datetime.now().astimezone()
-        self._process = os.getpid()
+        now, self._process = datetime.now().astimezone(), os.getpid()
         self.id = new_run_id(now.timestamp())
-        self.settings = settings
-        self.destination = expand_date(settings.to, now)
+        self.settings, self.destination = settings, expand_date(settings.to, now)
         self.places = Places(redact(self.destination), "")
         self._note = note
         self.paused: Callable[[], bool] = lambda: False
-        begun = time.monotonic() if begun is None else begun
-        limits = settings.run_limits
+        begun, limits = time.monotonic() if begun is None else begun, settings.run_limits
         self._stop = Stop(self.wake, note, limit_at(begun, limits.max_run_time), limits.grace)
         self._account = Account(settings, receivers, self._stop, begun)
         self.tally, self.is_news = self._account.tally, self._account.is_news
@@ -101,11 +101,10 @@ class Run:
         through = proxy_names(settings.http)
         self._frontier = Frontier(settings.politeness, longest_s, patience, through)
         self._spacing = Spacing(self._frontier, self.wake, settings.politeness)
-        self._make_engine = choose_engine(settings)
+        self._make_engine, self._transfer = choose_engine(settings), transfer_type(settings)
         self._resources = RunResources(settings, self.destination, self.id)
-        sink = self._resources.sink
-        self._quota = Quota(settings.run_limits, begun, disk_of(sink))
-        plan = make_plan(settings, sink, self._quota)
+        self._quota = Quota(limits, begun, disk_of(self._resources.sink))
+        plan = make_plan(settings, self._resources.sink, self._quota)
         plan, self._splitting = divide_bodies(settings, plan, self._frontier, self.wake, note)
         self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
         self._entrance = self._robots_queue or self._frontier
@@ -127,7 +126,8 @@ class Run:
         self.places = self.places._replace(manifest=resources.store.place)
         with ExitStack() as undone:
             undone.callback(resources.close, self._stop.last_moment(), whole=False)
-            engine = self._engine = self._make_engine()
+            opened = Opened(resources, self._quota, self._robots_queue, self._note)
+            engine = self._engine = open_engine(self._make_engine, self.settings, opened)
             undone.callback(engine.close)
             self._prefilter = Prefilter(resources.history, self._plan, resources.sink)
             undone.callback(self._prefilter.close)
@@ -303,7 +303,7 @@ class Run:
         if self._splitting and (part := self._splitting.resume(attempt, now)):
             return part
         partial = self._failure_policy.take(attempt.target.key) if attempt.number > 1 else None
-        return Transfer(attempt, self._plan, self._resources.sink, now, partial)
+        return self._transfer(attempt, self._plan, self._resources.sink, now, partial)
 
     def _timeout(self, now: float) -> float:
         """How long the engine may be waited for before something else is due."""

@@ -25,6 +25,7 @@ from scraper.sinks.lock import Limit, Lock, hold
 from scraper.transfer import Quota
 
 if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
     from scraper.run.shard_place import ShardPlace
 
 T = TypeVar("T")
@@ -46,10 +47,11 @@ class RunResources:
 
     def __init__(self, settings: Settings, destination: str, run: str) -> None:
         at_once, durable = settings.politeness.max_concurrency, settings.durable
-        options = SinkOptions(at_once, settings.s3, durable=durable, cacert=settings.http.cacert)
+        cacert = settings.http.cacert
+        self.options = SinkOptions(at_once, settings.s3, durable=durable, cacert=cacert)
         self.destination = destination
         self._run = run
-        self.sink: Sink = find_sink(destination, options)
+        self.sink: Sink = find_sink(destination, self.options)
         self.summary_file = SummaryFile(self.sink, destination, durable=durable)
         self._settings = settings
         self.abandoned = False
@@ -103,6 +105,14 @@ class RunResources:
     def holds(self) -> bool:
         """Whether no other run can have the destination yet. Once false, it stays false."""
         return self._lock is None or self._lock.holds()
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process of the run has to keep open to hold the destination as well."""
+        return () if self._lock is None else self._lock.descriptors()
+
+    def tell_lease(self, numbers: "SharedNumbers") -> bool:
+        """Keep the end of the lease among `numbers` from now on; whether there is a lease."""
+        return self._lock is not None and self._lock.tell(numbers)
 
     def close(self, until: Callable[[], float], *, whole: bool) -> None:
         """Close everything, or give up at `until`. `whole`: the run came to its end.

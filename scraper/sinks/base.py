@@ -71,6 +71,7 @@ class SinkOptions(NamedTuple):
     s3: S3 = S3()
     durable: bool = False  # objects survive a power cut; see `Sink.sync`
     cacert: str | None = None  # --cacert
+    together: bool = False  # other processes of the run store there at the same time (--processes)
 
 
 class Upload(Protocol):
@@ -127,6 +128,9 @@ class Sink(Protocol):
     `ignores_case`, a bool: keys that differ only in case are the same key here.
     `has_directories`, a bool: `a` and `a/b` can't both be keys here.
     `random_access`, a bool: each upload is a `RandomAccessUpload`. Else bodies are not split.
+    `found`, anything that can be pickled, and `join(found)`: what `check` found out, and what is
+    called instead of it in other processes of the same run (--processes). Where there is no `join`
+    they call `check`. It raises DestinationError.
     `sync()`: return when all committed objects survive a power cut. It is called, from one thread,
     before records of them are written. It raises DestinationError. A sink whose `commit` does all
     of that has no `sync`. See `sync_of`.

@@ -14,13 +14,19 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory import OWN
 from scraper.sinks.directory.own_files import lock_own
 
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
+
 NAME = f"{OWN}/lock"
 _LOOK_AGAIN_S = 0.2  # while waiting
+_ENDING_S = 2.0  # for the children of a run that was killed (--processes)
+_LOCKS = "/proc/locks"
 
 
 class FileHold:
@@ -42,7 +48,8 @@ class FileHold:
         `name` is that of the file, below `root`. Others may have the lock too if it is `shared`.
         """
         path = root / name
-        until = time.monotonic() + wait_s
+        begun = time.monotonic()
+        until = begun + wait_s
         while True:
             try:
                 fd = lock_own(path, shared=shared)
@@ -51,15 +58,26 @@ class FileHold:
                 raise DestinationError(f"can't lock {shown!r}: {error.strerror}") from None
             if fd is not None:
                 break
-            if time.monotonic() >= until or left():
+            holder, now = holder_of(path), time.monotonic()
+            wait_until = max(until, begun + _ENDING_S) if has_ended(holder) else until
+            if now >= wait_until or left():
                 raise Held(f"another run holds {os.fspath(root)!r}")
-            on_wait(holder_of(path))
-            time.sleep(min(_LOOK_AGAIN_S, max(0.0, until - time.monotonic())))
+            on_wait(holder)
+            time.sleep(min(_LOOK_AGAIN_S, max(0.0, wait_until - time.monotonic())))
         self._fd = fd
 
     def holds(self) -> bool:
         """True: the kernel takes the lock from nobody."""
         return True
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process of the run has to keep open to hold the lock as well."""
+        return (self._fd,)
+
+    def tell(self, numbers: "SharedNumbers") -> bool:
+        """False: this lock does not run out."""
+        del numbers
+        return False
 
     def release(self) -> None:
         """Unlock. The file stays: if it were removed, two runs could each lock one.
@@ -93,9 +111,23 @@ def holder_of(path: Path) -> str:
         found = os.stat(path)
         major, minor = os.major(found.st_dev), os.minor(found.st_dev)
         place = f"{major:02x}:{minor:02x}:{found.st_ino}"
-        with open("/proc/locks", encoding="ascii") as locks:
+        with open(_LOCKS, encoding="ascii") as locks:
             for line in locks:
                 words = line.split()
                 if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
                     return f"process {words[4]}"
     return ""
+
+
+def has_ended(holder: str) -> bool:
+    """Whether the process that `holder_of` tells has ended: children of it hold the lock then.
+
+    In a container Linux does not show a lock any more whose process has ended.
+    """
+    if not holder:
+        return os.path.exists(_LOCKS)
+    try:
+        os.kill(int(holder.rpartition(" ")[2]), 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return False

@@ -28,7 +28,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from scraper.model.errors import DestinationError, Fenced, Held, NoThread, ScraperError, SinkError
 from scraper.model.threads import start_thread
@@ -37,6 +37,9 @@ from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
 from scraper.sinks.mutex import Mutex
 from scraper.sinks.process_identity import has_ended, own_process
+
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
 
 T = TypeVar("T")
 
@@ -87,6 +90,7 @@ class Lease:
         lease_s: float | None = None,
         prefix: str = _PREFIX,
     ) -> None:
+        self._numbers: SharedNumbers | None = None
         self.good_until = -math.inf  # by `now_s`
         self._sink = sink
         self._place = place
@@ -109,6 +113,27 @@ class Lease:
         except NoThread:
             self._delete()
             raise
+
+    @property
+    def good_until(self) -> float:
+        """Until when no other run can have it, by `now_s`."""
+        return self._good_until
+
+    @good_until.setter
+    def good_until(self, moment: float) -> None:
+        self._good_until = moment
+        if self._numbers is not None:
+            self._numbers[self._numbers.GOOD_UNTIL] = moment
+
+    def descriptors(self) -> tuple[int, ...]:
+        """None: a lease is held by who renews it."""
+        return ()
+
+    def tell(self, numbers: "SharedNumbers") -> bool:
+        """Keep `good_until` among `numbers` from now on."""
+        self._numbers = numbers
+        numbers[numbers.GOOD_UNTIL] = self._good_until
+        return True
 
     def holds(self) -> bool:
         """Whether no other run can have the lease yet. Once false, it stays false."""

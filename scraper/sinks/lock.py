@@ -9,12 +9,15 @@ lease is imported where there is one: a run into a directory begins sooner.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
 from scraper.sinks.base import ConditionalSink, Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
 from scraper.sinks.file_lock import FileHold, holder_of
+
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
 
 OnLost = Callable[[str], None]
 
@@ -24,6 +27,12 @@ class Lock(Protocol):
 
     def holds(self) -> bool:
         """Whether no other run can have the destination yet. Once false, it stays false."""
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process of the run has to keep open to hold the lock as well."""
+
+    def tell(self, numbers: "SharedNumbers") -> bool:
+        """Keep the end of the lease among `numbers` from now on; whether it has an end."""
 
     def release(self) -> None:
         """Give it to the next run. Never raises."""
@@ -71,6 +80,14 @@ def hold(
         raise
     except ScraperError as error:
         raise DestinationError(f"can't lock {destination}: {error}") from None
+
+
+def keep_to_fence(sink: Sink, numbers: "SharedNumbers") -> None:
+    """Have `sink` change nothing once the lease ran out that `Lock.tell` keeps among `numbers`."""
+    from scraper.sinks.lease import FencedSink, now_s
+
+    if isinstance(sink, FencedSink):
+        sink.fence(lambda: now_s() < numbers[numbers.GOOD_UNTIL])
 
 
 def holder(sink: Sink, destination: str) -> str:

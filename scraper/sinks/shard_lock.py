@@ -19,6 +19,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Held, ScraperError, SinkError, UsageError
 from scraper.model.shards import Shard
@@ -44,6 +45,9 @@ from scraper.sinks.network_mounts import local_lock
 from scraper.sinks.plans import PLANS, Kept, Plan, current, kept, make_directories
 from scraper.sinks.process_identity import own_process
 
+if TYPE_CHECKING:
+    from scraper.model.shared_numbers import SharedNumbers
+
 _FILE = "lock"
 _NEAR_S, _FAR_S = 0.2, 1.0  # between two attempts, and between two looks at a lease
 
@@ -58,6 +62,14 @@ class ShardHold:
     def holds(self) -> bool:
         """See `Lock`."""
         return all(lock.holds() for lock in self._locks)
+
+    def descriptors(self) -> tuple[int, ...]:
+        """See `Lock`."""
+        return tuple(fd for lock in self._locks for fd in lock.descriptors())
+
+    def tell(self, numbers: "SharedNumbers") -> bool:
+        """See `Lock`. It has one lease at most."""
+        return any(lock.tell(numbers) for lock in self._locks)
 
     def release(self) -> None:
         """See `Lock`."""

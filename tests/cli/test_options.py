@@ -41,6 +41,7 @@ VALUES = {
     "--split-above",
     *("--list-format", "--url-column", "--key-column", "--default-scheme"),
     "--shard",
+    "--processes",
 }
 SHORT = {
     "-i": "--input-file",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scraper.engines.base import Engine
 from scraper.engines.curl.engine import CurlEngine
+from scraper.engines.processes import RemoteTransfer
 from scraper.engines.threads.engine import ThreadsEngine
 from scraper.model import urls
 from scraper.model.records import Attempt, Failed, Failure, PreviousRecord, Stored, Target
@@ -16,10 +17,25 @@ from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.transfer import Transfer
+from tests.engines.processes.family import MakeProcesses
 from tests.servers import WAIT_S
 
 MakeEngine = Callable[[int, Limits, Http], Engine]
-ENGINES: dict[str, MakeEngine] = {"threads": ThreadsEngine, "curl": CurlEngine}
+ENGINES: dict[str, MakeEngine | MakeProcesses] = {
+    "threads": ThreadsEngine,
+    "curl": CurlEngine,
+    "processes": MakeProcesses("curl"),
+}
+# A test may patch what these engines call, and give them a sink that lives in its own process.
+IN_PROCESS = [name for name, made in ENGINES.items() if not isinstance(made, MakeProcesses)]
+
+
+def carrier(engine: str) -> str:
+    """The engine that moves the bytes."""
+    made = ENGINES[engine]
+    return made.engine if isinstance(made, MakeProcesses) else engine
+
+
 PATIENT = Limits(connect_timeout=300, read_timeout=300, max_time=600)
 
 
@@ -28,7 +44,7 @@ class Bench:
 
     def __init__(
         self,
-        make: MakeEngine,
+        make: MakeEngine | MakeProcesses,
         root: Path,
         limits: Limits,
         http: Http,
@@ -40,6 +56,10 @@ class Bench:
         self.sink = sink or DirectorySink(root)
         self.sink.check()
         self.plan = Plan(limits, http, "scraper/1", {})
+        self.transfer: type[Transfer] = Transfer
+        if isinstance(make, MakeProcesses):
+            self.transfer = RemoteTransfer
+            make = make.at(root)
         self.engine = make(max_concurrency, limits, http)
         self.started = 0
 
@@ -66,7 +86,7 @@ class Bench:
         )
         now = time.monotonic()
         attempt = Attempt(target, queued_at=now, previous=previous)
-        transfer = Transfer(attempt, self.plan, self.sink, now, partial)
+        transfer = self.transfer(attempt, self.plan, self.sink, now, partial)
         self.engine.start(transfer)
         return transfer
 

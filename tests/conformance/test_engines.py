@@ -22,7 +22,16 @@ from scraper.transfer.completion import InPart
 from scraper.transfer.plan import Plan
 from scraper.transfer.transfer import Transfer
 from tests.conformance.coding_cases import CODINGS
-from tests.conformance.engine_bench import ENGINES, PATIENT, Bench, MakeBench, failure, longer
+from tests.conformance.engine_bench import (
+    ENGINES,
+    IN_PROCESS,
+    PATIENT,
+    Bench,
+    MakeBench,
+    carrier,
+    failure,
+    longer,
+)
 from tests.conformance.engine_cases import BRIEF, CASES, NEVER, PAGE, Case, head, sized
 from tests.engines.curl.test_engine import Far
 from tests.machine import patiently
@@ -49,7 +58,12 @@ from tests.servers import (
 
 @pytest.mark.parametrize(
     ("engine", "case"),
-    [(name, case) for case in (*CASES, *CODINGS) for name in ENGINES if case.only in {"", name}],
+    [
+        (name, case)
+        for case in (*CASES, *CODINGS)
+        for name in ENGINES
+        if case.only in {"", carrier(name)}
+    ],
     ids=lambda value: value.name if isinstance(value, Case) else value,
     indirect=["engine"],
 )
@@ -61,7 +75,7 @@ def test_what_a_server_does_has_one_meaning(case: Case, engine: str, bench: Make
 
     made, transfer, connections = patiently(fetched, lambda one: not is_too_early(case, one[1]))
     response = outcome_of(transfer).response
-    if case.headless == engine:
+    if case.headless == carrier(engine):
         assert response is None
     elif case.status is not None:
         assert response is not None
@@ -120,6 +134,7 @@ def free_descriptors(number: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("free", range(4))
+@pytest.mark.parametrize("engine", IN_PROCESS, indirect=True)
 def test_no_more_descriptors_are_a_fault_of_ours_that_may_pass(free: int, bench: MakeBench) -> None:
     made = bench(BRIEF)
     with HttpServer({"/": PAGE}) as first, HttpServer({"/": PAGE}) as second:
@@ -532,6 +547,7 @@ def test_one_whose_time_is_over_ends_while_the_others_go_on(bench: MakeBench) ->
         assert all(made.body(other) == PAGE for other in others)
 
 
+@pytest.mark.parametrize("engine", IN_PROCESS, indirect=True)
 def test_one_whose_time_is_over_in_the_sink_breaks_no_connection_that_another_has_now(
     engine: str, tmp_path: Path
 ) -> None:
@@ -618,6 +634,7 @@ def test_closing_waits_for_nobody(bench: MakeBench) -> None:
 # ---------------------------------------------------------------- look-ups
 
 
+@pytest.mark.parametrize("engine", IN_PROCESS, indirect=True)
 def test_a_name_that_moved_is_looked_up_again(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ import pytest
 import scraper
 from scraper.model.options import EngineName
 from scraper.model.records import Result
+from tests.conformance.engine_bench import IN_PROCESS, carrier
 from tests.servers import RawServer, read_head, tls_context
 
 LINES = 100
@@ -136,6 +137,9 @@ class Failing:
 
 def fetch(server: Watched, tmp_path: Path, engine: EngineName, host: str, **options: Any) -> None:
     urls = [f"{server.url_of(host)}/{number}" for number in range(LINES)]
+    if engine not in {"threads", "curl"}:
+        options["processes"] = 2
+        engine = "curl" if carrier(engine) == "curl" else "threads"
     stored(list(scraper.run(urls, to=tmp_path / "out", engine=engine, **options)))
 
 
@@ -185,6 +189,7 @@ def test_requests_are_spaced_behind_slow_connections(
         spaced(server, requests)
 
 
+@pytest.mark.parametrize("engine", IN_PROCESS, indirect=True)
 def test_requests_are_spaced_behind_a_slow_look_up(
     engine: EngineName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ WIDER: dict[str, Any] = {
     "headers": Mapping[str, str] | Sequence[str | tuple[str, str]] | None,
     "resolve": str | Sequence[str] | None,
     "robots_tags": str | Sequence[str] | None,
+    "processes": int | Literal["auto"] | None,
     "retry_on": str | Iterable[str | int] | None,
 }
 WORDS = {"lock", "engine", "s3_client"}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ DEFAULTS: dict[str, Any] = {
     "split": 1,
     "split_above": 20_000_000,
     "shard": None,
+    "processes": 1,
     "lock": "fail",
     "resume": False,
     "retry_failed": False,
@@ -174,6 +176,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "split": 8,
         "split_above": 1_000,
         "shard": None,  # there is no shard with a manifest elsewhere
+        "processes": 2,
         "lock": "wait",
         "resume": True,
         "retry_failed": False,
@@ -240,6 +243,21 @@ def test_a_count_has_a_least_value_and_is_whole(name: str, least: int) -> None:
         said = message(**{name: wrong})
         assert f"--{name.replace('_', '-')} " in said
         assert str(least) in said
+
+
+@pytest.mark.parametrize(("text", "count"), [("1", 1), ("12", 12), (3, 3)])
+def test_a_number_of_processes_may_be_a_text(text: object, count: int) -> None:
+    assert Settings.of(processes=text).politeness.processes == count
+
+
+def test_auto_is_one_process_for_each_core_that_may_be_used() -> None:
+    found = Settings.of(processes="auto").politeness.processes
+    assert 1 <= found <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "0", "-1", "many", "", "1.5", [1]])
+def test_a_wrong_number_of_processes_is_told(wrong: object) -> None:
+    assert message(processes=wrong).startswith("--processes must be a whole number, at least 1")
 
 
 @pytest.mark.parametrize(("name", "least"), SECONDS.items())

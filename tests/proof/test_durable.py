@@ -20,7 +20,7 @@ from tests.proof.site import Site
 from tests.proof.story import DONE, Story
 
 pytestmark = pytest.mark.skipif(not strace_works(), reason="there is no strace that may trace")
-each_engine = pytest.mark.parametrize("engine", ["curl", "threads"])
+each_engine = pytest.mark.parametrize("engine", ["curl", "threads", "curl --processes 2"])
 
 CALLS = "trace=/^(rename|mkdir|open|fsync|fdatasync|write)(at)?2?$"
 _LINE = re.compile(r"(\d+) +(\w+)\((.*?)(?:\) += (-?\d+).*| <unfinished \.\.\.>)", re.DOTALL)
@@ -145,7 +145,7 @@ def traced(story: Story, *options: object) -> Log:
 def test_a_record_is_written_when_the_names_on_the_way_to_its_object_are_on_the_disk(
     engine: str, story: Story
 ) -> None:
-    log = traced(story, "--engine", engine, "--durable")
+    log = traced(story, "--engine", *engine.split(), "--durable")
     seen = 0
     for write, records in log.records():
         for record in records:
@@ -164,7 +164,7 @@ def test_a_record_is_written_when_the_names_on_the_way_to_its_object_are_on_the_
 
 @each_engine
 def test_a_result_is_told_when_its_record_is_on_the_disk(engine: str, story: Story) -> None:
-    log = traced(story, "--engine", engine, "--durable")
+    log = traced(story, "--engine", *engine.split(), "--durable")
     flushes = [call for call in log.of("fdatasync", "fsync") if MANIFEST in call.directories[0]]
     created = next(
         call
@@ -187,7 +187,7 @@ def test_a_result_is_told_when_its_record_is_on_the_disk(engine: str, story: Sto
 def test_without_it_no_directory_is_flushed_and_the_manifest_once(
     engine: str, story: Story
 ) -> None:
-    log = traced(story, "--engine", engine)
+    log = traced(story, "--engine", *engine.split())
     flushed = [call.directories[0] for call in log.of("fsync", "fdatasync")]
     assert flushed.count(f"{log.root}/{MANIFEST}") == 1, "at the end"
     objects = [path for path in flushed if "/.scraper/tmp/run-" in path]
@@ -211,7 +211,7 @@ def test_a_new_manifest_elsewhere_is_on_the_disk_with_the_directories_above_it(
 def test_names_that_the_disk_refuses_have_no_record_and_the_run_stops(
     engine: str, site: Site, cli: Command
 ) -> None:
-    story = Story(site, Directory(cli), cli, "-c", 4, "--engine", engine, "--durable")
+    story = Story(site, Directory(cli), cli, "-c", 4, "--engine", *engine.split(), "--durable")
     (cli.directory / "out/a3").mkdir(parents=True)
     log = cli.directory / "strace.log"
     cli.prefix = prefix(Fault("fsync", "error=EIO", 1), log, cli.directory / "out/a3")

@@ -26,7 +26,7 @@ from tests.s3servers import Front, S3Server
 
 pytestmark = pytest.mark.timeout(600)
 CAP = 2
-ENGINES = ("threads", "curl")
+ENGINES = ("threads", "curl", "processes")
 READS = {"GET", "HEAD"}
 
 
@@ -97,7 +97,9 @@ def test_after_it_wakes_it_asks_the_site_and_writes_to_the_store_no_more(
 
     def stopped(times: int) -> Stopped:
         made = Stopped(site, server, cli, 4 * times)
-        return made.play(where, "--engine", engine, "--s3-client", client)
+        children = ("--processes", 2, "-c", 2) if engine == "processes" else ()
+        carrier = "curl" if children else engine
+        return made.play(where, "--engine", carrier, "--s3-client", client, *children)
 
     found = patiently(stopped, lambda one: not one.lost)
     assert found.more == []

@@ -95,6 +95,15 @@ def test_killed_at_each_stage_a_run_is_gone_on_with(
     assert (verified.status, verified.out) == (0, "")
 
 
+def test_a_run_with_children_that_is_killed_at_each_stage_is_gone_on_with(
+    site: Site, place: Place, cli: Command
+) -> None:
+    story = Story(site, place, cli, "-c", 8, "--continue-above", "1k", "--processes", 2)
+    for moment in in_order(8):
+        story.killed(moment)
+    story.ends()
+
+
 @stories(("directory", 1), ("rclone", 1))
 def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     number: int, site: Site, place: Place, cli: Command

@@ -68,7 +68,7 @@ class Watched:
         self.told: list[str] = []
         self._run = run
         self._make_engine = run._make_engine
-        run._make_engine = self._make
+        run._make_engine = self._make  # type: ignore[assignment]
         hear(run, self._note)
 
     def _make(self) -> Engine:

@@ -130,7 +130,7 @@ def test_an_engine_that_can_not_be_made_lets_go_of_everything(tmp_path: Path) ->
     def unable() -> Any:
         raise UsageError("no engine")
 
-    run._make_engine = unable
+    run._make_engine = unable  # type: ignore[assignment]
     with pytest.raises(UsageError, match="no engine"):
         run.__enter__()
     assert not run.begun

@@ -5,6 +5,9 @@ is flushed to the disk (fsync(2), "Description"). To flush it for each object wo
 as flushing the object. So the directories that changed are collected, and each is flushed once
 before the records of its objects are written.
 
+Several processes of one run (--processes) store side by side. A directory that one of them finds
+may just have been made by another, so each flushes the directories above those that it finds.
+
 Owns: which directories have changed, and flushing them. Does not know: what changed in them.
 Rejected: syncfs(2), which also writes what other programs left to write.
 """

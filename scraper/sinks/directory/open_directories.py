@@ -60,12 +60,19 @@ class OpenDirectories:
     """Directories below `root`, an absolute path. Links may lead to `root` itself.
 
     Paths are '/'-separated and relative to `root`, which is "". A directory is made inside the
-    context `making(parent)`. Many threads may call all methods. They raise OSError.
+    context `making(parent)`. `found(parent)` is called for one that was there. Many threads may
+    call all methods. They raise OSError.
     """
 
-    def __init__(self, root: Path, making: Making = contextlib.nullcontext) -> None:
+    def __init__(
+        self,
+        root: Path,
+        making: Making = contextlib.nullcontext,
+        found: "Callable[[OpenDirectory], None] | None" = None,
+    ) -> None:
         self._path = os.fsencode(root)
         self._making = making
+        self._found = found
         self._root: OpenDirectory | None = OpenDirectory(os.open(root, _LOOK))
         self._cached = lru_cache(maxsize=_MOST_OPEN)(self._descend)
 
@@ -126,11 +133,14 @@ class OpenDirectories:
 
     def _open_or_make(self, parent: OpenDirectory, name: str) -> OpenDirectory:
         try:
-            return _open(parent, name)
+            directory = _open(parent, name)
         except FileNotFoundError:
             with self._making(parent), contextlib.suppress(FileExistsError):  # made meanwhile
                 os.mkdir(to_disk(name), dir_fd=parent.fd)
             return _open(parent, name)
+        if self._found is not None:
+            self._found(parent)
+        return directory
 
 
 def _open(parent: OpenDirectory, name: str) -> OpenDirectory:

@@ -58,7 +58,8 @@ _TRANSIENT = {errno.ESTALE, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINT
 
 def open_sink(destination: str, options: SinkOptions) -> "DirectorySink":
     """The sink for a path or a `file://` URL."""
-    return DirectorySink(path_of(destination), durable=options.durable)
+    durable, together = options.durable, options.together
+    return DirectorySink(path_of(destination), durable=durable, together=together)
 
 
 def path_of(destination: str) -> Path:
@@ -71,9 +72,10 @@ class DirectorySink:
 
     near = has_directories = random_access = True
 
-    def __init__(self, root: Path, *, durable: bool = False) -> None:
+    def __init__(self, root: Path, *, durable: bool = False, together: bool = False) -> None:
         self.root = root
         self._changed = ChangedDirectories() if durable else None
+        self._found = self._changed.add if self._changed is not None and together else None
         self.disk = _absolute(root)
         self._below = os.fsencode(self.disk) + b"/"
         self.blocking = Blocking.COMMIT
@@ -95,7 +97,7 @@ class DirectorySink:
             raise self._unusable("it is a file" if exists else error.strerror) from None
         try:
             making = self._changed.making if self._changed is not None else nullcontext
-            directories = self._directories = OpenDirectories(self.disk, making)
+            directories = self._directories = OpenDirectories(self.disk, making, self._found)
             directories.at(_TEMPORARY)  # refuses a link on the way
             removing = partial(remove_copies, directories=directories)
             self._files = TemporaryFiles(self.disk / _TEMPORARY, removing)

@@ -123,6 +123,13 @@ class Bucket:
         """Send nothing more that changes an object once `holds()` is false. Parts are aborted."""
         self.holds = holds
 
+    def join(self, *, checksums: bool, by_libcurl: bool) -> None:
+        """Go on as another bucket of the run does, which has asked."""
+        self.checksums = checksums
+        if self._rest is not None and not by_libcurl:
+            self._rest.close()
+            self._rest = None
+
     def probe(self, key: str, choices: Sequence[Facts]) -> Probed:
         """Put PROBE. Find out where it was sent, and whether the endpoint takes digests.
 

@@ -5,15 +5,43 @@ put is made, and what an error means for the run.
 """
 
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from scraper.model.errors import UsageError
 from scraper.model.settings import S3
+from scraper.sinks.base import SinkOptions
 from scraper.sinks.s3 import curl_client
 from scraper.sinks.s3.bucket import PROBE, Bucket, Puts
 from scraper.sinks.s3.curl_client import NEED, CurlClient
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import Facts
+from scraper.sinks.s3.spool import Sizes
+
+
+class Found(NamedTuple):
+    """What was found out about a bucket, for other processes of the run.
+
+    `client`: puts small objects. `url_bytes`: that the store takes of a URL beside an object.
+    """
+
+    way: Way
+    checksums: bool
+    by_libcurl: bool
+    client: str
+    url_bytes: int
+
+
+def found_of(bucket: Bucket, way: Way, client: str, url_bytes: int) -> Found:
+    """What was found out about `bucket`."""
+    return Found(way, bucket.checksums, bucket.by_libcurl, client, url_bytes)
+
+
+def joined(name: str, options: SinkOptions, sizes: Sizes, found: Found) -> tuple[Bucket, Puts]:
+    """The bucket as another process of the run found it, and its client. Raises S3Error."""
+    bucket = Bucket(name, options, sizes)
+    bucket.join(checksums=found.checksums, by_libcurl=found.by_libcurl)
+    return bucket, CurlClient(bucket, found.way, options.s3) if found.client == "curl" else bucket
 
 
 def check_client(wanted: str) -> None:

@@ -28,7 +28,7 @@ from scraper.sinks.put_request import PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import PROBE, Bucket, Entry, Probed, Puts, parse_sse
 from scraper.sinks.s3.bucket_in_endpoint import refuse_bucket_in_endpoint
-from scraper.sinks.s3.clients import check_client, choose_client
+from scraper.sinks.s3.clients import Found, check_client, choose_client, found_of, joined
 from scraper.sinks.s3.confirmation import hint_of_refusal, unconfirmed
 from scraper.sinks.s3.curl_client import CurlClient
 from scraper.sinks.s3.errors import S3Error
@@ -81,6 +81,7 @@ class S3Sink:
         self._puts: Puts | None = None
         self._url_bytes = URL_BYTES[0]  # that the store takes of a URL beside the bytes
         self._closed = False
+        self.found: Found | None = None
         self._holds: Callable[[], bool] = lambda: True
         self._uploads: set[S3Upload] = set()
 
@@ -106,6 +107,18 @@ class S3Sink:
             hint = hint or hint_of_refusal(self._options.s3, error.status)
             raise DestinationError(text, hint=hint) from None
         self.client = puts.client
+        self.found = found_of(bucket, probed.way, puts.client, self._url_bytes)
+
+    def join(self, found: Found) -> None:
+        """Begin as another process of the run did, whose `check` found this out.
+
+        Raises DestinationError.
+        """
+        self._url_bytes, self.client = found.url_bytes, found.client
+        try:
+            self._objects, self._puts = joined(self.bucket, self._options, self._sizes, found)
+        except S3Error as error:
+            raise DestinationError(f"can't use s3://{self.bucket}: {error}") from None
 
     def _confirm(self, bucket: Bucket, key: str, probed: Probed) -> None:
         """Raise DestinationError if the endpoint does not confirm what was asked for."""
