@@ -10,6 +10,7 @@ import pytest
 from scraper.model.errors import UsageError
 from scraper.model.options import Options, in_python, unknown
 from scraper.model.settings import Budget, Settings
+from scraper.model.shards import Shard
 from tests.options import OPTIONS
 
 PREFIXES = {"s3": "s3_"}
@@ -26,6 +27,7 @@ WIDER: dict[str, Any] = {
     "robots_tags": str | Sequence[str] | None,
     "processes": int | Literal["auto"] | None,
     "retry_on": str | Iterable[str | int] | None,
+    "shard": str | None,
 }
 WORDS = {"lock", "engine", "s3_client"}
 
@@ -33,7 +35,7 @@ WORDS = {"lock", "engine", "s3_client"}
 def leaves() -> dict[str, Any]:
     """The type of every option that Settings have, by its flat name."""
     found: dict[str, Any] = {}
-    hints = get_type_hints(Settings)
+    hints = get_type_hints(Settings, localns={"Shard": Shard})
     for field in fields(Settings):
         branch = hints[field.name]
         if branch is Budget or not hasattr(branch, "__dataclass_fields__"):
