@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from scraper.model.dates import expand_date
 from scraper.model.errors import ListBroken, UsageError
@@ -24,11 +23,8 @@ from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink, has_d
 from scraper.source import lists
 from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
-from scraper.source.reader import reader_of
+from scraper.source.reader import reader_of, tells_of_lists
 from scraper.source.sources import OpenRemote, RemoteList, Source
-
-if TYPE_CHECKING:
-    from scraper.model.shards import Shard
 
 Judge = Callable[[Target], Result | None]
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
@@ -96,12 +92,12 @@ def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> J
     return judge
 
 
-def _items(source: Source, shard: "Shard | None", rule: KeyRule, log: Log) -> Iterator[lists.Read]:
+def _items(source: Source, shard: str | None, rule: KeyRule, log: Log) -> Iterator[lists.Read]:
     """What is read of one list, as a run would read it."""
     try:
         yield from reader_of(rule, shard, lambda text: log.say("warning", "list", text))(source)
     except ListBroken as error:
-        if shard is None or shard.number == 0:
+        if tells_of_lists(shard):
             yield lists.broken_off(error, source.name)
 
 

@@ -11,7 +11,7 @@ comparison and `frozen`, made for each of the nine classes: that was 6 % of a ru
 import os
 import re
 from dataclasses import FrozenInstanceError, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
 from scraper.model import resolve, robots_names
 from scraper.model.headers import (
@@ -27,9 +27,6 @@ from scraper.model.process_count import process_count
 from scraper.model.proxy_urls import is_proxy
 from scraper.model.ranges import number, require, whole
 from scraper.model.status_codes import as_text, status_codes
-
-if TYPE_CHECKING:
-    from scraper.model.shards import Shard  # few runs are one of several
 
 _READ = {
     "headers": header_pairs,
@@ -321,14 +318,14 @@ class Settings(_Branch):
     http: Http = field(default_factory=Http)
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
-    shard: "Shard | None" = None
+    shard: str | None = None
 
     def __post_init__(self) -> None:
         if self.shard is not None:
             from scraper.model.shards import check
 
             most = self.run_limits.max_total_size
-            check(key=self.key, manifest=self.manifest, max_total_size=most)
+            check(self.shard, key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         require(
@@ -371,7 +368,7 @@ class Settings(_Branch):
         if isinstance(given.get("shard"), str):
             from scraper.model.shards import Shard
 
-            given["shard"] = Shard.parse(given["shard"])
+            given["shard"] = str(Shard.parse(given["shard"]))
         tree |= {name: given.pop(name) for name in _OWN if name in given}
         require(not given, f"unknown option {', '.join(sorted(given))}")
         return cls(**tree)

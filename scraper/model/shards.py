@@ -56,8 +56,9 @@ def shard_of(host: str, shards: int) -> int:
     return (fingerprint(host) & _BITS) % shards
 
 
-def check(*, key: str, manifest: str | None, max_total_size: int | None) -> None:
-    """Raise UsageError for options that can't hold over several machines."""
+def check(shard: str, *, key: str, manifest: str | None, max_total_size: int | None) -> None:
+    """Raise UsageError for what is no shard, and for options that several machines can't keep."""
+    Shard.parse(shard)
     if manifest is not None:
         raise UsageError(
             "--manifest names one file, and each shard has a manifest of its own: leave it out"

@@ -171,11 +171,13 @@ class RunResources:
         shard, how = self._settings.shard, self._settings.lock
         if shard is None:
             return hold(self.sink, self.destination, how, self._on_lost, limit)
+        from scraper.model.shards import Shard
         from scraper.run.shard_place import ShardPlace
         from scraper.sinks.shard_lock import hold_shard
 
-        lock = hold_shard(self.sink, self.destination, shard, how, self._on_lost, limit)
-        self._shard_place = ShardPlace(self.sink, self.destination, shard, lock.kept)
+        given = Shard.parse(shard)
+        lock = hold_shard(self.sink, self.destination, given, how, self._on_lost, limit)
+        self._shard_place = ShardPlace(self.sink, self.destination, given, lock.kept)
         self.summary_file = self._shard_place.summary_file(durable=self._settings.durable)
         if not self._settings.earlier.retry_failed:
             self._shard_place.begin()

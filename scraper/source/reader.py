@@ -10,7 +10,7 @@ Owns: that thread and its buffer. Does not know: what a line means (`lists.py`).
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scraper.model.errors import ListBroken, ListChanged, ListError
 from scraper.model.records import Target
@@ -19,9 +19,6 @@ from scraper.source import lists
 from scraper.source.fields import Note
 from scraper.source.keys import KeyRule
 from scraper.source.sources import Source
-
-if TYPE_CHECKING:
-    from scraper.model.shards import Shard  # few runs are one of several
 
 BUFFER = 1_000  # targets read ahead of the frontier; a very long one counts as several
 
@@ -33,7 +30,7 @@ class ListReader:
     `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
     look at `empty` again, since a target may have arrived just before.
 
-    With `shard` the targets are those of that shard, and `lines` counts only these.
+    With `shard` (`I/N`) the targets are those of that shard, and `lines` counts only these.
     `incomplete`: lines may be missing, since a list changed or broke off.
     """
 
@@ -42,7 +39,7 @@ class ListReader:
         sources: Sequence[Source],
         rule: KeyRule,
         on_arrival: Callable[[], None],
-        shard: "Shard | None" = None,
+        shard: str | None = None,
     ) -> None:
         self.hungry = False
         self.incomplete = False
@@ -151,7 +148,7 @@ class ListReader:
                 self._notes.append(str(error))
                 self.incomplete = True
             except ListBroken as error:
-                if self._shard is None or self._shard.number == 0:
+                if tells_of_lists(self._shard):
                     yield lists.broken_off(error, source.name)
                 self.incomplete = True
             except ListError as error:  # of a pipe; the lines of other lists are fetched
@@ -159,11 +156,17 @@ class ListReader:
 
 
 def reader_of(
-    rule: KeyRule, shard: "Shard | None", note: Note
+    rule: KeyRule, shard: str | None, note: Note
 ) -> Callable[[Source], Iterator[lists.Read]]:
-    """What reads a list, or what of it belongs to `shard`. See `lists.read`."""
+    """What reads a list, or what of it belongs to the shard `I/N`. See `lists.read`."""
     if shard is None:
         return lambda source: lists.read(source, rule, note)
+    from scraper.model.shards import Shard
     from scraper.source.shard_filter import ShardFilter
 
-    return ShardFilter(shard, rule, note).read
+    return ShardFilter(Shard.parse(shard), rule, note).read
+
+
+def tells_of_lists(shard: str | None) -> bool:
+    """Whether this run tells what is of a whole list: of several shards the first one does."""
+    return shard is None or shard.startswith("0/")

@@ -1,6 +1,7 @@
 """ShardFilter: each line of a list is one shard's, and no other shard parses it if it is plain."""
 
 import contextlib
+import gzip
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ from scraper.model.records import Result, Target
 from scraper.model.shards import Shard
 from scraper.source import lists, shard_filter
 from scraper.source.keys import KeyRule, hash_key, url_key
+from scraper.source.reader import ListReader
 from scraper.source.shard_filter import ShardFilter, host_of
-from scraper.source.sources import from_iterable, open_sources
+from scraper.source.sources import Source, from_iterable, open_sources
 
 ODD = (
     "http://a.example/x",
@@ -173,3 +175,27 @@ def test_more_origins_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(shard_filter, "_MOST", 4)
     lines = [f"http://h{number % 11}.example/{number}" for number in range(60)]
     assert divided(lines, 3) == whole(lines)
+
+
+def test_a_list_that_breaks_off_is_told_by_one_shard(tmp_path: Path) -> None:
+    path = tmp_path / "torn.gz"
+    lines = "".join(f"http://h{number}.example/{number}\n" for number in range(5_000))
+    path.write_bytes(gzip.compress(lines.encode())[:-2_000])
+
+    def read_by(number: int) -> list[lists.Read]:
+        reader = ListReader([torn(path)], url_key, lambda: None, f"{number}/3")
+        reader.start()
+        items: list[lists.Read] = []
+        while not reader.exhausted:
+            items += reader.take(100)
+        assert reader.incomplete
+        return items
+
+    told = [item for number in range(3) for item in read_by(number)]
+    assert sum(isinstance(item, Result) for item in told) == 1
+    assert len({item.line for item in told if isinstance(item, Target)}) == len(told) - 1
+
+
+def torn(path: Path) -> Source:
+    (source,) = open_sources([str(path)], lambda _: pytest.fail("nothing is remote"))
+    return source
