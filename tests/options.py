@@ -42,6 +42,7 @@ OPTIONS = (
     Option("url-column", "link", '"link"', "link", "9"),
     Option("key-column", "2", "2", "2", "9"),
     Option("default-scheme", "https", '"https"', "https", "http"),
+    Option("base", "http://h/", '"http://h/"', "http://h/", "http://i/"),
     Option("to", "s3://b/{date}", '"s3://b/{date}"', "s3://b/{date}", "9"),
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),

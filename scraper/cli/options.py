@@ -1,17 +1,16 @@
 """The options of `fetch`: names, help and order, in sections people can find.
 
-Owns: how an option is written and read from flags, `SCRAPER_*` variables and a
-TOML file. Does not know: defaults and ranges; `Settings` owns them. An option that is
+Owns: how an option is written and read from flags and `SCRAPER_*` variables. Does not know: TOML
+(`config_file.py`), defaults and ranges; `Settings` owns them. An option that is
 not given is None, and a test compares the default in the help with that of `Settings`.
 Tried and rejected: importing `Settings` here; `scraper --help` must answer at once. So were Cloup
 and rich-click, see docs/design.md.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from scraper.cli.values import Header, Place, Resolve, Size
 from scraper.model.errors import UsageError
@@ -94,80 +93,12 @@ class SectionedCommand(click.Command):
 
 
 def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> str | None:
-    """Make the values in the TOML file at `path` the defaults of this command.
+    """Make the values in the TOML file at `path` the defaults of this command."""
+    if path is not None:
+        from scraper.cli.config_file import read  # few runs have one
 
-    Options of `fetch` that another command does not have are passed over. Raises UsageError when
-    the file can't be read, or holds what no option accepts.
-    """
-    if path is None:
-        return None
-    import tomllib
-
-    ctx.meta[CONFIG] = path
-    named = ctx.get_parameter_source("config") is ParameterSource.ENVIRONMENT
-    option = "SCRAPER_CONFIG" if named else "--config"
-    try:
-        with open(path, "rb") as file:
-            given = tomllib.load(file)
-    except OSError as error:
-        raise click.UsageError(f"{option}: can't read {path!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{option} {path!r} is not TOML: {error}") from None
-    known = {long_name(param): param for param in ctx.command.params}
-    defaults: dict[str, Any] = {}
-    for name, value in _flat(given, known):
-        param = known.get(name.replace("_", "-"))
-        if param is None and name.replace("_", "-") in names_of_fetch():
-            continue  # one file serves every command
-        if not isinstance(param, SectionOption) or param.name in {None, "config"}:
-            from scraper.cli.words import for_key
-
-            hint = for_key(name, names_of_fetch())
-            raise Refused(f"{option} {path!r}: there is no option {name!r}", hint)
-        assert param.name is not None
-        try:
-            defaults[param.name] = _converted(ctx, param, value)
-        except click.BadParameter as error:
-            from scraper.cli.words import for_value
-
-            hint = for_value(param, error.message)
-            raise Refused(f"{option} {path!r}: {name!r}: {error.message}", hint) from None
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+        read(ctx, path)
     return path
-
-
-def _flat(given: dict[str, Any], known: Container[str]) -> Iterator[tuple[str, Any]]:
-    """The values by name. In TOML `http1.1` is the key `1` of a table `http1`."""
-    for name, value in given.items():
-        inner = value if isinstance(value, dict) else {}
-        dotted = {f"{name}.{key}": one for key, one in inner.items() if f"{name}.{key}" in known}
-        yield from dotted.items() if dotted else [(name, value)]
-
-
-def _converted(ctx: click.Context, option: SectionOption, value: Any) -> Any:
-    """A value of TOML, converted for this option. A string is read like that of a flag.
-
-    Raises BadParameter.
-    """
-    values = value if option.multiple and isinstance(value, list) else [value]
-    for one in values:
-        fits = _TOML_TYPES.get(option.type.name, str)
-        if not isinstance(one, str | fits) or (isinstance(one, bool) and fits is not bool):
-            shown = _SHAPES.get(type(one)) or repr(one)  # its content may be secret
-            raise click.BadParameter(f"{shown} is no {option.type.name}")
-    return option.type_cast_value(ctx, values if option.multiple else value)
-
-
-_SHAPES: dict[type[Any], str] = {list: "an array", dict: "a table"}
-# Types of TOML, besides a string, that a type of Click accepts: `max-failures = 3` is a text.
-_TOML_TYPES: dict[str, Any] = {
-    "boolean": bool,
-    "integer": int,
-    "integer range": int,
-    "float": int | float,
-    "bytes": int,
-    "text": int,
-}
 
 
 def long_name(param: click.Parameter) -> str:
@@ -209,9 +140,10 @@ _OTHER = "Other"
 
 PATH = Place()
 
-LIST_OPTIONS = ("list_format", "url_column", "key_column", "default_scheme")
+LIST_OPTIONS = ("list_format", "url_column", "key_column", "default_scheme", "base")
 GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _option(_WHAT, "--list-format", type=click.Choice(["auto", "lines", "csv", "tsv", "jsonl"]),
+    _option(_WHAT, "--list-format", type=click.Choice(
+                ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs"]),
             default="auto: by name, Content-Type, or a column named",
             help="What every list is; for stdin and pipes too."),
     _option(_WHAT, "--url-column", metavar="NAME|N", default="url",
@@ -219,6 +151,8 @@ GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--key-column", metavar="NAME|N", default="key", help="That with the keys."),
     _option(_WHAT, "--default-scheme", metavar="SCHEME", default="none",
             help="What a URL of a list without a scheme begins with: https for bare domains."),
+    _option(_WHAT, "--base", metavar="URL",
+            help="What relative URLs of a list, and names in a checksum file, are relative to."),
 )  # fmt: skip
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

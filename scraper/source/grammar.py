@@ -6,14 +6,18 @@ with commas in them would be CSV one day, and the same command would mean anothe
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scraper.model.errors import UsageError
+from scraper.model.errors import BadTarget, UsageError
 from scraper.source.tables import Dialect
 
-Format = Literal["lines", "csv", "tsv", "jsonl"]
-FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl")
+if TYPE_CHECKING:
+    from scraper.model.urls import Url
+
+Format = Literal["lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs"]
+FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs")
 SCHEMES = ("https", "http")
+STORAGE_TRANSFER = "TsvHttpData-1.0"  # the first line of a list of Google's Storage Transfer
 Column = str | int  # a name, or a place from 1 on
 
 _ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv"}
@@ -31,13 +35,15 @@ class Grammar(NamedTuple):
     """How lists are written.
 
     `format` is None where a list itself tells it. A column that is a number means that the list
-    has no header. `scheme` is put before URLs that have none, unless it is "".
+    has no header. `scheme` is put before URLs that have none, unless it is "". `base` is what
+    relative URLs are relative to, None if there is none.
     """
 
     format: Format | None = None
     url_column: Column | None = None
     key_column: Column | None = None
     scheme: str = ""
+    base: "Url | None" = None
 
     @property
     def has_columns(self) -> bool:
@@ -58,6 +64,7 @@ def grammar_of(
     url_column: str | None = None,
     key_column: str | None = None,
     default_scheme: str | None = None,
+    base: str | None = None,
 ) -> Grammar:
     """What these options mean. Raises UsageError."""
     url = _column("--url-column", url_column)
@@ -73,12 +80,16 @@ def grammar_of(
             hint="give --key-column as a number too, or --url-column as a name",
         )
     known: Format | None = next((one for one in FORMATS if one == list_format), None)
-    if isinstance(url, int) and known in {"lines", "jsonl"}:
+    if isinstance(url, int) and known not in {None, "csv", "tsv"}:
         raise UsageError(f"--url-column {url} is a place in CSV or TSV, not in {known}")
+    if known == "sums" and base is None:
+        raise UsageError(
+            "--list-format sums needs --base URL", hint="checksum files name files, not URLs"
+        )
     scheme = (default_scheme or "").lower().removesuffix("://").removesuffix(":")
     if scheme and scheme not in SCHEMES:
         raise UsageError(f"--default-scheme {default_scheme!r} must be https or http")
-    return Grammar(known, url, key, scheme)
+    return Grammar(known, url, key, scheme, None if base is None else _base(base))
 
 
 def format_of(name: str, content_type: str = "") -> Format | None:
@@ -109,6 +120,25 @@ def with_scheme(url: str, scheme: str) -> str:
     if url.startswith("//"):
         return f"{scheme}:{url}"
     return url if re.match(_NO_DOMAIN, url) else f"{scheme}://{url}"
+
+
+def joined(base: "Url", url: str) -> str:
+    """The URL, if it has a scheme of ours, else what it means relative to `base`.
+
+    Raises BadTarget.
+    """
+    from scraper.model.urls import join
+
+    return url if re.match(r"(?i)https?:", url) or not url else join(base, url).href
+
+
+def _base(given: str) -> "Url":
+    from scraper.model.urls import parse  # few runs have a base
+
+    try:
+        return parse(given.strip())
+    except BadTarget as error:
+        raise UsageError(f"--base {given!r} is no URL: {error}") from None
 
 
 def _column(option: str, given: str | None) -> Column | None:

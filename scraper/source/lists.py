@@ -24,7 +24,7 @@ from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, p
 from scraper.source import keys
 from scraper.source.columns import columns_of, without_quotes
 from scraper.source.fields import BLANK, Fields, Note, Parts, in_one_line, nobody
-from scraper.source.grammar import table_format, with_scheme
+from scraper.source.grammar import STORAGE_TRANSFER, joined, table_format, with_scheme
 from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
 from scraper.source.plain import plain_target
 from scraper.source.sources import Given, Source, by_its_first_line
@@ -32,6 +32,7 @@ from scraper.source.tables import Dialect, Table
 
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
+    from scraper.source.published import ReadLine
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _AROUND = BLANK + "\t"  # a cell
@@ -69,7 +70,8 @@ def broken_off(error: ListBroken, source: str) -> Result:
 def _read_lines(
     source: Source, rule: keys.KeyRule, note: Note, passes_over: PassesOver | None
 ) -> Iterator[Read]:
-    name, plain, mixed, number = source.name, rule is keys.url_key, source.mixed, 0
+    name, mixed, number = source.name, source.mixed, 0
+    plain = rule is keys.url_key and source.format in {None, "lines", "gcs"}
     line_of = _Line(source, note)
     try:
         for number, raw in enumerate(source.open(), 1):
@@ -106,27 +108,42 @@ class _Line:
         url, key = (name if isinstance(name, str) else None for name in names)
         self.source = source.name
         self.fields = Fields(source.name, note, url, key)
-        self._scheme = grammar.scheme
+        self._scheme, self._base = grammar.scheme, grammar.base
         self._only_json = source.format == "jsonl"
+        self._read: ReadLine | None = None
+        if source.format in {"sums", "bagit", "gcs"}:
+            from scraper.source import published  # few lists are
+
+            self._read = published.reader_of(source.format, source.path)
 
     def parts(self, text: str) -> Parts | None:
         """What a line gives. None for a blank line and for a comment. Raises BadTarget."""
         if not text or text.isspace():
             return None
-        if text[0] == "{" or self._only_json:
+        if self._read is not None:
+            told = self._read(text)
+            if told is None:
+                return None
+            parts = self.fields.parts(told, "a line")
+        elif text[0] == "{" or self._only_json:
             parts = self._json(_parse_json(text))
         elif "\r" in text or "\n" in text:  # in a comment too: it would hide a line
             raise BadTarget(LINE_BREAK)
         elif text[0] == "#":
             return None
         else:
+            if text == STORAGE_TRANSFER:
+                from scraper.source import published  # few lists are
+
+                self._read = published.reader_of("gcs")
+                return None
             url, _, key = text.partition("\t")
             if "\t" in key and not key.isspace():
                 raise BadTarget("line has two TABs: it is URL, or URL<TAB>key")
             parts = url.rstrip(BLANK), key.strip(), NO_HEADERS, None
         if self._scheme:
             parts = (with_scheme(parts[0], self._scheme), *parts[1:])
-        return parts
+        return parts if self._base is None else (joined(self._base, parts[0]), *parts[1:])
 
     def _json(self, given: object) -> Parts:
         """What a JSON line gives. In JSON Lines a text is a URL too."""
@@ -197,7 +214,8 @@ def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: _Line) ->
 
 
 def _read_table(source: Source, rule: keys.KeyRule, form: Dialect) -> Iterator[Read]:
-    name, plain, scheme = source.name, rule is keys.url_key, source.grammar.scheme
+    name, plain = source.name, rule is keys.url_key
+    scheme, base = source.grammar.scheme, source.grammar.base
     with contextlib.closing(source.open()) as lines:
         table = Table(lines, form)
         try:
@@ -212,6 +230,8 @@ def _read_table(source: Source, rule: keys.KeyRule, form: Dialect) -> Iterator[R
                     parts = _of_cells(url, key, wrong, torn=torn, tsv=form == "tsv")
                     if scheme:
                         parts = (with_scheme(parts[0], scheme), *parts[1:])
+                    if base is not None:
+                        parts = (joined(base, parts[0]), *parts[1:])
                     if told:
                         parts = (*parts[:3], _expected(cells, told))
                     yield _target(parts, number, name, rule)

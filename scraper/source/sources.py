@@ -46,7 +46,7 @@ class Source(NamedTuple):
     """One list. `open` gives its lines; `size` is its length in bytes where that is known.
 
     `format` is None if neither its name nor an option says it. Lines are bytes; Given may be
-    among them if it is `mixed`.
+    among them if it is `mixed`. `path` is that of a file, else "".
     """
 
     name: str
@@ -55,6 +55,7 @@ class Source(NamedTuple):
     format: Format | None = None
     mixed: bool = False
     grammar: Grammar = LINES
+    path: str = ""
 
 
 def open_sources(
@@ -119,7 +120,8 @@ def _file(path: str, grammar: Grammar) -> Source:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-    return _checked(Source(name, opened, None if zipped else size, form, grammar=grammar))
+    known = None if zipped else size
+    return _checked(Source(name, opened, known, form, grammar=grammar, path=path))
 
 
 def _stdin(grammar: Grammar) -> Source:

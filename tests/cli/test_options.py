@@ -39,7 +39,7 @@ VALUES = {
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
     "--split-above",
-    *("--list-format", "--url-column", "--key-column", "--default-scheme"),
+    *("--list-format", "--url-column", "--key-column", "--default-scheme", "--base"),
     "--shard",
     "--processes",
 }
@@ -62,6 +62,7 @@ RUN_ALONE = {
     "url_column",
     "key_column",
     "default_scheme",
+    "base",
     "dry_run",
     "results",
     "log_format",

@@ -89,6 +89,21 @@ def demo() -> Iterator[Demo]:
         yield Demo(site.url, bucket.environment)
 
 
+def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:
+    """Those of docs/lists.md, about the first two pages."""
+    bodies = [requests.get(page, timeout=WAIT_S).content for page in pages[:2]]
+    cli.write("top.csv", *(f"{rank},{page[7:]}" for rank, page in enumerate(pages[:2], 1)))
+    cli.write("majestic.csv", "GlobalRank,Domain", *(f"1,{page[7:]}" for page in pages[:2]))
+    cli.write("pairs.csv", *(f"{page},{number}.html" for number, page in enumerate(pages[:2])))
+    paths = [page.split("/", 3)[3] for page in pages[:2]]
+    sums = [f"{sha256(body).hexdigest()}  {path}" for body, path in zip(bodies, paths, strict=True)]
+    cli.write("SHA256SUMS", *sums)
+    cli.write("transfer.tsv", "TsvHttpData-1.0", *(f"{page}\t0\t" for page in pages[:2]))
+    (cli.directory / "bag").mkdir()
+    cli.write("bag/fetch.txt", f"{pages[0]} {len(bodies[0])} data/1.html")
+    cli.write("bag/manifest-sha256.txt", f"{sha256(bodies[0]).hexdigest()}  data/1.html")
+
+
 @pytest.fixture
 def ready(cli: Command, demo: Demo) -> Command:
     """A directory with the lists that the pages name, `out` from an earlier run among them."""
@@ -97,6 +112,7 @@ def ready(cli: Command, demo: Demo) -> Command:
     cli.write("more.txt", *pages[:3], f"{demo.url}/feed.xml")
     cli.write("m.jsonl")
     cli.write("cookies.txt", "# Netscape HTTP Cookie File")
+    write_lists_from_elsewhere(cli, pages)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(cli.directory / "our-ca.pem"))
     me = authority.issue_cert("me.example")
@@ -110,7 +126,7 @@ def ready(cli: Command, demo: Demo) -> Command:
 def adapted(text: str, cli: Command, demo: Demo) -> str:
     """The same with this demo's addresses, and with places that a test may write to."""
     text = text.replace("http://127.0.0.1:8642", demo.url).replace("s3://my-bucket", "s3://demo")
-    text = text.replace("/usr/local/bin/scraper", "scraper")
+    text = text.replace("/usr/local/bin/scraper", "scraper").replace("scheme https", "scheme http")
     return text.replace("/srv/", f"{cli.directory}/").replace("/lists/", f"{cli.directory}/")
 
 

@@ -1,0 +1,85 @@
+"""Lists in which publishers tell digests, line by line."""
+
+import base64
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scraper.model.errors import BadTarget
+from scraper.source.grammar import STORAGE_TRANSFER
+from scraper.source.published import (
+    of_checksum_file,
+    of_fetch_txt,
+    of_storage_transfer,
+)
+
+MD5 = hashlib.md5(b"a\n", usedforsecurity=False)
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("more", [[], ["--binary"], ["--tag"]])
+def test_what_coreutils_writes_is_read(name: str, more: list[str], tmp_path: Path) -> None:
+    names = ["a.txt", "a b #1?%41.txt", "back\\slash", "line\nbreak", "ü.txt"]
+    for one in names:
+        (tmp_path / one).write_bytes(b"a\n")
+    done = subprocess.run(
+        [f"{name}sum", *more, *names], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
+    )
+    wanted = hashlib.new(name, b"a\n").hexdigest()
+    found = [of_checksum_file(line) for line in done.stdout.splitlines()]
+    assert found == [
+        {"url": "a.txt", name: wanted},
+        {"url": "a%20b%20%231%3F%2541.txt", name: wanted},
+        {"url": "back%5Cslash", name: wanted},
+        {"url": "line%0Abreak", name: wanted},
+        {"url": "%C3%BC.txt", name: wanted},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("http://h/a 3 data/a.txt", {"url": "http://h/a", "key": "data/a.txt", "size": "3"}),
+        ("http://h/a\t-\tdata/a b.txt", {"url": "http://h/a", "key": "data/a b.txt", "size": None}),
+    ],
+)
+def test_a_line_of_fetch_txt(text: str, fields: dict[str, Any]) -> None:
+    assert of_fetch_txt(text) == fields
+
+
+def test_a_line_of_the_storage_transfer_service() -> None:
+    md5 = base64.b64encode(MD5.digest()).decode()
+    read = of_storage_transfer
+    assert read(f"http://h/a\t2\t{md5}") == {"url": "http://h/a", "size": "2", "md5": md5}
+    assert read(f"http://h/a\t0\t{md5}") == {"url": "http://h/a", "size": None, "md5": md5}
+    assert read("http://h/a") == {"url": "http://h/a", "size": "", "md5": ""}
+    assert read(STORAGE_TRANSFER) is None
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "said"),
+    [
+        (of_checksum_file, "http://h/a", "not of a checksum file"),
+        (of_checksum_file, f"{MD5.hexdigest()} a", "not of a checksum file"),
+        (of_checksum_file, f"{'0' * 56}  a", "56 digits"),
+        (of_fetch_txt, "http://h/a data/a", "not of fetch.txt"),
+        (of_fetch_txt, "http://h/a x data/a", "not of fetch.txt"),
+        (of_fetch_txt, "http://h/a - data/a%0D%0a", r"can be the path 'data/a\\r\\n'"),
+        (of_fetch_txt, "http://h/a - data/a%2525", "can be the path 'data/a%25'"),
+        (of_fetch_txt, "http://h/a - data/../../a", "leaves the destination"),
+        (of_storage_transfer, "http://h/a\t1\tx\ty", "more than"),
+    ],
+)
+def test_what_is_no_such_line_is_said(read: Callable[[str], object], text: str, said: str) -> None:
+    with pytest.raises(BadTarget, match=said):
+        read(text)
+
+
+@pytest.mark.parametrize("read", [of_checksum_file, of_fetch_txt, of_storage_transfer])
+def test_blank_lines_say_nothing(read: Callable[[str], object]) -> None:
+    assert read("") is None
+    assert read("  ") is None
