@@ -20,7 +20,15 @@ from typing import Any, BinaryIO, NamedTuple
 from scraper.model import urls
 from scraper.model.errors import ListError
 from scraper.source.columns import columns_of
-from scraper.source.grammar import LINES, Format, Grammar, format_by, format_of, table_format
+from scraper.source.grammar import (
+    LINES,
+    STORAGE_TRANSFER,
+    Format,
+    Grammar,
+    format_by,
+    format_of,
+    table_format,
+)
 from scraper.source.lines import GZIP, Unbuffered, read_lines
 from scraper.source.tables import Table
 from scraper.source.watched import watched_lines
@@ -151,6 +159,10 @@ def _checked(source: Source) -> Source:
     if source.format is None and source.grammar.has_columns:
         with contextlib.closing(source.open()) as lines:
             source = source._replace(format=format_by(_to_first_line(lines)[-1], source.grammar))
+    if source.format == "tsv" and source.grammar.format is None:
+        with contextlib.closing(source.open()) as lines:
+            if next(lines, b"").strip() == STORAGE_TRANSFER.encode():
+                source = source._replace(format="gcs")
     lines = source.open()
     with contextlib.closing(lines):
         if (dialect := table_format(source.format)) is not None:

@@ -88,7 +88,7 @@ def test_a_page_that_is_not_the_bags_is_not_put_into_it(cli: Command, serve: Ser
     assert not (bag / "data" / "a.txt").exists()
 
 
-@pytest.mark.parametrize("way", ["file", "pipe", "named"])
+@pytest.mark.parametrize("way", ["list", "list.tsv", "pipe", "named"])
 def test_a_list_of_the_storage_transfer_service(way: str, cli: Command, serve: Serve) -> None:
     url = site(serve, PAGES)
     lines = ["TsvHttpData-1.0"]
@@ -97,8 +97,9 @@ def test_a_list_of_the_storage_transfer_service(way: str, cli: Command, serve: S
         lines.append(f"{url}/{quote(name)}\t{len(body)}\t{md5}")
     lines += [f"{url}/a.txt?1\t3\t", f"{url}/a.txt?2"]
     text = "".join(f"{line}\n" for line in lines)
-    (cli.directory / "list").write_text(text)
-    words = ["-"] if way == "pipe" else ["list"]
+    name = way if way.startswith("list") else "list"
+    (cli.directory / name).write_text(text)
+    words = ["-"] if way == "pipe" else [name]
     words += ["--list-format", "gcs"] if way == "named" else []
     given = text if way == "pipe" else ""
     ran = cli(*words, "--to", "out", "--results", "-", "--retries", "0", stdin=given)

@@ -12,11 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import requests
 import trustme
 
 from scraper.demo import Bucket, Site
@@ -127,6 +129,7 @@ def adapted(text: str, cli: Command, demo: Demo) -> str:
     """The same with this demo's addresses, and with places that a test may write to."""
     text = text.replace("http://127.0.0.1:8642", demo.url).replace("s3://my-bucket", "s3://demo")
     text = text.replace("/usr/local/bin/scraper", "scraper").replace("scheme https", "scheme http")
+    text = text.replace("_http_8642", f"_http_{demo.url.rpartition(':')[2]}")
     return text.replace("/srv/", f"{cli.directory}/").replace("/lists/", f"{cli.directory}/")
 
 
