@@ -10,7 +10,7 @@ Owns: these rules. Does not know: lines (`lists.py`), what a URL or a key is. Re
 each line with such a field; a list of a million records would have a million notes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,24 +22,18 @@ from scraper.model.headers import (
     is_field_value,
 )
 from scraper.model.records import NO_HEADERS
+from scraper.source.lines import Note, in_one_line, nobody
 
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
 
-Note = Callable[[str], None]
 # The URL, the key or "", the headers, and what is expected of the body.
 Parts = tuple[str, str, Mapping[str, str], "Expected | None"]
-
-BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
 
 EXPECTED = frozenset({"size", "sha512", "sha256", "sha1", "md5"})
 _FIELDS = ("headers", "key", "md5", "sha1", "sha256", "sha512", "size", "url")
 _NAMED = 16  # fields that mean nothing, of one list, at most
 _REMEMBERED = 1_000  # fields of one list, at most
-
-
-def nobody(_: str) -> None:
-    """Hear no note."""
 
 
 class Fields:
@@ -135,14 +129,3 @@ def _meant(field: str) -> str:
     if field.lower() in {"uri", "link", "href"}:
         return "url"
     return next(iter(get_close_matches(field.lower(), _FIELDS, 1, 0.8)), "")
-
-
-def in_one_line(url: str) -> str:
-    """The URL without blanks around it. Raises BadTarget for a line break in it.
-
-    The URL standard drops line breaks, so two URLs would become one.
-    """
-    url = url.strip(BLANK)
-    if "\n" in url or "\r" in url:
-        raise BadTarget("URL has a line break")
-    return url

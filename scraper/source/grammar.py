@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from scraper.model.errors import BadTarget, UsageError
-from scraper.source.tables import Dialect
 
 if TYPE_CHECKING:
     from scraper.model.urls import Url
+    from scraper.source.tables import Dialect
 
 Format = Literal["lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs"]
 FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs")
@@ -99,7 +99,7 @@ def format_of(name: str, content_type: str = "") -> Format | None:
     return named or _TYPES.get(content_type.partition(";")[0].strip().lower())
 
 
-def table_format(form: Format | None) -> Dialect | None:
+def table_format(form: Format | None) -> "Dialect | None":
     """The same format if it is that of a table, else None."""
     return form if form == "csv" or form == "tsv" else None  # noqa: PLR1714 - mypy narrows it
 

@@ -15,11 +15,13 @@ from collections.abc import Callable, Generator
 from functools import partial
 
 from scraper.model.errors import BadTarget, ListBroken
-from scraper.source.foreign import check_beginning
 
 MAX_LINE_BYTES = 65_536  # without the line end
 GZIP = b"\x1f\x8b"
 LINE_BREAK = "line break within a line: lines end with LF or CR LF"
+BLANK = " \r\n\f\v"  # the URL standard strips these, and control characters, from a URL's ends
+
+Note = Callable[[str], None]  # hears what is to be said of a list
 
 _TAKEN_BYTES = MAX_LINE_BYTES + 2  # the most that is read of one line, with its end
 _BOM = b"\xef\xbb\xbf"
@@ -62,7 +64,10 @@ def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, Non
             while line.isspace():
                 yield line
                 line = taken = reader.readline(_TAKEN_BYTES)
-            check_beginning(line, name)
+            if not line.startswith(b"http"):
+                from scraper.source.foreign import check_beginning  # most lists begin with a URL
+
+                check_beginning(line, name)
             while taken:
                 yield line
                 while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
@@ -81,3 +86,18 @@ def check_length(line: bytes) -> None:
     """Raise BadTarget if `line` is longer than MAX_LINE_BYTES."""
     if len(line.removesuffix(b"\n").removesuffix(b"\r")) > MAX_LINE_BYTES:
         raise BadTarget(f"line is longer than {MAX_LINE_BYTES:,} bytes")
+
+
+def nobody(_: str) -> None:
+    """Hear no note."""
+
+
+def in_one_line(url: str) -> str:
+    """The URL without blanks around it. Raises BadTarget for a line break in it.
+
+    The URL standard drops line breaks, so two URLs would become one.
+    """
+    url = url.strip(BLANK)
+    if "\n" in url or "\r" in url:
+        raise BadTarget("URL has a line break")
+    return url

@@ -14,6 +14,7 @@ bad line; one of a million lines would cost the others.
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,17 +23,24 @@ from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind, ListBroken
 from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
 from scraper.source import keys
-from scraper.source.columns import columns_of, without_quotes
-from scraper.source.fields import BLANK, Fields, Note, Parts, in_one_line, nobody
 from scraper.source.grammar import STORAGE_TRANSFER, joined, table_format, with_scheme
-from scraper.source.lines import LINE_BREAK, MAX_LINE_BYTES, check_length
+from scraper.source.lines import (
+    BLANK,
+    LINE_BREAK,
+    MAX_LINE_BYTES,
+    Note,
+    check_length,
+    in_one_line,
+    nobody,
+)
 from scraper.source.plain import plain_target
 from scraper.source.sources import Given, Source, by_its_first_line
-from scraper.source.tables import Dialect, Table
 
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
+    from scraper.source.fields import Fields, Parts
     from scraper.source.published import ReadLine
+    from scraper.source.tables import Dialect
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _AROUND = BLANK + "\t"  # a cell
@@ -104,10 +112,8 @@ class _Line:
 
     def __init__(self, source: Source, note: Note) -> None:
         grammar = source.grammar
-        names = grammar.url_column, grammar.key_column
-        url, key = (name if isinstance(name, str) else None for name in names)
-        self.source = source.name
-        self.fields = Fields(source.name, note, url, key)
+        self.source, self._note = source.name, note
+        self._columns = grammar.url_column, grammar.key_column
         self._scheme, self._base = grammar.scheme, grammar.base
         self._only_json = source.format == "jsonl"
         self._read: ReadLine | None = None
@@ -116,7 +122,15 @@ class _Line:
 
             self._read = published.reader_of(source.format, source.path)
 
-    def parts(self, text: str) -> Parts | None:
+    @cached_property
+    def fields(self) -> "Fields":
+        """What the fields of JSON mean here."""
+        from scraper.source.fields import Fields  # few lists have some
+
+        url, key = (name if isinstance(name, str) else None for name in self._columns)
+        return Fields(self.source, self._note, url, key)
+
+    def parts(self, text: str) -> "Parts | None":
         """What a line gives. None for a blank line and for a comment. Raises BadTarget."""
         if not text or text.isspace():
             return None
@@ -145,7 +159,7 @@ class _Line:
             parts = (with_scheme(parts[0], self._scheme), *parts[1:])
         return parts if self._base is None else (joined(self._base, parts[0]), *parts[1:])
 
-    def _json(self, given: object) -> Parts:
+    def _json(self, given: object) -> "Parts":
         """What a JSON line gives. In JSON Lines a text is a URL too."""
         if isinstance(given, dict):
             return self.fields.parts(given, "a JSON line")
@@ -154,7 +168,7 @@ class _Line:
         raise BadTarget("line is JSON, but neither an object nor a text")
 
 
-def _target(given: Parts, line: int, source: str, rule: keys.KeyRule) -> Target:
+def _target(given: "Parts", line: int, source: str, rule: keys.KeyRule) -> Target:
     url, key, headers, expected = given
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
@@ -213,7 +227,10 @@ def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: _Line) ->
         return _bad(url.encode("utf-8", "backslashreplace"), line, source, error.message)
 
 
-def _read_table(source: Source, rule: keys.KeyRule, form: Dialect) -> Iterator[Read]:
+def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator[Read]:
+    from scraper.source.columns import columns_of  # few lists are tables
+    from scraper.source.tables import Table
+
     name, plain = source.name, rule is keys.url_key
     scheme, base = source.grammar.scheme, source.grammar.base
     with contextlib.closing(source.open()) as lines:
@@ -250,7 +267,7 @@ def _expected(cells: Sequence[str], told: Sequence[tuple[str, int]]) -> "Expecte
     return expected_of({name: cells[at].strip(_AROUND) for name, at in told if at < len(cells)})
 
 
-def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> Parts:
+def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> "Parts":
     """What a row of a table gives. `wrong` and `torn` are those of the row. Raises BadTarget."""
     if wrong:
         raise BadTarget(wrong)
@@ -259,5 +276,7 @@ def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> Parts
     if url.startswith("#"):
         raise BadTarget("no URL: a line of a table is no comment")
     if tsv:
+        from scraper.source.columns import without_quotes
+
         url, key = without_quotes(url), without_quotes(key)
     return in_one_line(url), key, NO_HEADERS, None

@@ -16,8 +16,8 @@ from scraper.model.errors import ListBroken, ListChanged, ListError
 from scraper.model.records import Target
 from scraper.model.threads import start_thread
 from scraper.source import lists
-from scraper.source.fields import Note
 from scraper.source.keys import KeyRule
+from scraper.source.lines import Note
 from scraper.source.sources import Source
 
 BUFFER = 1_000  # targets read ahead of the frontier; a very long one counts as several

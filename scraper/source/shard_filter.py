@@ -22,8 +22,8 @@ from scraper.model.errors import Kind
 from scraper.model.records import Failed, Failure, Result, Target
 from scraper.model.shards import Shard
 from scraper.source import lists
-from scraper.source.fields import Note, nobody
 from scraper.source.keys import KeyRule, hash_key, host_segment
+from scraper.source.lines import Note, nobody
 from scraper.source.lists import Read
 from scraper.source.sources import Source
 

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import ListError
-from scraper.source.columns import columns_of
 from scraper.source.grammar import (
     LINES,
     STORAGE_TRANSFER,
@@ -30,7 +29,6 @@ from scraper.source.grammar import (
     table_format,
 )
 from scraper.source.lines import GZIP, Unbuffered, read_lines
-from scraper.source.tables import Table
 from scraper.source.watched import watched_lines
 
 
@@ -166,6 +164,9 @@ def _checked(source: Source) -> Source:
     lines = source.open()
     with contextlib.closing(lines):
         if (dialect := table_format(source.format)) is not None:
+            from scraper.source.columns import columns_of  # few lists are tables
+            from scraper.source.tables import Table
+
             columns_of(Table(lines, dialect), source.grammar, source.name)
         else:
             next(lines, b"")
