@@ -59,7 +59,7 @@ OPTIONS = (
     Option("skip-existing", "true", "true", True, "0"),
     Option("lock", "wait", '"wait"', "wait", "skip"),
     Option("max-concurrency", "64", "64", 64, "9"),
-    Option("processes", "2", "2", "2", "9"),
+    Option("processes", "2", "2", 2, "9"),
     Option("processes", "auto", '"auto"', "auto", "9"),
     Option("per-host", "8", "8", 8, "9"),
     Option("delay", "0.5", "0.5", 0.5, "0.9"),

@@ -47,7 +47,7 @@ _HELP = "-h, or --help for every option"
 _ANSWERS: tuple[tuple[str, str], ...] = (
     (("--threads --workers --jobs --transfers --concurrency --concurrent --parallel-max"
      " --max-concurrent-downloads --max-concurrent --connections --num-workers --num-threads"
-     " --max-workers --processes --pool-size --simultaneous --multi --checkers -j"), _MANY),
+     " --max-workers --pool-size --simultaneous --multi --checkers -j"), _MANY),
     ("-Z --parallel", f"many at once is the default; {_MANY}"),
     ("-n", f"{_MANY}; rclone's -n is --dry-run, wget's -nc is --resume"),
     ("-P", f"{_MANY}; wget's -P is --to DIR, rclone's -P is --progress"),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from scraper.cli.values import Header, Place, Resolve, Size
+from scraper.cli.values import Count, Header, Place, Resolve, Size
 from scraper.model.errors import UsageError
 from scraper.model.version import __version__
 
@@ -189,7 +189,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="When another run holds DEST: wait, leave it to that, or fail (both: exit 75)."),
     _option(_AT_ONCE, "-c", "--max-concurrency", type=int, metavar="N", default="16",
             help="Transfers at once, at most."),
-    _option(_AT_ONCE, "--processes", metavar="N", default="1",
+    _option(_AT_ONCE, "--processes", type=Count(), metavar="N", default="1",
             help="Processes that the hosts are divided among. auto: one for each core."),
     _option(_AT_ONCE, "--per-host", type=int, metavar="N", default="0: no cap of its own",
             help="Transfers to one host at once, at most."),

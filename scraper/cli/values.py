@@ -28,6 +28,18 @@ class Size(click.ParamType):  # type: ignore[type-arg] # generic from Click 8.4 
         return int(size // 10 ** len(part))
 
 
+class Count(click.ParamType):  # type: ignore[type-arg]
+    """A number, or a word that the settings know."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word."""
+        del param, ctx
+        is_number = isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value)
+        return int(value) if is_number else value
+
+
 class Header(click.ParamType):  # type: ignore[type-arg]
     """`K: V`. A variable may hold several, one a line."""
 
