@@ -8,6 +8,7 @@ what a line means (`lists.py`), where the bytes come from (`sources.py`). Reject
 which splits at more characters than the grammar has line ends.
 """
 
+import contextlib
 import gzip
 import io
 import zlib
@@ -54,27 +55,33 @@ def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, Non
     the rest of it is dropped. Raises ListError if this is no list, and ListBroken if it breaks off.
     """
     try:
-        with file:
-            reader: io.BufferedReader | gzip.GzipFile = file
-            head = file.peek(2)[:2]
-            if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
-                reader = gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
-            taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
-            line = taken.removeprefix(_BOM)
-            while line.isspace():
-                yield line
-                line = taken = reader.readline(_TAKEN_BYTES)
-            if not line.startswith(b"http"):
-                from scraper.source.foreign import check_beginning  # most lists begin with a URL
-
-                check_beginning(line, name)
-            while taken:
-                yield line
-                while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
-                    taken = reader.readline(_TAKEN_BYTES)
-                line = taken = reader.readline(_TAKEN_BYTES)
+        yield from _lines_of(file, name)
     except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
         raise ListBroken(f"the list {name!r} broke off: {error}") from None
+    finally:
+        with contextlib.suppress(OSError):  # nothing is lost: it was read
+            file.close()
+
+
+def _lines_of(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
+    reader: io.BufferedReader | gzip.GzipFile = file
+    head = file.peek(2)[:2]
+    if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
+        reader = gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
+    taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
+    line = taken.removeprefix(_BOM)
+    while line.isspace():
+        yield line
+        line = taken = reader.readline(_TAKEN_BYTES)
+    if not line.startswith(b"http"):
+        from scraper.source.foreign import check_beginning  # most lists begin with a URL
+
+        check_beginning(line, name)
+    while taken:
+        yield line
+        while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
+            taken = reader.readline(_TAKEN_BYTES)
+        line = taken = reader.readline(_TAKEN_BYTES)
 
 
 def _read_available(file: io.BufferedReader, size: int) -> bytes:
