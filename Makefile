@@ -1,5 +1,5 @@
 # make help tells what there is. Everything is made in .venv; nothing is installed elsewhere,
-# but by root: `make bench` the tools it compares with, `make test` zsh, fish and faketime, all from Debian.
+# but by root: `make bench` the tools it compares with, `make test` shells, faketime and strace, all from Debian.
 # `make test PYTHON=python3.13` (any target) works with that Python in .venv-3.13, beside .venv.
 
 ifdef PYTHON
@@ -51,11 +51,12 @@ echo 'installing into $(VENV), from the package index (a minute or so, once):'; 
   test ! -e $(VENV)/.failed
 endef
 
-# Tools of Debian that make bench compares with; shells that make test completes in, and its wrong clocks. They are
-# installed by root alone. Without root they are left out: the table of bench names them, tests are skipped and say why.
+# Tools of Debian that make bench compares with; shells that make test completes in, and what gives it wrong clocks
+# and system calls that fail. They are installed by root alone. Without root they are left out: the table of bench
+# names them, tests are skipped and say why.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
 SHELLS := zsh fish
-CLOCKS := faketime
+FAULTS := faketime strace
 define FROM_DEBIAN
 if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
 	  missing=$$(for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
@@ -87,7 +88,7 @@ endif
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
-	@$(call FROM_DEBIAN,$(SHELLS) $(CLOCKS))
+	@$(call FROM_DEBIAN,$(SHELLS) $(FAULTS))
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
 	@$(BIN)/python -m pytest -n 4 --maxschedchunk 2 $(ARGS)
 
