@@ -97,7 +97,7 @@ def what_is_wrong(made: Bench, transfer: Transfer, seed: int, engine: str) -> st
     sent = make_reply(seed)
     body, strict = None, False
     with suppress(Unclear):
-        body, strict = judged(sent.whole, bare_lf=engine == "curl")
+        body, strict = judged(sent.whole, bare_lf=engine != "threads")
     match outcome_of(transfer):
         case Stored():
             return None if made.body(transfer) == body else "stored for what it is not"

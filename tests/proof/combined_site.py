@@ -100,7 +100,7 @@ def _body(name: str, size: int) -> bytes:
 class CombinedSite(HttpFarm):
     """`pages` of them on three hosts of one port.
 
-    By run: `most_at_once`, `most_by_host` (the host that the list names, or robots.txt is of),
+    By run: `most_at_once`, `most_by_host` (the host that is asked, also where a redirect led),
     `asked` (the requests), `bytes`. `served`: of each page, the digests of its bodies: as they
     are (`plain`) and as they were sent; `served_in`: these by run, also if a 304 spoke of them.
     """
@@ -164,7 +164,7 @@ class CombinedSite(HttpFarm):
 
     def _begin(self, request: Request) -> None:
         super()._begin(request)
-        run, host = request.headers.get(RUN, ""), self._listed_host(request)
+        run, host = request.headers.get(RUN, ""), request.address
         with self._changed:
             self.asked[run].append(request)
             if self._counts(request):
@@ -178,7 +178,7 @@ class CombinedSite(HttpFarm):
                 self.most_by_host[run, host] = most
 
     def _end(self, request: Request) -> None:
-        run, host = request.headers.get(RUN, ""), self._listed_host(request)
+        run, host = request.headers.get(RUN, ""), request.address
         with self._changed:
             if self._counts(request):
                 self._now[run] -= 1
@@ -190,10 +190,6 @@ class CombinedSite(HttpFarm):
         """Not what the client leaves in the middle, as this server learns too late."""
         page = self.page_of(request)
         return page is None or page.sort != "large"
-
-    def _listed_host(self, request: Request) -> str:
-        page = self.page_of(request)
-        return request.address if page is None else page.host
 
     def page_of(self, request: Request) -> Page | None:
         """The page that a request has to do with; None for a robots.txt."""
