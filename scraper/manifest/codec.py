@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from scraper.manifest.checked import checked_variant
 from scraper.manifest.identity import REDACTED, Identity, of_record
 from scraper.model import urls
 from scraper.model.dates import has_date, http_date, parse_rfc3339, rfc3339
@@ -326,6 +327,8 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
             if REDACTED in record["url_effective"]:  # nobody knows which URL answered
                 etag = modified = None
         variant = record.get("variant")
+        if "expected" in record:
+            variant = checked_variant(variant, record["expected"])
     except _NO_RECORD:
         return None
     texts = isinstance(etag, _TEXT) and isinstance(modified, _TEXT) and isinstance(variant, _TEXT)

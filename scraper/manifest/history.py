@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from scraper.manifest.checked import plain_variant, was_checked
 from scraper.manifest.codec import Reading, bad_line
 from scraper.manifest.identity import Identity
 from scraper.manifest.store import ManifestStore
@@ -170,8 +171,12 @@ class History:
         found = self._index.find([ids[n] for n in left])
         for n in left:
             previous = found.get(ids[n])
+            fits = previous is None or was_checked(targets[n], previous.variant)
+            if previous is not None and previous.variant is not None:
+                previous = previous._replace(variant=plain_variant(previous.variant))
             there = (
                 previous is not None
+                and fits
                 and not is_another(targets[n], previous.variant, redirected=previous.effective != 0)
                 and self._has(targets[n].key, previous.size, previous.digest, previous.modified_ms)
             )
@@ -221,8 +226,10 @@ class History:
         for n, (one, target) in enumerate(zip(ids, targets, strict=True)):
             if one in found:
                 variant, effective, size, digest, modified_ms = found[one]
-                if not is_another(target, variant, redirected=effective != 0) and self._has(
-                    target.key, size, digest, modified_ms
+                if (
+                    was_checked(target, variant)
+                    and not is_another(target, plain_variant(variant), redirected=effective != 0)
+                    and self._has(target.key, size, digest, modified_ms)
                 ):
                     continue
             left.append(n)

@@ -1,7 +1,6 @@
 """Identity: what tells one target from another, in this run and in later ones.
 
-A target is its key, its whole URL, with query and userinfo, and the size and digests that its list
-expects: what is done for one expectation is not done for another. 64 bits stand for it. Of two of
+A target is its key and its whole URL, with query and userinfo. 64 bits stand for it. Of two of
 ten million targets share one with a chance of three in a million.
 
 A record shows its URL redacted. A URL without secrets identifies itself. For any other the record
@@ -23,13 +22,10 @@ fetch everything again); a slow hash (ten million targets); the secret in the li
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scraper.model import urls
 from scraper.model.records import Target
-
-if TYPE_CHECKING:
-    from scraper.model.expected import Expected
 
 SECRET_BYTES = 16
 REDACTED = "REDACTED"  # how `urls.redact` marks what it took out
@@ -51,8 +47,8 @@ class Identity:
         """The 64 bits that stand for `target`."""
         if REDACTED in urls.redact(target.listed):
             return self._keyed(target)
-        if target.userinfo or target.expected:
-            return plain(target.key, target.url, target.userinfo, target.expected)
+        if target.userinfo:
+            return plain(target.key, target.url, target.userinfo)
         return urls.fingerprint(f"{target.key}\0{target.url}")  # `plain`, in less time
 
     def field(self, target: Target) -> str:
@@ -65,18 +61,13 @@ class Identity:
         self._is_new = self.unsaved = False
 
     def _keyed(self, target: Target) -> int:
-        text = f"{target.key}\0{target.url}\0{target.userinfo}"
-        if target.expected:
-            text += f"\0{target.expected}"
-        data = text.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(data, digest_size=8, key=self.secret).digest()
+        text = f"{target.key}\0{target.url}\0{target.userinfo}".encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(text, digest_size=8, key=self.secret).digest()
         return int.from_bytes(digest, signed=True)
 
 
-def plain(key: str, url: str, userinfo: str = "", expected: "Expected | None" = None) -> int:
+def plain(key: str, url: str, userinfo: str = "") -> int:
     """The identity of a target whose URL hides nothing. `url` is an `href`."""
-    if expected:
-        return urls.fingerprint(f"{key}\0{url}\0{userinfo}\0{expected}")
     return urls.fingerprint(f"{key}\0{url}\0{userinfo}" if userinfo else f"{key}\0{url}")
 
 
@@ -88,19 +79,11 @@ def of_record(record: Mapping[str, Any]) -> int:
     """
     key, url = record["key"], record["url"]
     if REDACTED not in url:
-        if "@" not in url and "expected" not in record:
+        if "@" not in url:
             return urls.fingerprint(f"{key}\0{urls.normal(url)}")  # as below, in less time
         parsed = urls.parse(url)
-        return plain(key, parsed.href, parsed.userinfo, _expected(record))
+        return plain(key, parsed.href, parsed.userinfo)
     given = record.get("identity")
     if isinstance(given, str) and len(given) == 16:
         return int.from_bytes(bytes.fromhex(given), signed=True)
     return urls.fingerprint(f"{key}\0redacted {url}")  # no href begins like that
-
-
-def _expected(record: Mapping[str, Any]) -> "Expected | None":
-    if "expected" not in record:
-        return None
-    from scraper.model.expected import expected_of
-
-    return expected_of(record["expected"])

@@ -183,5 +183,5 @@ def _named_by(line: bytes) -> int | None:
     """The identity of the target that `line` names, None if it names none."""
     for target in lists.read(from_iterable([line]), url_key):
         if isinstance(target, Target):
-            return plain(target.key, target.url, target.userinfo, target.expected)
+            return plain(target.key, target.url, target.userinfo)
     return None

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -34,15 +33,19 @@ _IN_A_BAG = {"%0A": "\n", "%0D": "\r", "%25": "%"}
 def reader_of(form: str, path: str = "") -> ReadLine:
     """What reads the lines of a list: `sums`, `bagit` or `gcs`. `path` is its file, or "".
 
-    Raises ListError for a manifest of the bag that can't be read.
+    Raises ListError for a bag without a payload manifest that can be read.
     """
     if form == "bagit":
-        return partial(of_fetch_txt, digests=digests_of_bag(Path(path).parent) if path else {})
+        if not path:
+            raise ListError(
+                "a bag's fetch.txt is held against the manifests beside it: give it as a file"
+            )
+        return partial(of_fetch_txt, digests=digests_of_bag(Path(path).parent))
     return of_checksum_file if form == "sums" else of_storage_transfer
 
 
 def digests_of_bag(bag: Path) -> Fields:
-    """The digests of the strongest payload manifest of a bag, by path; see `of_fetch_txt`.
+    """The digests of the strongest payload manifest of a bag, by path. Raises ListError.
 
     https://www.rfc-editor.org/rfc/rfc8493#section-2.1.3
     """
@@ -58,7 +61,7 @@ def digests_of_bag(bag: Path) -> Fields:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise ListError(f"can't read {str(manifest)!r}: {reason}") from None
         return {path: {name: digest} for path, digest in found.items()}
-    return {}
+    raise ListError(f"no payload manifest (manifest-sha256.txt or the like) lies in {str(bag)!r}")
 
 
 def of_checksum_file(text: str) -> Fields | None:
@@ -84,10 +87,11 @@ def of_checksum_file(text: str) -> Fields | None:
     return {"url": quote(path.removeprefix("./")), name: digest}
 
 
-def of_fetch_txt(text: str, digests: Fields = MappingProxyType({})) -> Fields | None:
+def of_fetch_txt(text: str, digests: Fields) -> Fields | None:
     """A line of a bag's `fetch.txt`: URL, length or `-`, and path, which is the key.
 
-    `digests`: those of its payload manifest.
+    `digests`: those of its payload manifest, which has to name the path. A path outside the payload
+    would replace the bag's own files.
 
     https://www.rfc-editor.org/rfc/rfc8493#section-2.2.3
     """
@@ -100,8 +104,11 @@ def of_fetch_txt(text: str, digests: Fields = MappingProxyType({})) -> Fields | 
     path = _path(path)
     if given_key(path) != path:  # a bag with another name in it would not be valid
         raise BadTarget(f"no key can be the path {path!r}")
-    size = None if length == "-" else length
-    return {"url": url, "key": path, "size": size, **digests.get(path, {})}
+    if not path.startswith("data/"):
+        raise BadTarget(f"path {path!r} is not in the payload of the bag, below data/")
+    if path not in digests:
+        raise BadTarget(f"path {path!r} is not in the payload manifest of the bag")
+    return {"url": url, "key": path, "size": None if length == "-" else length, **digests[path]}
 
 
 def of_storage_transfer(text: str) -> Fields | None:

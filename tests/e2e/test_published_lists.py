@@ -88,6 +88,30 @@ def test_a_page_that_is_not_the_bags_is_not_put_into_it(cli: Command, serve: Ser
     assert not (bag / "data" / "a.txt").exists()
 
 
+def test_the_own_files_of_a_bag_are_never_replaced(cli: Command, serve: Serve) -> None:
+    bag = cli.directory / "bag"
+    write(bag, PAGES)
+    bagit.make_bag(str(bag), checksums=["sha256"])
+    own = ["manifest-sha256.txt", "bagit.txt", "bag-info.txt", "fetch.txt", "new.txt", "data/new"]
+    server = serve(lambda _: Reply(body=b"other"))
+    (bag / "fetch.txt").write_text("".join(f"{server.url}/x - {name}\n" for name in own))
+    before = {path: path.read_bytes() for path in bag.rglob("*") if path.is_file()}
+    ran = cli("bag/fetch.txt", "--list-format", "bagit", "--to", "bag", "--results", "-")
+    assert ran.status == 1
+    assert [record["error"]["kind"] for record in ran.records] == ["bad_url"] * len(own)
+    for path, content in before.items():
+        assert path.read_bytes() == content
+    assert server.requests == []
+
+
+def test_a_bag_without_its_manifests_is_refused(cli: Command) -> None:
+    cli.write("fetch.txt", "http://127.0.0.1:1/a - data/a")
+    ran = cli("fetch.txt", "--list-format", "bagit", "--to", "out")
+    assert (ran.status, "no payload manifest" in ran.err) == (2, True)
+    ran = cli("-", "--list-format", "bagit", "--to", "out", stdin="http://127.0.0.1:1/a - data/a\n")
+    assert (ran.status, "give it as a file" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize("way", ["list", "list.tsv", "pipe", "named"])
 def test_a_list_of_the_storage_transfer_service(way: str, cli: Command, serve: Serve) -> None:
     url = site(serve, PAGES)

@@ -70,6 +70,10 @@ def test_what_differs_from_url_to_url_is_no_reason_of_its_own() -> None:
         "the proxy p:1 answered CONNECT with 403 No",
     )
     assert reasons(*said, kind=Kind.PROXY) == dict.fromkeys(said, 1)
+    differs = [f"sha256 of the body is {n * 64}, {'a1' * 32} was expected" for n in "0b"]
+    assert reasons(*differs, kind=Kind.MISMATCH) == {
+        "sha256 of the body is ..., ... was expected": 2
+    }
     odd = "not HTTP: \x16\x03", "not HTTP: nonsense"
     assert reasons(*odd, kind=Kind.PROTOCOL) == {"not HTTP": 2}
 

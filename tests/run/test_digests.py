@@ -233,6 +233,28 @@ def test_what_is_done_for_one_digest_is_not_done_for_another(serve: Serve, tmp_p
     assert objects(tmp_path) == {"k": b"new"}
 
 
+def test_a_stored_body_settles_failures_of_older_digests(serve: Serve, tmp_path: Path) -> None:
+    pages = {"/a": Reply(500)}
+    server = serve(lambda request: pages[request.path])
+    url, right = f"{server.url}/a", digests(TEXT, "sha256")
+
+    def status(listed: str, **options: Any) -> str:
+        (result,) = fetch([listed], tmp_path, retries=0, **options)
+        return result.status
+
+    assert status(f"{url}\tk") == "failed"
+    assert status(line(url, **digests(b"older", "sha256"))) == "failed"
+    pages["/a"] = Reply(body=TEXT)
+    assert status(line(url, **right), retry_failed=True) == "stored"
+    pages["/a"] = Reply(body=b"neither")
+    assert status(f"{url}\tk", retry_failed=True) == "skipped"  # it is there, and checked
+    assert status(line(url, **right), resume=True) == "skipped"
+    assert objects(tmp_path) == {"k": TEXT}
+    assert [found.verdict for found in verified(tmp_path)] == [Verdict.WHOLE]
+    assert status(line(url, **right, size=len(TEXT)), resume=True) == "failed"  # not yet known
+    assert objects(tmp_path) == {"k": TEXT}
+
+
 def test_a_304_is_not_asked_for_where_nobody_knows_the_digest(serve: Serve, tmp_path: Path) -> None:
     asked: list[Request] = []
 

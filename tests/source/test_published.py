@@ -17,7 +17,13 @@ from scraper.source.published import (
     of_storage_transfer,
 )
 
+BAG = {"data/a.txt": {"md5": "1"}, "data/a b.txt": {"md5": "2"}}
 MD5 = hashlib.md5(b"a\n", usedforsecurity=False)
+
+
+def in_bag(text: str) -> object:
+    """Of a line of the fetch.txt of BAG."""
+    return of_fetch_txt(text, BAG)
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
@@ -43,12 +49,12 @@ def test_what_coreutils_writes_is_read(name: str, more: list[str], tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
-        ("http://h/a 3 data/a.txt", {"url": "http://h/a", "key": "data/a.txt", "size": "3"}),
-        ("http://h/a\t-\tdata/a b.txt", {"url": "http://h/a", "key": "data/a b.txt", "size": None}),
+        ("http://h/a 3 data/a.txt", {"key": "data/a.txt", "size": "3", "md5": "1"}),
+        ("http://h/a\t-\tdata/a b.txt", {"key": "data/a b.txt", "size": None, "md5": "2"}),
     ],
 )
 def test_a_line_of_fetch_txt(text: str, fields: dict[str, Any]) -> None:
-    assert of_fetch_txt(text) == fields
+    assert of_fetch_txt(text, BAG) == {"url": "http://h/a", **fields}
 
 
 def test_a_line_of_the_storage_transfer_service() -> None:
@@ -66,11 +72,15 @@ def test_a_line_of_the_storage_transfer_service() -> None:
         (of_checksum_file, "http://h/a", "not of a checksum file"),
         (of_checksum_file, f"{MD5.hexdigest()} a", "not of a checksum file"),
         (of_checksum_file, f"{'0' * 56}  a", "56 digits"),
-        (of_fetch_txt, "http://h/a data/a", "not of fetch.txt"),
-        (of_fetch_txt, "http://h/a x data/a", "not of fetch.txt"),
-        (of_fetch_txt, "http://h/a - data/a%0D%0a", r"can be the path 'data/a\\r\\n'"),
-        (of_fetch_txt, "http://h/a - data/a%2525", "can be the path 'data/a%25'"),
-        (of_fetch_txt, "http://h/a - data/../../a", "leaves the destination"),
+        (in_bag, "http://h/a data/a", "not of fetch.txt"),
+        (in_bag, "http://h/a x data/a", "not of fetch.txt"),
+        (in_bag, "http://h/a - data/other", "not in the payload manifest"),
+        (in_bag, "http://h/a - manifest-md5.txt", "not in the payload of the bag"),
+        (in_bag, "http://h/a - bagit.txt", "not in the payload of the bag"),
+        (in_bag, "http://h/a - database/a", "not in the payload of the bag"),
+        (in_bag, "http://h/a - data/a%0D%0a", r"can be the path 'data/a\\r\\n'"),
+        (in_bag, "http://h/a - data/a%2525", "can be the path 'data/a%25'"),
+        (in_bag, "http://h/a - data/../../a", "leaves the destination"),
         (of_storage_transfer, "http://h/a\t1\tx\ty", "more than"),
     ],
 )
@@ -79,7 +89,7 @@ def test_what_is_no_such_line_is_said(read: Callable[[str], object], text: str, 
         read(text)
 
 
-@pytest.mark.parametrize("read", [of_checksum_file, of_fetch_txt, of_storage_transfer])
+@pytest.mark.parametrize("read", [of_checksum_file, in_bag, of_storage_transfer])
 def test_blank_lines_say_nothing(read: Callable[[str], object]) -> None:
     assert read("") is None
     assert read("  ") is None
