@@ -18,25 +18,28 @@ def shards_in(place: "Place") -> dict[str, Any] | None:
     `running`: those that a run holds. None if there are no shards. Raises DestinationError.
     """
     from scraper.model.errors import DestinationError, SinkError
-    from scraper.sinks.plans import kept
+    from scraper.sinks.plans import kept, missing
     from scraper.sinks.shard_lock import is_held_now
 
     try:
-        found = kept(place.sink, place.destination)
-        if not found:
-            return None
-        last = [one for one in found if one.plan == found[-1].plan]
-        running = [
-            one.shard
-            for one in last
+        all_kept = kept(place.sink, place.destination)
+        running = {
+            one
+            for one in all_kept
             if not one.is_done and is_held_now(place.sink, place.destination, one)
-        ]
+        }
     except SinkError as error:
         raise DestinationError(f"can't look at the shards: {error}") from None
-    done = {one.shard for one in last if one.is_done}
-    missing = [number for number in range(found[-1].plan.shards) if number not in done]
-    facts = {"of": found[-1].plan.shards, "done": len(done), "not_done": missing}
-    return {**facts, "running": running}
+    found = [one for one in all_kept if one.is_begun or one in running]
+    if not found:
+        return None
+    last, not_done = found[-1].plan, missing(found)
+    return {
+        "of": last.shards,
+        "done": last.shards - len(not_done),
+        "not_done": [*not_done],
+        "running": [one.shard for one in found if one.plan == last and one in running],
+    }
 
 
 def in_words(shards: Mapping[str, Any]) -> str:

@@ -14,7 +14,6 @@ have to be parsed, and clocks differ.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,7 +27,7 @@ from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.base import ReadableSink, Sink, scheme_of
 from scraper.sinks.directory import open_own, path_of
-from scraper.sinks.plans import MANIFEST, Kept
+from scraper.sinks.plans import MANIFEST, Kept, remove
 
 Lines = Callable[[], Iterator[bytes]]
 
@@ -89,7 +88,7 @@ def fold(store: ManifestStore, sink: Sink, destination: str, shards: Sequence[Ke
         read = (partial(lines_of, sink, destination, one) for one in of_plan)
         store.adopt(_whole(chain.from_iterable(lines() for lines in read)))
         for one in of_plan:
-            _remove(sink, destination, one)
+            remove(sink, destination, one)
 
 
 def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -101,18 +100,3 @@ def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
             with suppress(ValueError):
                 orjson.loads(line)
                 yield line + b"\n"
-
-
-def _remove(sink: Sink, destination: str, shard: Kept) -> None:
-    """Remove all that the shard kept. Raises DestinationError."""
-    try:
-        if scheme_of(destination) == "file":
-            path = path_of(destination) / shard.prefix
-            shutil.rmtree(path)
-            with suppress(OSError):  # there are other shards
-                path.parent.rmdir()
-        elif isinstance(sink, ReadableSink):
-            for name in sorted(shard.names):
-                sink.remove(shard.prefix + name)
-    except (OSError, SinkError) as error:
-        raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None

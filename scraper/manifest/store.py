@@ -124,7 +124,7 @@ def open_store(
     if file is not None and path is not None:
         named = full_name(destination, sink)
         return FileManifestStore(file, sync, destination=named, wait_s=timeouts.lock_s)
-    shards = _shards(destination, sink)
+    shards = _kept(destination, sink)
     store: ManifestStore
     if file is None:
         store = in_sink = SinkManifestStore(sink, destination, timeouts.sink_s)
@@ -237,14 +237,23 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
 
 def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
     """The shards of `destination` that have a manifest. Raises DestinationError."""
+    found = _kept(destination, sink)
+    if not found:
+        return ()
+    from scraper.manifest.every_manifest import has_manifest
+
+    return [one for one in found if has_manifest(one)]
+
+
+def _kept(destination: str, sink: Sink) -> "Sequence[Kept]":
+    """All shards of `destination`. Raises DestinationError."""
     near = scheme_of(destination) == "file"
     if near and not os.path.lexists(path_of(destination) / _PLANS):  # as of most
         return ()
-    from scraper.manifest.every_manifest import has_manifest
     from scraper.sinks.plans import kept
 
     try:
-        return [one for one in kept(sink, destination) if has_manifest(one)]
+        return kept(sink, destination)
     except SinkError as error:
         raise DestinationError(f"can't read the manifest: {error}") from None
 

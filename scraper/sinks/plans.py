@@ -6,7 +6,11 @@ A plan is a stretch of time in which a destination was divided into one number o
 another number begin another plan, with the next number of its own. Shards of one plan may run at
 once and have no host in common. Plans never run at once. So the records of a destination are in
 order: first its own manifest, then plan by plan, within a plan in any order. A run without --shard
-moves the records into the destination's own manifest, and the plans are gone (`manifest/fold.py`).
+moves the records into the destination's own manifest, and the plans are gone
+(`manifest/every_manifest.py`).
+
+A plan of which there are only locks never began: whoever made them was refused, or killed at once.
+It counts for nothing once nobody holds it.
 
 Owns: these names, and which there are. Does not know: what the files say. Rejected: to read the
 records of all plans by their times. Clocks differ, and each line would have to be parsed. Rejected:
@@ -15,17 +19,23 @@ one place for each number of shards. Records of 8, then 4, then 8 shards would h
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.base import ReadableSink, Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.lease import LEASE_NAME
+from scraper.sinks.mutex import MUTEX_PREFIX
 
 PLANS = f"{OWN}/plans/"
 DONE = "done.json"
 MANIFEST = "manifest.jsonl"  # in a directory; else segments
+LOCK = "lock"  # in a directory; else a lease
+_LOCKS = (LOCK, LEASE_NAME, MUTEX_PREFIX.removeprefix(f"{OWN}/"))
 # A text: few runs need it, and `re` compiles it on its first use.
 _FILE = r"(\d{4,9})-of-(\d{1,6})/shard-(\d{1,6})/(.+)"
 
@@ -54,6 +64,11 @@ class Kept(NamedTuple):
         return self.plan.prefix_of(self.shard)
 
     @property
+    def is_begun(self) -> bool:
+        """Whether a run of it left more than a lock."""
+        return not all(name.startswith(_LOCKS) for name in self.names)
+
+    @property
     def is_done(self) -> bool:
         """Whether its last run came to the end of its list."""
         return DONE in self.names
@@ -74,9 +89,39 @@ def kept(sink: Sink, destination: str) -> list[Kept]:
 
 
 def current(found: Sequence[Kept], shards: int) -> Plan:
-    """The plan that a run of one of so many `shards` belongs to: the last one, or a new one."""
+    """The plan that a run of one of so many `shards` belongs to: the last one, or a new one.
+
+    `found`: the shards that count, those that are begun or held.
+    """
     last = max((one.plan for one in found), default=Plan(0, 0))
     return last if last.shards == shards else Plan(last.number + 1, shards)
+
+
+def missing(found: Sequence[Kept]) -> tuple[int, ...]:
+    """The numbers of the shards of the last plan that are not done. None if there is no plan."""
+    if not found:
+        return ()
+    last = found[-1].plan
+    done = {one.shard for one in found if one.plan == last and one.is_done}
+    return tuple(number for number in range(last.shards) if number not in done)
+
+
+def remove(sink: Sink, destination: str, shard: Kept) -> None:
+    """Remove all that the shard kept; nobody holds it. Raises DestinationError.
+
+    A lease stays: a run that begins now has put it, sees ours, and deletes it.
+    """
+    try:
+        if scheme_of(destination) == "file":
+            path = path_of(destination) / shard.prefix
+            shutil.rmtree(path)
+            with suppress(OSError):  # there are other shards
+                path.parent.rmdir()
+        elif isinstance(sink, ReadableSink):
+            for name in sorted(shard.names - {LEASE_NAME}):
+                sink.remove(shard.prefix + name)
+    except (OSError, SinkError) as error:
+        raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None
 
 
 def make_directories(destination: str, prefix: str) -> Path:

@@ -4,9 +4,12 @@ A shard has a lock of its own, below its `Plan.prefix_of`. A run without --shard
 another number of shards, must not go on at the same time: nobody would see to `--per-host`, and
 targets would be fetched twice.
 
-Everybody takes what is his own first, and then looks at what the others have. Of two that come at
-once, at least one sees the other. In a directory shards share the kernel lock that a run alone
-holds exclusively, so there the kernel decides between these two.
+Elsewhere than in a directory everybody takes what is his own first, and then looks at what the
+others have. Of two that come at once, at least one sees the other. In a directory shards share the
+kernel lock that a run alone holds exclusively, so there the kernel decides between these two. Of
+shards one at a time looks and then takes, so that one that is refused has made nothing.
+
+A plan that never began decides nothing: see `plans.py`.
 
 Owns: who keeps out whom. Does not know: what a lock and a lease are (`file_lock.py`, `lease.py`),
 where shards keep what (`plans.py`). Rejected: one lease that names the plan, renewed by whoever
@@ -19,6 +22,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Held, ScraperError, SinkError, UsageError
@@ -42,13 +46,12 @@ from scraper.sinks.lease_watch import LeaseWatch, Life
 from scraper.sinks.lock import NO_LIMIT, Limit, Lock, OnLost
 from scraper.sinks.mutex import Mutex
 from scraper.sinks.network_mounts import local_lock
-from scraper.sinks.plans import PLANS, Kept, Plan, current, kept, make_directories
+from scraper.sinks.plans import LOCK, PLANS, Kept, Plan, current, kept, make_directories, remove
 from scraper.sinks.process_identity import own_process
 
 if TYPE_CHECKING:
     from scraper.model.shared_numbers import SharedNumbers
 
-_FILE = "lock"
 _NEAR_S, _FAR_S = 0.2, 1.0  # between two attempts, and between two looks at a lease
 
 
@@ -118,7 +121,7 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
 def is_held_now(sink: Sink, destination: str, shard: Kept) -> bool:
     """Whether a run has the shard, as far as can be seen. Raises SinkError, DestinationError."""
     if scheme_of(destination) == "file":
-        return bool(holder_of(path_of(destination) / shard.prefix / _FILE))
+        return bool(holder_of(path_of(destination) / shard.prefix / LOCK))
     keys = _leases([shard])
     return bool(keys and isinstance(sink, ConditionalSink) and lease_holder(sink, keys[0]))
 
@@ -130,7 +133,7 @@ def alone(sink: Sink, destination: str) -> Iterator[None]:
     Raises DestinationError, SinkError, OSError.
     """
     if scheme_of(destination) == "file":
-        lock = lock_own(path_of(destination) / PLANS / _FILE, wait=True)
+        lock = lock_own(path_of(destination) / PLANS / LOCK, wait=True)
         assert lock is not None
         with open(lock, "rb"):
             yield
@@ -161,29 +164,41 @@ def _hold_near(sink: Sink, destination: str, shard: Shard) -> ShardHold:
     with ExitStack() as undone:
         together = FileHold(root, shared=True)
         undone.callback(together.release)
-        plan = current(kept(sink, destination), shard.of)
-        prefix = plan.prefix_of(shard.number)
-        make_directories(destination, prefix)
-        try:
-            own = FileHold(root, name=f"{prefix}{_FILE}")
-        except Held:
-            raise Held(f"another run holds shard {shard} of {str(root)!r}") from None
-        undone.callback(own.release)
-        found = kept(sink, destination)
-        _refuse_another_plan(plan, found, shard)
-        others = [one for one in found if one.plan != plan and _FILE in one.names]
-        for one in others:
-            if is_held(root / one.prefix / _FILE):
-                raise Held(_another(one, repr(str(root))))
+        make_directories(destination, PLANS)
+        with alone(sink, destination):
+            found = kept(sink, destination)
+            plan = _free_plan(root, found, shard)
+            for one in found:
+                if one.plan != plan and not one.is_begun:
+                    with contextlib.suppress(DestinationError):  # it may be another user's
+                        remove(sink, destination, one)
+            prefix = plan.prefix_of(shard.number)
+            make_directories(destination, prefix)
+            try:
+                own = FileHold(root, name=f"{prefix}{LOCK}")
+            except Held:
+                raise Held(f"another run holds shard {shard} of {str(root)!r}") from None
+            undone.callback(own.release)
+            found = kept(sink, destination)
         undone.pop_all()
     return ShardHold([together, own], _own(found, plan, shard))
+
+
+def _free_plan(root: Path, found: list[Kept], shard: Shard) -> Plan:
+    """The plan of `shard` in a directory. Raises Held while a shard of another plan is held."""
+    held = {one for one in found if LOCK in one.names and is_held(root / one.prefix / LOCK)}
+    plan = current([one for one in found if one.is_begun or one in held], shard.of)
+    for one in found:
+        if one.plan != plan and one in held:
+            raise Held(_another(one, repr(str(root))))
+    return plan
 
 
 def _hold_far(
     sink: Sink, destination: str, shard: Shard, on_lost: OnLost, limit: Limit
 ) -> ShardHold:
     assert isinstance(sink, ConditionalSink)
-    plan = current(kept(sink, destination), shard.of)
+    plan = _current_begun(kept(sink, destination), shard)
     prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {destination}"
     try:
         patience = Patience(0.0, limit.most_s, limit.left, limit.on_wait)
@@ -207,8 +222,13 @@ def _hold_far(
 
 def _refuse_another_plan(plan: Plan, found: list[Kept], shard: Shard) -> None:
     """Raise Held if another plan was begun, and perhaps ended, since ours was chosen."""
-    if current(found, shard.of) != plan:
+    if _current_begun(found, shard) != plan:
         raise Held("runs of another number of shards began in this moment")
+
+
+def _current_begun(found: list[Kept], shard: Shard) -> Plan:
+    """The plan of `shard` by those that are begun. Others may be held: they are looked at later."""
+    return current([one for one in found if one.is_begun], shard.of)
 
 
 def _own(found: list[Kept], plan: Plan, shard: Shard) -> Kept:

@@ -13,6 +13,7 @@ import scraper
 from scraper.manifest import lines_from
 from scraper.model.errors import Held
 from scraper.model.settings import S3
+from scraper.model.shards import Shard
 from scraper.run.result import Result
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 from tests.e2e.command import Command, Ran
@@ -266,6 +267,57 @@ def test_a_shard_that_was_killed_is_not_done_and_goes_on(
     goes_on.set()
     assert look("status").status == 3
     assert statuses(to.run(urls, shard="0/1", resume=True)) == Counter(skipped=48)
+    assert look("status").status == 0
+
+
+def test_who_was_refused_takes_nothing_from_the_shards_that_run(
+    make: Callable[[str], Destination],
+    look: Callable[..., Ran],
+    cli: Command,
+    place: Place,
+    site: HttpFarm,
+) -> None:
+    urls = [f"http://{host}:{site.port}/{page}" for page in "ab" for host in HOSTS]
+    to, killed, goes_on = make(""), threading.Event(), threading.Event()
+    cli.write("urls.txt", *urls)
+    answer, asked = site.handler, set[bool]()
+
+    def wait(request: Request) -> Reply | None:
+        of_first = Shard(0, 3).has(request.headers["host"])
+        asked.add(of_first)
+        (killed if of_first else goes_on).wait(60)
+        return answer(request)
+
+    site.handler = wait
+    second = threading.Thread(target=lambda: to.run(urls, shard="1/3"))
+    with cli.start("urls.txt", "--shard", "0/3", "-q", *place.words, env=place.environment) as run:
+        second.start()
+        site.wait_until(lambda: asked == {True, False})
+        run.kill()
+        run.wait()
+    killed.set()
+    try:
+        with pytest.raises(Held):
+            to.run(urls, shard="0/4")
+        assert statuses(to.run(urls, shard="0/3", resume=True))["stored"] > 0
+    finally:
+        goes_on.set()
+        second.join()
+    to.run(urls, shard="2/3")
+    assert "3 of 3 done\n" in (ended := look("status")).out
+    assert ended.status == 0
+    assert {key.split("/")[2] for key in to.own() if "/shard-" in key} == {"0001-of-3"}
+
+
+def test_a_run_of_the_whole_removes_plans_without_records(
+    make: Callable[[str], Destination], look: Callable[..., Ran], site: HttpFarm
+) -> None:
+    urls, place = [f"http://{host}:{site.port}/a" for host in HOSTS], make("")
+    place.shards(urls, 3)
+    assert set(statuses(place.run(urls, shard="1/2", resume=True))) == {"skipped"}
+    assert look("status").status == 3  # shard 0/2 never ran
+    assert statuses(place.run(urls, resume=True)) == Counter(skipped=12)
+    assert not [key for key in place.own() if "/shard-" in key]
     assert look("status").status == 0
 
 

@@ -1,6 +1,7 @@
 """Locks of shards: who may go on beside whom, in directories and buckets."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from scraper.model.shards import Shard
 from scraper.sinks.base import Sink, put_object
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.sinks.lock import Lock, hold
-from scraper.sinks.plans import kept
+from scraper.sinks.plans import Plan, kept
 from scraper.sinks.s3.sink import open_sink
 from scraper.sinks.shard_lock import ShardHold, hold_shard
 from tests.s3servers import S3Server
@@ -44,6 +45,10 @@ class Destination:
     def leave(self, lock: ShardHold) -> None:
         """What a run of this shard leaves."""
         put_object(self.sinks[0], f"{lock.kept.prefix}done.json", b"{}", "application/json")
+
+    def plans(self) -> set[Plan]:
+        """The plans of which there is anything."""
+        return {one.plan for one in kept(self.sink(), self.name)}
 
     def whole(self) -> Lock:
         lock = hold(self.sink(), self.name, "fail", nobody)
@@ -116,6 +121,66 @@ def test_who_was_refused_leaves_no_lock(place: Destination) -> None:
     shard.release()
     place.shard("1/2").release()
     place.whole().release()
+
+
+def test_who_was_refused_begins_no_plan(place: Destination) -> None:
+    first, second = place.shard("0/3"), place.shard("1/3")
+    place.leave(second)
+    with pytest.raises(Held):
+        place.shard("0/4")
+    assert place.plans() == {(1, 3)}
+    first.release()  # and it has left nothing, as one that was killed
+    again = place.shard("0/3")
+    assert again.kept.plan == second.kept.plan == (1, 3)
+    again.release()
+    second.release()
+
+
+def test_a_plan_that_never_began_counts_for_nothing(place: Destination) -> None:
+    """Earlier versions left the lock of a run that was refused; of a killed one it may be left."""
+    place.leave(first := place.shard("0/3"))
+    first.release()
+    lock = ".scraper/plans/0002-of-4/shard-0/lock"
+    if "://" in place.name:
+        put_object(place.sinks[0], f"{lock}.json", b"{}", "application/json")
+    else:
+        path = Path(place.name) / lock
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert place.plans() == {(1, 3), (2, 4)}
+    second = place.shard("1/3")
+    assert second.kept.plan == (1, 3)
+    assert place.plans() == {(1, 3)}
+    second.release()
+
+
+def test_of_shards_that_begin_at_once_the_winner_counts(place: Destination) -> None:
+    wanted = ("0/2", "0/2", "0/2", "1/3")
+    barrier, won, refused = threading.Barrier(len(wanted)), [], []
+
+    def begin(text: str) -> None:
+        barrier.wait(60)
+        try:
+            won.append((text, place.shard(text)))
+        except Held:
+            refused.append(text)
+
+    threads = [threading.Thread(target=begin, args=(text,)) for text in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) + len(refused) == len(wanted)
+    # Leases are taken before others are looked at, so there nobody may have won.
+    assert len(won) == 1 or (not won and "://" in place.name)
+    assert place.plans() == {lock.kept.plan for _, lock in won}
+    for text, lock in won:
+        place.leave(lock)
+        lock.release()
+        again = place.shard(text)
+        assert again.kept.plan == lock.kept.plan
+        assert again.kept.is_done
+        again.release()
 
 
 def test_a_lease_of_a_shard_that_was_killed_keeps_nobody_out(moto_server: S3Server) -> None:
