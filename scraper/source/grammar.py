@@ -89,6 +89,11 @@ def grammar_of(
     scheme = (default_scheme or "").lower().removesuffix("://").removesuffix(":")
     if scheme and scheme not in SCHEMES:
         raise UsageError(f"--default-scheme {default_scheme!r} must be https or http")
+    if scheme and base is not None:
+        raise UsageError(
+            "--base and --default-scheme both say what 'a.example/b' means",
+            hint="leave one of them away",
+        )
     return Grammar(known, url, key, scheme, None if base is None else _base(base))
 
 

@@ -115,6 +115,7 @@ def test_headers_with_urls_are_rows_of_a_table_without_a_header(tmp_path: Path) 
         ({"url_column": "1", "list_format": "jsonl"}, "not in jsonl"),
         ({"url_column": "1", "list_format": "lines"}, "not in lines"),
         ({"default_scheme": "ftp"}, "must be https or http"),
+        ({"default_scheme": "https", "base": "http://h/"}, "both say what"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: Any, said: str) -> None:
