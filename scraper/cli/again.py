@@ -10,7 +10,7 @@ from scraper.cli.title import command_line
 from scraper.report.summary import Invocation
 
 _EARLIER = ("--resume", "--retry-failed")
-_STDIN = "(the same list) | "
+STDIN = "(the same list) | "
 
 
 def invocation(words: Sequence[str], names: Sequence[str]) -> Invocation:
@@ -18,7 +18,7 @@ def invocation(words: Sequence[str], names: Sequence[str]) -> Invocation:
 
     A list that came from stdin is not there any more, so the command says what belongs there.
     """
-    before = _STDIN if "-" in names else ""
+    before = STDIN if "-" in names else ""
     return Invocation(
         command_line(words),
         before + command_line(_with(words, "--resume")),

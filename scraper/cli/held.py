@@ -33,7 +33,8 @@ class HeldPlace(NamedTuple):
 def held(place: Place, manifest: str | None) -> Iterator[HeldPlace]:
     """Hold the destination. `manifest` is the one that was named, if any.
 
-    Raises Held, DestinationError, and UsageError for the manifest of another destination.
+    Raises Held, DestinationError, and UsageError for the manifest of another destination, and
+    while shards are not done.
     """
     reasons: list[str] = []
     lock: Lock | None = None
@@ -48,7 +49,12 @@ def held(place: Place, manifest: str | None) -> Iterator[HeldPlace]:
         if lock is not None:
             stack.callback(lock.release)
         store = open_store(
-            manifest, place.destination, place.sink, StoreTimeouts(_PATIENCE_S), durable=True
+            manifest,
+            place.destination,
+            place.sink,
+            StoreTimeouts(_PATIENCE_S),
+            durable=True,
+            moves_undone=False,
         )
         stack.callback(store.release)
         stack.callback(store.close)

@@ -42,6 +42,22 @@ def shards_in(place: "Place") -> dict[str, Any] | None:
     }
 
 
+def again(shards: Mapping[str, Any], words: Sequence[str]) -> str | None:
+    """The command for the first shard that is not done and not running; None if there is none.
+
+    `words`: those that name the destination, itself last. What the shard's own summary names may
+    be `--retry-failed`, which leaves the shard as it is.
+    """
+    from scraper.cli.again import STDIN
+    from scraper.cli.title import command_line
+
+    left = [number for number in shards["not_done"] if number not in shards["running"]]
+    if not left:
+        return None
+    shard = f"{left[0]}/{shards['of']}"
+    return STDIN + command_line(["-", "--resume", "--shard", shard, *words[:-1], "--to", words[-1]])
+
+
 def in_words(shards: Mapping[str, Any]) -> str:
     """What the screen says of them."""
     text = f"{shards['done']:,} of {shards['of']:,} done"

@@ -104,14 +104,23 @@ def _facts(place: "Place", words: list[str]) -> dict[str, Any]:
         "runs_from": "summary" if last else "manifest",
         "without_summary": later,
         "unread": unread or None,
-        "again": _again(last, words, missing) if not_done or unread else None,
+        "again": _again(last, words, missing, shards) if not_done or unread or shards else None,
         "failed": _command("failed", *words) if not_done else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _again(last: Mapping[str, Any], words: list[str], missing: _NotDone) -> str | None:
-    """The command that does the rest: that of the last run, else one that needs no list."""
+def _again(
+    last: Mapping[str, Any], words: list[str], missing: _NotDone, shards: Mapping[str, Any] | None
+) -> str | None:
+    """The command that does the rest: that of the last run, else one that needs no list.
+
+    While shards are not done it is one of theirs.
+    """
+    if shards and shards["not_done"]:
+        from scraper.cli.shard_status import again as again_of
+
+        return again_of(shards, words)
     again = last.get("again")
     if isinstance(again, str):
         return again

@@ -105,19 +105,22 @@ def path_for(path: str | None, destination: str) -> Path | None:
     return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
 
 
-def open_store(
+def open_store(  # noqa: PLR0913 - facts of one manifest
     path: str | None,
     destination: str,
     sink: Sink,
     timeouts: StoreTimeouts,
     *,
     durable: bool = False,
+    moves_undone: bool = True,
 ) -> ManifestStore:
     """The manifest at `path`, or where the destination keeps it. `sink` has been checked.
 
     The destination is held: what shards recorded is moved into its own manifest. `durable`: what a
-    flush wrote to a file survives a power cut. Raises DestinationError (NoThread too), Held, and
-    UsageError if the manifest at `path` is of another destination.
+    flush wrote to a file survives a power cut. Without `moves_undone` the records of shards that
+    are not done are not moved: nobody could tell any more that targets of theirs were never tried.
+    Raises DestinationError (NoThread too), Held, and UsageError then, or if the manifest at `path`
+    is of another destination.
     """
     file = path_for(path, destination)
     sync = sync_of(sink) if durable else None
@@ -125,6 +128,10 @@ def open_store(
         named = full_name(destination, sink)
         return FileManifestStore(file, sync, destination=named, wait_s=timeouts.lock_s)
     shards = _kept(destination, sink)
+    if shards and not moves_undone:
+        from scraper.sinks.plans import refuse_undone
+
+        refuse_undone(shards)
     store: ManifestStore
     if file is None:
         store = in_sink = SinkManifestStore(sink, destination, timeouts.sink_s)

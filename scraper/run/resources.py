@@ -207,7 +207,12 @@ class RunResources:
         timeouts = StoreTimeouts(self._settings.retries.retry_max_time, wait_s)
         durable, place = self._settings.durable, (self.destination, self.sink, timeouts)
         if self._shard_place is None:
-            self.store = open_store(self._settings.manifest, *place, durable=durable)
+            self.store = open_store(
+                self._settings.manifest,
+                *place,
+                durable=durable,
+                moves_undone=not self._settings.earlier.retry_failed,
+            )
         else:
             self.store = self._shard_place.open_store(timeouts, durable=durable)
         self.store.run = self._run

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.sinks.base import ReadableSink, Sink, scheme_of
 from scraper.sinks.directory import OWN, path_of
 from scraper.sinks.lease import LEASE_NAME
@@ -104,6 +104,17 @@ def missing(found: Sequence[Kept]) -> tuple[int, ...]:
     last = found[-1].plan
     done = {one.shard for one in found if one.plan == last and one.is_done}
     return tuple(number for number in range(last.shards) if number not in done)
+
+
+def refuse_undone(found: Sequence[Kept]) -> None:
+    """Raise UsageError if a shard of the last plan is not done."""
+    begun = [one for one in found if one.is_begun]
+    if not_done := missing(begun):
+        of = begun[-1].plan.shards
+        raise UsageError(
+            f"{len(not_done):,} of {of:,} shards are not done, such as {not_done[0]}/{of}: run them"
+            " first (--resume --shard I/N), or the whole list (--resume)"
+        )
 
 
 def remove(sink: Sink, destination: str, shard: Kept) -> None:

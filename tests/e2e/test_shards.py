@@ -309,6 +309,35 @@ def test_who_was_refused_takes_nothing_from_the_shards_that_run(
     assert {key.split("/")[2] for key in to.own() if "/shard-" in key} == {"0001-of-3"}
 
 
+def test_shards_that_are_not_done_are_not_forgotten(
+    make: Callable[[str], Destination],
+    look: Callable[..., Ran],
+    cli: Command,
+    place: Place,
+    site: HttpFarm,
+) -> None:
+    urls, to = urls_of(site), make("")
+    to.run(urls, shard="0/2")
+    left = json.loads(look("status", "--json").out)
+    assert left["again"].startswith("(the same list) | scraper - --resume --shard 1/2 ")
+    cli.write("left.txt", *urls[:20])
+    for words in (
+        ("--retry-failed",),
+        ("left.txt", "--retry-failed"),
+        ("verify", "--repair"),
+        ("list", "--unlisted", "left.txt", "--prune", "--yes"),
+    ):
+        is_run = words[0] not in {"verify", "list"}
+        where = place.words if is_run else [*words[1:], *place.words[1:]]
+        ran = cli(*(words if is_run else words[:1]), *where, env=place.environment)
+        assert ran.status == 2, words
+        assert "1 of 2 shards are not done, such as 1/2" in ran.err
+        assert json.loads(look("status", "--json").out) == left
+    to.run(urls, shard="1/2")
+    assert cli("--retry-failed", *place.words, env=place.environment).status == 0
+    assert not [key for key in to.own() if "/shard-" in key]
+
+
 def test_a_run_of_the_whole_removes_plans_without_records(
     make: Callable[[str], Destination], look: Callable[..., Ran], site: HttpFarm
 ) -> None:
