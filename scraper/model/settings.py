@@ -10,6 +10,7 @@ comparison and `frozen`, made for each of the nine classes: that was 6 % of a ru
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, Self, TypeVar, dataclass_transform
 
@@ -36,6 +37,11 @@ _READ = {
     "robots_tags": robots_names.rules,
 }
 _OWN = ["to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine", "shard"]
+_PLAIN: dict[type, Callable[[Any], object]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
 _Kind = TypeVar("_Kind")
 
 
@@ -345,6 +351,7 @@ class Settings(_Branch):
         given = {name: value for name, value in options.items() if value is not None}
         for name in given.keys() & _READ.keys():
             given[name] = _READ[name](given[name])
+        given = {name: _plain(value) for name, value in given.items()}
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),
             "retries": (Retries, ""),
@@ -372,3 +379,13 @@ class Settings(_Branch):
         tree |= {name: given.pop(name) for name in _OWN if name in given}
         require(not given, f"unknown option {', '.join(sorted(given))}")
         return cls(**tree)
+
+
+def _plain(value: Any) -> Any:
+    """`value` without classes of the caller's, which a child process could not import."""
+    if type(value) is tuple:
+        return tuple(map(_plain, value))
+    for kind, plain in _PLAIN.items():
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return plain(value)
+    return value

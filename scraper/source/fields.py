@@ -6,6 +6,8 @@ here, and each is named once in a list. One that is nearly one of ours is a mist
 ours, which has a `status`, the size and the digest tell what was stored then, so nothing is
 expected, and its other fields are not named.
 
+A program's texts may be of a class of its own (a member of a StrEnum); here they become plain ones.
+
 Owns: these rules. Does not know: lines (`lists.py`), what a URL or a key is. Rejected: a note for
 each line with such a field; a list of a million records would have a million notes.
 """
@@ -65,12 +67,13 @@ class Fields:
             raise BadTarget(f'"{self._key}" of {what} is not a string')
         if headers is not None:
             headers = _checked(headers, what)
+        url, key = str.__str__(url), str.__str__(key or "")
         expected = None
         if not (is_record or EXPECTED.isdisjoint(given)):
             from scraper.model.expected import expected_of  # few lists tell digests
 
             expected = expected_of(given)
-        return in_one_line(url), (key or "").strip(), headers or NO_HEADERS, expected
+        return in_one_line(url), key.strip(), headers or NO_HEADERS, expected
 
     def _by_our_names(self, given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         """The fields that mean something, as they are called in this list. Raises BadTarget."""
@@ -119,7 +122,7 @@ def _checked(headers: object, what: str) -> Mapping[str, str]:
             raise BadTarget(f"header {shown!r} of {what} is not allowed in HTTP")
         if announces_a_body(name):
             raise BadTarget(f"header {name!r} of {what} announces a body, and there is none")
-    return dict(headers)
+    return {str.__str__(name): str.__str__(value) for name, value in headers.items()}
 
 
 @lru_cache(256)

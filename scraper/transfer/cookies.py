@@ -9,7 +9,7 @@ Does not know: which hop comes next. Rejected: one jar for a run. Targets would 
 order, and a site could follow a list through all its lines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.message import Message
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from urllib.request import Request as JarRequest
@@ -71,13 +71,21 @@ def with_cookies(headers: Mapping[str, str], url: str, jar: CookieJar) -> Mappin
     return {**headers, "cookie": "; ".join([*left, value])}
 
 
+def jar_of(cookies: Iterable[Cookie]) -> CookieJar:
+    """A jar of --cookies that has these."""
+    jar = CookieJar(_POLICY)
+    for cookie in cookies:
+        jar.set_cookie(cookie)
+    return jar
+
+
 def read_cookies(path: str) -> CookieJar:
     """The cookies of a file in Netscape's form, as curl, wget and browsers' extensions write it.
 
     Raises UsageError for a file that can't be read, and for a line that is no cookie. The message
     has the number of the line: the line is secret.
     """
-    jar = CookieJar(_POLICY)
+    jar = jar_of(())
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             for number, line in enumerate(file, 1):

@@ -11,7 +11,7 @@ from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.model.errors import Kind
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Blocking
-from tests.conformance.engine_bench import ENGINES, Bench, failure
+from tests.conformance.engine_bench import ENGINES, IN_PROCESS, Bench, failure
 from tests.conformance.engine_cases import NEVER, PAGE, SLOW, sized
 from tests.engines.curl.test_engine import Far
 from tests.servers import HttpServer, RawServer, Reply, drips
@@ -52,6 +52,7 @@ def test_nothing_is_measured_outside_a_body_or_without_a_limit() -> None:
     assert free.why_slow(1e9, came=0) is None
 
 
+@pytest.mark.parametrize("made", IN_PROCESS, indirect=True)
 def test_a_sink_that_is_slow_is_no_slow_server(made: Bench) -> None:
     body = bytes(16 << 20)
     assert isinstance(made.sink, Far)

@@ -1,6 +1,7 @@
 """Settings: every default as CLI.md has it, every range checked once, with one line."""
 
 import dataclasses
+import enum
 import math
 import os
 from pathlib import Path
@@ -212,6 +213,36 @@ def test_an_unknown_option_is_named() -> None:
     assert "max_concurency" in message(max_concurency=3)
     assert "client" in message(client="boto3")
     assert "politeness" in message(politeness=1)
+
+
+class Name(enum.StrEnum):
+    VALUE = "X-Name"
+
+
+class Count(enum.IntEnum):
+    TWO = 2
+
+
+class Seconds(float):
+    pass
+
+
+def test_values_of_a_class_of_the_callers_become_plain() -> None:
+    text: Any = Name.VALUE
+    settings = Settings.of(
+        to=text,
+        headers={text: text},
+        user_agent=text,
+        s3_profile=text,
+        processes=Count.TWO,
+        read_timeout=Seconds(2),
+        resume=True,
+    )
+    (pair,) = settings.http.headers
+    texts = [settings.to, *pair, settings.http.user_agent, settings.s3.profile]
+    assert [(type(value), value) for value in texts] == [(str, "X-Name")] * 5
+    assert type(settings.limits.read_timeout) is float
+    assert type(settings.earlier.resume) is bool
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -2,6 +2,7 @@
 
 from collections import UserDict
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -127,6 +128,30 @@ def test_a_bad_object_is_a_failed_result_and_the_next_one_is_read(given: Any, sa
     assert failed.target.line == 1
     assert len(failed.url) <= 200
     assert isinstance(following, Target)
+
+
+class Own(StrEnum):
+    """Texts of a class of the program's."""
+
+    PAGE = "http://a/"
+    KEY = "page"
+    NAME = "X-Key"
+    VALUE = "a value"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Own.PAGE,
+        (Own.PAGE, Own.KEY),
+        {"url": Own.PAGE, "key": Own.KEY, "headers": {Own.NAME: Own.VALUE}},
+    ],
+)
+def test_texts_of_a_target_are_plain(given: object) -> None:
+    found = target(given)
+    pairs = (text for pair in found.headers.items() for text in pair)
+    texts = [found.listed, found.url, found.host, found.key, found.source, *pairs]
+    assert {type(text) for text in texts} == {str}
 
 
 @pytest.mark.parametrize(

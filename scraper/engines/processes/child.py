@@ -4,7 +4,7 @@
 
 One thread drives the engine. Another reads what the parent says. When the parent has ended, however
 it did, the second one hears it, and the process ends too: at once, or after a second if the first
-one waits for something.
+one waits for something. So it does when either thread meets an error; the parent is told which.
 
 Ctrl-C and a service manager signal the whole group. The parent alone decides what follows, so a
 child ignores these signals.
@@ -13,6 +13,7 @@ Owns: what is done for each message. Does not know: hosts, retries, records, the
 to end by PR_SET_PDEATHSIG, which comes when the parent's thread ends that has started the child.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -44,6 +45,8 @@ from scraper.transfer import Partial, Plan, Quota, SendPermit, Transfer
 from scraper.transfer.robots_txt import RobotsReading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scraper.engines.base import Engine
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,8 +83,10 @@ class Session:
         self._inbox: deque[Message] = deque()
         self._outbox: list[Message] = []
         self._over = False
+        self._broken: BaseException | None = None
         self._engine: Engine
         self._sink: Sink
+        self._sync: Callable[[], None] | None = None
         self._plans: dict[int, Plan] = {}
         self._rules = KnownRules()
         self._numbered: dict[int, Transfer] = {}  # in flight
@@ -94,7 +99,21 @@ class Session:
         self._most = 0
 
     def serve(self) -> None:
-        """Do what the parent says until it says that this is over."""
+        """Do what the parent says until it says that this is over. An error ends the process."""
+        try:
+            self._begin_work()
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            self._broken = self._broken or error
+        if self._broken is not None:
+            self._end_broken(self._broken)
+        self._close()
+        self._outbox = [(Up.OVER,)]
+        self._send()
+
+    # ------------------------------------------------------------ begin and end
+
+    def _begin_work(self) -> None:
         setup = self._read_setup()
         try:
             self._open(setup)
@@ -105,14 +124,16 @@ class Session:
             os._exit(0)
         start_thread("parent", self._listen)
         self._outbox.append((Up.READY,))
-        try:
-            self._work()
-        finally:
-            self._close()
-        self._outbox = [(Up.OVER,)]
-        self._send()
 
-    # ------------------------------------------------------------ begin and end
+    def _end_broken(self, error: BaseException) -> None:
+        """Tell what has ended before, and the error; then end the process, closed or not."""
+        try:
+            self._outbox.append((Up.BROKEN, f"{type(error).__name__}: {error}"))
+            self._flush()
+            self._parent.shutdown(socket.SHUT_RD)  # the other thread ends what can't be closed
+            self._close()
+        finally:
+            os._exit(1)
 
     def _read_setup(self) -> Setup:
         while not self._inbox:
@@ -160,21 +181,37 @@ class Session:
             os.close(fd)
 
     def _listen(self) -> None:
-        """Read what the parent says, on a thread of its own."""
-        while not self._over:
+        """Read what the parent says, on a thread of its own. The process does not outlive it."""
+        try:
+            if self._hear():
+                return
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            self._broken = error
+        try:
+            self._over = True
+            self._engine.wake()
+            time.sleep(_LAST_S)
+        finally:
+            os._exit(1)
+
+    def _hear(self) -> bool:
+        """Take what the parent says; True: it says that this is over, False: it has ended."""
+        while True:
             try:
                 data = self._parent.recv(_READ)
             except OSError:
-                data = b""
+                return False
             if not data:
-                self._over = True
-                self._engine.wake()
-                time.sleep(_LAST_S)
-                os._exit(1)
+                return False
+            ends = False
             for message in self._unpacker.feed(data):
-                if message[0] == Down.END:
-                    self._over = True
                 self._inbox.append(message)
+                ends = message[0] == Down.END
+            if ends:
+                self._over = True
+                with contextlib.suppress(Exception):  # it may be closed by now
+                    self._engine.wake()
+                return True
             self._engine.wake()
 
     # ------------------------------------------------------------ what is done
@@ -224,7 +261,12 @@ class Session:
         plan = Plan(seed.limits, seed.http, seed.user_agent, seed.passwords, readable)
         forbids = self._rules.forbids if seed.asks_rules else None
         quota = self._quota if seed.asks_quota else None
-        return replace(plan, forbids=forbids, quota=quota, cookies=seed.cookies)
+        cookies = None
+        if seed.cookies is not None:
+            from scraper.transfer.cookies import jar_of  # few runs have some
+
+            cookies = jar_of(seed.cookies)
+        return replace(plan, forbids=forbids, quota=quota, cookies=cookies)
 
     def _start(self, start: Start) -> None:
         number, sink = start.transfer, self._sink

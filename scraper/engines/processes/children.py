@@ -54,6 +54,7 @@ class Child:
 
     `plans`: those that it has. `heard`: since when it has been silent, by the turns of the parent:
     time in which the parent itself was stopped does not count. `asked`: whether a ping is out.
+    `broken`: the error that it has told that it ends with.
     """
 
     def __init__(self, setup: Setup, fds: Sequence[int], bring: Spawn) -> None:
@@ -61,6 +62,7 @@ class Child:
         self.pid = self.process.pid
         self.ready = False
         self.lost = False
+        self.broken = ""
         self.in_flight = self.hosts = 0
         self.most = setup.max_concurrency
         self.plans: set[int] = set()
@@ -109,11 +111,13 @@ class Child:
         """It has ended, or is to: how it did, in words."""
         self.lost = True
         self.socket.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return _how(self.process.wait(_KILLED_S))
-        self.process.kill()
-        self.process.wait()
-        return "was ended, as it had closed its socket"
+        how = "was ended, as it had closed its socket"
+        try:
+            how = _how(self.process.wait(_KILLED_S))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        return f"ended with {self.broken}" if self.broken else how
 
     def kill(self) -> None:
         """End it now: it does not answer."""

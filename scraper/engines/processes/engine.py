@@ -274,6 +274,8 @@ class ProcessesEngine:
         elif what == Up.UNUSABLE:
             kind, text, hint = message[1:]
             self._error = kind(text, hint=hint)
+        elif what == Up.BROKEN:
+            child.broken = message[1]
 
     def _take_ended(  # noqa: PLR0913, PLR0917 - what a message has
         self,
@@ -389,7 +391,7 @@ def _seed(plan: Plan) -> PlanSeed:
         plan.http,
         plan.user_agent,
         dict(plan.passwords),
-        plan.cookies,
+        None if plan.cookies is None else tuple(plan.cookies),
         plan.readable is not None,
         plan.forbids is not None,
         plan.quota is not None,

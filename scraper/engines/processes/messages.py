@@ -21,7 +21,7 @@ from scraper.transfer.completion import InPart
 from scraper.transfer.conditions import RangeRequest
 
 if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
+    from http.cookiejar import Cookie
 
 Message = tuple[Any, ...]
 _LENGTH = struct.Struct("!I")
@@ -56,6 +56,7 @@ class Up:
     MOST = 6  # transfers at once that it can carry out from now on
     PONG = 7
     OVER = 8  # all is closed, and another set-up may follow
+    BROKEN = 9  # the error, in words, that it ends with
 
 
 class Setup(NamedTuple):
@@ -82,7 +83,7 @@ class PlanSeed(NamedTuple):
     http: Http
     user_agent: str
     passwords: Mapping[str, str]
-    cookies: "CookieJar | None"
+    cookies: "tuple[Cookie, ...] | None"  # a jar has a lock, which can't be pickled
     readable: bool
     asks_rules: bool
     asks_quota: bool

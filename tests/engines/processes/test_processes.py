@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,14 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import scraper
+from scraper.engines.processes import Family, ProcessesEngine, Setup
+from scraper.engines.processes.children import Child
+from scraper.engines.processes.messages import Down, Up
 from scraper.model.errors import DestinationError, UsageError
-from scraper.model.settings import Http, Settings
+from scraper.model.settings import Http, RunLimits, Settings
+from scraper.model.shared_numbers import SharedNumbers
 from scraper.run.loop import Run
+from scraper.sinks.base import SinkOptions
 from scraper.sinks.lease import now_s
 from scraper.source.sources import from_iterable
 from tests.conformance.engine_bench import PATIENT, Bench, failure
@@ -234,6 +241,45 @@ def test_credentials_are_not_in_the_words_or_the_environment_of_a_child(tmp_path
         assert site.requests[0].headers["x-key"] == "s3cret"
 
 
+def test_cookies_of_a_file_go_with_the_requests_of_children(tmp_path: Path) -> None:
+    jar = tmp_path / "cookies.txt"
+    lines = [f"{host}\tFALSE\t/\tFALSE\t0\tname\t{host[-1]}\n" for host in HOSTS[:2]]
+    jar.write_text("".join(lines))
+    with Site() as site:
+        assert statuses(fetched(site, tmp_path / "out", cookies=jar)) == {"stored": 40}
+        sent = {
+            (one.host.partition(":")[0], one.headers.get("cookie", "")) for one in site.requests
+        }
+        others = {(host, "") for host in HOSTS[2:]}
+        assert sent == {("127.0.0.1", "name=1"), ("127.0.0.2", "name=2"), *others}
+
+
+PROGRAM = """
+import enum, sys, scraper
+
+class Name(enum.StrEnum):
+    KEY, AGENT, VALUE, PAGE, URL = "X-Key", "X-Agent", "a value", "page", sys.argv[1]
+
+class Count(enum.IntEnum):
+    TWO = 2
+
+given = {"url": Name.URL, "key": Name.PAGE, "headers": {Name.KEY: Name.VALUE}}
+options = {"processes": Count.TWO, "headers": {Name.AGENT: Name.VALUE}, "user_agent": Name.VALUE}
+for result in scraper.run([given], to=sys.argv[2], max_concurrency=Count.TWO, retries=0, **options):
+    print(result.status, result.key, result.error)
+"""
+
+
+def test_texts_of_a_class_of_the_program_reach_the_server(site: Site, tmp_path: Path) -> None:
+    """The program's `__main__` can be imported by no child."""
+    words = [sys.executable, "-c", PROGRAM, f"{site.url}/", str(tmp_path)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("stored page None\n", "")
+    (asked,) = site.requests
+    names = ("x-key", "x-agent", "user-agent")
+    assert [asked.headers[name] for name in names] == ["a value"] * 3
+
+
 # ---------------------------------------------------------------- ends
 
 
@@ -281,6 +327,86 @@ def test_a_child_that_does_not_answer_is_ended(
             assert made.body(made.fetch(f"{site.url}/again")) == PAGE
 
 
+@pytest.fixture
+def unheard(monkeypatch: pytest.MonkeyPatch) -> object:
+    """What no child can read: its class is of a module that is only here."""
+    module: Any = ModuleType("only_here")
+    module.Odd = type("Odd", (), {"__module__": module.__name__})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.Odd()
+
+
+def setup_of(out: Path) -> Setup:
+    options = SinkOptions(1)
+    return Setup("threads", 1, PATIENT, Http(), RunLimits(), str(out), options, None, leased=False)
+
+
+WHY = "ended with ModuleNotFoundError: No module named 'only_here'"
+
+
+@pytest.mark.parametrize("engine", ["threads", "curl"])
+def test_a_child_that_can_not_read_its_parent_ends_and_says_why(
+    engine: str, unheard: object, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    with Site("/held") as site:
+        make = MakeProcesses(engine, tell=told.append)
+        with contextlib.closing(Bench(make, tmp_path / "out", PATIENT, Http())) as made:
+            transfer: Any = made.start(f"{site.url}/held")
+            made.poll_until(lambda: site.total == 1)
+            child = transfer.child
+            child.tell(Down.RULES, "http://a", unheard, 0.0)
+            made.wait(transfer)
+            found = failure(transfer)
+            assert found.message == f"internal error: the process that carried it out {WHY}"
+            assert found.transient
+            assert not is_there(child.pid)
+            assert told == [f"process {child.pid} {WHY}; 1 transfers of it have failed"]
+            assert made.body(made.fetch(f"{site.url}/again")) == PAGE
+
+
+def test_children_that_can_not_read_their_set_up_say_why(unheard: object, tmp_path: Path) -> None:
+    told: list[str] = []
+    setup = setup_of(tmp_path)._replace(found=unheard)
+    with pytest.raises(DestinationError, match=f"no process stays alive: the last one {WHY}"):
+        ProcessesEngine(Family(1, setup, SharedNumbers(), (), told.append))
+    assert len(told) == 3
+
+
+STUCK = """
+import sys, time
+sys.path[:] = {path!r}
+from scraper.engines.processes.child import Session, main
+Session._work = lambda self: (self._flush(), {work})
+Session._close = lambda self: time.sleep(600)
+main({fd})
+"""
+
+
+@pytest.mark.parametrize("end", ["parent", "error", "error of its own"])
+def test_a_child_that_hears_nothing_more_ends_whatever_it_waits_for(
+    end: str, unheard: object, tmp_path: Path
+) -> None:
+    """So it frees the destination's lock."""
+    ours, theirs = socket.socketpair()
+    work = "1 / 0" if end == "error of its own" else "time.sleep(600)"
+    code = STUCK.format(path=sys.path, fd=theirs.fileno(), work=work)
+    words = [sys.executable, "-c", code]
+    with ours, subprocess.Popen(words, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        numbers = SharedNumbers()
+        child = Child(setup_of(tmp_path), [numbers.fd], lambda: (process, ours))
+        child.flush()
+        assert list(child.read()) == [(Up.READY,)]
+        if end == "parent":
+            ours.close()
+        elif end == "error":
+            child.tell(Down.RULES, "http://a", unheard, 0.0)
+            child.flush()
+        assert process.wait(WAIT_S) == 1
+        numbers.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_children_end_with_their_parent_however_it_ends(
     number: signal.Signals, tmp_path: Path
@@ -302,8 +428,6 @@ def test_children_end_with_their_parent_however_it_ends(
             assert "was ended" not in said
             kinds = Counter(record["status"] for record in recorded(out))
             assert kinds == {"stored": len(HOSTS), "not_reached": 1}
-        site.held.clear()
-        site.closing.set()
     with Site() as site:
         results = list(scraper.run(site.list(1), to=out, processes=2))
         assert statuses(results) == {"stored": len(HOSTS)}
