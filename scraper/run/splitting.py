@@ -222,14 +222,15 @@ class Splitting:
     def _wait(self, one: Divided, now: float) -> None:
         """Let the target wait for its next turn: for its missing parts, or for all of the body."""
         target, number = one.attempt.target, one.attempt.number + 1
-        if one.split.state is not State.TOGETHER:
+        missing = one.split.missing(needed=True)
+        if one.split.state is not State.TOGETHER or not missing:  # all there, and not stored
             self._forget(one)
             self._whole.add(target.key)
             following = one.attempt._replace(number=number, free=one.attempt.free + 1, hop="")
             self._frontier.add(following, now, under_way=True)
             return
         self._waiting[target.key] = one
-        due = min(one.tries_at(part).due for part in one.split.missing(needed=True))
+        due = min(one.tries_at(part).due for part in missing)
         following = one.attempt._replace(number=number, hop=one.host)
         self._frontier.add(following, now, due if due < _NEVER else now, under_way=True)
 
