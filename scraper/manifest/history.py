@@ -172,8 +172,8 @@ class History:
         for n in left:
             previous = found.get(ids[n])
             fits = previous is None or was_checked(targets[n], previous.variant)
-            if previous is not None and previous.variant is not None:
-                previous = previous._replace(variant=plain_variant(previous.variant))
+            if previous and (plain := plain_variant(previous.variant)) is not previous.variant:
+                previous = previous._replace(variant=plain)
             there = (
                 previous is not None
                 and fits

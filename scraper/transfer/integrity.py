@@ -4,8 +4,8 @@ A server may send a body coded (`Content-Encoding`), and a publisher may mean ei
 that are sent, as for a `.tar.gz` that is labelled so, or those that they decode to. The body is the
 expected one if one of its forms has the size and every digest. What is stored is looked at first.
 
-Owns: that rule. Does not know: when a body is complete (`body.py`,
-`split.py`), what follows (`schedule/retry.py`).
+Owns: that rule. Does not know: when a body is complete (`body.py`, `split.py`), what follows
+(`schedule/retry.py`).
 """
 
 from scraper.model.errors import Kind, TransferError
