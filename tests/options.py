@@ -122,6 +122,8 @@ OPTIONS = (
     Option("quiet", "t", "true", True, "0"),
     Option("verbose", "y", "true", True, "0"),
     Option("stats", "60", "60", 60.0, "9"),
+    Option("metrics", "s.prom", '"s.prom"', "s.prom", "9"),
+    Option("metrics-port", "9123", "9123", 9123, "9"),
     Option("progress", "true", "true", True, "0"),
     Option("progress", "false", "false", False, "1"),
 )

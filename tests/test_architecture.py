@@ -48,6 +48,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "click_default_group": "cli/",
     "moto": "demo.py",
     "rich": "report/progress.py",
+    "prometheus_client": "report/metrics",
     "tenacity": "schedule/retry.py",
     "can_ada": "model/urls.py",
 }

@@ -17,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scraper.cli.options import LIST_OPTIONS, PATH, WHOLE_HELP, SectionedCommand, fetch_options
-from scraper.model.errors import EXIT_DESTINATION, DestinationError, Held, UsageError, status_of
+from scraper.model.errors import (
+    EXIT_DESTINATION,
+    EXIT_HELD,
+    DestinationError,
+    Held,
+    UsageError,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from scraper.cli.arguments import Inputs
+    from scraper.cli.metrics import Metrics
     from scraper.model.records import Result
     from scraper.model.settings import Settings
     from scraper.report.log import Log
@@ -40,6 +48,8 @@ _OURS = (
     "verbose",
     "stats",
     "progress",
+    "metrics",
+    "metrics_port",
 )
 
 
@@ -54,12 +64,24 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     with -i. Lists may be gzip, CSV, TSV or JSON Lines. Without arguments a pipe on stdin is
     the list.
     """
+    from scraper.cli.metrics import metrics_of
+
+    ours = {name: options.pop(name) for name in _OURS}
+    with metrics_of(ours, options) as metrics:
+        return _fetch(arguments, options, ours, metrics)
+
+
+def _fetch(
+    arguments: tuple[str, ...],
+    options: dict[str, Any],
+    ours: dict[str, Any],
+    metrics: "Metrics | None",
+) -> int:
     from scraper.cli.arguments import NOTHING, check_destination
     from scraper.cli.variables import unknown
     from scraper.model.headers import parse_header
     from scraper.model.settings import Settings
 
-    ours = {name: options.pop(name) for name in _OURS}
     input_files = options.pop("input_files")
     grammar = {name: options.pop(name) for name in LIST_OPTIONS}
     options["resolve"] = options["resolve"] or None
@@ -83,7 +105,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
 
         keep_apart(inputs.lists, {"--log-file": ours["log_file"], "stdout": "-"})
         return dry_run(settings, inputs.open, lambda: _open_log(ours))
-    return _Fetch(settings, inputs, ours).run()
+    return _Fetch(settings, inputs, ours, metrics).run()
 
 
 def _checked(ours: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +161,13 @@ def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":
 class _Fetch:
     """One run of the command."""
 
-    def __init__(self, settings: "Settings", inputs: "Inputs", ours: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: "Settings",
+        inputs: "Inputs",
+        ours: dict[str, Any],
+        metrics: "Metrics | None",
+    ) -> None:
         from scraper.cli.again import invocation
         from scraper.cli.arguments import NOTHING
         from scraper.cli.distinct import keep_apart
@@ -149,6 +177,7 @@ class _Fetch:
         from scraper.run.loop import Run
 
         self._settings = settings
+        self._metrics = metrics
         self._begun = time.monotonic()
         self._not_done = _not_done(settings) if inputs == NOTHING else None
         sources = inputs.open(_opener(settings, self._begun, ours))
@@ -157,8 +186,9 @@ class _Fetch:
         run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
         # Options are known to be right from here on.
         manifest = path_for(settings.manifest, run.destination)
-        written = {"--manifest": manifest and str(manifest), "--results": ours["results"]}
-        keep_apart(inputs.lists, {**written, "--log-file": ours["log_file"]})
+        written = {"--manifest": manifest and str(manifest), "--metrics": ours["metrics"]}
+        written |= {"--results": ours["results"], "--log-file": ours["log_file"]}
+        keep_apart(inputs.lists, written)
         run.ending.invocation = invocation(sys.argv[1:], inputs.lists)
         run.ending.final_status = self._final_status
         self._signals = Signals(run)
@@ -174,6 +204,7 @@ class _Fetch:
                     self._receivers.begin(stack)
                     stack.enter_context(run)
                     self._receivers.open()
+                    self._measure(stack)
                     for _ in run:
                         pass
                     self._receivers.finish_results(self._patience())
@@ -193,11 +224,27 @@ class _Fetch:
             self._receivers.finish(self._patience())
         return self._ended(status)
 
+    def _measure(self, stack: ExitStack) -> None:
+        """Let the metrics be those of this run, from now on."""
+        if self._metrics is None:
+            return
+
+        def lost(text: str) -> None:
+            self._receivers.note("warning", "metrics", {"message": text})
+
+        self._metrics.begin(self._run, stack, lost)
+        if self._metrics.url is not None:
+            self._receivers.say_port(self._metrics.url)
+
     def _tell(self, *results: "Result") -> None:
         self._receivers(*results)
+        if self._metrics is not None:
+            self._metrics(*results)
 
     def _note(self, level: str, name: str, record: Mapping[str, Any]) -> None:
         self._receivers.note(level, name, record)
+        if self._metrics is not None:
+            self._metrics.note(name)
 
     def _say_left_out(self) -> None:
         """Say how many targets of the manifest could not be asked for."""
@@ -241,6 +288,8 @@ class _Fetch:
         if run.ending.summary is not None:
             status = run.ending.summary.exit_status or status
         status = self._final_status(status)
+        if self._metrics is not None and (run.begun or status != EXIT_HELD):
+            self._metrics.end(status)
         if run.abandoned or receivers.stuck:  # a thread may wait for ever; nobody waits for it
             os._exit(status)
         return status

@@ -310,6 +310,11 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  "not a line for each URL."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True,
             default="when it is a terminal", help="Live display on stderr."),
+    _option(_TOLD, "--metrics", type=PATH, metavar="FILE",
+            help="Write metrics for Prometheus into FILE every 15 seconds and at the end: a .prom "
+                 "file of node_exporter's textfile collector."),
+    _option(_TOLD, "--metrics-port", type=int, metavar="N",
+            help="Serve them at http://127.0.0.1:N/metrics while the run lasts; 0: any free port."),
     _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config,
             help="Read options from this TOML file, by their long names; options and SCRAPER_* "

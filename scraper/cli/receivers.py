@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from scraper.source.sources import Source
 
 _WIPE_S = 1.0  # a terminal that is stopped is not waited for any longer
+_IN_WORDS = frozenset(  # events that have a text of their own
+    ("lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list", "metrics")
+)
 _DUMB_EVERY_S = 10.0  # a terminal that can't draw gets totals as often
 
 
@@ -189,7 +192,7 @@ class Receivers:
 
         def tell(event: "Event") -> None:
             for log in logs:
-                log.totals(event)
+                log.asked(event)
 
         self._stack.enter_context(Totals(self._run.view(), self._sources, every_s, tell))
 
@@ -220,7 +223,7 @@ class Receivers:
         """Say what the run tells. That it stops is said only after a signal."""
         if name == "waiting":
             self._say_waiting(str(record["what"]))
-        elif name in {"lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list"}:
+        elif name in _IN_WORDS:
             self._say(level, name, str(record["message"]))
         elif name != "stopping":
             for log in self._logs:
@@ -228,6 +231,17 @@ class Receivers:
         elif self._signals.number is not None:
             text = f"{record['reason']}: {record['in_flight']} transfers in flight may end"
             self._say(level, name, f"{text}; once more stops at once", **record)
+
+    def say_port(self, url: str) -> None:
+        """Say where the metrics are, also with `-q` if nobody knows the port otherwise."""
+        from scraper.report.log import Event
+
+        told = Event("metrics", "info", f"metrics at {url}", {"url": url})
+        for log in self._logs:
+            if self._ours["metrics_port"] == 0:
+                log.asked(told)
+            else:
+                log.event(told)
 
     def _say_waiting(self, what: str) -> None:
         """Say once what is waited for. A file of the log is not open before that is over."""

@@ -1,7 +1,8 @@
 """Who hears of results: the log, the live display, the summary, streams of records.
 
 Owns: what a run tells people and programs. Does not know: how a result came about.
-Others import the modules: `closing`, `log`, `progress`, `snapshot`, `summary`, `summary_file`,
-`state`, `tally`, `failures`, `streams`, `terminal`, `totals`, `units`, `waiting`. Nothing is
-re-exported here, because `progress` imports rich, which only a run on a terminal needs.
+Others import the modules: `closing`, `log`, `metrics`, `metrics_outputs`, `progress`, `snapshot`,
+`summary`, `summary_file`, `state`, `tally`, `failures`, `streams`, `terminal`, `totals`, `units`,
+`waiting`. Nothing is re-exported here, because `progress` imports rich, which only a run on a
+terminal needs.
 """

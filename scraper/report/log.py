@@ -99,8 +99,8 @@ class Log:
         """Whether it is the one of a terminal."""
         return self._style.screen
 
-    def totals(self, event: Event) -> None:
-        """Write totals, which were asked for, whatever the verbosity. From any thread."""
+    def asked(self, event: Event) -> None:
+        """Write what was asked for, totals or a port, whatever the verbosity. From any thread."""
         if self._levels:
             self._write(self._line(event, self._stamp()))
 

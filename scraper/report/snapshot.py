@@ -9,7 +9,7 @@ rich.progress.Task. They stay what they were when nothing comes any more.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from scraper.schedule import HostWait
@@ -57,6 +57,18 @@ class Snapshot(NamedTuple):
     notes: Sequence[str] = ()
     has_begun: bool = True
     limit_rate: int | None = None
+
+
+class Load(NamedTuple):
+    """How busy a run is: transfers now, targets in memory that wait, and hosts by state.
+
+    States are `paused`, `deferred` and `down`. `is_refused`: the destination takes no objects.
+    """
+
+    in_flight: int = 0
+    waiting: int = 0
+    hosts: Mapping[str, int] = {}
+    is_refused: bool = False
 
 
 class Watched(Protocol):

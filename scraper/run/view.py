@@ -7,12 +7,14 @@ thread in meanwhile. Does not know: rates, words for transfers and hosts, when i
 """
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from scraper.report.snapshot import Flight, Snapshot
+from scraper.report.snapshot import Flight, Load, Snapshot
 
 if TYPE_CHECKING:
     from scraper.engines.base import Engine
+    from scraper.report.tally import Tally
     from scraper.run.failure_policy import FailurePolicy
     from scraper.run.loop import Run
     from scraper.schedule import Frontier
@@ -74,6 +76,17 @@ class RunView:
             notes=self._notes(now),
             limit_rate=self._run.settings.limits.limit_rate,
         )
+
+    @property
+    def tally(self) -> "Tally":
+        """The counts so far."""
+        return self._run.tally
+
+    def load(self) -> Load:
+        """How busy it is now, in numbers: for metrics."""
+        now, (in_flight, frontier, policy, _) = time.monotonic(), self._parts
+        hosts = Counter(host.state.in_a_word(now) for host in frontier.statistics())
+        return Load(len(in_flight), len(frontier), hosts, policy.breaker.is_open)
 
     def _notes(self, now: float) -> list[str]:
         """What the whole run waits for."""

@@ -274,9 +274,9 @@ class Frontier:
 
     def statistics(self) -> Iterator[HostStatistics]:
         """What each host did that is still remembered. From any thread."""
-        for host in list(self._hosts.values()):
-            if host.attempts:
-                yield HostStatistics(host.name, host.attempts, host.failures, host.total_s)
+        for one in list(self._hosts.values()):
+            if one.attempts:
+                yield HostStatistics(one.name, one.attempts, one.failures, one.total_s, one.state)
 
     def _leave(self, attempt: Attempt) -> Host:
         """Take `attempt` out of those in flight; its host."""

@@ -5,25 +5,12 @@ Owns: these facts, and which changes are told, for logs. Does not know: how they
 of them is one wait.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from scraper.model.records import Failure
-
-
-class HostStatistics(NamedTuple):
-    """What a host did in this run: attempts ended, failures, and seconds they took together."""
-
-    name: str
-    attempts: int
-    failures: int
-    total_s: float
-
-    @property
-    def mean_s(self) -> float:
-        """Seconds an attempt took on average."""
-        return self.total_s / self.attempts if self.attempts else 0.0
 
 
 class Charge(Enum):
@@ -45,6 +32,35 @@ class HostState(NamedTuple):
     deferred_until: float
     down_until: float | None
     given_up: bool
+
+    def in_a_word(self, now: float) -> str:
+        """`down`, `deferred` or `paused`; "" if requests may be sent."""
+        if self.down_until is not None or self.given_up:
+            return "down"
+        if now < self.deferred_until:
+            return "deferred"
+        return "paused" if now < self.paused_until else ""
+
+
+_FREE = HostState(-math.inf, -math.inf, None, given_up=False)
+
+
+class HostStatistics(NamedTuple):
+    """What a host did in this run: attempts ended, failures, and seconds they took together.
+
+    `state`: what keeps requests from it now.
+    """
+
+    name: str
+    attempts: int
+    failures: int
+    total_s: float
+    state: HostState = _FREE
+
+    @property
+    def mean_s(self) -> float:
+        """Seconds an attempt took on average."""
+        return self.total_s / self.attempts if self.attempts else 0.0
 
 
 class HostChange(NamedTuple):

@@ -34,6 +34,7 @@ VALUES = {
     *("--max-time", "--max-size", "--max-redirects", "--header", "--user-agent", "--proxy"),
     *("--cacert", "--key", "--expect-type", "--s3-client", "--s3-endpoint", "--s3-profile"),
     *("--s3-storage-class", "--s3-sse", "--manifest", "--results", "--log-format", "--log-file"),
+    *("--metrics", "--metrics-port"),
     *("--stats", "--robots-agent", "--robots-tags", "--retry-on", "--cert", "--cert-key", "--user"),
     *("--cookies", "--resolve"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
@@ -71,6 +72,8 @@ RUN_ALONE = {
     "verbose",
     "stats",
     "progress",
+    "metrics",
+    "metrics_port",
 }
 IN_WORDS = {"manifest", "user_agent", "proxy", "refresh", "durable", "robots_agent"}
 each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda one: f"{one.name}={one.word}")

@@ -113,6 +113,7 @@ def ready(cli: Command, demo: Demo) -> Command:
     cli.write("urls.txt", *pages)
     cli.write("more.txt", *pages[:3], f"{demo.url}/feed.xml")
     cli.write("m.jsonl")
+    (cli.directory / "metrics").mkdir()
     cli.write("cookies.txt", "# Netscape HTTP Cookie File")
     write_lists_from_elsewhere(cli, pages)
     authority = trustme.CA()

@@ -79,6 +79,8 @@ def test_every_option_of_the_command_line_that_a_run_has_is_named_in_python() ->
         "verbose",
         "stats",
         "progress",
+        "metrics",
+        "metrics-port",
     }
     for option in OPTIONS:
         if option.parameter in Options.__annotations__:
