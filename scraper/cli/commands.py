@@ -19,6 +19,7 @@ COMMANDS = {
     "fetch": "Fetch every URL into a directory or S3, one object per URL.",
     "failed": "Tell which targets are not done; why: --format tsv.",
     "list": "Tell what is stored: key, size, URL; of URLs, if any are given.",
+    "plan": "Divide a list into shards by its hosts; tell what bounds the run.",
     "status": "Tell what is there, on one screen.",
     "verify": "Compare a manifest with the objects that are really there.",
     "demo": "Serve a small site and an S3 endpoint on loopback.",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from scraper.model.dates import expand_date
 from scraper.model.errors import ListBroken, UsageError
@@ -25,6 +26,9 @@ from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
 from scraper.source.reader import reader_of, tells_of_lists
 from scraper.source.sources import OpenRemote, RemoteList, Source
+
+if TYPE_CHECKING:
+    from scraper.model.shards import Shard
 
 Judge = Callable[[Target], Result | None]
 _BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
@@ -46,6 +50,7 @@ def dry_run(
     lines, log = open_streams()
     with closing(lines), closing(_filter(sink)) as duplicates:
         is_there = _taken_over(settings, destination, sink, log)
+        shard = _shard(settings, destination, sink, log)
         tally, printed = Tally(), 0
 
         def tell(early: Result) -> None:
@@ -54,7 +59,7 @@ def dry_run(
 
         try:
             for source in sources:
-                items = _items(source, settings.shard, rule, log)
+                items = _items(source, shard, rule, log)
                 printed += _preview(items, source, [duplicates.judge, is_there], tell)
         except BrokenPipeError:
             return 0
@@ -92,7 +97,23 @@ def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> J
     return judge
 
 
-def _items(source: Source, shard: str | None, rule: KeyRule, log: Log) -> Iterator[lists.Read]:
+def _shard(settings: Settings, destination: str, sink: Sink, log: Log) -> "Shard | None":
+    """The shard whose targets are printed, as its run would divide the list."""
+    if settings.shard is None:
+        return None
+    from scraper.model.shards import Shard
+
+    shard = Shard.parse(settings.shard)
+    if getattr(sink, "near", False):
+        from scraper.sinks.division import as_planned_now
+
+        return as_planned_now(shard, sink, destination)
+    what = redact(destination)
+    log.say("warning", "dry_run", f"--shard: {what} is not looked at for what `plan` has divided")
+    return shard
+
+
+def _items(source: Source, shard: "Shard | None", rule: KeyRule, log: Log) -> Iterator[lists.Read]:
     """What is read of one list, as a run would read it."""
     try:
         yield from reader_of(rule, shard, lambda text: log.say("warning", "list", text))(source)

@@ -332,6 +332,18 @@ def names_of_fetch() -> set[str]:
     return {long_name(param) for param in bare.__click_params__}
 
 
+def options_of_fetch(*names: str) -> Callable[[F], F]:
+    """Those of its options that have one of these long names, in the order of the help."""
+    bare: Any = fetch_options(lambda: None)
+
+    def add(command: F) -> F:
+        params: Any = command.__dict__.setdefault("__click_params__", [])
+        params += [param for param in bare.__click_params__ if long_name(param) in names]
+        return command
+
+    return add
+
+
 def fetch_options(command: F) -> F:
     """Every option of `fetch`, in the order of the help."""
     for option in reversed(_OPTIONS):

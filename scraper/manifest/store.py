@@ -243,13 +243,14 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
 
 
 def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
-    """The shards of `destination` that have a manifest. Raises DestinationError."""
+    """The shards of `destination` that have a manifest, or a plan. Raises DestinationError."""
     found = _kept(destination, sink)
     if not found:
         return ()
     from scraper.manifest.every_manifest import has_manifest
+    from scraper.sinks.plans import PLAN
 
-    return [one for one in found if has_manifest(one)]
+    return [one for one in found if has_manifest(one) or PLAN in one.names]
 
 
 def _kept(destination: str, sink: Sink) -> "Sequence[Kept]":

@@ -6,12 +6,17 @@ A host is in one shard, so everything that holds for a host holds over all machi
 `--delay`, robots.txt, repeats of a URL. A host is what the program takes for one: its name with a
 port that is not the scheme's own (`Origin.host`).
 
+A hash divides hosts evenly, but not their lines: one host may have most of them. `scraper plan`
+counts the lines and makes a `Division`, which the shards of its plan go by.
+
 Owns: the form `I/N`, which shard a host is in, and which options make no sense with shards. Does
-not know: where a shard keeps its records (`sinks/plans.py`). The hash must never change: manifests
-of earlier versions are divided by it. Rejected: Python's `hash`, another in every process.
+not know: where a shard keeps its records (`sinks/plans.py`), how a division is found
+(`schedule/shard_plan.py`). The hash must never change: manifests of earlier versions are divided by
+it. Rejected: Python's `hash`, another in every process.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 from scraper.model.errors import UsageError
@@ -23,11 +28,30 @@ _BITS = (1 << 64) - 1
 _HOST_FIRST = "{host}/"
 
 
+class Division(NamedTuple):
+    """Which shard each host is in: hosts of many lines by name, all others by their bucket.
+
+    `buckets`: the shard of each bucket. Their number is a power of two.
+    """
+
+    apart: Mapping[str, int]
+    buckets: Sequence[int]
+
+    def shard_of(self, host: str) -> int:
+        """The number of the shard that `host` is in."""
+        number = self.apart.get(host)
+        return self.buckets[bucket_of(host, len(self.buckets))] if number is None else number
+
+
 class Shard(NamedTuple):
-    """One of so many shards; `number` counts from 0, as JOB_COMPLETION_INDEX does."""
+    """One of so many shards; `number` counts from 0, as JOB_COMPLETION_INDEX does.
+
+    Hosts are divided by `division`, by their hash alone if that is None.
+    """
 
     number: int
     of: int
+    division: Division | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -48,12 +72,18 @@ class Shard(NamedTuple):
 
     def has(self, host: str) -> bool:
         """Whether `host` (as `Origin.host`) is in this shard."""
+        if self.division is not None:
+            return self.division.shard_of(host) == self.number
         return shard_of(host, self.of) == self.number
 
 
 def shard_of(host: str, shards: int) -> int:
     """The number of the shard, of so many `shards`, that `host` is in."""
     return (fingerprint(host) & _BITS) % shards
+
+
+# The same hash. The bucket of 2n is that of n or n more.
+bucket_of = shard_of
 
 
 def check(shard: str, *, key: str, manifest: str | None, max_total_size: int | None) -> None:

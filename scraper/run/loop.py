@@ -109,7 +109,7 @@ class Run:
         self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
         self._entrance = self._robots_queue or self._frontier
         rule = make_rule(settings.key, now)
-        self._reader = ListReader(sources, rule, self.wake, settings.shard)
+        self._reader = ListReader(sources, rule, self.wake)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
         policies = self._failure_policy, self._frontier, self._spacing, self._splitting
@@ -131,7 +131,7 @@ class Run:
             undone.callback(engine.close)
             self._prefilter = Prefilter(resources.history, self._plan, resources.sink)
             undone.callback(self._prefilter.close)
-            self._reader.start()
+            self._reader.start(resources.shard)
             undone.pop_all()
         return self
 

@@ -25,6 +25,7 @@ from scraper.sinks.lock import Limit, Lock, hold
 from scraper.transfer import Quota
 
 if TYPE_CHECKING:
+    from scraper.model.shards import Shard
     from scraper.model.shared_numbers import SharedNumbers
     from scraper.run.shard_place import ShardPlace
 
@@ -37,6 +38,8 @@ class RunResources:
     """See the module. `store` and `history` exist after `open`. `run`: the id of the run.
 
     `summary`: the summary as it was kept, empty if it was not.
+
+    `shard`: that of the run, once it is open.
 
     `abandoned`: the destination was silent, and a thread may still wait for it.
     Raises UsageError when no sink serves `destination`.
@@ -57,6 +60,7 @@ class RunResources:
         self.abandoned = False
         self.summary: Mapping[str, Any] = {}
         self._lock: Lock | None = None
+        self.shard: Shard | None = None
         self._shard_place: ShardPlace | None = None
         self._on_lost: Callable[[str], None]
         self._left = threading.Event()
@@ -173,10 +177,17 @@ class RunResources:
             return hold(self.sink, self.destination, how, self._on_lost, limit)
         from scraper.model.shards import Shard
         from scraper.run.shard_place import ShardPlace
+        from scraper.sinks.division import as_planned
         from scraper.sinks.shard_lock import hold_shard
 
         given = Shard.parse(shard)
         lock = hold_shard(self.sink, self.destination, given, how, self._on_lost, limit)
+        try:
+            given = as_planned(given, lock.kept.plan, self.sink, self.destination)
+        except BaseException:
+            lock.release()
+            raise
+        self.shard = given
         self._shard_place = ShardPlace(self.sink, self.destination, given, lock.kept)
         self.summary_file = self._shard_place.summary_file(durable=self._settings.durable)
         if not self._settings.earlier.retry_failed:

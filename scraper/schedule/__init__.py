@@ -1,8 +1,9 @@
 """Which target may start now: the frontier, its hosts, retries, circuit breaker, robots rules.
 
 Owns: decisions, from state and a clock. Does not know: I/O, threads, how a target is
-fetched or recorded. Others import the names below. `schedule.robots` and
-`schedule.robots_known` are imported by their own names, since few runs need them.
+fetched or recorded. Others import the names below. `schedule.robots`,
+`schedule.robots_known` and `schedule.shard_plan` are imported by their own names, since few runs
+need them.
 """
 
 from scraper.schedule.announced import Announced, announced

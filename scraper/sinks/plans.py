@@ -33,6 +33,7 @@ from scraper.sinks.mutex import MUTEX_PREFIX
 
 PLANS = f"{OWN}/plans/"
 DONE = "done.json"
+PLAN = "plan.json"  # beside what shard 0 keeps; see `division.py`
 MANIFEST = "manifest.jsonl"  # in a directory; else segments
 LOCK = "lock"  # in a directory; else a lease
 _LOCKS = (LOCK, LEASE_NAME, MUTEX_PREFIX.removeprefix(f"{OWN}/"))
@@ -67,6 +68,11 @@ class Kept(NamedTuple):
     def is_begun(self) -> bool:
         """Whether a run of it left more than a lock."""
         return not all(name.startswith(_LOCKS) for name in self.names)
+
+    @property
+    def is_only_planned(self) -> bool:
+        """Whether no run of it left anything but a lock."""
+        return all(name.startswith(_LOCKS) or name == PLAN for name in self.names)
 
     @property
     def is_done(self) -> bool:

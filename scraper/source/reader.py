@@ -10,7 +10,7 @@ Owns: that thread and its buffer. Does not know: what a line means (`lists.py`).
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scraper.model.errors import ListBroken, ListChanged, ListError
 from scraper.model.records import Target
@@ -19,6 +19,9 @@ from scraper.source import lists
 from scraper.source.keys import KeyRule
 from scraper.source.lines import Note
 from scraper.source.sources import Source
+
+if TYPE_CHECKING:
+    from scraper.model.shards import Shard
 
 BUFFER = 1_000  # targets read ahead of the frontier; a very long one counts as several
 
@@ -30,7 +33,7 @@ class ListReader:
     `on_arrival` once. It also calls it after the last line. After setting `hungry` the loop must
     look at `empty` again, since a target may have arrived just before.
 
-    With `shard` (`I/N`) the targets are those of that shard, and `lines` counts only these.
+    Started with a shard, the targets are those of that shard, and `lines` counts only these.
     `incomplete`: lines may be missing, since a list changed or broke off.
     """
 
@@ -39,7 +42,6 @@ class ListReader:
         sources: Sequence[Source],
         rule: KeyRule,
         on_arrival: Callable[[], None],
-        shard: str | None = None,
     ) -> None:
         self.hungry = False
         self.incomplete = False
@@ -47,7 +49,7 @@ class ListReader:
         self._taken = 0
         self._sources = sources
         self._rule = rule
-        self._shard = shard
+        self._shard: Shard | None = None
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
         self._more_put = self._more_taken = 0  # places beyond one a target; each has one writer
@@ -57,8 +59,9 @@ class ListReader:
         self._error: Exception | None = None
         self._thread: threading.Thread
 
-    def start(self) -> None:
+    def start(self, shard: "Shard | None" = None) -> None:
         """Begin to read. Raises NoThread."""
+        self._shard = shard
         self._thread = start_thread("reader", self._run)
 
     def take(self, most: int) -> list[lists.Read]:
@@ -156,17 +159,16 @@ class ListReader:
 
 
 def reader_of(
-    rule: KeyRule, shard: str | None, note: Note
+    rule: KeyRule, shard: "Shard | None", note: Note
 ) -> Callable[[Source], Iterator[lists.Read]]:
-    """What reads a list, or what of it belongs to the shard `I/N`. See `lists.read`."""
+    """What reads a list, or what of it belongs to `shard`. See `lists.read`."""
     if shard is None:
         return lambda source: lists.read(source, rule, note)
-    from scraper.model.shards import Shard
     from scraper.source.shard_filter import ShardFilter
 
-    return ShardFilter(Shard.parse(shard), rule, note).read
+    return ShardFilter(shard, rule, note).read
 
 
-def tells_of_lists(shard: str | None) -> bool:
+def tells_of_lists(shard: "Shard | None") -> bool:
     """Whether this run tells what is of a whole list: of several shards the first one does."""
-    return shard is None or shard.startswith("0/")
+    return shard is None or shard.number == 0

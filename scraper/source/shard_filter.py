@@ -53,11 +53,8 @@ class ShardFilter:
 
     def _passes_over(self, line: object) -> bool:
         """Whether `line` is of another shard for certain."""
-        ours = None
-        if isinstance(line, bytes):
-            parts = line.split(b"/", 3)
-            if len(parts) == 4 and not parts[1] and parts[0] in _SCHEMES:
-                ours = self._ours[parts[2]]
+        text = text_of(line)
+        ours = None if text is None else self._ours[text]
         self._is_known = ours is not None
         return ours is False
 
@@ -101,6 +98,15 @@ class _Ours(dict[bytes, bool | None]):
             self.clear()
         self[text] = ours
         return ours
+
+
+def text_of(line: object) -> bytes | None:
+    """What stands between the slashes of a line that begins with a URL. None for other lines."""
+    if isinstance(line, bytes):
+        parts = line.split(b"/", 3)
+        if len(parts) == 4 and not parts[1] and parts[0] in _SCHEMES:
+            return parts[2]
+    return None
 
 
 def host_of(text: bytes) -> str | None:

@@ -51,7 +51,7 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
 
 def test_a_shard_is_written_as_it_is_read() -> None:
     assert str(Shard.parse(" 3/8 ")) == "3/8"
-    assert Shard.parse(f"{MOST - 1}/{MOST}") == (MOST - 1, MOST)
+    assert Shard.parse(f"{MOST - 1}/{MOST}") == Shard(MOST - 1, MOST)
     assert Settings.of(shard=" 03/8").shard == "3/8"
 
 

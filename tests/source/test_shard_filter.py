@@ -183,8 +183,8 @@ def test_a_list_that_breaks_off_is_told_by_one_shard(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(lines.encode())[:-2_000])
 
     def read_by(number: int) -> list[lists.Read]:
-        reader = ListReader([torn(path)], url_key, lambda: None, f"{number}/3")
-        reader.start()
+        reader = ListReader([torn(path)], url_key, lambda: None)
+        reader.start(Shard(number, 3))
         items: list[lists.Read] = []
         while not reader.exhausted:
             items += reader.take(100)
