@@ -11,11 +11,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scraper.manifest.codec import as_json, encode, to_record
 from scraper.manifest.codec import lost as lost_record
 from scraper.manifest.codec import pruned as pruned_record
 from scraper.manifest.identity import plain
 from scraper.manifest.index import Index, open_index
+from scraper.manifest.record import as_json, encode, to_record
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import Kind
 from scraper.model.records import (
@@ -182,6 +182,6 @@ def replay(lines: Iterable[bytes]) -> dict[int, PreviousRecord]:
             row["last_modified"] = record.get("last_modified")
             elsewhere = record.get("redirects")
             row["variant"] = record.get("variant")
-            row["digest"] = int(record["sha256"][:16], 16)
+            row["digest"] = bytes.fromhex(record["sha256"])
             row["effective"] = fingerprint(record["url_effective"]) if elsewhere else 0
     return {one: PreviousRecord(**row) for one, row in rows.items()}

@@ -6,8 +6,9 @@ that with what is there. Does not know: requests, the loop. Others import the na
 `manifest.prune` are imported by their own names, since most runs do not need them.
 """
 
-from scraper.manifest.codec import Reading, as_json, encode, is_permanent, status_of, to_record
+from scraper.manifest.codec import Reading, is_permanent, status_of
 from scraper.manifest.history import History, history_of, remember
+from scraper.manifest.record import as_json, encode, to_record
 from scraper.manifest.store import (
     ManifestStore,
     StoreTimeouts,

@@ -1,9 +1,9 @@
-"""Codec: a Result as the contract's JSON, and what a line of it says later.
+"""Codec: what a line of a manifest says, and the records that are made of earlier ones.
 
-Owns: flattening a Result to the contract's fields, and reading a line back as far as another run
-needs it. Both happen here only. Does not know: where lines are kept (`store.py`), how they are
-found again (`index.py`), which target a record is of (`identity.py`). Rejected: a line for each
-attempt; one target is one result.
+Owns: reading a line back as far as another run needs it, which happens here only. Does not know:
+how a Result becomes a line (`record.py`), where lines are kept (`store.py`), how they are found
+again (`index.py`), which target a record is of (`identity.py`). Rejected: a line for each attempt;
+one target is one result.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,24 +12,19 @@ from typing import Any, NamedTuple
 import orjson
 
 from scraper.manifest.checked import checked_variant
-from scraper.manifest.identity import REDACTED, Identity, of_record
+from scraper.manifest.identity import REDACTED, of_record
+from scraper.manifest.record import add_started
 from scraper.model import urls
-from scraper.model.dates import has_date, http_date, parse_rfc3339, rfc3339
+from scraper.model.dates import (
+    has_date,
+    http_date,
+    parse_rfc3339,
+    rfc3339,
+)
 from scraper.model.errors import BadTarget, Kind, UsageError, is_permanent_failure
 from scraper.model.records import (
     ANY_URL,
     TAKEN_OVER,
-    Deferred,
-    Duplicate,
-    Existing,
-    Failed,
-    NotModified,
-    NotReached,
-    Response,
-    Result,
-    Skipped,
-    Stored,
-    Times,
 )
 from scraper.sinks.object_stat import digest_of, given_ms
 from scraper.source.keys import folded
@@ -52,122 +47,7 @@ _TARGET_FIELDS = (
     *("expected", "identity", "destination"),
 )
 _TEXT = (str, type(None))
-_US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
-
-
-def to_record(result: Result) -> dict[str, Any]:
-    """The contract's fields of `result`. A field whose value is unknown is absent."""
-    target, outcome = result.target, result.outcome
-    record: dict[str, Any] = {
-        "url": urls.redact(target.listed),
-        "line": target.line,
-        "source": target.source,
-    }
-    if target.key:
-        record["key"] = target.key
-    if target.headers:  # their names: without them the target can't be asked for again
-        record["headers"] = sorted(target.headers)
-    if target.expected:
-        record["expected"] = target.expected.as_fields()
-    record["status"] = result.status
-    match outcome:
-        case Stored(response):
-            _add_response(record, response)
-            _add_body(record, outcome)
-        case NotModified(response, existing):
-            _add_response(record, response)
-            _add_existing(record, existing)
-        case Skipped(reason, _, existing):
-            record["reason"] = reason
-            _add_existing(record, existing)
-        case Duplicate(of_line):
-            record["of_line"] = of_line
-        case Deferred(failure, answer) | Failed(failure, answer) | NotReached(failure, answer):
-            if answer is not None:
-                _add_response(record, answer)
-            record["error"] = {"kind": failure.kind.value, "message": failure.message}
-    record["attempts"] = result.attempts
-    _add_times(record, result.times)
-    return record
-
-
-def _add_response(record: dict[str, Any], response: Response) -> None:
-    record["http_code"] = response.http_code
-    if (media_type := response.content_type) is not None:
-        record["content_type"] = media_type
-    if (coding := response.content_encoding) is not None:
-        record["content_encoding"] = coding
-    if (etag := response.etag) is not None:
-        record["etag"] = etag
-    if (modified := response.last_modified) is not None:
-        record["last_modified"] = modified
-    record["redirects"] = response.redirects
-    record["url_effective"] = response.url_effective
-    if (address := response.remote_ip) is not None:
-        record["remote_ip"] = address
-    if (robots := response.x_robots_tag) is not None:
-        record["x_robots_tag"] = robots
-
-
-def _add_body(record: dict[str, Any], stored: Stored) -> None:
-    response, record["size"], record["sha256"] = stored
-    if response.variant is not None:
-        record["variant"] = response.variant
-    if response.parts is not None:
-        record["parts"] = response.parts
-    if response.expected_of is not None:
-        record["expected_of"] = response.expected_of
-
-
-def _add_existing(record: dict[str, Any], existing: Existing | None) -> None:
-    if existing is not None:
-        record["size"] = existing.size
-        if existing.modified_ms is not None and has_date(existing.modified_ms / 1000):
-            record["modified"] = rfc3339(existing.modified_ms / 1000)
-
-
-def _add_times(record: dict[str, Any], times: Times) -> None:
-    started, connect, starttransfer, total, queue = times
-    if started is not None:
-        record["started"] = rfc3339(started)
-    if connect is not None:
-        record["time_connect"] = round(connect * _US) / _US
-    if starttransfer is not None:
-        record["time_starttransfer"] = round(starttransfer * _US) / _US
-    if total is not None:
-        record["time_total"] = round(total * _US) / _US
-    if queue is not None:
-        record["time_queue"] = round(queue * _US) / _US
-
-
-def encode(
-    result: Result, identity: Identity | None = None, destination: str = "", run: str = ""
-) -> bytes:
-    """The line of `result`, with its line feed. For a manifest it is given what that adds.
-
-    `identity` adds the field `identity` where the URL is redacted. `destination` is added to the
-    records of a manifest that does not lie in its destination. `run` is the id of the run.
-    """
-    record = to_record(result)
-    if run:
-        record["run"] = run
-    if identity is not None and REDACTED in record["url"] and result.target.url:
-        record["identity"] = identity.field(result.target)
-    if destination:
-        record["destination"] = destination
-    return as_json(record) + b"\n"
-
-
-def as_json(record: Mapping[str, Any]) -> bytes:
-    """`record` as JSON in UTF-8, safe to show on a terminal. It has no line feed."""
-    try:
-        line = orjson.dumps(record)
-    except TypeError:  # a lone surrogate: from the name of a file that is not UTF-8
-        import json
-
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
-    return line if line.isascii() else urls.printable(line.decode()).encode()
 
 
 def status_of(record: Mapping[str, Any]) -> str:
@@ -199,15 +79,20 @@ def pruned(record: Mapping[str, Any], run: str, at: float) -> dict[str, Any]:
     `at` is when, in seconds since 1970. Size and digest are those of the object, or its own time if
     it was taken over, so that a later run can tell whether it is there still.
     """
-    kept = _kept(record, *_TARGET_FIELDS, "size", "sha256", "modified")
-    return {**kept, "status": "pruned", "started": rfc3339(at), "run": run}
+    made = _kept(record, *_TARGET_FIELDS, "size", "sha256", "modified")
+    made["status"] = "pruned"
+    add_started(made, at)
+    made["run"] = run
+    return made
 
 
 def lost(record: Mapping[str, Any], run: str, at: float, why: str) -> dict[str, Any]:
     """The record that the object of `record` is missing, or another one, as `run` has found."""
     error = {"kind": Kind.LOST.value, "message": why}
-    found = {"status": "failed", "error": error, "attempts": 0, "started": rfc3339(at), "run": run}
-    return _kept(record, *_TARGET_FIELDS) | found
+    made = _kept(record, *_TARGET_FIELDS) | {"status": "failed", "error": error, "attempts": 0}
+    add_started(made, at)
+    made["run"] = run
+    return made
 
 
 def _kept(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -215,8 +100,13 @@ def _kept(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def is_taken_over(record: Mapping[str, Any]) -> bool:
-    """Whether `record` is of an object that was taken over: no run had recorded it."""
-    return record.get("status") in _TAKING_OVER and "size" in record
+    """Whether `record` is of an object that was taken over: no run had recorded it.
+
+    A digest is that of a body which a run has stored, unless `verify --repair` has read it.
+    """
+    if record.get("status") not in _TAKING_OVER or "size" not in record:
+        return False
+    return "sha256" not in record or "verified" in record
 
 
 def verified(record: Mapping[str, Any], sha256: str, at: float) -> dict[str, Any]:
@@ -247,7 +137,7 @@ class Entry(NamedTuple):
     last_modified: str | None = None
     effective: int = 0
     variant: str | None = None
-    digest: int | None = None
+    digest: bytes | None = None
     modified_ms: int | None = None
 
 
@@ -357,7 +247,15 @@ def object_modified_ms(record: Mapping[str, Any], last_modified: str | None) -> 
     if "variant" not in record:
         return None
     given = given_ms(last_modified)
-    return parse_rfc3339(record.get("started")) if given is None else given
+    return _started_ms(record) if given is None else given
+
+
+def _started_ms(record: Mapping[str, Any]) -> int | None:
+    """When it started. Older records have the milliseconds in `started`."""
+    at = record.get("started_at")
+    if isinstance(at, int | float) and has_date(at):
+        return round(at * 1000)
+    return parse_rfc3339(record.get("started"))
 
 
 def check_destination(record: Any, destination: str) -> None:

@@ -38,8 +38,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from scraper.manifest.codec import as_json, check_destination, encode
+from scraper.manifest.codec import check_destination
 from scraper.manifest.identity import Identity
+from scraper.manifest.record import as_json, encode
 from scraper.manifest.tail import whole_size
 from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result

@@ -255,7 +255,9 @@ class History:
         lines = index.mark.lines - _COMPACT_FROM
         return lines > 0 and lines > 2 * index.count_standing()
 
-    def _has(self, key: str, size: int | None, digest: int | None, modified_ms: int | None) -> bool:
+    def _has(
+        self, key: str, size: int | None, digest: bytes | None, modified_ms: int | None
+    ) -> bool:
         """Whether the recorded object is there. A distant sink is believed without a look."""
         if size is None:
             return False

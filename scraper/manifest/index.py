@@ -29,13 +29,13 @@ from scraper.manifest.codec import ANY, Reading, Seen, parse, read_bad_line, rea
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 9
+_FORMAT = 10
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement
 _SCHEMA = """
 CREATE TABLE known (id INTEGER PRIMARY KEY, state INTEGER, size INTEGER, etag TEXT,
-    last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
+    last_modified TEXT, effective INTEGER, variant TEXT, digest BLOB, modified_ms INTEGER,
     kept INTEGER, last INTEGER);
 CREATE TABLE owners (key INTEGER PRIMARY KEY, id INTEGER, line INTEGER);
 CREATE TABLE bad (id INTEGER PRIMARY KEY);
@@ -49,7 +49,7 @@ INSERT INTO mark VALUES ('', 0, 0, 0);
 # with a minus.
 _TEMPORARY = """
 CREATE TEMP TABLE fresh (id INTEGER, state INTEGER, key INTEGER, size INTEGER, etag TEXT,
-    last_modified TEXT, effective INTEGER, variant TEXT, digest INTEGER, modified_ms INTEGER,
+    last_modified TEXT, effective INTEGER, variant TEXT, digest BLOB, modified_ms INTEGER,
     line INTEGER);
 CREATE TEMP TRIGGER replaced AFTER UPDATE ON owners WHEN old.id <> new.id BEGIN
     UPDATE known SET size = NULL, etag = NULL, last_modified = NULL, effective = 0,
@@ -130,7 +130,7 @@ class Totals(NamedTuple):
 
 
 # Variant, `effective`, size, digest and time of the object of a target that is done.
-Done = tuple[str | None, int, int | None, int | None, int | None]
+Done = tuple[str | None, int, int | None, bytes | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.manifest.codec import Reading, as_json
+from scraper.manifest.codec import Reading
 from scraper.manifest.identity import REDACTED, of_record, plain
 from scraper.manifest.index import Index, told
+from scraper.manifest.record import as_json
 from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind
 from scraper.model.records import Target

@@ -24,8 +24,8 @@ from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scraper.manifest.codec import as_json, encode
 from scraper.manifest.identity import Identity
+from scraper.manifest.record import as_json, encode
 from scraper.manifest.segment_writer import Segment, SegmentWriter
 from scraper.model.errors import DestinationError, ScraperError, SinkError
 from scraper.model.records import Result

@@ -69,6 +69,14 @@ def rfc3339(moment: float) -> str:
     return f"{_second(second)}.{rest:03}Z"
 
 
+def rfc3339_second(milliseconds_: int) -> str:
+    """The second of a moment (milliseconds since 1970) as an RFC 3339 date in UTC.
+
+    jq's `fromdate` reads this form only: one with a fraction is an error there.
+    """
+    return f"{_second(milliseconds_ // 1000)}Z"
+
+
 def milliseconds(moment: float) -> int:
     """Whole milliseconds of `moment` (seconds since 1970), the same that `rfc3339` writes."""
     return round(moment * 1e6) // 1000

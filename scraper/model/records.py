@@ -1,7 +1,7 @@
 """Records that travel between rooms: targets down, results up. Frozen data without behaviour.
 
 Owns: the fields of a target, of a response, and of every outcome that a target can have.
-Does not know: JSON (`manifest/codec.py`), or how a record came about.
+Does not know: JSON (`manifest/record.py`), or how a record came about.
 Rejected: one flat record with optional fields. It would allow fields that an outcome can't have;
 and with a type for each outcome, mypy finds every `match` that forgot one.
 Rejected: frozen dataclasses. They take three times as long to make and eight times as long to
@@ -64,13 +64,15 @@ def places_of(listed: str, url: str, headers: Mapping[str, str]) -> int:
 
 
 class Existing(NamedTuple):
-    """An object that lies at the key of a target, and that no run has recorded.
+    """An object that lies at the key of a target, and that this run has not stored.
 
     `size` is in bytes. `modified_ms` is its own time in milliseconds since 1970, None if unknown.
+    `sha256` is what an earlier run recorded; without it no run has stored the object.
     """
 
     size: int
-    modified_ms: int | None
+    modified_ms: int | None = None
+    sha256: str | None = None
 
 
 class PreviousRecord(NamedTuple):
@@ -80,7 +82,7 @@ class PreviousRecord(NamedTuple):
     validators (RFC 9110 8.8). `effective` is a digest of the URL that answered with them, 0
     if that was the target's own URL, or ANY_URL. `variant` says which form of the body it is
     (`transfer/variant.py`), None for records that were written before there was this field.
-    `digest` and `modified_ms` tell the object from another of its size
+    `digest` (SHA-256) and `modified_ms` tell the object from another of its size
     (`sinks/object_stat.py`); None is unknown. `permanent`: its last attempt failed in a way that
     no later one makes better. `recorded`: false for an object that no run has recorded.
     """
@@ -91,7 +93,7 @@ class PreviousRecord(NamedTuple):
     last_modified: str | None = None
     effective: int = 0
     variant: str | None = None
-    digest: int | None = None
+    digest: bytes | None = None
     modified_ms: int | None = None
     permanent: bool = False
     recorded: bool = True
@@ -169,7 +171,8 @@ class Failure(NamedTuple):
 class Times(NamedTuple):
     """When an attempt started, and how long its parts took. A part that is not known is None.
 
-    `started` is seconds since 1970 (UTC). `connect` ends when the new connection is there, and
+    `started` is seconds since 1970 (UTC); where nothing was asked, it is when that was known.
+    `connect` ends when the new connection is there, and
     is 0.0 for one that was reused. `starttransfer` ends with the response's headers. `total`
     ends with the commit. `queue` is the time from reading the line to the start of the last
     attempt. The names are those of curl's `--write-out`.
@@ -193,7 +196,7 @@ class Stored(NamedTuple):
 class NotModified(NamedTuple):
     """The object in the sink is current, said the server (304).
 
-    `existing`: that object, if no run had recorded it. It is recorded now.
+    `existing`: that object, as far as it is known. It is recorded now, if no run had done it.
     """
 
     response: Response
@@ -291,7 +294,7 @@ class Result(NamedTuple):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the object that was stored or taken over. None if this run did neither."""
+        """Bytes of the object that was stored, found unmodified, or taken over. Else None."""
         match self.outcome:
             case Stored(size=size):
                 return size

@@ -13,6 +13,7 @@ recorded. It costs a system call for each, and a consumer that acts on it would 
 the run is killed and started again.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -62,6 +63,8 @@ class Account:
 
     def record(self, result: Result) -> None:
         """Put a Result into the manifest, and count it."""
+        if result.times.started is None:  # nothing was asked
+            result = result._replace(times=result.times._replace(started=time.time()))
         self.store(result)
         self.tally(result, known=self.tally.new is not None and not self.is_news(result))
         self._untold.append(result)

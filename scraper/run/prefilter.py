@@ -75,12 +75,11 @@ class Prefilter:
             return Sifted(ended, [], [(target, None) for target in targets], error)
         skipped = self._left_alone(ended) if self._history.leaves_alone else []
         left: list[tuple[Target, PreviousRecord | None]] = []
+        times = Times(time.time())
         for target, decision in zip(targets, decisions, strict=True):
             if isinstance(decision, Skipped):
-                if decision.existing is None:
-                    skipped.append(Result(target, decision))
-                else:
-                    ended.append(Result(target, decision, times=Times(time.time())))
+                result = Result(target, decision, times=times)
+                (skipped if decision.existing is None else ended).append(result)
             else:
                 left.append((target, decision))
         return Sifted(ended, skipped, left)
@@ -93,7 +92,7 @@ class Prefilter:
             failure = result.failure
             if failure is not None and failure.kind is Kind.BAD_URL:
                 outcome = Skipped(f"bad_url: {failure.message}", failed_for_good=True)
-                skipped.append(Result(result.target, outcome))
+                skipped.append(Result(result.target, outcome, times=Times(time.time())))
             else:
                 rest.append(result)
         ended[:] = rest

@@ -1,7 +1,7 @@
 """The Result that a Python program gets: the record of the model, and the same as a dict.
 
 Owns: that dict, which is the record that the manifest and `--results` have. Does not know: what
-is in it (`manifest/codec.py`). Rejected: the method in `model/records.py`. Records are data, and
+is in it (`manifest/record.py`). Rejected: the method in `model/records.py`. Records are data, and
 the model does not know their JSON.
 """
 

@@ -36,7 +36,9 @@ def unfinished(
     now = time.monotonic()
     for transfer in in_flight:
         attempt = transfer.attempt
-        yield Result(attempt.target, outcome, attempt.number, Times(total=now - transfer.started))
+        took = now - transfer.started
+        times = Times(started=time.time() - took, total=took)
+        yield Result(attempt.target, outcome, attempt.number, times)
     for attempt, early in waiting.take_ended_early():
         yield _not_started(attempt, early)
     for attempt in waiting.drain():

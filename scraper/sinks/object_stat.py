@@ -6,7 +6,6 @@ holds another body than the manifest says, perhaps of the same length. A sink wi
 time that the object was given (a directory).
 
 The rules:
-- Of the digest, 64 bits are compared. The index of a manifest keeps no more.
 - An object's time is the response's Last-Modified, else the time of the fetch, cut to a
   millisecond as in the manifest. A Last-Modified that not every file system can keep (before 1970
   or after 2038) counts as none.
@@ -46,7 +45,7 @@ class ObjectStat(NamedTuple):
 
 
 def is_recorded(
-    found: ObjectStat | None, size: int | None, digest: int | None, modified_ms: int | None
+    found: ObjectStat | None, size: int | None, digest: bytes | None, modified_ms: int | None
 ) -> bool:
     """Whether `found` is the object of a record with these facts, as far as can be told."""
     if found is None or found.size != size:
@@ -62,13 +61,13 @@ def _may_be(there_ms: int | None, recorded_ms: int | None) -> bool:
     return there_ms in [recorded_ms // coarse * coarse for coarse in _COARSE_MS]
 
 
-def digest_of(sha256: object) -> int | None:
-    """64 bits of a hexadecimal SHA-256, with a sign. None if it is not one."""
+def digest_of(sha256: object) -> bytes | None:
+    """The 32 bytes of a hexadecimal SHA-256. None if it is not one."""
     try:
         digest = bytes.fromhex(sha256)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         return None
-    return int.from_bytes(digest[:8], signed=True) if len(digest) == 32 else None
+    return digest if len(digest) == 32 else None
 
 
 def modified_ms(last_modified: str | None, fetched_ms: int) -> int:

@@ -48,7 +48,14 @@ def confirmed(
 
 
 def existing_of(previous: PreviousRecord) -> Existing | None:
-    """The object of `previous`, if it is to be recorded now."""
-    if previous.recorded or previous.size is None:
+    """The object of `previous`, as it is to be recorded now. None if too little is known of it.
+
+    One that no run has stored, and of which no digest is known, is taken over once more.
+    """
+    if previous.size is None:
+        return None
+    if previous.recorded and previous.digest is not None:
+        return Existing(previous.size, sha256=previous.digest.hex())
+    if previous.recorded and previous.variant != TAKEN_OVER:
         return None
     return Existing(previous.size, previous.modified_ms)

@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def kind(cli: Command) -> str | None:
 
 
 def started(cli: Command) -> list[datetime]:
-    return sorted(datetime.fromisoformat(record["started"]) for record in cli.records())
+    return sorted(datetime.fromtimestamp(record["started_at"], UTC) for record in cli.records())
 
 
 # ---------------------------------------------------------------- where to
@@ -164,7 +164,8 @@ def test_delay_lies_between_the_starts_to_one_host(cli: Command, farm: Farm) -> 
     ran = cli("--delay", "0.2", stdin=lines(*(f"{one}/{n}.txt" for n in range(4)), f"{two}/a.txt"))
     assert ran.status == 0
     starts = [
-        (record["url"], datetime.fromisoformat(record["started"])) for record in cli.records()
+        (record["url"], datetime.fromtimestamp(record["started_at"], UTC))
+        for record in cli.records()
     ]
     of_one = sorted(moment for url, moment in starts if url.startswith(one))
     gaps = [later - earlier for earlier, later in pairwise(of_one)]

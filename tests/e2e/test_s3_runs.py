@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scraper.model.dates import rfc3339
 from scraper.schedule.circuit_breaker import FAILURES_UNTIL_OPEN
 from tests.denying import NEEDED, SILENT, WORDS, denying
 from tests.e2e.command import SUMMARY, WAIT_S, Command
@@ -121,7 +122,7 @@ def test_facts_are_kept_beside_the_bytes(cli: Command, bucket: Bucket, serve: Se
     assert head["ContentType"] == "text/html; charset=utf-8"
     assert metadata["sha256"] == record["sha256"] == sha256(HTML).hexdigest()
     assert metadata["sourceurl"] == record["url"]
-    assert metadata["fetchedat"] == record["started"]
+    assert metadata["fetchedat"] == rfc3339(record["started_at"])
     assert "secret" not in str(head) + str(record)
 
 

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 
-from scraper.manifest.codec import encode, object_modified_ms, status_of, to_record
+from scraper.manifest.codec import object_modified_ms, status_of
+from scraper.manifest.record import encode, to_record
 from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Existing, Outcome, Result, Skipped, Target
 from scraper.model.settings import Settings
@@ -44,6 +45,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("content_encoding", "variant", "x_robots_tag", "modified"), str),
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
+    "started_at": float,
     "parts": int,
     "reason": str,
     "error": dict,
@@ -69,19 +71,22 @@ def check(record: dict[str, Any]) -> None:
         assert record["error"]["kind"] in {kind.value for kind in Kind}
         assert isinstance(record["error"]["message"], str)
     assert ("error" in record) == (record["status"] in {"failed", "deferred", "not_reached"})
-    assert ({"size", "sha256"} <= record.keys()) == (record["status"] == "stored")
+    if record["status"] != "not_modified":
+        assert ({"size", "sha256"} <= record.keys()) == (record["status"] == "stored")
     if "modified" in record:  # of an object that no run had recorded
         assert record["status"] in {"skipped", "not_modified"}
         assert "size" in record
     if "started" in record:
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["started"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record["started"])
+    assert ("started" in record) == ("started_at" in record)
 
 
 # ---------------------------------------------------------------- records
 
 COMMON = {"url": URL, "line": 7, "source": "urls.txt", "key": "example.com_http/a.html"}
 TIMED = {
-    "started": "2026-03-25T08:45:30.250Z",
+    "started": "2026-03-25T08:45:30Z",
+    "started_at": 1774428330.25,
     "time_connect": 0.0,
     "time_starttransfer": 0.125,
     "time_total": 0.5,
@@ -164,6 +169,7 @@ TIMED = {
                 "error": {"kind": "connect", "message": "can't connect: Connection refused"},
                 "attempts": 4,
                 "started": TIMED["started"],
+                "started_at": TIMED["started_at"],
                 "time_total": 0.5,
                 "time_queue": 3.0,
             },

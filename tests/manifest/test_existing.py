@@ -7,22 +7,31 @@ from pathlib import Path
 import pytest
 
 from scraper.manifest.codec import (
+    NOT_MODIFIED,
     STORED,
     Reading,
-    as_json,
-    encode,
+    object_modified_ms,
     parse,
     pruned,
     read_entry,
-    to_record,
     verified,
 )
 from scraper.manifest.existing import Finder, NearObjects, unrecorded
 from scraper.manifest.index import Index
 from scraper.manifest.listed_objects import ListedObjects
-from scraper.model.records import ANY_URL, TAKEN_OVER, Existing, NotModified, Result, Skipped
+from scraper.manifest.record import as_json, encode, to_record
+from scraper.model.records import (
+    ANY_URL,
+    TAKEN_OVER,
+    Existing,
+    NotModified,
+    PreviousRecord,
+    Result,
+    Skipped,
+)
 from scraper.sinks.base import Listed, ReadableSink, listing_of, may_have_objects
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.transfer.confirmation import existing_of
 from tests.histories import response, target
 
 AT_MS = 784111777_250
@@ -123,7 +132,7 @@ def test_a_record_of_what_was_taken_over_tells_of_its_object(
     digest = "ab" * 32
     again = read_entry(verified(record, digest, 1.0))
     assert again is not None
-    assert again == entry._replace(digest=int.from_bytes(bytes.fromhex("ab" * 8), signed=True))
+    assert again == entry._replace(digest=bytes.fromhex(digest))
     gone = read_entry(pruned(record, "run", 1.0))
     assert gone is not None
     assert pruned(record, "run", 1.0)["modified"] == record["modified"]
@@ -135,6 +144,32 @@ def test_any_other_record_of_that_status_tells_of_no_object(
 ) -> None:
     entry = read_entry(parse(encode(Result(target("a"), outcome))))
     assert entry is None or entry.size is None
+
+
+def test_a_304_tells_of_the_object_that_a_run_has_stored_and_changes_nothing_of_it() -> None:
+    digest = bytes.fromhex("ab" * 32)
+    known = PreviousRecord(True, 7, '"7"', digest=digest)
+    existing = existing_of(known)
+    assert existing == Existing(7, sha256=digest.hex())
+    record = to_record(Result(target("a"), NotModified(response(4, 304), existing)))
+    assert (record["size"], record["sha256"], "modified" in record) == (7, digest.hex(), False)
+    entry = read_entry(record)
+    assert entry is not None
+    assert (entry.state, entry.size, entry.digest) == (NOT_MODIFIED, None, None)
+    # Nobody knows the digest of one that was taken over: that it lies there is recorded again.
+    taken = known._replace(digest=None, variant=TAKEN_OVER, modified_ms=AT_MS)
+    again = to_record(Result(target("a"), NotModified(response(4, 304), existing_of(taken))))
+    first = to_record(Result(target("a"), Skipped("there", existing=FOUND)))
+    assert read_entry(again) == read_entry(first)
+    assert existing_of(known._replace(digest=None)) is None  # an odd record, made by hand
+
+
+@pytest.mark.parametrize("at", [1e308, -1e308, 1e17, True, "x", None, []])
+def test_a_start_that_is_no_time_is_read_as_older_records_are(at: object) -> None:
+    known = {"variant": "plain", "started": "1994-11-06T08:49:37.250Z"}
+    assert object_modified_ms({**known, "started_at": at}, None) in {AT_MS, 1000}
+    now = {"variant": "plain", "started": "1994-11-06T08:49:37Z", "started_at": AT_MS / 1000}
+    assert object_modified_ms(now, None) == AT_MS
 
 
 def test_a_304_about_it_keeps_its_digest() -> None:

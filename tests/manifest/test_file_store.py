@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.manifest import file_store
-from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.index import Index, open_index
+from scraper.manifest.record import encode
 from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord, Result
@@ -463,7 +463,7 @@ def test_a_compacted_file_says_the_same_in_fewer_lines(
     assert set(left) <= set(lines)
     write(path, stored("a", 9))
     assert read(path) == before | {
-        number("a"): PreviousRecord(True, 9, None, "version 9", digest=0)
+        number("a"): PreviousRecord(True, 9, None, "version 9", digest=bytes(32))
     }
     assert not path.with_name(path.name + ".compact").exists()
 

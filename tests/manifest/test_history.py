@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from scraper.manifest import history
-from scraper.manifest.codec import encode
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.history import History, decide, remember
+from scraper.manifest.record import encode
 from scraper.manifest.sink_store import SinkManifestStore
 from scraper.model.errors import DestinationError, Kind, SinkError, UsageError
 from scraper.model.records import (
@@ -153,7 +153,7 @@ def test_each_target_has_its_decision_in_order(place: Place) -> None:
     assert place.recall(RESUME, A, B, C, A) == [DONE, None, None, DONE]
     assert place.recall(RETRY, A, B, C) == [DONE, Skipped("not in the manifest"), None]
     assert place.recall(REFRESH, A, B, C) == [
-        PreviousRecord(True, 7, '"7"', "version 7", digest=0),
+        PreviousRecord(True, 7, '"7"', "version 7", digest=bytes(32)),
         None,
         None,
     ]
@@ -305,7 +305,9 @@ def test_a_nightly_run_over_an_unchanged_site_keeps_it_short(place: Place) -> No
         run(place, unchanged("a", 7), unchanged("b", 7))
         lengths.append(lines(place))
     assert lengths == [4, 6, 8, 10, 2] * 4, "it is not rewritten each night"
-    assert place.recall(REFRESH, A) == [PreviousRecord(True, 7, '"7"', "version 7", digest=0)]
+    assert place.recall(REFRESH, A) == [
+        PreviousRecord(True, 7, '"7"', "version 7", digest=bytes(32))
+    ]
 
 
 @pytest.mark.usefixtures("soon")

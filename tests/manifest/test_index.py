@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.manifest import index as index_module
-from scraper.manifest.codec import encode, read_entry
+from scraper.manifest.codec import read_entry
 from scraper.manifest.identity import plain as identity
 from scraper.manifest.index import GONE, OBJECT, Index, Mark, Unusable, open_index
+from scraper.manifest.record import encode
 from scraper.model import urls
 from scraper.model.records import PreviousRecord
 from tests.histories import (
@@ -109,7 +110,7 @@ def test_the_lines_that_stand_come_to_the_same_as_all_lines(lines: list[bytes]) 
 def test_a_failure_leaves_the_object_and_its_validators_but_it_is_not_done(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(failed("a", 8))])
     assert index.find(EVERY) == {
-        number("a"): PreviousRecord(False, 7, '"7"', "version 7", digest=0)
+        number("a"): PreviousRecord(False, 7, '"7"', "version 7", digest=bytes(32))
     }
 
 
@@ -151,12 +152,14 @@ def test_the_validators_of_a_failure_belong_to_no_object(index: Index) -> None:
 
 def test_a_304_sets_no_validators_that_the_stored_body_had_not(index: Index) -> None:
     index.absorb([encode(stored("a", 7)), encode(unchanged("a", 5))])
-    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 7, '"7"', "version 7", digest=0)}
+    assert index.find(EVERY) == {
+        number("a"): PreviousRecord(True, 7, '"7"', "version 7", digest=bytes(32))
+    }
 
 
 def test_a_stored_body_without_validators_has_none_from_before(index: Index) -> None:
     index.absorb([encode(stored("a", 7, redirects=1)), encode(stored("a", 6))])
-    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 6, None, None, digest=0)}
+    assert index.find(EVERY) == {number("a"): PreviousRecord(True, 6, None, None, digest=bytes(32))}
 
 
 def test_validators_know_which_url_they_are_of(index: Index) -> None:
@@ -225,7 +228,7 @@ def test_no_line_whatever_it_says_breaks_the_index(record: Any) -> None:
         index.absorb([json.dumps(record).encode() + b"\n", encode(stored("b", 7))])
         assert index.mark.lines == 2
         assert index.find([number("b")]) == {
-            number("b"): PreviousRecord(True, 7, '"7"', "version 7", digest=0)
+            number("b"): PreviousRecord(True, 7, '"7"', "version 7", digest=bytes(32))
         }
         for known in index.find([identity("k", "http://host/a")]).values():
             assert isinstance(known.size, int | None)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from scraper.manifest import prune as prune_module
-from scraper.manifest.codec import ANY, encode, to_record
+from scraper.manifest.codec import ANY
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.key_set import KeySet
 from scraper.manifest.prune import Extent, Fate, Unlisted, prune
+from scraper.manifest.record import encode, to_record
 from scraper.model.errors import Held
 from scraper.model.records import Response, Result, Stored, Target
 from scraper.sinks.base import put_object

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.manifest.codec import Reading, encode
+from scraper.manifest.codec import Reading
 from scraper.manifest.every_manifest import EveryLine
 from scraper.manifest.index import Index
+from scraper.manifest.record import encode
 from scraper.manifest.shard_store import HostLines, make_secret
 from scraper.manifest.store import StoreTimeouts, lines_from, open_shard_store, open_store
 from scraper.model.records import Response, Result, Stored, Target

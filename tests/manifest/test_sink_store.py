@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from scraper.manifest import segment_writer
 from scraper.manifest import sink_store as store_module
-from scraper.manifest.codec import encode
 from scraper.manifest.index import Index
+from scraper.manifest.record import encode
 from scraper.manifest.sink_store import SinkManifestStore
 from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError, SinkError
@@ -248,7 +248,7 @@ def test_a_compaction_cut_off_anywhere_changes_nothing_that_is_read(
     assert len(lines_left) <= 2 * len(expected)
     put(flaky, stored("a", 9))
     assert knows(of(flaky)) == expected | {
-        number("a"): PreviousRecord(True, 9, None, "version 9", digest=0)
+        number("a"): PreviousRecord(True, 9, None, "version 9", digest=bytes(32))
     }
     flaky.close()
 

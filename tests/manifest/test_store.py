@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.manifest.codec import encode
+from scraper.manifest.record import encode
 from scraper.manifest.store import StoreTimeouts, open_store, read_lines
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory.sink import DirectorySink

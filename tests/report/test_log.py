@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.manifest.codec import to_record
+from scraper.manifest.record import to_record
 from scraper.model.errors import Kind
 from scraper.model.records import Failed, Failure, Result, Target, Times
 from scraper.model.settings import Settings

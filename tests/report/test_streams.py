@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.manifest.codec import encode
+from scraper.manifest.record import encode
 from scraper.model.errors import UsageError
 from scraper.model.records import Result, Skipped, Target
 from scraper.report.streams import Lines, ResultStream

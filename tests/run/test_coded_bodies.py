@@ -8,7 +8,7 @@ import pytest
 from backports import zstd
 
 import scraper
-from scraper.manifest.codec import to_record
+from scraper.manifest.record import to_record
 from tests.e2e.command import MANIFEST
 from tests.run.test_loop import QUICK
 from tests.run.test_statuses import Place, place_of
