@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scraper.source.grammar import Grammar
-    from scraper.source.sources import OpenRemote, Source
+    from scraper.source.sources import OpenChild, OpenRemote, Source
 
 SOURCE = "arguments"  # the source of a target that is an argument; its line is its place there
 
@@ -43,8 +43,10 @@ class Inputs(NamedTuple):
         """The names of all lists, in order."""
         return [word for word in self.arguments if not is_url(word)] + [*self.input_files]
 
-    def open(self, open_remote: "OpenRemote") -> "list[Source]":
-        """The sources in order. Neighbouring URLs are one source.
+    def open(
+        self, open_remote: "OpenRemote", open_child: "OpenChild | None" = None
+    ) -> "list[Source]":
+        """The sources in order. Neighbouring URLs are one source. See `open_sources`.
 
         Raises ListError for a list that can't be opened.
         """
@@ -57,8 +59,9 @@ class Inputs(NamedTuple):
             if urls:
                 sources.append(from_words(urls, SOURCE, place))
             else:
-                sources += open_sources([self.arguments[place - 1]], open_remote, grammar)
-        return sources + open_sources(self.input_files, open_remote, grammar)
+                word = self.arguments[place - 1]
+                sources += open_sources([word], open_remote, grammar, open_child)
+        return sources + open_sources(self.input_files, open_remote, grammar, open_child)
 
     def _runs_of_urls(self) -> Iterator[tuple[int, list[str]]]:
         """Place (from 1) and URLs of each row of neighbours; no URLs for a list."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from scraper.report.log import Log
     from scraper.report.streams import Lines
     from scraper.run.not_done import NotDone
-    from scraper.source.sources import OpenRemote, RemoteList
+    from scraper.source.sources import OpenChild, OpenRemote, RemoteList
 
 _MAY_WAIT = "--lock wait waits for it, --lock skip leaves the work to it"
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
@@ -61,8 +61,8 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
 
     An argument that is an http(s) URL is fetched itself. Any other argument is a list of
     URLs, one a line: a path, '-' for stdin, or an s3 URL; a list at an http(s) URL is given
-    with -i. Lists may be gzip, CSV, TSV or JSON Lines. Without arguments a pipe on stdin is
-    the list.
+    with -i. Lists may be gzip, CSV, TSV, JSON Lines or sitemaps. Without arguments
+    a pipe on stdin is the list.
     """
     from scraper.cli.metrics import metrics_of
 
@@ -180,7 +180,8 @@ class _Fetch:
         self._metrics = metrics
         self._begun = time.monotonic()
         self._not_done = _not_done(settings) if inputs == NOTHING else None
-        sources = inputs.open(_opener(settings, self._begun, ours))
+        open_child = _child_opener(settings, self._begun)
+        sources = inputs.open(_opener(settings, self._begun, ours), open_child)
         if self._not_done is not None:
             sources = [self._not_done.source]
         run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
@@ -312,3 +313,12 @@ def _opener(settings: "Settings", begun: float, ours: Mapping[str, Any]) -> "Ope
         return opener(settings, begun, partial(shown, ours))(url)
 
     return open_remote
+
+
+def _child_opener(settings: "Settings", begun: float) -> "OpenChild":
+    def open_child(url: str, stopped: Callable[[], bool]) -> "RemoteList":
+        from scraper.run.remote import child_opener
+
+        return child_opener(settings, begun)(url, stopped)
+
+    return open_child

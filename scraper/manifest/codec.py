@@ -44,7 +44,7 @@ _STATES = {
 _TAKING_OVER = frozenset({"skipped", "not_modified"})  # with a size: see `is_taken_over`
 _TARGET_FIELDS = (
     *("url", "line", "source", "key", "headers"),
-    *("expected", "identity", "destination"),
+    *("expected", "lastmod", "identity", "destination"),
 )
 _TEXT = (str, type(None))
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)

@@ -44,6 +44,8 @@ def to_record(result: Result) -> dict[str, Any]:
         record["headers"] = sorted(target.headers)
     if target.expected:
         record["expected"] = target.expected.as_fields()
+    if target.lastmod is not None:
+        record["lastmod"] = target.lastmod
     record["status"] = result.status
     match outcome:
         case Stored(response):

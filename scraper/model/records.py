@@ -35,7 +35,7 @@ class Target(NamedTuple):
     politeness. `key` is the final name of the object in the destination. `headers` come from a
     JSON line. `userinfo` is `user:password`, percent-decoded, or "". `places` is what the target
     counts for where the number of targets is bounded; see `places_of`. `expected`: what its body is
-    to be, None if the list does not say.
+    to be, None if the list does not say. `lastmod`: when it was changed, as the list has it.
     """
 
     listed: str
@@ -48,6 +48,7 @@ class Target(NamedTuple):
     userinfo: str = ""
     places: int = 1
     expected: "Expected | None" = None
+    lastmod: str | None = None
 
     def __repr__(self) -> str:
         """The fields that hold no secret: no URL, userinfo or headers."""

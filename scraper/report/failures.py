@@ -30,7 +30,7 @@ _REASONS = 8  # of one kind; the others have a group together
 _REASON_CHARS = 60
 _BITS = 1 << 19
 # Quoted texts, URLs, digests, and numbers that are no part of a name. Compiled on the first use.
-_VARYING = r"'[^']*'|\S*://\S*|\b[0-9a-f]{32,}\b|(?<![A-Za-z\d])\d[\d,.]*"
+_VARYING = r"(?<!\w)'[^']*'|\S*://\S*|\b[0-9a-f]{32,}\b|(?<![A-Za-z\d])\d[\d,.]*"
 _HEAD = {Kind.BAD_URL, Kind.PROTOCOL, Kind.DNS, Kind.TRUNCATED, Kind.BLOCKED_ADDRESS}
 _NAMES_HOST: Mapping[
     str, str

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import NO_CONTENT_CODES, BadTarget, ListError, ScraperError
@@ -26,9 +26,10 @@ from scraper.run.timeout import call_until
 from scraper.run.view import flight_of
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.source.sources import OpenRemote, RemoteList
+from scraper.source.sources import OpenChild, OpenRemote, RemoteList
 from scraper.transfer import Completion, Transfer
 
+_OVER = "can't fetch the list {!r}: --max-run-time {:g} s is over"
 _TICK_S = 0.5  # the longest wait: a signal just before a wait is heard after it
 
 
@@ -67,6 +68,12 @@ class _FileSink:
         self.file.close()
 
 
+class _Child(NamedTuple):
+    """That a list is fetched which another one names. `stopped`: the run has ended meanwhile."""
+
+    stopped: Callable[[], bool]
+
+
 Show = Callable[[Watched], AbstractContextManager[object]]
 
 
@@ -90,10 +97,27 @@ def opener(settings: Settings, begun: float | None = None, show: Show = nullcont
                     return call_until(partial(_read_object, url, settings), lambda: until)
                 return _fetch(url, settings, until, waiting)
         except TimeoutError:
-            reason = f"--max-run-time {longest:g} s is over"
-            raise ScraperError(f"can't fetch the list {urls.redact(url)!r}: {reason}") from None
+            raise ScraperError(_OVER.format(urls.redact(url), longest)) from None
 
     return open_remote
+
+
+def child_opener(settings: Settings, begun: float) -> OpenChild:
+    """A function that fetches a list that another list names, while the run goes on.
+
+    No user has named it, so --public-only applies to it. See `opener`.
+    """
+    longest = settings.run_limits.max_run_time
+    until = math.inf if longest is None else begun + longest
+
+    def open_child(url: str, stopped: Callable[[], bool]) -> RemoteList:
+        waiting = Waiting(f"the list {urls.redact(url)}")
+        try:
+            return _fetch(url, settings, until, waiting, _Child(stopped))
+        except TimeoutError:
+            raise ListError(_OVER.format(urls.redact(url), longest)) from None
+
+    return open_child
 
 
 def _read_object(url: str, settings: Settings) -> RemoteList:
@@ -114,11 +138,14 @@ def _target(url: str) -> Target:
     )
 
 
-def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> RemoteList:
+def _fetch(
+    url: str, settings: Settings, until: float, waiting: Waiting, child: _Child | None = None
+) -> RemoteList:
     target = _target(url)
     # The user names the list, so --public-only does not apply to it, only to its URLs. A
     # redirect from a public address still leads to public addresses only.
-    http = replace(settings.http, expect_type=None, robots_tags=(), public_only=False)
+    public_only = settings.http.public_only and child is not None
+    http = replace(settings.http, expect_type=None, robots_tags=(), public_only=public_only)
     plain = replace(settings, http=http)
     policy, sink = RetryPolicy(settings.retries), _FileSink()
     plan = make_plan(plain, sink)
@@ -131,7 +158,8 @@ def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> Remo
             waiting.flight = partial(flight_of, transfer, engine)
             engine.start(transfer)
             while not engine.poll(_pause_s(_TICK_S, until)):
-                pass
+                if child is not None and child.stopped():
+                    raise ListError(f"can't fetch the list {urls.redact(url)!r}: the run ended")
             completion = transfer.completion
             assert isinstance(completion, Completion)
             if _is_there(completion, sink):
@@ -142,7 +170,7 @@ def _fetch(url: str, settings: Settings, until: float, waiting: Waiting) -> Remo
                 verdict = policy.decide(completion.outcome.failure, attempt, time.monotonic())
             if not isinstance(verdict, Again):
                 raise ListError(f"can't fetch the list {urls.redact(url)!r}: {reason}")
-            time.sleep(_pause_s(verdict.delay_s, until))
+            _sleep(verdict.delay_s, until, child)
             attempt = attempt._replace(number=attempt.number + 1)
     finally:
         waiting.flight = lambda: None
@@ -166,6 +194,15 @@ def _type_of(completion: Completion) -> str:
     """The Content-Type of the answer, "" if it has none."""
     outcome = completion.outcome
     return (isinstance(outcome, Stored) and outcome.response.content_type) or ""
+
+
+def _sleep(delay_s: float, until: float, child: _Child | None) -> None:
+    """Wait before another attempt, unless the run ends. Raises TimeoutError."""
+    over_at = time.monotonic() + delay_s
+    while (left_s := over_at - time.monotonic()) > 0:
+        if child is not None and child.stopped():
+            return
+        time.sleep(_pause_s(min(left_s, _TICK_S) if child else left_s, until))
 
 
 def _pause_s(longest_s: float, until: float) -> float:

@@ -85,6 +85,11 @@ def _first_bytes() -> frozenset[bytes]:
     return frozenset(bytes([code]) for code in _FIRST_BYTES)
 
 
+def is_markup(line: bytes) -> bool:
+    """Whether a file with this first line is XML or HTML."""
+    return _markup(line.lstrip()[:_LOOKED_AT]) is not None
+
+
 def _markup(first: bytes) -> tuple[str, str] | None:
     if re.match(_HTML, first):
         return "HTML", _ONE_A_LINE

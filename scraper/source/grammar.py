@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from scraper.model.urls import Url
     from scraper.source.tables import Dialect
 
-Format = Literal["lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs"]
-FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs")
+Format = Literal["lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs", "sitemap"]
+FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs", "sitemap")
+DOCUMENTS = frozenset[Format | None]({"sitemap"})  # they are read as a whole, not line by line
 SCHEMES = ("https", "http")
 STORAGE_TRANSFER = "TsvHttpData-1.0"  # the first line of a list of Google's Storage Transfer
 Column = str | int  # a name, or a place from 1 on

@@ -1,7 +1,8 @@
 """Lines: the bytes of a list, cut into lines.
 
 gzip is recognised by its first two bytes, and a byte order mark of UTF-8 is dropped. A line
-that is too long is cut, so memory stays bounded whatever the list holds.
+that is too long is cut, so memory stays bounded whatever the list holds. A list that is no text of
+lines, such as a sitemap, is read in pieces.
 
 Owns: reading a list's bytes, and the longest line. Does not know: what is no list (`foreign.py`),
 what a line means (`lists.py`), where the bytes come from (`sources.py`). Rejected: text mode,
@@ -14,8 +15,12 @@ import io
 import zlib
 from collections.abc import Callable, Generator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import BadTarget, ListBroken
+
+if TYPE_CHECKING:
+    from scraper.source.grammar import Format
 
 MAX_LINE_BYTES = 65_536  # without the line end
 GZIP = b"\x1f\x8b"
@@ -26,6 +31,7 @@ Note = Callable[[str], None]  # hears what is to be said of a list
 
 _TAKEN_BYTES = MAX_LINE_BYTES + 2  # the most that is read of one line, with its end
 _BOM = b"\xef\xbb\xbf"
+_PIECE_BYTES = 65_536
 
 
 class Unbuffered(io.RawIOBase):
@@ -48,14 +54,37 @@ class Unbuffered(io.RawIOBase):
         return len(data)
 
 
-def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
+class Beginning(bytes):
+    """The first piece of a list that turned out to be none of lines. Further pieces follow.
+
+    `form`: its format (`grammar.py`).
+    """
+
+    form: "Format"
+
+
+def read_lines(
+    file: io.BufferedReader, name: str, *, is_known: bool = False
+) -> Generator[bytes, None, None]:
     """Every line of `file` with its end, gunzipped; `file` is closed afterwards.
 
     A line longer than MAX_LINE_BYTES is yielded up to its first `MAX_LINE_BYTES + 2` bytes, and
     the rest of it is dropped. Raises ListError if this is no list, and ListBroken if it breaks off.
+    A sitemap comes as Beginning and in pieces, unless it `is_known` that the list is one of lines.
     """
+    return _told(file, name, _lines_of(file, name, is_known=is_known))
+
+
+def read_pieces(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
+    """Every byte of `file`, gunzipped, in pieces. See `read_lines`."""
+    return _told(file, name, _pieces_of(_gunzipped(file)))
+
+
+def _told(
+    file: io.BufferedReader, name: str, parts: Generator[bytes, None, None]
+) -> Generator[bytes, None, None]:
     try:
-        yield from _lines_of(file, name)
+        yield from parts
     except (OSError, EOFError, zlib.error) as error:  # EOFError: a torn gzip file
         raise ListBroken(f"the list {name!r} broke off: {error}") from None
     finally:
@@ -63,18 +92,24 @@ def read_lines(file: io.BufferedReader, name: str) -> Generator[bytes, None, Non
             file.close()
 
 
-def _lines_of(file: io.BufferedReader, name: str) -> Generator[bytes, None, None]:
-    reader: io.BufferedReader | gzip.GzipFile = file
-    head = file.peek(2)[:2]
-    if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
-        reader = gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
+def _lines_of(
+    file: io.BufferedReader, name: str, *, is_known: bool
+) -> Generator[bytes, None, None]:
+    reader = _gunzipped(file)
     taken = reader.readline(len(_BOM) + _TAKEN_BYTES)
     line = taken.removeprefix(_BOM)
     while line.isspace():
         yield line
         line = taken = reader.readline(_TAKEN_BYTES)
     if not line.startswith(b"http"):
-        from scraper.source.foreign import check_beginning  # most lists begin with a URL
+        if not is_known and line.lstrip().startswith(b"<"):
+            from scraper.source.markup import beginning_of  # most lists begin with a URL
+
+            if (first := beginning_of(line, partial(reader.readline, _TAKEN_BYTES))) is not None:
+                yield first
+                yield from _pieces_of(reader)
+                return
+        from scraper.source.foreign import check_beginning
 
         check_beginning(line, name)
     while taken:
@@ -82,6 +117,18 @@ def _lines_of(file: io.BufferedReader, name: str) -> Generator[bytes, None, None
         while len(taken) >= _TAKEN_BYTES and not taken.endswith(b"\n"):
             taken = reader.readline(_TAKEN_BYTES)
         line = taken = reader.readline(_TAKEN_BYTES)
+
+
+def _gunzipped(file: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
+    head = file.peek(2)[:2]
+    if head and head == GZIP[: len(head)]:  # a slow pipe may have given one byte so far
+        return gzip.GzipFile(fileobj=Unbuffered(partial(_read_available, file)))
+    return file
+
+
+def _pieces_of(reader: io.BufferedReader | gzip.GzipFile) -> Generator[bytes, None, None]:
+    while piece := reader.read1(_PIECE_BYTES):
+        yield piece
 
 
 def _read_available(file: io.BufferedReader, size: int) -> bytes:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from scraper.model import urls
-from scraper.model.errors import BadTarget, Kind, ListBroken
+from scraper.model.errors import BadTarget, Kind, ListBroken, ScraperError
 from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
 from scraper.source import keys
-from scraper.source.grammar import STORAGE_TRANSFER, joined, table_format, with_scheme
+from scraper.source.grammar import DOCUMENTS, STORAGE_TRANSFER, joined, table_format, with_scheme
 from scraper.source.lines import (
     BLANK,
     LINE_BREAK,
@@ -39,10 +39,12 @@ from scraper.source.sources import Given, Source, by_its_first_line
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
     from scraper.source.fields import Fields, Parts
+    from scraper.source.list_index import ListIndex
     from scraper.source.published import ReadLine
     from scraper.source.tables import Dialect
 
 _SHOWN_CHARS = 200  # of a line that names no target
+_RECORDED = frozenset({"lastmod"})  # of what a document says: it goes into the record
 _AROUND = BLANK + "\t"  # a cell
 # A text: few runs need it, and `re` compiles it on its first use.
 _HEADERS = r"(?i)['\"]?headers?['\"]?\s*:"
@@ -52,18 +54,26 @@ PassesOver = Callable[[object], bool]
 
 
 def read(
-    source: Source, rule: keys.KeyRule, note: Note = nobody, passes_over: PassesOver | None = None
+    source: Source,
+    rule: keys.KeyRule,
+    note: Note = nobody,
+    passes_over: PassesOver | None = None,
+    stopped: Callable[[], bool] = bool,
 ) -> Iterator[Read]:
     """Every target of `source`, in order. A line that names none comes as its failed Result.
 
     `note` hears what is to be said of the list. `passes_over` is asked about each line of a list
-    that is no table, before it is parsed. Raises ListError when the source breaks off or is
-    no list, and whatever a caller's iterable raises.
+    of lines, before it is parsed. `stopped` says whether the run has ended, so that no further list
+    is fetched. Raises ListError when the source breaks off or is no list, and whatever a caller's
+    iterable raises.
     """
-    form = source.format
-    if form is None and source.grammar.has_columns:
+    if source.format is None and source.unseen:
         source = by_its_first_line(source)
-        form = source.format
+    form = source.format
+    if form in DOCUMENTS:
+        from scraper.source.list_index import ListIndex  # few lists are documents
+
+        return _read_document(source, rule, note, ListIndex(source, stopped))
     if (dialect := table_format(form)) is not None:
         return _read_table(source, rule, dialect)
     return _read_lines(source, rule, note, passes_over)
@@ -136,10 +146,8 @@ class _Line:
             return None
         if self._read is not None:
             told = self._read(text)
-            if told is None:
-                return None
-            parts = self.fields.parts(told, "a line")
-        elif text[0] == "{" or self._only_json:
+            return None if told is None else self.of_fields(told)
+        if text[0] == "{" or self._only_json:
             parts = self._json(_parse_json(text))
         elif "\r" in text or "\n" in text:  # in a comment too: it would hide a line
             raise BadTarget(LINE_BREAK)
@@ -155,6 +163,15 @@ class _Line:
             if "\t" in key and not key.isspace():
                 raise BadTarget("line has two TABs: it is URL, or URL<TAB>key")
             parts = url.rstrip(BLANK), key.strip(), NO_HEADERS, None
+        return self._whole(parts)
+
+    def of_fields(self, told: Mapping[str, Any]) -> "Parts":
+        """What these fields of a list of another format give. Raises BadTarget."""
+        known = {name: value for name, value in told.items() if name not in _RECORDED}
+        return self._whole(self.fields.parts(known, "a line"))
+
+    def _whole(self, parts: "Parts") -> "Parts":
+        """The same, with a whole URL."""
         if self._scheme:
             parts = (with_scheme(parts[0], self._scheme), *parts[1:])
         return parts if self._base is None else (joined(self._base, parts[0]), *parts[1:])
@@ -166,6 +183,61 @@ class _Line:
         if isinstance(given, str):
             return in_one_line(given), "", NO_HEADERS, None
         raise BadTarget("line is JSON, but neither an object nor a text")
+
+
+def _read_document(
+    source: Source, rule: keys.KeyRule, note: Note, index: "ListIndex"
+) -> Iterator[Read]:
+    from scraper.source.documents import ListAt, read_entries
+
+    number, line_of = 0, _Line(source, note)
+    try:
+        for number, entry in enumerate(read_entries(source.open(), source), 1):
+            if isinstance(entry, ListAt):
+                yield from _read_listed(entry.url, number, rule, note, index)
+            elif isinstance(entry, BadTarget):
+                yield _bad("", number, source.name, entry.message)
+            else:
+                yield _read_entry(entry, number, rule, line_of)
+    except ListBroken as broken:
+        broken.line = number + 1
+        raise
+
+
+def _read_listed(
+    url: str, number: int, rule: keys.KeyRule, note: Note, index: "ListIndex"
+) -> Iterator[Read]:
+    """What the list at `url` says, which is named at place `number` of another list."""
+    if index.stopped():
+        return
+    source: Source | None = None
+    try:
+        if (source := index.open(url)) is None:
+            return
+        if source.format in DOCUMENTS:
+            yield from _read_document(source, rule, note, index.of(source))
+        else:
+            yield from read(source, rule, note)
+    except ListBroken as broken:
+        yield broken_off(broken, source.name if source else url)
+    except ScraperError as error:
+        yield _bad(url, number, index.name, str(error))
+    finally:
+        index.close()
+
+
+def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line_of: _Line) -> Read:
+    """The target that a place of a document means, or its failed Result."""
+    url = fields["url"]
+    try:
+        check_length(url.encode())
+        target = _target(line_of.of_fields(fields), number, line_of.source, rule)
+    except UnicodeEncodeError:
+        return _bad(url.encode("utf-8", "backslashreplace"), number, line_of.source, "no UTF-8")
+    except BadTarget as error:
+        return _bad(url, number, line_of.source, error.message)
+    date = fields.get("lastmod")
+    return target if date is None else target._replace(lastmod=date)
 
 
 def _target(given: "Parts", line: int, source: str, rule: keys.KeyRule) -> Target:

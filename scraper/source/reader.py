@@ -143,7 +143,7 @@ class ListReader:
                 self._on_arrival()
 
     def _items(self) -> Iterator[lists.Read]:
-        read = reader_of(self._rule, self._shard, self._notes.append)
+        read = reader_of(self._rule, self._shard, self._notes.append, lambda: self._closed)
         for source in self._sources:
             try:
                 yield from read(source)
@@ -159,14 +159,14 @@ class ListReader:
 
 
 def reader_of(
-    rule: KeyRule, shard: "Shard | None", note: Note
+    rule: KeyRule, shard: "Shard | None", note: Note, stopped: Callable[[], bool] = bool
 ) -> Callable[[Source], Iterator[lists.Read]]:
     """What reads a list, or what of it belongs to `shard`. See `lists.read`."""
     if shard is None:
-        return lambda source: lists.read(source, rule, note)
+        return lambda source: lists.read(source, rule, note, stopped=stopped)
     from scraper.source.shard_filter import ShardFilter
 
-    return ShardFilter(shard, rule, note).read
+    return ShardFilter(shard, rule, note, stopped).read
 
 
 def tells_of_lists(shard: "Shard | None") -> bool:

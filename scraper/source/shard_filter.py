@@ -15,7 +15,7 @@ of the whole list.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scraper.model import urls
 from scraper.model.errors import Kind
@@ -37,8 +37,14 @@ _MOST = 1 << 17  # hosts that are remembered
 class ShardFilter:
     """The lines of `shard`. `rule` makes keys. Used by the thread that reads lists."""
 
-    def __init__(self, shard: Shard, rule: KeyRule, note: Note = nobody) -> None:
-        self._shard, self._rule, self._note = shard, rule, note
+    def __init__(
+        self,
+        shard: Shard,
+        rule: KeyRule,
+        note: Note = nobody,
+        stopped: Callable[[], bool] = bool,
+    ) -> None:
+        self._shard, self._rule, self._note, self._stopped = shard, rule, note, stopped
         self._hashes = rule is hash_key
         self._is_known = False  # whose the line is that was looked at last
         self._ours = _Ours(shard)
@@ -47,7 +53,8 @@ class ShardFilter:
     def read(self, source: Source) -> Iterator[Read]:
         """The targets of `source` that are in the shard. See `lists.read`."""
         self._is_known = False
-        for item in lists.read(source, self._rule, self._note, self._passes_over):
+        items = lists.read(source, self._rule, self._note, self._passes_over, self._stopped)
+        for item in items:
             if (ours := self._judge(item)) is not None:
                 yield ours
 

@@ -14,12 +14,14 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from scraper.model import urls
 from scraper.model.errors import ListError
 from scraper.source.grammar import (
+    DOCUMENTS,
     LINES,
     STORAGE_TRANSFER,
     Format,
@@ -28,8 +30,8 @@ from scraper.source.grammar import (
     format_of,
     table_format,
 )
-from scraper.source.lines import GZIP, Unbuffered, read_lines
-from scraper.source.watched import watched_lines
+from scraper.source.lines import GZIP, Beginning, Unbuffered, read_lines, read_pieces
+from scraper.source.watched import Read, watched_lines
 
 
 class RemoteList(NamedTuple):
@@ -38,8 +40,15 @@ class RemoteList(NamedTuple):
     file: BinaryIO
     content_type: str = ""
 
+    def close(self) -> None:
+        """Give its descriptor back. Lists that the user names keep theirs until the end."""
+        os.close(self.file.fileno())
 
+
+_BLANK_LINES = 1_000  # above the first line, at most; a list may have nothing else
 OpenRemote = Callable[[str], RemoteList]
+# Opens a list that another list names. It is told what says that the run has ended meanwhile.
+OpenChild = Callable[[str, Callable[[], bool]], RemoteList]
 
 
 class Given(NamedTuple):
@@ -52,7 +61,9 @@ class Source(NamedTuple):
     """One list. `open` gives its lines; `size` is its length in bytes where that is known.
 
     `format` is None if neither its name nor an option says it. Lines are bytes; Given may be
-    among them if it is `mixed`. `path` is that of a file, else "".
+    among them if it is `mixed`. `path` is that of a file, else "". `unseen`: its format was not
+    looked for in its first line, since it can be read once only. `open_child` opens the lists that
+    it names.
     """
 
     name: str
@@ -62,24 +73,31 @@ class Source(NamedTuple):
     mixed: bool = False
     grammar: Grammar = LINES
     path: str = ""
+    unseen: bool = False
+    open_child: OpenChild | None = None
 
 
 def open_sources(
-    names: Iterable[str], open_remote: OpenRemote, grammar: Grammar = LINES
+    names: Iterable[str],
+    open_remote: OpenRemote,
+    grammar: Grammar = LINES,
+    open_child: OpenChild | None = None,
 ) -> list[Source]:
     """The sources that `names` mean: paths, `-` for stdin, or http(s) and s3 URLs.
 
+    `open_child` opens lists that lists name, during the run; None: `open_remote`.
     Files and remote lists are checked here: a missing or broken one is found before anything
     is written. Nothing is read from a pipe yet. Raises ListError, which names the list.
     """
     sources = []
     for name in names:
         if name == "-":
-            sources.append(_stdin(grammar))
+            source = _stdin(grammar)
         elif name.lower().startswith(("http://", "https://", "s3://")):
-            sources.append(_checked(_remote(name, open_remote(name), grammar)))
+            source = remote_source(name, open_remote(name), grammar)
         else:
-            sources.append(_file(name, grammar))
+            source = file_source(name, grammar)
+        sources.append(source._replace(open_child=open_child or (lambda url, _: open_remote(url))))
     return sources
 
 
@@ -105,22 +123,25 @@ def from_words(words: Sequence[str], name: str, first: int = 1) -> Source:
     return Source(name, lambda: (line for line in raw), sum(map(len, raw)))
 
 
-def _file(path: str, grammar: Grammar) -> Source:
+def file_source(path: str, grammar: Grammar) -> Source:
+    """The list in a file, or in a pipe that has a name. Raises ListError."""
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a form that JSON can hold
+    form = grammar.format or format_of(path)
+    read = _reader_of(form, grammar)
+
     def opened() -> Generator[bytes, None, None]:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise ListError(f"can't open the list {path!r}: {error.strerror}") from None
-        return watched_lines(fd, path)
+        return watched_lines(fd, path, read)
 
-    name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a form that JSON can hold
-    form = grammar.format or format_of(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             # A pipe (`<(command)`). What is read from it now would be lost to the run.
             if not os.access(path, os.R_OK):
                 raise ListError(f"can't open the list {path!r}: Permission denied")
-            return Source(name, opened, None, form, grammar=grammar)
+            return Source(name, opened, None, form, grammar=grammar, unseen=True)
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP
             size = os.fstat(file.fileno()).st_size
@@ -138,29 +159,38 @@ def _stdin(grammar: Grammar) -> Source:
         fd = os.dup(sys.stdin.fileno())
     except OSError as error:
         raise ListError(f"can't read the list '-': {error}") from None
-    return Source("-", lambda: watched_lines(fd, "-"), None, grammar.format, grammar=grammar)
+    read = _reader_of(grammar.format, grammar)
+    lines = partial(watched_lines, fd, "-", read)
+    return Source("-", lines, None, grammar.format, grammar=grammar, unseen=True)
 
 
-def _remote(name: str, fetched: RemoteList, grammar: Grammar) -> Source:
+def remote_source(name: str, fetched: RemoteList, grammar: Grammar) -> Source:
+    """The list at the URL `name`, which was fetched. Raises ListError."""
     shown, (file, content_type) = urls.redact(name), fetched
+    form = grammar.format or format_of(name.partition("?")[0], content_type)
+    read = _reader_of(form, grammar)
 
     def opened() -> Generator[bytes, None, None]:
         file.seek(0)
-        return read_lines(io.BufferedReader(Unbuffered(file.read)), shown)
+        return read(io.BufferedReader(Unbuffered(file.read)), shown)
 
-    form = grammar.format or format_of(name.partition("?")[0], content_type)
-    return Source(shown, opened, None, form, grammar=grammar)
+    return _checked(Source(shown, opened, None, form, grammar=grammar))
+
+
+def _reader_of(form: Format | None, grammar: Grammar) -> Read:
+    if form in DOCUMENTS:
+        return read_pieces
+    return read_lines if grammar.format is None else partial(read_lines, is_known=True)
 
 
 def _checked(source: Source) -> Source:
-    """The source with its format, if it is a list whose columns are there."""
-    if source.format is None and source.grammar.has_columns:
+    """The source with its format, if it is a list of that, whose columns are there."""
+    if source.grammar.format is None:
         with contextlib.closing(source.open()) as lines:
-            source = source._replace(format=format_by(_to_first_line(lines)[-1], source.grammar))
-    if source.format == "tsv" and source.grammar.format is None:
-        with contextlib.closing(source.open()) as lines:
-            if next(lines, b"").strip() == STORAGE_TRANSFER.encode():
-                source = source._replace(format="gcs")
+            form = _format_told_by(_to_first_line(lines)[-1], source)
+        if form is None:
+            return source
+        source = source._replace(format=form)
     lines = source.open()
     with contextlib.closing(lines):
         if (dialect := table_format(source.format)) is not None:
@@ -168,28 +198,44 @@ def _checked(source: Source) -> Source:
             from scraper.source.tables import Table
 
             columns_of(Table(lines, dialect), source.grammar, source.name)
+        elif source.format in DOCUMENTS:
+            from scraper.source.documents import check  # few lists are
+
+            check(lines, source)
         else:
             next(lines, b"")
     return source
 
 
 def by_its_first_line(source: Source) -> Source:
-    """The same source, which can be read once now, with the format of its first line."""
+    """The same source, which can be read once now, with the format that its first line tells."""
     lines = source.open()
     taken = _to_first_line(lines)
+    form = _format_told_by(taken[-1], source)
 
     def opened() -> Generator[bytes, None, None]:
         with contextlib.closing(lines):
             yield from chain(taken, lines)
 
-    return source._replace(open=opened, format=format_by(taken[-1], source.grammar))
+    return source._replace(open=opened, format=form, unseen=False)
+
+
+def _format_told_by(first: bytes, source: Source) -> Format | None:
+    """The format of a list with this first line, None if that may be any list of lines."""
+    if isinstance(first, Beginning):
+        return first.form
+    if source.format == "tsv" and first.strip() == STORAGE_TRANSFER.encode():
+        return "gcs"
+    if source.format is None and source.grammar.has_columns:
+        return format_by(first, source.grammar)
+    return source.format
 
 
 def _to_first_line(lines: Iterable[bytes]) -> list[bytes]:
-    """The first line that is not blank, and those before it; at least one."""
+    """The first line that is not blank, and those before it; at least one, and not too many."""
     taken: list[bytes] = []
     for line in lines:
         taken.append(line)
-        if not line.isspace():
+        if not line.isspace() or len(taken) >= _BLANK_LINES:
             break
     return taken or [b""]

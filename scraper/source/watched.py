@@ -14,24 +14,27 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from scraper.model.errors import ListChanged
 from scraper.source.lines import read_lines
 
 _PIECE = 1 << 16
+Read = Callable[[io.BufferedReader, str], Generator[bytes, None, None]]
 
 
-def watched_lines(fd: int, name: str) -> Generator[bytes, None, None]:
+def watched_lines(fd: int, name: str, read: Read = read_lines) -> Generator[bytes, None, None]:
     """Every line of the open file `fd`, which is closed then. See `lines.read_lines`.
+
+    `read`: that, or `lines.read_pieces`.
 
     Raises ListChanged after the last line if these were not the lines of one file.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        yield from read_lines(open(fd, "rb"), name)  # noqa: SIM115 - closed by read_lines
+        yield from read(open(fd, "rb"), name)  # noqa: SIM115 - closed by `read`
         return
     file = _WatchedFile(fd)
-    yield from read_lines(io.BufferedReader(file, _PIECE), name)
+    yield from read(io.BufferedReader(file, _PIECE), name)
     if file.change:
         raise ListChanged(f"the list {name!r} {file.change}, so lines may be missing or mixed up")
 

@@ -67,9 +67,19 @@ def read_records(pieces: Iterable[bytes], name: str, shape: Shape) -> Iterator[E
     place, where it breaks off. What came before that was yielded.
     """
     reader = _Reader(name, shape)
-    for piece in pieces:
+    for piece in _from_first(pieces):
         yield from reader.feed(piece)
     yield from reader.feed(b"", is_last=True)
+
+
+def _from_first(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces without blanks at the beginning, which programs write and XML does not allow."""
+    left = iter(pieces)
+    for piece in left:
+        if begun := piece.lstrip():
+            yield begun
+            break
+    yield from left
 
 
 class _Unwanted(Exception):

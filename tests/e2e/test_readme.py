@@ -101,6 +101,7 @@ def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:
     sums = [f"{sha256(body).hexdigest()}  {path}" for body, path in zip(bodies, paths, strict=True)]
     cli.write("SHA256SUMS", *sums)
     cli.write("transfer.tsv", "TsvHttpData-1.0", *(f"{page}\t0\t" for page in pages[:2]))
+    cli.write("sitemap.xml", f"<urlset><url><loc>{pages[0]}</loc></url></urlset>")
     (cli.directory / "bag").mkdir()
     cli.write("bag/fetch.txt", f"{pages[0]} {len(bodies[0])} data/1.html")
     cli.write("bag/manifest-sha256.txt", f"{sha256(bodies[0]).hexdigest()}  data/1.html")

@@ -63,13 +63,13 @@ FOREIGN = {
     "JSON array": json.dumps([{"url": "http://a/1"}]).encode(),
     "JSON over several lines": json.dumps({"urls": ["http://a/1"]}, indent=2).encode(),
     "HTML": b"\n  <!DOCTYPE html>\n<a href='http://a/1'>1</a>\n",
-    "XML": b'<?xml version="1.0"?>\n<urlset>\n<url><loc>http://a/1</loc></url></urlset>\n',
+    "XML": b'<?xml version="1.0"?>\n<rss>\n<item><link>http://a/1</link></item></rss>\n',
     "no text": os.urandom(64).replace(b"\n", b"") + bytes(64),
 }
 MORE = {
     "JSON array": [b"[\n", b"[]", b'["http://a/1"]', b'\n\n [ {"url": "x"}]', b'\xef\xbb\xbf["x"]'],
     "HTML": [b"<html>\n", b"<!doctype HTML>", b"<a href='x'>y</a>\n"],
-    "XML": [b"<urlset xmlns='x'>\n", b"<rss>", b"<ns:feed>\n"],
+    "XML": [b"<urls xmlns='x'>\n", b"<rss>", b"<ns:feed>\n"],
 }
 LISTS = [
     b"http://a/1\n",

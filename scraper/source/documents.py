@@ -1,0 +1,40 @@
+"""Documents: lists that are read as a whole, not line by line.
+
+A reader of a document takes its bytes in pieces. It yields what each place of it says: the fields
+that a JSON line would have (`fields.py`), why there is no target, or another list that it names.
+
+Owns: which reader a format has. Does not know: what is in a document (`sitemaps.py` and others),
+what fields mean. A place has a number, from 1 on, as a line has: the first target, the second one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scraper.model.errors import BadTarget
+
+if TYPE_CHECKING:
+    from scraper.source.sources import Source
+
+
+class ListAt(NamedTuple):
+    """Another list, at a URL, or beside the file of this one."""
+
+    url: str
+
+
+Entry = Mapping[str, Any] | BadTarget | ListAt
+
+
+def read_entries(pieces: Iterable[bytes], source: "Source") -> Iterator[Entry]:
+    """What the list `source` says, of which `pieces` are the bytes.
+
+    Raises ListError if it is no such list, and ListBroken where it breaks off.
+    """
+    from scraper.source.sitemaps import read_sitemap
+
+    return read_sitemap(pieces, source.name)
+
+
+def check(pieces: Iterable[bytes], source: "Source") -> None:
+    """Raise ListError if this is no such list."""
+    next(read_entries(pieces, source), None)
