@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _RECORDED = frozenset({"lastmod"})  # of what a document says: it goes into the record
+_PLAIN = frozenset({"url", "lastmod"})
 _AROUND = BLANK + "\t"  # a cell
 # A text: few runs need it, and `re` compiles it on its first use.
 _HEADERS = r"(?i)['\"]?headers?['\"]?\s*:"
@@ -228,15 +229,18 @@ def _read_listed(
 
 def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line_of: _Line) -> Read:
     """The target that a place of a document means, or its failed Result."""
-    url = fields["url"]
+    url, date = fields["url"], fields.get("lastmod")
+    target = None
     try:
-        check_length(url.encode())
-        target = _target(line_of.of_fields(fields), number, line_of.source, rule)
+        if rule is keys.url_key and not fields.keys() - _PLAIN:
+            target = plain_target(url, number, line_of.source)
+        if target is None:
+            check_length(url.encode())
+            target = _target(line_of.of_fields(fields), number, line_of.source, rule)
     except UnicodeEncodeError:
         return _bad(url.encode("utf-8", "backslashreplace"), number, line_of.source, "no UTF-8")
     except BadTarget as error:
         return _bad(url, number, line_of.source, error.message)
-    date = fields.get("lastmod")
     return target if date is None else target._replace(lastmod=date)
 
 
