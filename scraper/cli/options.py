@@ -143,7 +143,8 @@ PATH = Place()
 LIST_OPTIONS = ("list_format", "url_column", "key_column", "default_scheme", "base")
 GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--list-format", type=click.Choice(
-                ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs", "sitemap"]),
+                ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs",
+                 "sitemap", "feed", "html", "m3u"]),
             default="auto: by name, Content-Type, or a column named",
             help="What every list is; for stdin and pipes too."),
     _option(_WHAT, "--url-column", metavar="NAME|N", default="url",

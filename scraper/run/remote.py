@@ -163,7 +163,7 @@ def _fetch(
             completion = transfer.completion
             assert isinstance(completion, Completion)
             if _is_there(completion, sink):
-                return RemoteList(_kept(sink.file), _type_of(completion))
+                return RemoteList(_kept(sink.file), *_type_and_url(completion))
             reason, verdict = "HTTP 304", None  # an answer to a condition that was not set
             if isinstance(completion.outcome, Failed):
                 reason = completion.outcome.failure.message
@@ -190,10 +190,12 @@ def _is_there(completion: Completion, sink: _FileSink) -> bool:
     return False
 
 
-def _type_of(completion: Completion) -> str:
-    """The Content-Type of the answer, "" if it has none."""
+def _type_and_url(completion: Completion) -> tuple[str, str]:
+    """The Content-Type of the answer, and the URL that gave it; "" for what it has not."""
     outcome = completion.outcome
-    return (isinstance(outcome, Stored) and outcome.response.content_type) or ""
+    if not isinstance(outcome, Stored):
+        return "", ""
+    return outcome.response.content_type or "", outcome.response.url_effective
 
 
 def _sleep(delay_s: float, until: float, child: _Child | None) -> None:

@@ -30,9 +30,18 @@ def read_entries(pieces: Iterable[bytes], source: "Source") -> Iterator[Entry]:
 
     Raises ListError if it is no such list, and ListBroken where it breaks off.
     """
+    name, base = source.name, source.grammar.base
+    if source.format == "feed":
+        from scraper.source.feeds import read_feed
+
+        return read_feed(pieces, name, base)
+    if source.format == "html":
+        from scraper.source.html_links import read_html
+
+        return read_html(pieces, name, base)
     from scraper.source.sitemaps import read_sitemap
 
-    return read_sitemap(pieces, source.name)
+    return read_sitemap(pieces, name)
 
 
 def check(pieces: Iterable[bytes], source: "Source") -> None:

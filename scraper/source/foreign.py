@@ -92,8 +92,9 @@ def is_markup(line: bytes) -> bool:
 
 def _markup(first: bytes) -> tuple[str, str] | None:
     if re.match(_HTML, first):
-        return "HTML", _ONE_A_LINE
-    return ("XML", _ONE_A_LINE) if re.match(_XML, first) else None
+        return "HTML", "its links are the list with --list-format html; or " + _ONE_A_LINE
+    feeds = "enclosures of RSS and Atom are one with --list-format feed; or "
+    return ("XML", feeds + _ONE_A_LINE) if re.match(_XML, first) else None
 
 
 def _binary(line: bytes) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ with commas in them would be CSV one day, and the same command would mean anothe
 """
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from scraper.model.errors import BadTarget, UsageError
 
@@ -14,19 +14,38 @@ if TYPE_CHECKING:
     from scraper.model.urls import Url
     from scraper.source.tables import Dialect
 
-Format = Literal["lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs", "sitemap"]
-FORMATS: tuple[Format, ...] = ("lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs", "sitemap")
-DOCUMENTS = frozenset[Format | None]({"sitemap"})  # they are read as a whole, not line by line
+Format = Literal[
+    "lines",
+    "csv",
+    "tsv",
+    "jsonl",
+    "sums",
+    "bagit",
+    "gcs",
+    "sitemap",
+    "feed",
+    "html",
+    "m3u",
+]
+FORMATS: tuple[Format, ...] = get_args(Format)
+# They are read as a whole, not line by line.
+DOCUMENTS = frozenset[Format | None]({"sitemap", "feed", "html"})
+# Their URLs are relative to the list's own, if it has one.
+WITH_LINKS = frozenset[Format | None]({"feed", "html", "m3u"})
 SCHEMES = ("https", "http")
 STORAGE_TRANSFER = "TsvHttpData-1.0"  # the first line of a list of Google's Storage Transfer
+PLAYLIST = "#EXTM3U"  # the first line of one
 Column = str | int  # a name, or a place from 1 on
 
-_ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv"}
-# RFC 4180 3; the second is of the IANA; the third is what many servers say. JSON Lines are lines.
+_ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".m3u": "m3u", ".m3u8": "m3u"}
+# RFC 4180 3; the second is of the IANA; the third is what many servers say; RFC 8216 4. JSON
+# Lines are lines.
 _TYPES: dict[str, Format] = {
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
     "application/csv": "csv",
+    "application/vnd.apple.mpegurl": "m3u",
+    "audio/mpegurl": "m3u",
 }
 # A text: few runs need it, and `re` compiles it on its first use. `host:80/` has no scheme.
 _NO_DOMAIN = r"(?i)https?:|[a-z][a-z0-9+.-]*:(?!\d{1,5}(?:[/?#]|$))|[/?#.]|[^/?#]*@|$"
@@ -101,7 +120,7 @@ def grammar_of(
 def format_of(name: str, content_type: str = "") -> Format | None:
     """The format that the name of a list says, or its Content-Type; None if both say nothing."""
     stem = name.lower().removesuffix(".gz")
-    named = _ENDINGS.get(stem[-4:])
+    named = _ENDINGS.get(stem[stem.rfind(".") :])
     return named or _TYPES.get(content_type.partition(";")[0].strip().lower())
 
 

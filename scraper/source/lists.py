@@ -90,7 +90,7 @@ def _read_lines(
     source: Source, rule: keys.KeyRule, note: Note, passes_over: PassesOver | None
 ) -> Iterator[Read]:
     name, mixed, number = source.name, source.mixed, 0
-    plain = rule is keys.url_key and source.format in {None, "lines", "gcs"}
+    plain = rule is keys.url_key and source.format in {None, "lines", "gcs", "m3u"}
     line_of = _Line(source, note)
     try:
         for number, raw in enumerate(source.open(), 1):
@@ -128,7 +128,7 @@ class _Line:
         self._scheme, self._base = grammar.scheme, grammar.base
         self._only_json = source.format == "jsonl"
         self._read: ReadLine | None = None
-        if source.format in {"sums", "bagit", "gcs"}:
+        if source.format in {"sums", "bagit", "gcs", "m3u"}:
             from scraper.source import published  # few lists are
 
             self._read = published.reader_of(source.format, source.path)

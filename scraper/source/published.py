@@ -31,7 +31,7 @@ _IN_A_BAG = {"%0A": "\n", "%0D": "\r", "%25": "%"}
 
 
 def reader_of(form: str, path: str = "") -> ReadLine:
-    """What reads the lines of a list: `sums`, `bagit` or `gcs`. `path` is its file, or "".
+    """What reads the lines of a list: `sums`, `bagit`, `gcs` or `m3u`. `path` is its file, or "".
 
     Raises ListError for a bag without a payload manifest that can be read.
     """
@@ -41,6 +41,10 @@ def reader_of(form: str, path: str = "") -> ReadLine:
                 "a bag's fetch.txt is held against the manifests beside it: give it as a file"
             )
         return partial(of_fetch_txt, digests=digests_of_bag(Path(path).parent))
+    if form == "m3u":
+        from scraper.source.playlists import of_playlist
+
+        return of_playlist
     return of_checksum_file if form == "sums" else of_storage_transfer
 
 

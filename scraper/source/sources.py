@@ -23,7 +23,9 @@ from scraper.model.errors import ListError
 from scraper.source.grammar import (
     DOCUMENTS,
     LINES,
+    PLAYLIST,
     STORAGE_TRANSFER,
+    WITH_LINKS,
     Format,
     Grammar,
     format_by,
@@ -35,10 +37,14 @@ from scraper.source.watched import Read, watched_lines
 
 
 class RemoteList(NamedTuple):
-    """A list that was fetched. `content_type` is "" if it is not known."""
+    """A list that was fetched. `content_type` is "" if it is not known.
+
+    `url`: the http(s) URL that answered, after redirects, "" if there is none.
+    """
 
     file: BinaryIO
     content_type: str = ""
+    url: str = ""
 
     def close(self) -> None:
         """Give its descriptor back. Lists that the user names keep theirs until the end."""
@@ -166,7 +172,7 @@ def _stdin(grammar: Grammar) -> Source:
 
 def remote_source(name: str, fetched: RemoteList, grammar: Grammar) -> Source:
     """The list at the URL `name`, which was fetched. Raises ListError."""
-    shown, (file, content_type) = urls.redact(name), fetched
+    shown, (file, content_type, url) = urls.redact(name), fetched
     form = grammar.format or format_of(name.partition("?")[0], content_type)
     read = _reader_of(form, grammar)
 
@@ -174,7 +180,10 @@ def remote_source(name: str, fetched: RemoteList, grammar: Grammar) -> Source:
         file.seek(0)
         return read(io.BufferedReader(Unbuffered(file.read)), shown)
 
-    return _checked(Source(shown, opened, None, form, grammar=grammar))
+    source = _checked(Source(shown, opened, None, form, grammar=grammar))
+    if source.format in WITH_LINKS and grammar.base is None and url:
+        source = source._replace(grammar=grammar._replace(base=urls.parse(url)))
+    return source
 
 
 def _reader_of(form: Format | None, grammar: Grammar) -> Read:
@@ -226,6 +235,8 @@ def _format_told_by(first: bytes, source: Source) -> Format | None:
         return first.form
     if source.format == "tsv" and first.strip() == STORAGE_TRANSFER.encode():
         return "gcs"
+    if source.format is None and first.startswith(PLAYLIST.encode()):
+        return "m3u"
     if source.format is None and source.grammar.has_columns:
         return format_by(first, source.grammar)
     return source.format
