@@ -5,6 +5,7 @@ Owns: the command's options and its words. Does not know: how hosts are divided
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,7 +79,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     from scraper.cli.arguments import check_destination, inputs_of
     from scraper.model.settings import Settings
     from scraper.run import planning
-    from scraper.run.remote import opener
+    from scraper.run.remote import child_opener, opener
     from scraper.schedule.shard_plan import Pace, plan_shards
 
     ours = {name: options.pop(name) for name in _OURS}
@@ -91,7 +92,8 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     inputs = inputs_of(arguments, input_files, piped=piped)
     if any(grammar.values()):
         inputs = inputs.read_by(grammar)
-    counted = planning.count(inputs.open(opener(settings)), settings, _note)
+    sources = inputs.open(opener(settings), child_opener(settings, time.monotonic()))
+    counted = planning.count(sources, settings, _note)
     if not counted.lines:
         raise UsageError("the list has no URL")
     asked = settings.politeness

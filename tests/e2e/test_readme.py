@@ -6,6 +6,7 @@ status of a comment `# exit N`. `console`: a command after `$ `, and the end of 
 it is run. `text`, `json` and `toml` are read by people alone.
 """
 
+import gzip
 import json
 import os
 import re
@@ -102,6 +103,11 @@ def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:
     cli.write("SHA256SUMS", *sums)
     cli.write("transfer.tsv", "TsvHttpData-1.0", *(f"{page}\t0\t" for page in pages[:2]))
     cli.write("sitemap.xml", f"<urlset><url><loc>{pages[0]}</loc></url></urlset>")
+    enclosure = f'<item><enclosure url="{pages[0]}"/></item>'
+    cli.write("podcast.xml", f"<rss><channel>{enclosure}</channel></rss>")
+    cli.write("page.html", f'<a href="/{paths[0]}">one</a>')
+    cli.write("index.m3u8", "#EXTM3U", paths[0])
+    (cli.directory / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
     (cli.directory / "bag").mkdir()
     cli.write("bag/fetch.txt", f"{pages[0]} {len(bodies[0])} data/1.html")
     cli.write("bag/manifest-sha256.txt", f"{sha256(bodies[0]).hexdigest()}  data/1.html")
