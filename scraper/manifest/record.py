@@ -24,6 +24,7 @@ from scraper.model.records import (
     Result,
     Skipped,
     Stored,
+    Target,
     Times,
 )
 
@@ -33,19 +34,7 @@ _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 def to_record(result: Result) -> dict[str, Any]:
     """The contract's fields of `result`. A field whose value is unknown is absent."""
     target, outcome = result.target, result.outcome
-    record: dict[str, Any] = {
-        "url": urls.redact(target.listed),
-        "line": target.line,
-        "source": target.source,
-    }
-    if target.key:
-        record["key"] = target.key
-    if target.headers:  # their names: without them the target can't be asked for again
-        record["headers"] = sorted(target.headers)
-    if target.expected:
-        record["expected"] = target.expected.as_fields()
-    if target.lastmod is not None:
-        record["lastmod"] = target.lastmod
+    record = _of_target(target)
     record["status"] = result.status
     match outcome:
         case Stored(response):
@@ -65,6 +54,23 @@ def to_record(result: Result) -> dict[str, Any]:
             record["error"] = {"kind": failure.kind.value, "message": failure.message}
     record["attempts"] = result.attempts
     _add_times(record, result.times)
+    return record
+
+
+def _of_target(target: Target) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "url": urls.redact(target.listed),
+        "line": target.line,
+        "source": target.source,
+    }
+    if target.key:
+        record["key"] = target.key
+    if target.headers:  # their names: without them the target can't be asked for again
+        record["headers"] = sorted(target.headers)
+    if target.expected:
+        record["expected"] = target.expected.as_fields()
+    if target.lastmod is not None:
+        record["lastmod"] = target.lastmod
     return record
 
 
