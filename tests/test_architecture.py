@@ -49,6 +49,8 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "moto": "demo.py",
     "rich": "report/progress.py",
     "prometheus_client": "report/metrics",
+    "vl_convert": "report/page/charts.py",
+    "jinja2": "report/page/render.py",
     "tenacity": "schedule/retry.py",
     "can_ada": "model/urls.py",
 }

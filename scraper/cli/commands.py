@@ -20,6 +20,7 @@ COMMANDS = {
     "failed": "Tell which targets are not done; why: --format tsv.",
     "list": "Tell what is stored: key, size, URL; of URLs, if any are given.",
     "plan": "Divide a list into shards by its hosts; tell what bounds the run.",
+    "report": "Write a page about the last run, for people.",
     "status": "Tell what is there, on one screen.",
     "verify": "Compare a manifest with the objects that are really there.",
     "demo": "Serve a small site and an S3 endpoint on loopback.",
