@@ -116,6 +116,7 @@ def test_any_number_of_hosts_and_types_takes_bounded_memory() -> None:
         {"size": 1e300, "time_total": float("nan"), "http_code": 10**9, "redirects": []},
         {"started": "0001-01-01T00:00:00Z", "content_type": 7},
         {"started": "9999-12-31T23:59:59Z", "url": 5},
+        {"started_at": 1e17, "time_total": 1e17},
         {"started": "tomorrow", "url": "", "content_type": "a" * 10_000},
         {"status": "failed", "error": "no object"},
         {"status": "failed", "error": {"kind": 9, "message": None}, "http_code": "404"},

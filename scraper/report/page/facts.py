@@ -22,6 +22,7 @@ _DONE = ("stored", "not_modified")
 _FAILED = ("failed", "deferred")
 _MOST_NUMBER = 1e18
 _NAME_CHARS = 100
+_LAST_MOMENT = 253_402_300_799.0  # of the year 9999
 OTHER = "(other)"
 
 
@@ -134,7 +135,7 @@ class RunFacts:
         start = moment_of(record)
         if start is None:
             return
-        end = start + (took or 0.0)
+        end = min(start + (took or 0.0), _LAST_MOMENT)
         self.start = min(self.start or start, start)
         self.end = max(self.end, end)
         moment = self.series.at(end)
@@ -156,7 +157,13 @@ def number(record: Mapping[str, Any], name: str) -> float | None:
 
 
 def moment_of(record: Mapping[str, Any]) -> float | None:
-    """When its attempt began, in seconds since 1970. None if it does not say."""
+    """When its attempt began, in seconds since 1970. None if it does not say.
+
+    Older records have it as text alone.
+    """
+    at = number(record, "started_at")
+    if at is not None:
+        return min(at, _LAST_MOMENT)
     text = record.get("started")
     if not isinstance(text, str):
         return None
