@@ -7,8 +7,7 @@ is counted and how it looks (`report/page/`).
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from scraper.report.page.changes import Changes
     from scraper.report.page.facts import RunFacts
     from scraper.sinks.plans import Kept
-
-Lines = Callable[[], Iterator[bytes]]
 
 
 @click.command(context_settings=HELP, short_help=COMMANDS["report"])
@@ -71,20 +68,20 @@ class _Subject(NamedTuple):
 
 def _subject(place: "Place", run: str | None, *, divided: bool) -> _Subject:
     """The run that is asked for, else those of the last plan of shards, else the last one."""
-    from scraper.manifest.every_manifest import lines_of
+    from scraper.manifest.run_records import last_run, shard_lines
     from scraper.report.summary_file import SummaryFile
 
     shards = _shards(place) if divided and run is None else []
     if shards:
-        parts = [partial(lines_of, place.sink, place.destination, one) for one in shards]
+        parts = shard_lines(place.sink, place.destination, shards)
         named = f"{len(shards)} of {shards[0].plan.shards}"
-        runs = [last for last in map(_last_run, parts) if last is not None]
+        runs = [last for last in (last_run(part()) for part in parts) if last is not None]
         keys = [f"{one.prefix}summary.json" for one in shards]
         told = [SummaryFile(place.sink, place.destination, key=key).last() for key in keys]
         return _Subject(runs, _together([one for one in told if one]), named)
     summary = SummaryFile(place.sink, place.destination).last()
     if run is None:
-        given, last = summary.get("run"), _last_run(place.lines)
+        given, last = summary.get("run"), last_run(place.lines())
         ended = given if isinstance(given, str) else ""
         run = max(ended, last or "")  # an id begins with its time
     return _Subject([run], summary if summary.get("run") == run else {})
@@ -124,45 +121,19 @@ def _together(summaries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     }
 
 
-def _last_run(lines: Lines) -> str | None:
-    """The id of the last run that left a record, None if there is none."""
-    last = None
-    for record in _records(lines()):
-        run = record.get("run")
-        if isinstance(run, str):
-            last = run
-    return last
-
-
-def _records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Records of runs that fetched. What is none is passed over, as all readers do."""
-    import orjson
-
-    from scraper.manifest.codec import is_of_fetch
-
-    for line in lines:
-        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
-            record = orjson.loads(line)
-            if isinstance(record, dict) and is_of_fetch(record):
-                yield record
-
-
 def _count(place: "Place", subject: _Subject, facts: "RunFacts", changes: "Changes") -> None:
     """Count the records of these runs, and compare them with those before. Raises UsageError."""
-    from scraper.manifest.identity import of_record
-    from scraper.model.errors import BadTarget
+    from scraper.manifest.run_records import run_records
 
     runs = frozenset(subject.runs)
-    for record in _records(place.lines()):
-        is_told = record.get("run", "") in runs
-        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, BadTarget):
-            if is_told:
+    for identity, record in run_records(place.lines()):
+        if record.get("run", "") in runs:
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
                 facts.add(record)
-            identity = of_record(record)
-            if is_told:
+            if identity is not None:
                 changes.now(identity, record)
-            elif not facts.records or subject.shards:  # not those of later runs
-                changes.before(identity, record)
+        elif identity is not None and (not facts.records or subject.shards):  # not of later runs
+            changes.before(identity, record)
     if not facts.records and not subject.summary:
         named = f"a run {subject.runs[0]!r}" if subject.runs else "these shards"
         raise UsageError(f"there is no record of {named}")

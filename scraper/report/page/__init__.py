@@ -6,8 +6,8 @@
 
 Owns: what is counted for the page (`facts.py`, `bins.py`, `changes.py`), its plots (`charts.py`)
 and its looks (`render.py`, `page.html`, `page.css`). Does not know: which records these are
-(`cli/report.py`). Memory does not grow with the records. Others import the modules by their names;
-only `render` and `charts` need the extra `report`.
+(`cli/report.py`). Memory does not grow with the records. Others import `facts`,
+`changes` and `render`; only that one, with `charts.py`, needs the extra `report`.
 
 Plots are made by vl-convert, which has Vega-Lite in one wheel and gives plain SVG: no browser, no
 script in the page, and it passes CSS variables through, so that a page has a dark side. Rejected:

@@ -1,0 +1,55 @@
+"""The records of a manifest run by run: those that a fetch wrote, each with its target's identity.
+
+    for identity, record in run_records(lines()): ...
+
+Owns: which records these are, which run was the last. A line that is none of ours is passed over,
+as by all readers. Does not know: what is made of them (`cli/report.py`).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+
+from scraper.manifest.codec import is_of_fetch
+from scraper.manifest.every_manifest import lines_of
+from scraper.manifest.identity import of_record
+from scraper.model.errors import BadTarget
+from scraper.sinks.base import Sink
+from scraper.sinks.plans import Kept
+
+Lines = Callable[[], Iterator[bytes]]
+
+
+def run_records(lines: Iterator[bytes]) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Identity and record, in order. The identity is None where the line named no target."""
+    for record in _records(lines):
+        identity = None
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, BadTarget):
+            identity = of_record(record)
+        yield identity, record
+
+
+def last_run(lines: Iterator[bytes]) -> str | None:
+    """The id of the last run that left a record, None if there is none."""
+    last = None
+    for record in _records(lines):
+        run = record.get("run")
+        if isinstance(run, str):
+            last = run
+    return last
+
+
+def shard_lines(sink: Sink, destination: str, shards: Sequence[Kept]) -> list[Lines]:
+    """The lines of the manifest of each of `shards`. Reading them raises DestinationError."""
+    return [partial(lines_of, sink, destination, one) for one in shards]
+
+
+def _records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+            record = orjson.loads(line)
+            if isinstance(record, dict) and is_of_fetch(record):
+                yield record
