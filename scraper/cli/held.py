@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from scraper.cli.place import Place
-from scraper.manifest import ManifestStore, StoreTimeouts, open_store
+from scraper.manifest import ManifestStore, StoreTimeouts, leaves_nothing, open_store
 from scraper.model.errors import Held
 from scraper.model.run_id import new_run_id
 from scraper.model.urls import redact
-from scraper.sinks.lock import Lock, hold
+from scraper.sinks.lock import Lock, hold, leave_nothing
 
 _PATIENCE_S = 120.0  # with a sink that takes no records
 
@@ -48,6 +48,8 @@ def held(place: Place, manifest: str | None) -> Iterator[HeldPlace]:
         lock = hold(place.sink, place.destination, "fail", reasons.append)
         if lock is not None:
             stack.callback(lock.release)
+            if leaves_nothing(manifest, place.destination):
+                stack.callback(leave_nothing, lock, place.sink)
         store = open_store(
             manifest,
             place.destination,

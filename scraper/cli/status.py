@@ -29,7 +29,7 @@ def status(destination: str, *, as_json: bool, **options: Any) -> int:
     The exit status is 0 if every target is done, 1 if not, 3 while a shard is not done.
     """
     with opened(destination, options) as place:
-        facts = _facts(place, _words(destination, options))
+        facts = _facts(place, _words(destination, options), options["manifest"])
     from scraper.cli.table import flush, say
     from scraper.manifest import as_json as to_json
 
@@ -72,7 +72,7 @@ class _NotDone:
         self.may_pass = self.may_pass or not is_permanent(record)
 
 
-def _facts(place: "Place", words: list[str]) -> dict[str, Any]:
+def _facts(place: "Place", words: list[str], manifest: str | None) -> dict[str, Any]:
     """All that is told. docs/destination.md says what each field means."""
     from scraper.cli.shard_status import shards_in
     from scraper.manifest.survey import survey
@@ -81,7 +81,8 @@ def _facts(place: "Place", words: list[str]) -> dict[str, Any]:
 
     held_by, missing, shards = _holder(place), _NotDone(), shards_in(place)
     # Runs of shards have summaries of their own, so the destination's is not of the last run.
-    last = {} if shards else SummaryFile(place.sink, place.destination).last()
+    file = SummaryFile(place.sink, place.destination, manifest=manifest)
+    last = {} if shards else file.last()
     found = survey(place.lines, place.reading, missing.add)
     totals, not_done = found.totals, sum(found.not_done.values())
     unread, later = last.get("unread") is True, _later_run(found, last)

@@ -105,6 +105,19 @@ def path_for(path: str | None, destination: str) -> Path | None:
     return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
 
 
+def leaves_nothing(path: str | None, destination: str) -> bool:
+    """Whether nothing of ours stays in `destination`: a directory whose manifest is elsewhere.
+
+    So it is if the manifest at `path` is a file, or will be, and lies not among our own files.
+    """
+    if path is None or scheme_of(destination) != "file":
+        return False
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe: nothing can lie beside it
+        return False
+    own = os.path.realpath(path_of(destination) / DEFAULT_PATH.partition("/")[0])
+    return not os.path.realpath(path).startswith(f"{own}/")
+
+
 def open_store(  # noqa: PLR0913 - facts of one manifest
     path: str | None,
     destination: str,

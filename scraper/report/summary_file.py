@@ -1,7 +1,8 @@
-"""The file of the summary: `.scraper/summary.json`, in every destination, after every run.
+"""The file of the summary: `.scraper/summary.json` in the destination, after every run.
 
-It lies in the destination also when the manifest does not (`--manifest`). So a monitor finds it in
-one place whatever the options are, and a manifest may be a pipe, which has no place beside it.
+In a directory whose manifest is a file elsewhere (`--manifest m.jsonl`) it lies beside that, as
+`m.jsonl.summary.json`: nothing but objects stays in such a directory. Beside a pipe there is no
+place, so then it lies in the destination.
 
 A file is replaced as a whole, so a reader never sees a part. What was planted under its name is
 left alone, and the run that finds it does not begin. In a bucket it is one put.
@@ -14,11 +15,12 @@ run; nobody would ever remove them.
 import contextlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from scraper.manifest import as_json
+from scraper.manifest import as_json, leaves_nothing
 from scraper.model.errors import ScraperError
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, put_object, scheme_of
@@ -28,6 +30,7 @@ KEY = ".scraper/summary.json"
 EARLIER = 10  # runs that are told beside the last one
 _MOST_BYTES = 8 << 20  # of an older summary that is read
 _NEW = ".new"
+_BESIDE = ".summary.json"  # the end of its name beside a manifest
 _TOLD = (
     *("run", "version", "start", "end", "exit_status", "reason"),
     *("targets", "statuses", "bytes"),
@@ -37,16 +40,26 @@ _TOLD = (
 class SummaryFile:
     """The summary of `destination`, which `sink` serves. `place`: its name for people.
 
-    `key`: where it lies, for a shard. Each has its own.
+    `key`: where it lies, for a shard. Each has its own. `manifest`: the one that was named.
     """
 
     def __init__(
-        self, sink: Sink, destination: str, *, durable: bool = False, key: str = KEY
+        self,
+        sink: Sink,
+        destination: str,
+        *,
+        durable: bool = False,
+        key: str = KEY,
+        manifest: str | None = None,
     ) -> None:
         self._sink = sink
         self._durable = durable
         self._key = key
         self._path = path_of(destination) / key if scheme_of(destination) == "file" else None
+        if manifest is not None and leaves_nothing(manifest, destination):
+            self._path = Path(os.path.realpath(os.path.dirname(manifest) or ".")) / (
+                os.path.basename(manifest) + _BESIDE
+            )
         self.place = str(self._path or f"{redact(destination).rstrip('/')}/{key}")
 
     def check(self) -> None:

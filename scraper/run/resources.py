@@ -13,7 +13,14 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from scraper.manifest import History, ManifestStore, StoreTimeouts, open_store, remember
+from scraper.manifest import (
+    History,
+    ManifestStore,
+    StoreTimeouts,
+    leaves_nothing,
+    open_store,
+    remember,
+)
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
@@ -21,7 +28,7 @@ from scraper.report.summary_file import SummaryFile
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
-from scraper.sinks.lock import Limit, Lock, hold
+from scraper.sinks.lock import Limit, Lock, hold, leave_nothing
 from scraper.transfer import Quota
 
 if TYPE_CHECKING:
@@ -55,7 +62,9 @@ class RunResources:
         self.destination = destination
         self._run = run
         self.sink: Sink = find_sink(destination, self.options)
-        self.summary_file = SummaryFile(self.sink, destination, durable=durable)
+        self.summary_file = SummaryFile(
+            self.sink, destination, durable=durable, manifest=settings.manifest
+        )
         self._settings = settings
         self.abandoned = False
         self.summary: Mapping[str, Any] = {}
@@ -164,6 +173,8 @@ class RunResources:
             if lock is not None:
                 self._lock = lock
                 stack.callback(lock.release)
+                if leaves_nothing(self._settings.manifest, self.destination):
+                    stack.callback(leave_nothing, lock, self.sink)
             self._locking = False
             self._check_summary()
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0

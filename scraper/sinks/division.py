@@ -24,6 +24,7 @@ from scraper.sinks.plans import PLAN, Kept, Plan, current, kept, make_directorie
 
 RULE = "host/1"  # what a host and its bucket are; of another rule nothing is known
 _MOST_BUCKETS = 1 << 22
+_MOST_BYTES = 64 << 20
 
 
 class Written(NamedTuple):
@@ -98,7 +99,7 @@ def _data(sink: Sink, destination: str, key: str) -> bytes | None:
     if scheme_of(destination) == "file":
         try:
             with open(open_own(path_of(destination) / key, os.O_RDONLY), "rb") as file:
-                return file.read()
+                return file.read(_MOST_BYTES)
         except FileNotFoundError:
             return None
     assert isinstance(sink, ConditionalSink)

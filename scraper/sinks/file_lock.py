@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory import OWN
 from scraper.sinks.directory.own_files import lock_own
+from scraper.sinks.directory.temporary_files import remove_workspace
 
 if TYPE_CHECKING:
     from scraper.model.shared_numbers import SharedNumbers
@@ -64,7 +65,7 @@ class FileHold:
                 raise Held(f"another run holds {os.fspath(root)!r}")
             on_wait(holder)
             time.sleep(min(_LOOK_AGAIN_S, max(0.0, wait_until - time.monotonic())))
-        self._fd = fd
+        self._fd, self._path = fd, path
 
     def holds(self) -> bool:
         """True: the kernel takes the lock from nobody."""
@@ -79,8 +80,20 @@ class FileHold:
         del numbers
         return False
 
+    def remove_files(self) -> None:
+        """Remove the file, and our directory if there is nothing else in it. Never raises.
+
+        Whoever waits for the lock sees that its file is gone, and locks the next one
+        (`lock_own`). So nothing may be done under the lock after this.
+        """
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._fd), os.lstat(self._path)):
+                remove_workspace(self._path.parent)
+                os.unlink(self._path)
+                os.rmdir(self._path.parent)
+
     def release(self) -> None:
-        """Unlock. The file stays: if it were removed, two runs could each lock one.
+        """Unlock. The file stays.
 
         It is not enough to close it: a process that was forked has the descriptor too.
         """

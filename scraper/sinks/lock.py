@@ -52,6 +52,13 @@ class Limit(NamedTuple):
 NO_LIMIT = Limit()
 
 
+def leave_nothing(lock: Lock | None, sink: Sink) -> None:
+    """Close `sink` and have nothing of ours stay in a directory, before `lock` is released."""
+    if isinstance(lock, FileHold):
+        sink.close()
+        lock.remove_files()
+
+
 def hold(
     sink: Sink,
     destination: str,

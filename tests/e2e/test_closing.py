@@ -161,14 +161,70 @@ def test_a_run_that_can_not_begin_leaves_the_last_summary(cli: Command, serve: S
     assert kept(Directory(cli)) == before
 
 
-def test_it_lies_in_the_destination_also_if_the_manifest_does_not(
-    place: Place, cli: Command, serve: Serve
+def test_in_a_bucket_it_lies_in_the_destination_also_if_the_manifest_does_not(
+    moto_server: S3Server, cli: Command, serve: Serve
+) -> None:
+    bucket = Bucket(moto_server, moto_server.make_bucket())
+    server = serve({"/a.txt": b"abc"})
+    words = ["--manifest", "m.jsonl", *bucket.words]
+    ran = cli(*words, stdin=lines(f"{server.url}/a.txt"), env=bucket.environment)
+    assert ran.status == 0
+    assert kept(bucket)["manifest"] == "m.jsonl"
+
+
+def names_in(cli: Command) -> set[str]:
+    """Every file and directory below the destination."""
+    root = cli.directory / "out"
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+def test_nothing_but_objects_stays_in_a_directory_whose_manifest_is_elsewhere(
+    cli: Command, serve: Serve
 ) -> None:
     server = serve({"/a.txt": b"abc"})
-    words = ["--manifest", "m.jsonl", *place.words]
-    ran = cli(*words, stdin=lines(f"{server.url}/a.txt"), env=place.environment)
+    words = ["--manifest", "kept/m.jsonl", "--key", "{path}{ext}"]
+    for status, more in ((0, []), (0, ["--resume"]), (1, ["--no-refresh"])):
+        urls = [f"{server.url}/a.txt", *([f"{server.url}/gone"] if status else [])]
+        ran = cli(*words, *more, stdin=lines(*urls))
+        assert ran.status == status
+        assert names_in(cli) == {"a.txt"}
+        summary = json.loads((cli.directory / "kept/m.jsonl.summary.json").read_text())
+        assert summary["exit_status"] == status
+    assert f"summary:   {cli.directory}/kept/m.jsonl.summary.json" in ran.err
+    told = cli("status", "out", "--manifest", "kept/m.jsonl")
+    assert (told.status, "runs:" in told.out) == (1, True)
+    assert (
+        json.loads(cli("status", "out", "--manifest", "kept/m.jsonl", "--json").out)["runs_from"]
+        == "summary"
+    )
+    assert cli("verify", "out", "--manifest", "kept/m.jsonl", "--repair").status == 0
+    assert names_in(cli) == {"a.txt"}
+
+
+def test_it_lies_in_the_destination_if_the_manifest_is_a_pipe(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"abc"})
+    assert cli("--manifest", "/dev/null", stdin=lines(f"{server.url}/a.txt")).status == 0
+    assert kept(Directory(cli))["manifest"] == "/dev/null"
+
+
+def test_what_a_killed_run_left_goes_with_the_next(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"abc"})
+    left = cli.directory / "out/.scraper/tmp/run-0123456789abcdef"
+    left.mkdir(parents=True)
+    for path in (left / "lock", left / "1", left.parent / "lock", left.parent.parent / "lock"):
+        path.touch()
+    ran = cli("--manifest", "m.jsonl", "--key", "{path}{ext}", stdin=lines(f"{server.url}/a.txt"))
     assert ran.status == 0
-    assert kept(place)["manifest"] == "m.jsonl"
+    assert names_in(cli) == {"a.txt"}
+
+
+def test_a_run_that_is_refused_leaves_nothing(cli: Command, serve: Serve) -> None:
+    server = serve({"/a.txt": b"abc"})
+    words = ["--manifest", "m.jsonl", "--key", "{path}{ext}"]
+    assert cli(*words, stdin=lines(f"{server.url}/a.txt")).status == 0
+    ran = cli(*words, "--to", "other", stdin=lines(f"{server.url}/a.txt"))
+    assert ran.status == 2
+    assert not [*(cli.directory / "other").rglob("*")]
 
 
 def is_summary(asked: Asked) -> bool:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 import scraper
 from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory.own_files import lock_own
+from scraper.sinks.directory.sink import DirectorySink
 from scraper.sinks.file_lock import FileHold
+from scraper.sinks.lock import leave_nothing
 from tests.planted import WHAT, plant, untouched
 from tests.servers import WAIT_S, Reply, Serve
 
@@ -42,6 +45,32 @@ def test_a_directory_is_held_by_one_and_free_again_after(tmp_path: Path) -> None
     first.release()
     first.release()
     FileHold(tmp_path).release()
+
+
+def test_a_lock_whose_file_is_removed_at_the_end_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    inside: list[int] = []
+    worst: list[int] = []
+
+    def run(number: int) -> None:
+        for _ in range(50):
+            sink = DirectorySink(tmp_path)
+            sink.check()
+            lock = FileHold(tmp_path, math.inf)
+            inside.append(number)
+            worst.append(len(inside))
+            inside.pop()
+            leave_nothing(lock, sink)
+            lock.release()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+    assert set(worst) == {1}
+    sink = DirectorySink(tmp_path)
+    sink.check()
+    lock = FileHold(tmp_path)
+    leave_nothing(lock, sink)
+    lock.release()
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("script", [HOLDS, OLD_HOLDS], ids=["now", "0.1.0"])

@@ -5,7 +5,7 @@ Others import `open_sink`, `path_of`, `OWN` (the name of the directory for our o
 `is_copy`; `open_own`, `check_own` and `replace_own`, which open these files; `make_directory` and
 `flush_path`, which make names durable.
 The S3 sink also imports `temporary_files`, for bodies that wait on disk, and the lock of a
-directory imports `own_files.lock_own`.
+directory imports `own_files.lock_own` and `temporary_files.remove_workspace`.
 """
 
 from scraper.sinks.directory.changed_directories import flush_path, make_directory

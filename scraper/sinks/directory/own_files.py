@@ -33,6 +33,7 @@ from typing import BinaryIO
 from scraper.model.errors import DestinationError
 
 REMOVE = "remove it, or use another destination"
+_ATTEMPTS = 5  # at a directory that others remove
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Linux says ELOOP for a link, ENXIO for a FIFO without a reader; a directory can't be written.
@@ -112,7 +113,7 @@ def lock_own(path: Path, *, wait: bool = False, shared: bool = False) -> int | N
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        fd = open_own(path, os.O_RDWR | os.O_CREAT)
+        fd = _opened_to_lock(path)
         try:
             fcntl.flock(fd, kind | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(fd), os.lstat(path)):
@@ -126,6 +127,14 @@ def lock_own(path: Path, *, wait: bool = False, shared: bool = False) -> int | N
             os.close(fd)
             raise
         os.close(fd)  # the file was removed or replaced meanwhile: lock the one that is there now
+
+
+def _opened_to_lock(path: Path) -> int:
+    """The file at `path`, made if it is missing. Its directory may be removed in this moment."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return open_own(path, os.O_RDWR | os.O_CREAT)
+    return open_own(path, os.O_RDWR | os.O_CREAT)
 
 
 @contextlib.contextmanager

@@ -35,11 +35,11 @@ from scraper.sinks.directory.open_directories import (
     OpenDirectory,
     RootMovedError,
 )
-from scraper.sinks.directory.temporary_files import TemporaryFiles
+from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
 from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 OWN = ".scraper"
-_TEMPORARY = f"{OWN}/tmp"  # noqa: S108 - of the destination
+_TEMPORARY = f"{OWN}/{NAME}"
 _NS_OF_MS = 1_000_000
 _PIECE = 1 << 20  # bytes that are read at once
 _FATAL = {  # errors that every other object would meet too
@@ -206,8 +206,8 @@ class DirectorySink:
         top = self._below + to_disk(prefix.rpartition("/")[0])
         for parent, directories, files in os.walk(top, onerror=failed):
             below = from_disk(os.path.relpath(parent, self._below))
-            if below == OWN and b"tmp" in directories:
-                directories.remove(b"tmp")
+            if below == OWN and NAME.encode() in directories:
+                directories.remove(NAME.encode())
             for name in map(from_disk, files):
                 key = name if below == "." else f"{below}/{name}"
                 if key.startswith(prefix) and not is_copy(name):

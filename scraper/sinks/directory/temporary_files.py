@@ -18,8 +18,10 @@ from pathlib import Path
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory.own_files import lock_own
 
+NAME = "tmp"  # of the directory for all runs, among our own files
 _LOCK = "lock"
 _PREFIX = "run-"
+_ATTEMPTS = 5
 
 
 class TemporaryFiles:
@@ -31,6 +33,15 @@ class TemporaryFiles:
 
     def __init__(self, parent: Path, removing: Callable[[Path], None] = lambda _run: None) -> None:
         self._removing = removing
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._make(parent)
+                break
+            except FileNotFoundError:  # `remove_workspace` of another run, in this moment
+                if attempt == _ATTEMPTS:
+                    raise
+
+    def _make(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent):  # no other run sees a directory whose lock is not held yet
             self.path = parent / f"{_PREFIX}{os.urandom(8).hex()}"
@@ -61,6 +72,18 @@ class TemporaryFiles:
                     _remove(left)
                 finally:
                     os.close(lock)
+
+
+def remove_workspace(own: Path) -> None:
+    """Remove the directory for all temporary files in `own`, unless a run has some. Never raises.
+
+    `own` is the directory for our own files, in a destination.
+    """
+    parent = own / NAME
+    with contextlib.suppress(OSError, DestinationError), _locked(parent):
+        if os.listdir(parent) == [_LOCK]:
+            os.unlink(parent / _LOCK)
+            os.rmdir(parent)
 
 
 @contextlib.contextmanager
