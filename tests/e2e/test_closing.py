@@ -183,14 +183,16 @@ def test_nothing_but_objects_stays_in_a_directory_whose_manifest_is_elsewhere(
 ) -> None:
     server = serve({"/a.txt": b"abc"})
     words = ["--manifest", "kept/m.jsonl", "--key", "{path}{ext}"]
+    said = ""
     for status, more in ((0, []), (0, ["--resume"]), (1, ["--no-refresh"])):
         urls = [f"{server.url}/a.txt", *([f"{server.url}/gone"] if status else [])]
         ran = cli(*words, *more, stdin=lines(*urls))
         assert ran.status == status
+        said = ran.err
         assert names_in(cli) == {"a.txt"}
         summary = json.loads((cli.directory / "kept/m.jsonl.summary.json").read_text())
         assert summary["exit_status"] == status
-    assert f"summary:   {cli.directory}/kept/m.jsonl.summary.json" in ran.err
+    assert f"summary:   {cli.directory}/kept/m.jsonl.summary.json" in said
     told = cli("status", "out", "--manifest", "kept/m.jsonl")
     assert (told.status, "runs:" in told.out) == (1, True)
     assert (

@@ -397,7 +397,7 @@ def test_a_child_that_hears_nothing_more_ends_whatever_it_waits_for(
         numbers = SharedNumbers()
         child = Child(setup_of(tmp_path), [numbers.fd], lambda: (process, ours))
         child.flush()
-        assert list(child.read()) == [(Up.READY,)]
+        assert next(child.read()) == (Up.READY,)  # its own error may be in the same piece
         if end == "parent":
             ours.close()
         elif end == "error":
