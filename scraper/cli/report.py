@@ -75,13 +75,13 @@ def _subject(place: "Place", run: str | None, *, divided: bool) -> _Subject:
     if shards:
         parts = shard_lines(place.sink, place.destination, shards)
         named = f"{len(shards)} of {shards[0].plan.shards}"
-        runs = [last for last in (last_run(part()) for part in parts) if last is not None]
+        runs = [last for last in map(last_run, parts) if last is not None]
         keys = [f"{one.prefix}summary.json" for one in shards]
         told = [SummaryFile(place.sink, place.destination, key=key).last() for key in keys]
         return _Subject(runs, _together([one for one in told if one]), named)
     summary = SummaryFile(place.sink, place.destination).last()
     if run is None:
-        given, last = summary.get("run"), last_run(place.lines())
+        given, last = summary.get("run"), last_run(place.lines)
         ended = given if isinstance(given, str) else ""
         run = max(ended, last or "")  # an id begins with its time
     return _Subject([run], summary if summary.get("run") == run else {})

@@ -7,7 +7,8 @@ as by all readers. Does not know: what is made of them (`cli/report.py`).
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from scraper.manifest.identity import of_record
 from scraper.model.errors import BadTarget
 from scraper.sinks.base import Sink
 from scraper.sinks.plans import Kept
+
+_LAST_LINES = 1_000
 
 Lines = Callable[[], Iterator[bytes]]
 
@@ -32,14 +35,19 @@ def run_records(lines: Iterator[bytes]) -> Iterator[tuple[int | None, dict[str, 
         yield identity, record
 
 
-def last_run(lines: Iterator[bytes]) -> str | None:
-    """The id of the last run that left a record, None if there is none."""
-    last = None
-    for record in _records(lines):
-        run = record.get("run")
-        if isinstance(run, str):
-            last = run
-    return last
+def last_run(lines: Lines) -> str | None:
+    """The id of the last run that left a record, None if there is none.
+
+    Nearly always the last lines have it; else all are parsed.
+    """
+    ends = deque(lines(), maxlen=_LAST_LINES)
+    runs = (record.get("run") for record in _records(reversed(ends)))
+    found = next((run for run in runs if isinstance(run, str)), None)
+    if found is None and len(ends) == _LAST_LINES:
+        for record in _records(lines()):
+            run = record.get("run")
+            found = run if isinstance(run, str) else found
+    return found
 
 
 def shard_lines(sink: Sink, destination: str, shards: Sequence[Kept]) -> list[Lines]:
@@ -47,7 +55,7 @@ def shard_lines(sink: Sink, destination: str, shards: Sequence[Kept]) -> list[Li
     return [partial(lines_of, sink, destination, one) for one in shards]
 
 
-def _records(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+def _records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
             record = orjson.loads(line)
