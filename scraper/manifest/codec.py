@@ -44,7 +44,7 @@ _STATES = {
 _TAKING_OVER = frozenset({"skipped", "not_modified"})  # with a size: see `is_taken_over`
 _TARGET_FIELDS = (
     *("url", "line", "source", "key", "headers"),
-    *("expected", "lastmod", "identity", "destination"),
+    *("expected", "urls", "lastmod", "identity", "destination"),
 )
 _TEXT = (str, type(None))
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
@@ -212,7 +212,7 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
     try:
         size, etag, modified = record["size"], record.get("etag"), record.get("last_modified")
         effective, modified_at = 0, object_modified_ms(record, modified)
-        if record.get("redirects"):
+        if record.get("redirects") or "mirror" in record:
             effective = urls.fingerprint(record["url_effective"])
             if REDACTED in record["url_effective"]:  # nobody knows which URL answered
                 etag = modified = None

@@ -163,7 +163,8 @@ def list_line(record: Record) -> bytes | Missing:
     """The line of a list, without its end, that names the target of `record` with its key.
 
     The line is `URL`, `URL<TAB>key` if the rule `url` makes another key, or JSON if the URL has
-    characters that a terminal must not see, or if a size or a digest is expected.
+    characters that a terminal must not see, if a size or a digest is expected, or if it has
+    mirrors; of those a mirror with a secret is left out.
     """
     if "key" not in record or kind_of(record) == Kind.BAD_URL:
         return Missing.TARGET
@@ -171,13 +172,22 @@ def list_line(record: Record) -> bytes | Missing:
     if REDACTED in url or "headers" in record:
         return Missing.SECRET
     target = of_record(record)
-    expected = record.get("expected") or {}
-    if url.isprintable() and key.isprintable() and not expected:
+    more = dict(record.get("expected") or {})
+    if mirrors := _mirrors(record):
+        more["urls"] = mirrors
+    if url.isprintable() and key.isprintable() and not more:
         for text in (url, f"{url}\t{key}"):
             if _named_by(line := text.encode()) == target:
                 return line
-    line = as_json({"url": url, "key": key, **expected})
+    line = as_json({"url": url, "key": key, **more})
     return line if _named_by(line) == target else Missing.KEY
+
+
+def _mirrors(record: Record) -> list[str]:
+    """The other URLs of its target that hide nothing."""
+    given = record.get("urls")
+    texts = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+    return [one for one in texts if REDACTED not in one and one != record["url"]]
 
 
 def _named_by(line: bytes) -> int | None:

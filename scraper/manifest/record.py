@@ -35,6 +35,8 @@ def to_record(result: Result) -> dict[str, Any]:
     """The contract's fields of `result`. A field whose value is unknown is absent."""
     target, outcome = result.target, result.outcome
     record = _of_target(target)
+    if target.mirrors:
+        _add_mirrors(record, result)
     record["status"] = result.status
     match outcome:
         case Stored(response):
@@ -72,6 +74,13 @@ def _of_target(target: Target) -> dict[str, Any]:
     if target.lastmod is not None:
         record["lastmod"] = target.lastmod
     return record
+
+
+def _add_mirrors(record: dict[str, Any], result: Result) -> None:
+    others = (urls.redact(mirror.listed) for mirror in result.target.mirrors)
+    record["urls"] = [record["url"], *others]
+    if result.mirror is not None:
+        record["mirror"] = urls.redact(result.mirror.listed)
 
 
 def _add_response(record: dict[str, Any], response: Response) -> None:

@@ -27,6 +27,20 @@ ANY_URL = -1  # in the place of a digest: nobody knows which URL the object is f
 _PLACE_CHARS = 1000  # of a target's texts; see `places_of`
 
 
+class Mirror(NamedTuple):
+    """Another URL of a target, told as `Target` tells the first one.
+
+    `late`: its host was down when its turn came, so it is asked again after all others. Then its
+    host is waited for.
+    """
+
+    listed: str
+    url: str
+    host: str
+    userinfo: str = ""
+    late: bool = False
+
+
 class Target(NamedTuple):
     """One line of the list.
 
@@ -36,6 +50,8 @@ class Target(NamedTuple):
     JSON line. `userinfo` is `user:password`, percent-decoded, or "". `places` is what the target
     counts for where the number of targets is bounded; see `places_of`. `expected`: what its body is
     to be, None if the list does not say. `lastmod`: when it was changed, as the list has it.
+    `mirrors`: its other URLs, in the order in which they are tried. All that tells targets apart is
+    of the first URL.
     """
 
     listed: str
@@ -49,6 +65,7 @@ class Target(NamedTuple):
     places: int = 1
     expected: "Expected | None" = None
     lastmod: str | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
     def __repr__(self) -> str:
         """The fields that hold no secret: no URL, userinfo or headers."""
@@ -100,6 +117,21 @@ class PreviousRecord(NamedTuple):
     recorded: bool = True
 
 
+class Earlier(NamedTuple):
+    """What came before an attempt at one of several URLs.
+
+    `target` is the target as listed. `attempts` were made at other URLs. `outcome` is the one to
+    tell if no URL is better, of the URL `mirror`; None: of the first one. `late`: the URL that is
+    asked now was late, see `Mirror`.
+    """
+
+    target: Target
+    attempts: int
+    outcome: "Failed | Deferred"
+    mirror: Mirror | None = None
+    late: bool = False
+
+
 class Attempt(NamedTuple):
     """The `number`-th attempt (from 1) at a target, before or during its transfer.
 
@@ -109,6 +141,8 @@ class Attempt(NamedTuple):
     retries. `hop`: the host of its next request, where a redirect led; "" for the target's own.
     `fresh`: it begins over a connection of its own, as the last one brought no response.
     `mismatch`: how the body of the last attempt differed from the expected one, or "".
+    `earlier`: what other URLs of the target did; `target` has the URL that is asked now, and the
+    `mirrors` that are left. None before the first URL has ended.
     """
 
     target: Target
@@ -120,6 +154,12 @@ class Attempt(NamedTuple):
     hop: str = ""
     fresh: bool = False
     mismatch: str = ""
+    earlier: Earlier | None = None
+
+    @property
+    def waits_for_host(self) -> bool:
+        """Whether its host is waited for while it is down: no other URL is to be asked first."""
+        return not self.target.mirrors or (self.earlier is not None and self.earlier.late)
 
 
 class Response(NamedTuple):
@@ -262,9 +302,10 @@ STATUSES: Mapping[type[Outcome], str] = {
 class Result(NamedTuple):
     """What became of one target. Each line that is no comment has exactly one.
 
-    `attempts` is the number of attempts that were made at it, in this run. `directory` is the
-    absolute path of the destination if that is a directory and `scraper.run` yielded the Result,
-    else None.
+    `attempts` is the number of attempts that were made at it, in this run, at all its URLs.
+    `directory` is the absolute path of the destination if that is a directory and `scraper.run`
+    yielded the Result, else None. `mirror` is the URL that the outcome is of, None if that is the
+    first one.
     """
 
     target: Target
@@ -272,6 +313,7 @@ class Result(NamedTuple):
     attempts: int = 0
     times: Times = Times()
     directory: str | None = None
+    mirror: Mirror | None = None
 
     @property
     def status(self) -> str:
@@ -347,5 +389,7 @@ class Result(NamedTuple):
             shown["size"] = self.size
         if error is not None:
             shown["error"] = str(error)
+        if self.mirror is not None:
+            shown["mirror"] = redact(self.mirror.listed)
         shown["attempts"] = self.attempts
         return f"Result({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -91,7 +91,8 @@ class FailureGroups:
         failure, response, target = outcome.failure, outcome.response, result.target
         code = failure.http_code or (response.http_code if response is not None else None)
         reason = self._reason_of(failure.kind, code, failure.message)
-        self._count((result.status, *reason), target.host, target.listed)
+        host = target.host if result.mirror is None else result.mirror.host
+        self._count((result.status, *reason), host, target.listed)
 
     def add_record(self, record: Mapping[str, Any]) -> None:
         """The same for a record of a manifest."""

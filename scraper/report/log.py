@@ -199,6 +199,8 @@ def _text(result: Result) -> str:
         return f"skipped  {url}: {result.outcome.reason}"
     where = f"{target.source}:{target.line}"
     again = f" after {result.attempts} attempts" if result.attempts > 1 else ""
+    if result.mirror is not None:
+        again += f", by its mirror {urls.redact(result.mirror.listed)}"
     match result.outcome:
         case Stored(response, size, _):
             took = result.times.total or 0.0

@@ -70,7 +70,12 @@ def _detail(result: Result) -> str:
             pass
     if result.attempts > 1:
         parts.append(f"after {result.attempts} attempts")
-    return ", ".join(parts)
+    return ", ".join(parts + _by_mirror(result))
+
+
+def _by_mirror(result: Result) -> list[str]:
+    mirror = result.mirror
+    return [] if mirror is None else [f"by its mirror {urls.redact(mirror.listed)}"]
 
 
 def _says_nothing(result: Result) -> bool:

@@ -163,15 +163,15 @@ def results_of(run: Run) -> Generator[Result, None, None]:
         log_event("info", "start", {"message": run.describe()})
         for name, text in caveats(run.settings.http):
             log_event("warning", name, {"message": text})
-        for target, outcome, attempts, times, _ in run:
+        for target, outcome, attempts, times, _, mirror in run:
+            told = outcome
             if (
                 isinstance(outcome, Failed | Deferred | NotReached)
                 and "--" in outcome.failure.message
             ):
                 said = outcome.failure._replace(message=in_python(outcome.failure.message))
-                yield Result(target, outcome._replace(failure=said), attempts, times, directory)
-            else:
-                yield Result(target, outcome, attempts, times, directory)
+                told = outcome._replace(failure=said)
+            yield Result(target, told, attempts, times, directory, mirror)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

@@ -12,9 +12,10 @@ open file, so no more are kept than transfers are allowed. Does not know: where 
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, Kind
-from scraper.model.records import Attempt, Deferred, Failed, Failure, NotReached
+from scraper.model.records import Attempt, Deferred, Failed, Failure, NotReached, Outcome
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
+from scraper.run import mirrors
 from scraper.run.stopping import Note, Stop
 from scraper.schedule import (
     Again,
@@ -32,10 +33,14 @@ _NO_RESPONSE = frozenset({Kind.CONNECT, Kind.TIMEOUT})
 
 
 class Following(NamedTuple):
-    """The attempt that follows, `due` at the earliest (monotonic seconds)."""
+    """The attempt that follows, `due` at the earliest (monotonic seconds).
+
+    `elsewhere`: it is the first one at another URL of the target.
+    """
 
     attempt: Attempt
     due: float
+    elsewhere: bool = False
 
 
 class FailurePolicy:
@@ -68,6 +73,12 @@ class FailurePolicy:
         """
         attempt, failure = completion.attempt, failed.failure
         verdict, following = self._after(attempt, failure, started, now, charge)
+        if attempt.target.mirrors and completion.error is None:
+            turned = self._mirrored(attempt, failed, verdict)
+            if turned is not None:
+                if completion.partial is not None:
+                    completion.partial.discard()
+                return Following(turned, now, elsewhere=True)
         if isinstance(verdict, Again) and self._stop.reason is None:
             self._tell_retry(attempt, failure, verdict.delay_s)
             self._keep(completion.partial, following)
@@ -77,6 +88,36 @@ class FailurePolicy:
         if failure.kind is Kind.INTERRUPTED:
             return NotReached(failure, failed.response)
         return failed
+
+    def _mirrored(self, attempt: Attempt, failed: Failed, verdict: Verdict) -> Attempt | None:
+        """The attempt at another URL that follows `attempt`, None if none does yet."""
+        failure = failed.failure
+        again = isinstance(verdict, Again)
+        if again and not (mirrors.is_down(attempt, failure) or failure.kind is Kind.MISMATCH):
+            return None
+        late = again and failure.kind is not Kind.MISMATCH
+        outcome: Failed | Deferred = Failed(failure._replace(transient=late), failed.response)
+        if isinstance(verdict, Defer):
+            outcome = Deferred(failure, failed.response)
+        return self.elsewhere(attempt, outcome, attempt.number)
+
+    def elsewhere(self, attempt: Attempt, outcome: Outcome, made: int) -> Attempt | None:
+        """The attempt at another URL of a target that ends with `outcome` at this one.
+
+        `made`: attempts that were made at this one.
+        """
+        following = mirrors.following(attempt, outcome, made)
+        if following is None or self._stop.reason is not None:
+            return None
+        assert isinstance(outcome, Failed | Deferred)
+        record = {
+            "url": redact(attempt.target.listed),
+            "next": redact(following.target.listed),
+            "kind": outcome.failure.kind.value,
+            "message": outcome.failure.message,
+        }
+        self._note("debug", "mirror", record)
+        return following
 
     def stored(self) -> None:
         """Note that the destination took an object."""

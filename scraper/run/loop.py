@@ -45,12 +45,13 @@ from scraper.run.build import (
 )
 from scraper.run.ending import RunEnding
 from scraper.run.failure_policy import FailurePolicy, Following
+from scraper.run.mirrors import result_of
 from scraper.run.prefilter import Prefilter
 from scraper.run.resources import RunResources
 from scraper.run.spacing import Spacing
 from scraper.run.starter import Asked, Starter
 from scraper.run.stopping import Note, Stop, limit_at
-from scraper.run.unfinished import stored_late, unfinished
+from scraper.run.unfinished import stored_late, targets_of, unfinished
 from scraper.schedule import Charge, Frontier, patience_of
 from scraper.sinks.base import disk_of
 from scraper.source.keys import make_rule
@@ -72,9 +73,8 @@ class Run:
 
     Entering checks the destination and raises DestinationError; nothing is written before.
     `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
-    of retries, and that transfers in flight may end. `begun`: since when the run lasts, in
-    monotonic seconds. `id` is on all records. Set `paused` to a function to hold the run back:
-    while it is true nothing new is started. Call `wake` when that is over.
+    of retries, and that transfers in flight may end. `begun`: since when it lasts, in monotonic
+    seconds. `id` is on all records. While `paused` is true nothing starts; call `wake` after it.
     """
 
     def __init__(
@@ -342,11 +342,10 @@ class Run:
         if completion is None:
             self._failure_policy.tell(self._spacing.put_back(transfer, now))
             return
-        attempt, end = completion.attempt, completion.outcome
+        attempt, end, announced = completion.attempt, completion.outcome, completion.announced
         failure = end.failure if isinstance(end, Failed) else None
         started = transfer.hop_started
         took_s = now - started if attempt.hop else completion.times.total or 0.0
-        announced = completion.announced
         change = self._frontier.ended(attempt, failure, started, took_s, now, announced)
         self._failure_policy.tell(change)
         charge = Charge.ATTEMPT if failure is None else self._frontier.charge(attempt)
@@ -363,7 +362,9 @@ class Run:
         if isinstance(end, Failed):
             follows = self._failure_policy.of(completion, end, started, now, charge)
             if isinstance(follows, Following):
-                self._frontier.add(follows.attempt, now, follows.due, under_way=True)
+                self._starter.wait(follows, self._entrance, now)
+                if self._robots_queue is not None and is_robots_txt:
+                    self._robots_queue.turn_away(attempt, end.failure)
                 return
             outcome = follows
         elif isinstance(end, Stored) and not is_robots_txt:
@@ -371,18 +372,18 @@ class Run:
         if completion.partial is not None:
             completion.partial.discard()
         if not is_robots_txt:
-            self._account.record(Result(attempt.target, outcome, attempt.number, completion.times))
+            self._account.record(result_of(attempt, outcome, attempt.number, completion.times))
         elif self._robots_queue is not None and self._stop.reason is None:
             self._robots_queue.answered(attempt, outcome, started, now)
 
     def _record_ended_early(self) -> None:
         """Record targets that end without another request, because of their host."""
         for attempt, outcome in self._entrance.take_ended_early():
-            self._failure_policy.drop(attempt.target.key)
-            self._spacing.drop(attempt.target.key)
-            if self._splitting is not None:
-                self._splitting.drop(attempt.target.key)
-            self._account.record(Result(attempt.target, outcome, attempt.number - 1))
+            self._starter.drop(attempt.target.key)
+            if following := self._failure_policy.elsewhere(attempt, outcome, attempt.number - 1):
+                self._entrance.add(following, time.monotonic())
+            else:
+                self._account.record(result_of(attempt, outcome, attempt.number - 1))
 
     def _record_unfinished(self) -> None:
         """When the run was stopped: record everything that was read and not finished."""
@@ -391,8 +392,7 @@ class Run:
         self._stop.unread = not self._reader.exhausted
         self._reader.close()
         self._stop.abandoned = bool(self._in_flight)
-        parts = {one.split or one: one for one in self._in_flight}
-        in_flight = [one for one in parts.values() if not self._is_robots_txt(one.attempt)]
+        in_flight = targets_of(self._in_flight, self._is_robots_txt)
         read_ahead = self._prefilter.sift(self._reader.take(BUFFER))
         self._account.skip(read_ahead.skipped)
         for result in unfinished(in_flight, self._entrance, read_ahead, self._stop.reason):

@@ -97,13 +97,16 @@ class RobotsQueue:
 
     def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Targets that end without a request: because of their host, or of its rules."""
-        for attempt, outcome in self._frontier.take_ended_early():
-            if self.owns(attempt):
-                self._end_all(attempt.target.key, outcome)
-            else:
-                yield attempt, outcome
-        while self._ended:
-            yield self._ended.popleft()
+        ended: deque[tuple[Attempt, Outcome]] = self._ended
+        while True:
+            for attempt, outcome in self._frontier.take_ended_early():
+                if self.owns(attempt):
+                    self._end_all(attempt.target.key, outcome)
+                else:
+                    yield attempt, outcome
+            if not ended:  # what followed may have ended at once, too
+                return
+            yield ended.popleft()
 
     def drain(self) -> Iterator[Attempt]:
         """Take out every target that waits, since the run stops."""
@@ -121,6 +124,18 @@ class RobotsQueue:
         """The transfer for `attempt`, which this queue owns."""
         reading = self._readings[attempt.target.key] = RobotsReading(self._token)
         return self._make(attempt, self._plan, reading, now)
+
+    def turn_away(self, attempt: Attempt, failure: Failure) -> None:
+        """Do not let targets that have another URL wait for a robots.txt whose host is down."""
+        if not failure.unreachable or failure.kind is Kind.PROXY:
+            return
+        origin = attempt.target.key
+        message = f"robots.txt of {origin}: {failure.message}"
+        outcome = Failed(failure._replace(message=message, transient=True))
+        waiting = self._waiting[origin]
+        self._waiting[origin] = [one for one in waiting if one.waits_for_host]
+        self._count -= len(waiting) - len(self._waiting[origin])
+        self._ended.extend((one, outcome) for one in waiting if not one.waits_for_host)
 
     def answered(self, attempt: Attempt, outcome: Outcome, started: float, now: float) -> None:
         """The last attempt at a robots.txt ended: judge the targets that wait for it.

@@ -115,6 +115,7 @@ class Splitting:
                 target = one.attempt.target._replace()  # its request is another
                 started = one.attempt.first_started
                 attempt = Attempt(target, now, tries.number, started, None, tries.free, hop)
+                attempt = attempt._replace(earlier=one.attempt.earlier)
                 self._frontier.join(attempt, now)
                 return self._transfer(one, part, attempt, now)
         return None

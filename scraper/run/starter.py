@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scraper.engines.base import Engine
 from scraper.model.records import Attempt
-from scraper.run.failure_policy import FailurePolicy
+from scraper.run.failure_policy import FailurePolicy, Following
 from scraper.run.spacing import Spacing
 from scraper.run.stopping import Note, Stop
 from scraper.schedule import Frontier
 from scraper.transfer import Transfer
 
 if TYPE_CHECKING:
+    from scraper.run.robots_queue import RobotsQueue
     from scraper.run.splitting import Splitting
 
 
@@ -75,6 +76,21 @@ class Starter:
         if splitting is not None and (part := splitting.due(now)) != float("inf"):
             due = part if due is None else min(due, part)
         return None if due is None else breaker.starts_at(due, len(self.in_flight))
+
+    def wait(self, following: Following, entrance: "Frontier | RobotsQueue", now: float) -> None:
+        """Let the attempt that follows another one wait; at another URL it enters as new ones."""
+        attempt, due, elsewhere = following
+        if elsewhere:
+            entrance.add(attempt, now)
+        else:
+            self._asked.frontier.add(attempt, now, due, under_way=True)
+
+    def drop(self, key: str) -> None:
+        """Remove what is kept of `key` for another turn, which does not come."""
+        self._asked.policy.drop(key)
+        self._asked.spacing.drop(key)
+        if self._asked.splitting is not None:
+            self._asked.splitting.drop(key)
 
     def free(self, transfer: Transfer) -> None:
         """`transfer` has come back: its slot is free."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, NotReached, Outcome, Result, Stored, Times
+from scraper.run.mirrors import result_of
 from scraper.run.prefilter import Sifted
 from scraper.run.stopping import LAST_GRACE_S
 
@@ -38,14 +39,22 @@ def unfinished(
         attempt = transfer.attempt
         took = now - transfer.started
         times = Times(started=time.time() - took, total=took)
-        yield Result(attempt.target, outcome, attempt.number, times)
+        yield result_of(attempt, outcome, attempt.number, times)
     for attempt, early in waiting.take_ended_early():
-        yield _not_started(attempt, early)
+        yield _not_started(attempt, outcome if attempt.target.mirrors else early)
     for attempt in waiting.drain():
         yield _not_started(attempt, outcome)
     yield from unread.ended
     for target, _ in unread.left:
         yield Result(target, outcome)
+
+
+def targets_of(
+    in_flight: "Iterable[Transfer]", is_robots_txt: Callable[[Attempt], bool]
+) -> "list[Transfer]":
+    """One transfer for each target in flight, whose body may come in parts."""
+    parts = {one.split or one: one for one in in_flight}
+    return [one for one in parts.values() if not is_robots_txt(one.attempt)]
 
 
 def stored_late(
@@ -65,9 +74,9 @@ def stored_late(
                 end.partial.discard()
             attempt = end.attempt
             if isinstance(end.outcome, Stored) and not is_robots_txt(attempt):
-                yield Result(attempt.target, end.outcome, attempt.number, end.times)
+                yield result_of(attempt, end.outcome, attempt.number, end.times)
 
 
 def _not_started(attempt: Attempt, outcome: Outcome) -> Result:
     """The Result of a target whose attempt was still to come."""
-    return Result(attempt.target, outcome, attempt.number - 1)
+    return result_of(attempt, outcome, attempt.number - 1)

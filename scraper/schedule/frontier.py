@@ -96,7 +96,7 @@ class Frontier:
         host = self._host(attempt.hop or attempt.target.host, now)
         if self._proxies.any and not attempt.hop:
             host.via = self._proxies.of(attempt.target.url)
-        if early := self._early_end(host, now):
+        if early := self._early_end(host, now) or host.turns_away(attempt, now):
             self._ended_early.append((attempt, early))
             return
         if under_way and host.pace is not None:
@@ -130,8 +130,7 @@ class Frontier:
         self._places -= attempt.target.places
         self._begin(host, attempt, now)
         if attempt.first_started is None:
-            target, queued_at, number, _, previous, free, hop, fresh, differed = attempt
-            attempt = Attempt(target, queued_at, number, now, previous, free, hop, fresh, differed)
+            attempt = Attempt._make((*attempt[:3], now, *attempt[4:]))
         return attempt
 
     def joins_at(self, name: str, now: float) -> float:
@@ -343,7 +342,10 @@ class Frontier:
         if not failure.unreachable:
             if failure.http_code is not None:
                 host.breaker = None
-        elif not host.lost(failure, started, now, self._patience_s):
+        elif host.lost(failure, started, now, self._patience_s):
+            down, away = host.down(), self._emptied(host, elsewhere=True)
+            self._ended_early.extend((one, down) for one in away)
+        else:
             if host not in self._given_up:
                 self._given_up.append(host)
             self._end_all(host, now)
@@ -387,14 +389,11 @@ class Frontier:
         return Failed(Failure(Kind.HOST_DOWN, message, transient=False))
 
     def _end_all(self, host: Host, now: float) -> None:
-        outcome = self._early_end(host, now)
-        if outcome is not None:
+        if (outcome := self._early_end(host, now)) is not None:
             self._ended_early.extend((attempt, outcome) for attempt in self._emptied(host))
 
-    def _emptied(self, host: Host) -> list[Attempt]:
-        left = [*host.waiting, *(attempt for _, _, attempt in host.retries)]
-        host.waiting.clear()
-        host.retries.clear()
+    def _emptied(self, host: Host, *, elsewhere: bool = False) -> list[Attempt]:
+        left = host.emptied(elsewhere=elsewhere)
         self._waiting -= len(left)
         self._places -= sum(attempt.target.places for attempt in left)
         return left

@@ -12,7 +12,7 @@ from random import random
 from typing import TYPE_CHECKING
 
 from scraper.model.errors import Kind
-from scraper.model.records import Attempt, Failure, Target
+from scraper.model.records import Attempt, Failed, Failure, Outcome, Target
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.hosts import Charge, HostState, HostWait
@@ -164,6 +164,46 @@ class Host:
         if self.breaker is not None and self.breaker.given_up:
             until = max(until, self.breaker.until)
         return not (self.waiting or self.retries or self.in_flight) and now >= until
+
+    def emptied(self, *, elsewhere: bool = False) -> list[Attempt]:
+        """Take out the targets that wait.
+
+        `elsewhere`: if the host is down, those that have another URL to ask first.
+        """
+        if elsewhere and not self.is_down:
+            return []
+        left = [*self.waiting, *(attempt for _, _, attempt in self.retries)]
+        if elsewhere:
+            left = [one for one in left if not one.waits_for_host]
+            if left:
+                self.waiting = deque(one for one in self.waiting if one.waits_for_host)
+                self.retries = [one for one in self.retries if one[2].waits_for_host]
+                heapq.heapify(self.retries)
+        else:
+            self.waiting.clear()
+            self.retries.clear()
+        return left
+
+    def turns_away(self, attempt: Attempt, now: float) -> Outcome | None:
+        """How `attempt` ends here if the host is down, and another URL can be asked meanwhile.
+
+        One target at a time finds out whether it is down still.
+        """
+        if attempt.waits_for_host or not self.is_down:
+            return None
+        asked = self.in_flight or self.waiting or self.retries
+        may_ask = self.breaker is not None and now >= self.breaker.until and not asked
+        return None if may_ask else self.down()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no connection can be made."""
+        return self.breaker is not None and self.breaker.is_open
+
+    def down(self) -> Outcome:
+        """How a target ends that does not wait until a connection can be made."""
+        why = "" if self.failure is None else f": {self.failure.message}"
+        return Failed(Failure(Kind.HOST_DOWN, f"{self.name} is down{why}", transient=True))
 
     # ------------------------------------------------------------ what its answers say
 

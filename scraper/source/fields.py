@@ -1,10 +1,10 @@
 """Fields: what a JSON line says, or a dict of a program.
 
-The fields are `url`, `key`, `headers`, and what is expected of the body: `size`, `md5`, `sha1`,
-`sha256`, `sha512` (`model/expected.py`); in small letters or capitals. Another field means nothing
-here, and each is named once in a list. One that is nearly one of ours is a mistake. In a record of
-ours, which has a `status`, the size and the digest tell what was stored then, so nothing is
-expected, and its other fields are not named.
+The fields are `url`, `urls` (several URLs of one body), `key`, `headers`, and what is expected of
+the body: `size`, `md5`, `sha1`, `sha256`, `sha512` (`model/expected.py`); in small letters or
+capitals. Another field means nothing here, and each is named once in a list. One that is nearly
+one of ours is a mistake. In a record of ours, which has a `status`, the size and the digest tell
+what was stored then, so nothing is expected, and its other fields are not named.
 
 A program's texts may be of a class of its own (a member of a StrEnum); here they become plain ones.
 
@@ -12,7 +12,7 @@ Owns: these rules. Does not know: lines (`lists.py`), what a URL or a key is. Re
 each line with such a field; a list of a million records would have a million notes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,11 @@ from scraper.source.lines import Note, in_one_line, nobody
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
 
-# The URL, the key or "", the headers, and what is expected of the body.
-Parts = tuple[str, str, Mapping[str, str], "Expected | None"]
+# The URL, the key or "", the headers, what is expected of the body, and other URLs of it.
+Parts = tuple[str, str, Mapping[str, str], "Expected | None", Sequence[str]]
 
 EXPECTED = frozenset({"size", "sha512", "sha256", "sha1", "md5"})
-_FIELDS = ("headers", "key", "md5", "sha1", "sha256", "sha512", "size", "url")
+_FIELDS = ("headers", "key", "md5", "sha1", "sha256", "sha512", "size", "url", "urls")
 _NAMED = 16  # fields that mean nothing, of one list, at most
 _REMEMBERED = 1_000  # fields of one list, at most
 
@@ -50,7 +50,7 @@ class Fields:
         self._source = source
         self._note = note
         self._url, self._key = url or "url", key or "key"
-        ours = {*EXPECTED, "headers", self._key, self._url}
+        ours = {*EXPECTED, "headers", "urls", self._key, self._url}
         self._ours = {name.lower(): name for name in ours}
         self._known = ours  # and those that mean nothing
         self._named: set[str] = set()
@@ -61,6 +61,9 @@ class Fields:
         if not given.keys() <= self._known:
             given = self._by_our_names(given, what.removeprefix("a "))
         url, key, headers = given.get(self._url), given.get(self._key), given.get("headers")
+        mirrors: Sequence[str] = ()
+        if (several := given.get("urls")) is not None:
+            url, *mirrors = _several(url, several, what)
         if not isinstance(url, str):
             raise BadTarget(f'{what.removeprefix("a ")} has no "{self._url}"')
         if key is not None and not isinstance(key, str):
@@ -73,7 +76,7 @@ class Fields:
             from scraper.model.expected import expected_of  # few lists tell digests
 
             expected = expected_of(given)
-        return in_one_line(url), key.strip(), headers or NO_HEADERS, expected
+        return in_one_line(url), key.strip(), headers or NO_HEADERS, expected, mirrors
 
     def _by_our_names(self, given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         """The fields that mean something, as they are called in this list. Raises BadTarget."""
@@ -108,6 +111,19 @@ class Fields:
             names = ", ".join(repr(field[:40]) for field in fresh)
             end = "; no more are named" if len(fresh) == left else ""
             self._note(f"the list {self._source!r} has {what} nothing here: {names}{end}")
+
+
+def _several(first: object, given: object, what: str) -> list[str]:
+    """The URL and the mirrors of a target whose field `urls` is `given`. Raises BadTarget."""
+    texts = isinstance(given, list | tuple) and all(isinstance(one, str) for one in given)
+    if not texts or not isinstance(given, list | tuple):
+        raise BadTarget(f'"urls" of {what} is not a list of strings')
+    found = [str.__str__(one) for one in given]
+    if isinstance(first, str):
+        return [first, *found]
+    if first is not None or not found:
+        raise BadTarget(f'{what.removeprefix("a ")} has no "url"')
+    return found
 
 
 def _checked(headers: object, what: str) -> Mapping[str, str]:

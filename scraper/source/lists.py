@@ -1,8 +1,8 @@
 """Lists: lines in, targets out.
 
 The grammar: UTF-8, one target a line. A line is `URL`, or `URL<TAB>key`, or a JSON object
-`{"url", "key"?, "headers"?}`, which may say what is expected of the body (`fields.py`). Blank lines
-and lines that start with `#` are skipped. A CSV or TSV list has a column `url` and may have a
+`{"url", "key"?, "headers"?}`, which may have more fields (`fields.py`). Blank lines and lines that
+start with `#` are skipped. A CSV or TSV list has a column `url` and may have a
 column `key`, or options name them. A quoted URL has no line break. A program may give `(url, key)`
 and such a dict as objects, among its lines.
 
@@ -21,7 +21,7 @@ import orjson
 
 from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind, ListBroken, ScraperError
-from scraper.model.records import NO_HEADERS, Failed, Failure, Result, Target, places_of
+from scraper.model.records import NO_HEADERS, Failed, Failure, Mirror, Result, Target, places_of
 from scraper.source import keys
 from scraper.source.grammar import DOCUMENTS, STORAGE_TRANSFER, joined, table_format, with_scheme
 from scraper.source.lines import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scraper.model.expected import Expected
     from scraper.source.fields import Fields, Parts
     from scraper.source.list_index import ListIndex
+    from scraper.source.mirrors import Mirrors
     from scraper.source.published import ReadLine
     from scraper.source.tables import Dialect
 
@@ -108,7 +109,7 @@ def _read_lines(
                     yield target
                 elif (parts := line_of.parts(text)) is not None:
                     shown = parts[0]
-                    yield _target(parts, number, name, rule)
+                    yield _target(parts, number, rule, line_of)
             except UnicodeDecodeError:
                 yield _bad(raw, number, name, "line is not UTF-8")
             except BadTarget as error:
@@ -141,6 +142,13 @@ class _Line:
         url, key = (name if isinstance(name, str) else None for name in self._columns)
         return Fields(self.source, self._note, url, key)
 
+    @cached_property
+    def mirrors(self) -> "Mirrors":
+        """What other URLs of one body mean here."""
+        from scraper.source.mirrors import Mirrors  # few targets have some
+
+        return Mirrors(self.source, self._note)
+
     def parts(self, text: str) -> "Parts | None":
         """What a line gives. None for a blank line and for a comment. Raises BadTarget."""
         if not text or text.isspace():
@@ -163,26 +171,30 @@ class _Line:
             url, _, key = text.partition("\t")
             if "\t" in key and not key.isspace():
                 raise BadTarget("line has two TABs: it is URL, or URL<TAB>key")
-            parts = url.rstrip(BLANK), key.strip(), NO_HEADERS, None
-        return self._whole(parts)
+            parts = url.rstrip(BLANK), key.strip(), NO_HEADERS, None, ()
+        return self.completed(parts)
 
     def of_fields(self, told: Mapping[str, Any]) -> "Parts":
         """What these fields of a list of another format give. Raises BadTarget."""
         known = {name: value for name, value in told.items() if name not in _RECORDED}
-        return self._whole(self.fields.parts(known, "a line"))
+        return self.completed(self.fields.parts(known, "a line"))
 
-    def _whole(self, parts: "Parts") -> "Parts":
-        """The same, with a whole URL."""
-        if self._scheme:
-            parts = (with_scheme(parts[0], self._scheme), *parts[1:])
-        return parts if self._base is None else (joined(self._base, parts[0]), *parts[1:])
+    def completed(self, parts: "Parts") -> "Parts":
+        """The same, with what its URLs lack. Raises BadTarget."""
+        if not self._scheme and self._base is None:
+            return parts
+        url, key, headers, expected, mirrors = parts
+        found = [with_scheme(one, self._scheme) if self._scheme else one for one in (url, *mirrors)]
+        if self._base is not None:
+            found = [joined(self._base, one) for one in found]
+        return found[0], key, headers, expected, found[1:]
 
     def _json(self, given: object) -> "Parts":
         """What a JSON line gives. In JSON Lines a text is a URL too."""
         if isinstance(given, dict):
             return self.fields.parts(given, "a JSON line")
         if isinstance(given, str):
-            return in_one_line(given), "", NO_HEADERS, None
+            return in_one_line(given), "", NO_HEADERS, None, ()
         raise BadTarget("line is JSON, but neither an object nor a text")
 
 
@@ -236,7 +248,7 @@ def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line
             target = plain_target(url, number, line_of.source)
         if target is None:
             check_length(url.encode())
-            target = _target(line_of.of_fields(fields), number, line_of.source, rule)
+            target = _target(line_of.of_fields(fields), number, rule, line_of)
     except UnicodeEncodeError:
         return _bad(url.encode("utf-8", "backslashreplace"), number, line_of.source, "no UTF-8")
     except BadTarget as error:
@@ -244,15 +256,22 @@ def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line
     return target if date is None else target._replace(lastmod=date)
 
 
-def _target(given: "Parts", line: int, source: str, rule: keys.KeyRule) -> Target:
-    url, key, headers, expected = given
+def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: "_Line") -> Target:
+    url, key, headers, expected, more = given
+    source = line_of.source
+    mirrors: tuple[Mirror, ...] = ()
+    if more:
+        url, mirrors = line_of.mirrors.of((url, *more))
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
     href, origin, userinfo = parsed
     places = places_of(url, href, headers)
-    return Target(url, href, origin.host, final, line, source, headers, userinfo, places, expected)
+    if mirrors:
+        places += sum(places_of(one.listed, one.url, NO_HEADERS) for one in mirrors)
+    more_of = headers, userinfo, places, expected, None, mirrors
+    return Target(url, href, origin.host, final, line, source, *more_of)
 
 
 def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
@@ -268,10 +287,12 @@ def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
 
 def _url_of(line: str) -> str:
     """The URL of a JSON line. Without one, the part of the line before any headers."""
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, AttributeError, IndexError):
         for name, value in orjson.loads(line).items():
             if name.lower() == "url" and isinstance(value, str):
                 return value
+            if name.lower() == "urls" and isinstance(value, list) and isinstance(value[0], str):
+                return value[0]
     return re.split(_HEADERS, line, maxsplit=1)[0]
 
 
@@ -294,8 +315,9 @@ def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: _Line) ->
             raise BadTarget(f"{type(given).__name__} is no line, no (url, key), and no dict")  # noqa: TRY301
         url = fields["url"] if isinstance(fields.get("url"), str) else ""
         parts = line_of.fields.parts(fields, what)
-        check_length("\t".join((*parts[:2], *parts[2], *parts[2].values())).encode())
-        return _target(parts, line, source, rule)
+        texts = *parts[:2], *parts[2], *parts[2].values(), *parts[4]
+        check_length("\t".join(texts).encode())
+        return _target(parts, line, rule, line_of)
     except UnicodeEncodeError:
         shown = url.encode("utf-8", "backslashreplace")
         return _bad(shown, line, source, "target is not UTF-8")
@@ -307,8 +329,7 @@ def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator
     from scraper.source.columns import columns_of  # few lists are tables
     from scraper.source.tables import Table
 
-    name, plain = source.name, rule is keys.url_key
-    scheme, base = source.grammar.scheme, source.grammar.base
+    name, plain, line_of = source.name, rule is keys.url_key, _Line(source, nobody)
     with contextlib.closing(source.open()) as lines:
         table = Table(lines, form)
         try:
@@ -321,13 +342,10 @@ def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator
                     continue
                 try:
                     parts = _of_cells(url, key, wrong, torn=torn, tsv=form == "tsv")
-                    if scheme:
-                        parts = (with_scheme(parts[0], scheme), *parts[1:])
-                    if base is not None:
-                        parts = (joined(base, parts[0]), *parts[1:])
+                    parts = line_of.completed(parts)
                     if told:
-                        parts = (*parts[:3], _expected(cells, told))
-                    yield _target(parts, number, name, rule)
+                        parts = (*parts[:3], _expected(cells, told), ())
+                    yield _target(parts, number, rule, line_of)
                 except BadTarget as error:
                     raw = first if wrong else url.encode("utf-8", "surrogateescape") or first
                     yield _bad(raw, number, name, error.message)
@@ -355,4 +373,4 @@ def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> "Part
         from scraper.source.columns import without_quotes
 
         url, key = without_quotes(url), without_quotes(key)
-    return in_one_line(url), key, NO_HEADERS, None
+    return in_one_line(url), key, NO_HEADERS, None, ()

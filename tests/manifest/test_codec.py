@@ -52,6 +52,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "headers": list,
     "expected": dict,
     "expected_of": str,
+    "urls": list,
+    "mirror": str,
 }
 ALWAYS = {"url", "line", "source", "status", "attempts"}
 STATUSES = {
