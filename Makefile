@@ -51,12 +51,12 @@ echo 'installing into $(VENV), from the package index (a minute or so, once):'; 
   test ! -e $(VENV)/.failed
 endef
 
-# Tools of Debian that make bench compares with; shells that make test completes in, and what gives it wrong clocks
-# and system calls that fail. They are installed by root alone. Without root they are left out: the table of bench
-# names them, tests are skipped and say why.
+# Tools of Debian that make bench compares with; shells that make test completes in, what gives it wrong clocks and
+# system calls that fail, and jq for examples. They are installed by root alone. Without root they are left out: the table
+# of bench names them, tests are skipped and say why.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
 SHELLS := zsh fish
-FAULTS := faketime strace
+FAULTS := faketime strace jq
 define FROM_DEBIAN
 if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
 	  missing=$$(for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MODULES = {"list": "listing"}
 COMMANDS = {
     "fetch": "Fetch every URL into a directory or S3, one object per URL.",
+    "export": "Write the last state of each target: CSV, Parquet, checksums.",
     "failed": "Tell which targets are not done; why: --format tsv.",
     "list": "Tell what is stored: key, size, URL; of URLs, if any are given.",
     "plan": "Divide a list into shards by its hosts; tell what bounds the run.",

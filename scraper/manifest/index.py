@@ -2,17 +2,15 @@
 
 It has a row for each target that the manifest knows: whether its object is done, its size, and
 the validators to ask with (RFC 9110 8.8). It also knows which target owns each key: the last one
-that was stored under it. A target whose key was stored by another since has no object any more.
-It is known, and it is not done. The same holds for a target whose object was pruned, or was found
-missing or changed. It keeps its key, so that none who owned the key before it comes back.
-The index can always be made again from the manifest, so it is thrown away whenever in doubt.
+that was stored under it. A target whose key was stored by another since is known, and not done. So
+is one whose object was pruned, lost or changed; it keeps its key, so that no earlier owner returns.
+The index can always be made again, and is thrown away when in doubt.
 
 Owns: that file, which line is a target's last word, and who owns a key. Does not know: where
 lines come from (the stores), what follows from a row (`history.py`). Rejected: a dict (1 GB for
 ten million targets); rows with keys and URLs, since 64 bits tell targets apart as well; an owner
 looked up for each target of a list, since lists are read far more often than keys change hands;
-inserting rows one by one, each into another page of the file. SQLite sorts a million at a time in
-bounded memory.
+rows inserted one by one, each into another page. SQLite sorts a million in bounded memory.
 """
 
 import contextlib
@@ -95,16 +93,16 @@ _FIND = f"SELECT id, {_FOUND}{_ASKING}"
 _OBJECT = "variant, effective, size, digest, modified_ms"
 _DONE = f"SELECT id, {_OBJECT}{_ASKING} WHERE state > 0 AND kept > 0"
 # A failure (0 and below) says something beside the line of the stored body; a 304 does not.
-_STANDING = """
-SELECT max(kept, 0), CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known
-"""
+_KEPT = "SELECT kept FROM known WHERE kept > 0"
+_LAST = "SELECT CASE WHEN state <= 0 OR kept <= 0 THEN last ELSE kept END FROM known"
 _COUNT = "SELECT count(*) + count(CASE WHEN state <= 0 AND kept > 0 THEN 1 END) FROM known"
 # The line of a pruned or lost key says who owns it, whatever became of that target since.
 _PRUNED = "SELECT -line FROM owners WHERE line < 0"
 _COUNT_PRUNED = "SELECT count(*) FROM owners JOIN known USING (id) WHERE line < 0 AND last <> -line"
 _OWNING = "SELECT kept FROM owners JOIN known USING (id) WHERE line > 0"
 _OWNER = "SELECT line FROM owners WHERE key = ?"
-_REPLACED = "SELECT last, state FROM known WHERE state > 0 AND kept = -1"
+_REPLACED = "SELECT last FROM known WHERE state > 0 AND kept = -1"
+_DENIED = "SELECT last FROM known WHERE state > 0 AND state <> 2 AND kept = -1"
 _COUNT_REPLACED = "SELECT count(*) FROM known WHERE state > 0 AND kept = -1"
 _DONE_TARGETS = "SELECT state, count(*) FROM known WHERE state > 0 AND kept >= 0 GROUP BY state"
 # `sum` fails where it is over 63 bits; `total` does not.
@@ -271,12 +269,7 @@ class Index:
     @told()
     def standing(self) -> bytearray:
         """For each line that was absorbed, in order: 1 if it still says something, else 0."""
-        flags = bytearray(self.mark.lines + 1)
-        for kept, last in self._db.execute(_STANDING):
-            flags[kept] = flags[last] = 1
-        for (line,) in self._db.execute(_PRUNED):
-            flags[line] = 1
-        return flags[1:]
+        return self._flags((_KEPT, 1), (_LAST, 1), (_PRUNED, 1))
 
     @told()
     def count_standing(self) -> int:
@@ -292,22 +285,21 @@ class Index:
         which says that the object is there. `GONE`: it says that the object was pruned or lost, and
         nothing was stored under the key since. 0: it says nothing of an object.
         """
-        flags = bytearray(self.mark.lines + 1)
-        for (kept,) in self._db.execute(_OWNING):
-            flags[kept] = OBJECT
-        for last, state in self._db.execute(_REPLACED):
-            flags[last] = REPLACED if state == 2 else DENIED
-        for (line,) in self._db.execute(_PRUNED):
-            flags[line] = GONE
-        return flags[1:]
+        replaced = (_REPLACED, REPLACED), (_DENIED, DENIED)
+        return self._flags((_OWNING, OBJECT), *replaced, (_PRUNED, GONE))
 
     @told()
     def failures(self) -> bytearray:
         """For each line that was absorbed, in order: 1 if it is the last word of a failure."""
-        flags = bytearray(self.mark.lines + 1)
-        for (last,) in self._db.execute(_FAILURES):
-            flags[last] = 1
-        return flags[1:]
+        return self._flags((_FAILURES, 1))
+
+    @told()
+    def last_words(self) -> bytearray:
+        """For each line, in order: not 0 if it tells the last state of a target.
+
+        That is the line of its object if it is done. `REPLACED`: another has its key since.
+        """
+        return self._flags((_LAST, 1), (_REPLACED, REPLACED))
 
     @told()
     def totals(self) -> Totals:
@@ -335,6 +327,14 @@ class Index:
         for start in range(0, len(ids), _ASKED):
             asked = ids[start : start + _ASKED]
             yield self._db.execute(statement.format(", ".join(["(?)"] * len(asked))), asked)
+
+    def _flags(self, *asked: tuple[str, int]) -> bytearray:
+        """For each line, in order, the number beside the last statement that gives it, else 0."""
+        flags = bytearray(self.mark.lines + 1)
+        for statement, flag in asked:
+            for (line,) in self._db.execute(statement):
+                flags[line] = flag
+        return flags[1:]
 
     def _mark(self, mark: Mark) -> None:
         self._db.execute("UPDATE mark SET stat = ?, crc = ?, bytes = ?, lines = ?", astuple(mark))

@@ -58,7 +58,7 @@ def absorbed(
 
     `on_record` hears of every record in order, since a line is parsed once.
     """
-    with contextlib.closing(_BadLines()) as bad:
+    with contextlib.closing(BadLines()) as bad:
 
         def seen(number: int, record: dict[str, Any]) -> None:
             bad.see(number, record)
@@ -74,7 +74,7 @@ def absorbed(
                 yield orjson.loads(line)
 
 
-class _BadLines:
+class BadLines:
     """Lines of lists that name no target: the number (from 0) of the last record of each."""
 
     @told()

@@ -34,7 +34,19 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"sh", "bash", "console", "python", "crontab", "ini", "yaml", "toml", "text", "json"}
+LANGUAGES = {
+    "sh",
+    "bash",
+    "console",
+    "python",
+    "crontab",
+    "ini",
+    "yaml",
+    "toml",
+    "text",
+    "json",
+    "sql",
+}
 ELSEWHERE = (
     "make ",
     "pipx ",
@@ -216,6 +228,10 @@ def test_the_container_of_the_cronjob_runs(ready: Command, demo: Demo) -> None:
 
 @pytest.mark.parametrize("fence", blocks("python"), ids=str)
 def test_a_python_example_runs(fence: Fence, ready: Command, demo: Demo) -> None:
+    for reader in re.findall(r"^import (pandas|polars)$", fence.text, re.MULTILINE):
+        pytest.importorskip(reader)
+    if "out.parquet" in fence.text:
+        assert ready("export", "out", "--format", "parquet", "-o", "out.parquet").status == 0
     ran = subprocess.run(
         [sys.executable, "-c", adapted(fence.text, ready, demo)],
         cwd=ready.directory,
