@@ -42,7 +42,7 @@ def report(destination: str, *, output: str, run: str | None, **options: Any) ->
 
     facts = RunFacts()
     with contextlib.closing(Changes()) as changes, opened(destination, options) as place:
-        subject = _subject(place, run, divided=options["manifest"] is None)
+        subject = _subject(place, run, options["manifest"])
         _count(place, subject, facts, changes)
         from scraper.model.urls import printable, redact
 
@@ -66,12 +66,12 @@ class _Subject(NamedTuple):
     shards: str = ""
 
 
-def _subject(place: "Place", run: str | None, *, divided: bool) -> _Subject:
+def _subject(place: "Place", run: str | None, manifest: str | None) -> _Subject:
     """The run that is asked for, else those of the last plan of shards, else the last one."""
     from scraper.manifest.run_records import last_run, shard_lines
     from scraper.report.summary_file import SummaryFile
 
-    shards = _shards(place) if divided and run is None else []
+    shards = _shards(place) if manifest is None and run is None else []
     if shards:
         parts = shard_lines(place.sink, place.destination, shards)
         named = f"{len(shards)} of {shards[0].plan.shards}"
@@ -79,7 +79,7 @@ def _subject(place: "Place", run: str | None, *, divided: bool) -> _Subject:
         keys = [f"{one.prefix}summary.json" for one in shards]
         told = [SummaryFile(place.sink, place.destination, key=key).last() for key in keys]
         return _Subject(runs, _together([one for one in told if one]), named)
-    summary = SummaryFile(place.sink, place.destination).last()
+    summary = SummaryFile(place.sink, place.destination, manifest=manifest).last()
     if run is None:
         given, last = summary.get("run"), last_run(place.lines)
         ended = given if isinstance(given, str) else ""

@@ -66,6 +66,13 @@ def test_a_file_is_written_and_replaced(cli: Command, serve: Serve) -> None:
     assert f"no summary Run {run}" in told
 
 
+def test_a_manifest_elsewhere_has_its_summary_beside_it(cli: Command, serve: Serve) -> None:
+    cli(f"{serve({'/a': b'a'}).url}/a", "--manifest", "m.jsonl", "-q")
+    told = words_of(cli("report", "out", "--manifest", "m.jsonl", "-o", "-").out)
+    assert "out exit 0 Run" in told
+    assert "1 stored" in told
+
+
 def test_all_shards_are_one_page(cli: Command, serve: Serve) -> None:
     server = serve(lambda _: Reply(200, {}, b"body"))
     port = server.url.rpartition(":")[2]
