@@ -43,6 +43,7 @@ OPTIONS = (
     Option("key-column", "2", "2", "2", "9"),
     Option("default-scheme", "https", '"https"', "https", "http"),
     Option("base", "http://h/", '"http://h/"', "http://h/", "http://i/"),
+    Option("cdx-range", "true", "true", True, "0"),
     Option("to", "s3://b/{date}", '"s3://b/{date}"', "s3://b/{date}", "9"),
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),

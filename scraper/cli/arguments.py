@@ -12,7 +12,7 @@ whether a URL is a list. The same command would mean another thing tomorrow.
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scraper.model.errors import UsageError
 
@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
     input_files: tuple[str, ...]
     grammar: "Grammar | None" = None  # of the lists
 
-    def read_by(self, options: "Mapping[str, str | None]") -> "Inputs":
+    def read_by(self, options: "Mapping[str, Any]") -> "Inputs":
         """The same, with lists as these options say. Raises UsageError."""
         from scraper.source.grammar import grammar_of
 

@@ -130,7 +130,7 @@ def _inputs(
     arguments: tuple[str, ...],
     input_files: tuple[str, ...],
     settings: "Settings",
-    grammar: Mapping[str, str | None],
+    grammar: Mapping[str, Any],
 ) -> "Inputs":
     """What is to be fetched: NOTHING if --retry-failed is to take it from the manifest."""
     from scraper.cli.arguments import NOTHING, inputs_of

@@ -8,7 +8,7 @@ refused; a run fetches those with options that this command does not have.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scraper.manifest import Reading
 from scraper.manifest.key_set import KeySet
@@ -30,7 +30,7 @@ class Listed(NamedTuple):
 
 @contextmanager
 def listed(
-    names: Sequence[str], template: str, reading: Reading, grammar: Mapping[str, str | None]
+    names: Sequence[str], template: str, reading: Reading, grammar: Mapping[str, Any]
 ) -> Iterator[Listed]:
     """The keys that the lists `names` give their targets now by the rule `template`.
 

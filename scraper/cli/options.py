@@ -140,13 +140,17 @@ _OTHER = "Other"
 
 PATH = Place()
 
-LIST_OPTIONS = ("list_format", "url_column", "key_column", "default_scheme", "base")
+LIST_OPTIONS = (
+    *("list_format", "url_column", "key_column", "default_scheme", "base"),
+    "cdx_range",
+)
 GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _option(_WHAT, "--list-format", type=click.Choice(
+    _option(_WHAT, "--list-format", metavar="FORMAT", type=click.Choice(
                 ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs",
-                 "sitemap", "feed", "html", "m3u"]),
-            default="auto: by name, Content-Type, or a column named",
-            help="What every list is; for stdin and pipes too."),
+                 "sitemap", "feed", "html", "m3u", "cdxj"]),
+            default="auto: by name, Content-Type, first line, or a column named",
+            help="What every list is, for stdin and pipes too: lines, csv, tsv, jsonl, sums, bagit, "
+                 "gcs, sitemap, feed, html, m3u, cdxj."),
     _option(_WHAT, "--url-column", metavar="NAME|N", default="url",
             help="The column with the URLs, or the field of JSON. N: from 1 on, without a header."),
     _option(_WHAT, "--key-column", metavar="NAME|N", default="key", help="That with the keys."),
@@ -154,6 +158,8 @@ GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="What a URL of a list without a scheme begins with: https for bare domains."),
     _option(_WHAT, "--base", metavar="URL",
             help="What relative URLs of a list, and names in a checksum file, are relative to."),
+    _option(_WHAT, "--cdx-range", is_flag=True,
+            help="Of a CDX index in JSON: the record of each capture, by Range, from --base."),
 )  # fmt: skip
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -19,9 +19,9 @@ _CHECKED = "\x1f"  # no variant has it
 
 def checked_variant(variant: str | None, told: Mapping[str, Any]) -> str | None:
     """The variant of a body that was held against `told`. Raises BadTarget and AttributeError."""
-    from scraper.model.expected import expected_of  # few lists tell digests
+    from scraper.model.expected import expected_in_record  # few lists tell digests
 
-    expected = expected_of(told)
+    expected = expected_in_record(told)
     return variant if expected is None else f"{variant or ''}{_CHECKED}{expected}"
 
 

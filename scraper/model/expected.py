@@ -18,6 +18,7 @@ from scraper.model.errors import BadTarget
 # Names of digests as fields and columns have them, with their bytes. The strongest is the first.
 DIGESTS: Mapping[str, int] = {"sha512": 64, "sha256": 32, "sha1": 20, "md5": 16}
 FIELDS = frozenset({"size", *DIGESTS})
+RANGE_START = "range_start"  # the name of `Expected.first` in a record
 _LARGEST = 2**63  # bytes
 
 
@@ -25,15 +26,19 @@ class Expected(NamedTuple):
     """The body that a target should have.
 
     `size` is in bytes, None if it is not told. `digests` are pairs of a name of DIGESTS and the
-    digest in lower-case hexadecimal, in the order of DIGESTS.
+    digest in lower-case hexadecimal, in the order of DIGESTS. `first`: the body is the part of a
+    file that begins with this byte, from 0 on; None: it is the whole file.
     """
 
     size: int | None = None
     digests: tuple[tuple[str, str], ...] = ()
+    first: int | None = None
 
     def as_fields(self) -> dict[str, int | str]:
         """The same as fields of a record, or of a JSON line."""
         size: dict[str, int | str] = {} if self.size is None else {"size": self.size}
+        if self.first is not None:
+            size[RANGE_START] = self.first
         return {**size, **dict(self.digests)}
 
     def __str__(self) -> str:
@@ -59,6 +64,12 @@ def expected_of(given: Mapping[str, Any]) -> Expected | None:
         digests.append((name, found))
     size = _size_of(given.get("size"))
     return Expected(size, tuple(digests)) if digests or size is not None else None
+
+
+def expected_in_record(given: Mapping[str, Any]) -> Expected | None:
+    """What a record says was expected. Raises BadTarget."""
+    expected, first = expected_of(given), given.get(RANGE_START)
+    return expected._replace(first=first) if expected and type(first) is int else expected
 
 
 def _size_of(value: object) -> int | None:

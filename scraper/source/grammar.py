@@ -26,6 +26,7 @@ Format = Literal[
     "feed",
     "html",
     "m3u",
+    "cdxj",
 ]
 FORMATS: tuple[Format, ...] = get_args(Format)
 # They are read as a whole, not line by line.
@@ -56,7 +57,8 @@ class Grammar(NamedTuple):
 
     `format` is None where a list itself tells it. A column that is a number means that the list
     has no header. `scheme` is put before URLs that have none, unless it is "". `base` is what
-    relative URLs are relative to, None if there is none.
+    relative URLs are relative to, None if there is none. `cdx_range`: of a CDX index the records
+    are meant, not the pages.
     """
 
     format: Format | None = None
@@ -64,6 +66,7 @@ class Grammar(NamedTuple):
     key_column: Column | None = None
     scheme: str = ""
     base: "Url | None" = None
+    cdx_range: bool = False
 
     @property
     def has_columns(self) -> bool:
@@ -79,12 +82,14 @@ class Grammar(NamedTuple):
 LINES = Grammar()
 
 
-def grammar_of(
+def grammar_of(  # noqa: PLR0913 - they are options
     list_format: str | None = None,
     url_column: str | None = None,
     key_column: str | None = None,
     default_scheme: str | None = None,
     base: str | None = None,
+    *,
+    cdx_range: bool | None = None,
 ) -> Grammar:
     """What these options mean. Raises UsageError."""
     url = _column("--url-column", url_column)
@@ -106,6 +111,8 @@ def grammar_of(
         raise UsageError(
             "--list-format sums needs --base URL", hint="checksum files name files, not URLs"
         )
+    if cdx_range:
+        known = _of_cdx(known, base)
     scheme = (default_scheme or "").lower().removesuffix("://").removesuffix(":")
     if scheme and scheme not in SCHEMES:
         raise UsageError(f"--default-scheme {default_scheme!r} must be https or http")
@@ -114,7 +121,7 @@ def grammar_of(
             "--base and --default-scheme both say what 'a.example/b' means",
             hint="leave one of them away",
         )
-    return Grammar(known, url, key, scheme, None if base is None else _base(base))
+    return Grammar(known, url, key, scheme, None if base is None else _base(base), bool(cdx_range))
 
 
 def format_of(name: str, content_type: str = "") -> Format | None:
@@ -155,6 +162,17 @@ def joined(base: "Url", url: str) -> str:
     from scraper.model.urls import join
 
     return url if re.match(r"(?i)https?:", url) or not url else join(base, url).href
+
+
+def _of_cdx(known: Format | None, base: str | None) -> Format:
+    if known not in {None, "jsonl", "cdxj"}:
+        raise UsageError(f"--cdx-range reads lines of a CDX index in JSON, not {known}")
+    if base is None:
+        raise UsageError(
+            "--cdx-range needs --base URL: an index names files, not URLs",
+            hint="those of Common Crawl are at https://data.commoncrawl.org/",
+        )
+    return "cdxj"
 
 
 def _base(given: str) -> "Url":

@@ -115,6 +115,15 @@ def hash_key(url: Url, line: int = 0) -> str:
     return f"{digest[:2]}/{digest[2:4]}/{digest}{extension(url.path)}"
 
 
+def part_key(key: str, first: int, size: int) -> str:
+    """The key of `size` bytes of the file with this key, from byte `first` on: below that key."""
+    name = key.rpartition("/")[2].lower()
+    ending = extension(name)
+    if ".warc" in name and ending != ".warc":
+        ending = ".warc" + ending
+    return f"{key}/{first}-{first + size - 1}{ending}"
+
+
 def given_key(key: str) -> str:
     """A key from the list, made safe. Raises BadTarget if it leaves the destination or is a URL.
 

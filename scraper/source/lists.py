@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from scraper.source.tables import Dialect
 
 _SHOWN_CHARS = 200  # of a line that names no target
-_RECORDED = frozenset({"lastmod"})  # of what a document says: it goes into the record
+_RECORDED = frozenset({"lastmod", "range_start"})  # of a list of another format
 _PLAIN = frozenset({"url", "lastmod"})
 _AROUND = BLANK + "\t"  # a cell
 # A text: few runs need it, and `re` compiles it on its first use.
@@ -133,6 +133,10 @@ class _Line:
             from scraper.source import published  # few lists are
 
             self._read = published.reader_of(source.format, source.path)
+        elif source.format == "cdxj":
+            from scraper.source import captures  # few lists are
+
+            self._read = captures.reader_of(ranges=grammar.cdx_range)
 
     @cached_property
     def fields(self) -> "Fields":
@@ -177,7 +181,10 @@ class _Line:
     def of_fields(self, told: Mapping[str, Any]) -> "Parts":
         """What these fields of a list of another format give. Raises BadTarget."""
         known = {name: value for name, value in told.items() if name not in _RECORDED}
-        return self.completed(self.fields.parts(known, "a line"))
+        url, key, headers, expected, mirrors = self.fields.parts(known, "a line")
+        if expected is not None and "range_start" in told:
+            expected = expected._replace(first=told["range_start"])
+        return self.completed((url, key, headers, expected, mirrors))
 
     def completed(self, parts: "Parts") -> "Parts":
         """The same, with what its URLs lack. Raises BadTarget."""
@@ -266,6 +273,8 @@ def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: "_Line") -> 
         raise BadTarget("line has a NUL byte")
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
+    if expected is not None and expected.first is not None and expected.size and not key:
+        final = keys.part_key(final, expected.first, expected.size)
     href, origin, userinfo = parsed
     places = places_of(url, href, headers)
     if mirrors:

@@ -77,7 +77,7 @@ class ShardFilter:
         """Whether no target of another shard can have its key."""
         if target.key.startswith(self._segment(target)):
             return True
-        return self._hashes and target.key == hash_key(urls.parse(target.url))
+        return self._hashes and target.key.startswith(hash_key(urls.parse(target.url)))
 
     def _segment(self, target: Target) -> str:
         """The directory of its host, with a slash."""

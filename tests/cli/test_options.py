@@ -23,7 +23,7 @@ from tests.options import OPTIONS, Option
 FLAGS = {"--dry-run", "--fail-fast", "--insecure", "--netrc", "--raw", "--quiet", "--verbose"}
 FLAGS |= {"--resume", "--retry-failed", "--all", "--robots", "--public-only", "--new-failures"}
 FLAGS |= {"--s3-unconfirmed", "--show-config", "--http1.1", "--ipv4", "--ipv6", "--skip-existing"}
-FLAGS |= {"--require-digest"}
+FLAGS |= {"--require-digest", "--cdx-range"}
 DEFAULTS = {"--refresh", "--no-durable"}  # of pairs of flags
 PAIRS = {"--progress", "--no-progress", *DEFAULTS, "--no-refresh", "--durable"}
 VALUES = {
@@ -64,6 +64,7 @@ RUN_ALONE = {
     "key_column",
     "default_scheme",
     "base",
+    "cdx_range",
     "dry_run",
     "results",
     "log_format",

@@ -104,7 +104,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "robots_agent": "first word of the User-Agent",
         "refresh": "refresh",
         "durable": "no-durable",
-        "list_format": "auto: by name, Content-Type, or a column named",
+        "list_format": "auto: by name, Content-Type, first line, or a column named",
         "url_column": "url",
         "key_column": "key",
         "default_scheme": "none",

@@ -120,6 +120,8 @@ def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:
     cli.write("page.html", f'<a href="/{paths[0]}">one</a>')
     cli.write("index.m3u8", "#EXTM3U", paths[0])
     (cli.directory / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
+    place = {"filename": "a.warc.gz", "offset": "5", "length": "7"}
+    cli.write("captures.jsonl", json.dumps({"url": pages[0], **place}))
     (cli.directory / "bag").mkdir()
     cli.write("bag/fetch.txt", f"{pages[0]} {len(bodies[0])} data/1.html")
     cli.write("bag/manifest-sha256.txt", f"{sha256(bodies[0]).hexdigest()}  data/1.html")

@@ -42,7 +42,7 @@ from tests.servers import Reply, Serve
 TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("url", "source", "key", "status", "content_type", "etag"), str),
     **dict.fromkeys(("last_modified", "sha256", "url_effective", "started", "remote_ip"), str),
-    **dict.fromkeys(("content_encoding", "variant", "x_robots_tag", "modified"), str),
+    **dict.fromkeys(("content_encoding", "variant", "x_robots_tag", "modified", "lastmod"), str),
     **dict.fromkeys(("line", "http_code", "size", "attempts", "redirects", "of_line"), int),
     **dict.fromkeys(("time_connect", "time_starttransfer", "time_total", "time_queue"), float),
     "started_at": float,

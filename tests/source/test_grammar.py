@@ -15,7 +15,7 @@ from scraper.source.sources import RemoteList, open_sources
 from tests.lists import never, only, reason, seen, target
 
 PAIRS = [("http://a/1", "k/1"), ("http://a/2", "k/2")]
-LISTS: dict[str, tuple[bytes, dict[str, str]]] = {
+LISTS: dict[str, tuple[bytes, dict[str, Any]]] = {
     "csv": (b"id,Link,name\n1,http://a/1,k/1\n2,http://a/2,k/2\n", {"list_format": "csv"}),
     "tsv": (b"Link\tname\nhttp://a/1\tk/1\nhttp://a/2\tk/2\n", {"list_format": "tsv"}),
     "jsonl": (
@@ -23,11 +23,11 @@ LISTS: dict[str, tuple[bytes, dict[str, str]]] = {
         {"list_format": "jsonl"},
     ),
 }
-NAMED = {"url_column": "link", "key_column": "name"}
+NAMED: dict[str, Any] = {"url_column": "link", "key_column": "name"}
 PLACED = {"url_column": "2", "key_column": "1"}
 
 
-def read_as(path: Path, content: bytes, **options: str) -> list[lists.Read]:
+def read_as(path: Path, content: bytes, **options: Any) -> list[lists.Read]:
     path.write_bytes(content)
     (source,) = open_sources([str(path)], never, grammar_of(**options))
     return list(lists.read(source, keys.url_key))
@@ -89,7 +89,7 @@ def test_a_row_that_is_too_short_is_a_bad_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_refusal_names_the_columns_that_are_there(
-    tmp_path: Path, name: str, options: dict[str, str], said: str, hint: str
+    tmp_path: Path, name: str, options: dict[str, Any], said: str, hint: str
 ) -> None:
     content, form = LISTS[name]
     with pytest.raises(ListError) as caught:

@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ http://other/2.m4s
 @pytest.mark.parametrize("way", ["l.m3u8", "list", "l.m3u8.gz", "named"])
 def test_a_playlist_names_segments_keys_and_playlists(way: str, tmp_path: Path) -> None:
     path = tmp_path / ("list" if way == "named" else way)
-    options = {"list_format": "m3u"} if way == "named" else {}
+    options: dict[str, Any] = {"list_format": "m3u"} if way == "named" else {}
     found = []
     for text in (MASTER, MEDIA):
         content = text.encode()

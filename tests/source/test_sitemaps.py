@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def index(*locs: str) -> bytes:
     return f"{HEAD}<sitemapindex {XMLNS}>{maps}</sitemapindex>".encode()
 
 
-def listed(path: Path, content: bytes, **options: str) -> list[lists.Read]:
+def listed(path: Path, content: bytes, **options: Any) -> list[lists.Read]:
     path.write_bytes(content)
     (source,) = open_sources([str(path)], never, grammar_of(**options))
     return read(source)
