@@ -149,8 +149,8 @@ GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
                 ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs",
                  "sitemap", "feed", "html", "m3u", "cdxj"]),
             default="auto: by name, Content-Type, first line, or a column named",
-            help="What every list is, for stdin and pipes too: lines, csv, tsv, jsonl, sums, bagit, "
-                 "gcs, sitemap, feed, html, m3u, cdxj."),
+            help="What every list is, for stdin and pipes too: lines, csv, tsv, jsonl, sums, bagit,"
+                 " gcs, sitemap, feed, html, m3u, cdxj."),
     _option(_WHAT, "--url-column", metavar="NAME|N", default="url",
             help="The column with the URLs, or the field of JSON. N: from 1 on, without a header."),
     _option(_WHAT, "--key-column", metavar="NAME|N", default="key", help="That with the keys."),
