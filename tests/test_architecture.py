@@ -47,6 +47,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",
+    "pyarrow": "source/parquet.py",
     "rich": "report/progress.py",
     "prometheus_client": "report/metrics",
     "vl_convert": "report/page/charts.py",

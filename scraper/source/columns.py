@@ -32,7 +32,7 @@ class Columns(NamedTuple):
 def columns_of(table: Table, grammar: Grammar, name: str) -> Columns:
     """Take the header, if there is one. Raises ListError if the list `name` has no such columns."""
     if isinstance(grammar.url_column, int):
-        return _by_place(table, grammar.url_column, grammar.key_column, name)
+        return _byplace_of(table, grammar.url_column, grammar.key_column, name)
     rows = table.rows()
     wanted = grammar.url_column or "url"
     names: list[str] = []
@@ -40,22 +40,22 @@ def columns_of(table: Table, grammar: Grammar, name: str) -> Columns:
         if row.wrong:
             raise ListError(f"can't read the list {name!r}: {row.wrong}")
         names = _names(row, table.dialect)
-        if _place(names, wanted) is not None or not row.first.startswith(b"#"):
+        if place_of(names, wanted) is not None or not row.first.startswith(b"#"):
             break
     else:
         return Columns(rows, _NOWHERE, _NOWHERE)  # the list is empty
-    url, key = _place(names, wanted), _place(names, str(grammar.key_column or "key"))
+    url, key = place_of(names, wanted), place_of(names, str(grammar.key_column or "key"))
     if url is None:
-        raise _refusal(name, wanted, names, grammar)
+        raise refusal(name, wanted, names, grammar)
     if key is None and grammar.key_column is not None:
-        raise _refusal(name, str(grammar.key_column), names, grammar)
-    named = ((one, _place(names, one)) for one in EXPECTED)
+        raise refusal(name, str(grammar.key_column), names, grammar)
+    named = ((one, place_of(names, one)) for one in EXPECTED)
     expected = tuple((one, at) for one, at in named if at is not None and at not in {url, key})
     most = max(url, -1 if key is None else key, *(at for _, at in expected)) + 1
     return Columns(table.rows(most), url, _NOWHERE if key is None else key, expected)
 
 
-def _by_place(table: Table, url: int, key: Column | None, name: str) -> Columns:
+def _byplace_of(table: Table, url: int, key: Column | None, name: str) -> Columns:
     places = [url, key] if isinstance(key, int) else [url]
     rows = table.rows(max(places))
     first = next(rows, None)
@@ -95,7 +95,7 @@ def without_quotes(cell: str) -> str:
     return cell
 
 
-def _place(names: Sequence[str], wanted: str) -> int | None:
+def place_of(names: Sequence[str], wanted: str) -> int | None:
     """The place of a column: the exact name first, then without regard to case."""
     if wanted in names:
         return names.index(wanted)
@@ -103,7 +103,8 @@ def _place(names: Sequence[str], wanted: str) -> int | None:
     return folded.index(wanted.lower()) if wanted.lower() in folded else None
 
 
-def _refusal(name: str, wanted: str, names: Sequence[str], grammar: Grammar) -> ListError:
+def refusal(name: str, wanted: str, names: Sequence[str], grammar: Grammar) -> ListError:
+    """What to say of the list `name`, which has no column `wanted`."""
     hint = ""
     if any(one.lower().startswith(("http://", "https://")) for one in names):
         hint = "the first line names the columns; if there is no header, give --url-column N"

@@ -7,7 +7,8 @@ Owns: which reader a format has. Does not know: what is in a document (`sitemaps
 what fields mean. A place has a number, from 1 on, as a line has: the first target, the second one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scraper.model.errors import BadTarget
@@ -25,11 +26,24 @@ class ListAt(NamedTuple):
 Entry = Mapping[str, Any] | BadTarget | ListAt
 
 
-def read_entries(pieces: Iterable[bytes], source: "Source") -> Iterator[Entry]:
-    """What the list `source` says, of which `pieces` are the bytes.
+def read_entries(source: "Source") -> Generator[Entry, None, None]:
+    """What the list `source` says.
 
     Raises ListError if it is no such list, and ListBroken where it breaks off.
     """
+    if source.format == "parquet":
+        from scraper.source.parquet import read_parquet
+
+        return read_parquet(source)
+    return _of_pieces(source)
+
+
+def _of_pieces(source: "Source") -> Generator[Entry, None, None]:
+    with closing(source.open()) as pieces:
+        yield from _reader(source, pieces)
+
+
+def _reader(source: "Source", pieces: Iterable[bytes]) -> Iterator[Entry]:
     name, base = source.name, source.grammar.base
     if source.format == "feed":
         from scraper.source.feeds import read_feed
@@ -44,6 +58,7 @@ def read_entries(pieces: Iterable[bytes], source: "Source") -> Iterator[Entry]:
     return read_sitemap(pieces, name)
 
 
-def check(pieces: Iterable[bytes], source: "Source") -> None:
+def check(source: "Source") -> None:
     """Raise ListError if this is no such list."""
-    next(read_entries(pieces, source), None)
+    with closing(read_entries(source)) as entries:
+        next(entries, None)

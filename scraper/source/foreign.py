@@ -17,7 +17,7 @@ from scraper.model.errors import ListError
 _ONE_A_LINE = "give its URLs as a list, one a line"
 # Signatures of https://www.garykessler.net/library/file_sigs.html and of the formats' own pages.
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"PAR1", "Parquet", "write its columns as CSV: duckdb -csv -c \"from 'FILE'\""),
+    (b"PAR1", "Parquet", "read it with --list-format parquet"),
     (b"\xfd7zXZ\0", "compressed by xz", "xz -dc FILE | scraper -"),
     (b"BZh", "compressed by bzip2", "bzip2 -dc FILE | scraper -"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "zstd -dc FILE | scraper -"),

@@ -27,10 +27,11 @@ Format = Literal[
     "html",
     "m3u",
     "cdxj",
+    "parquet",
 ]
 FORMATS: tuple[Format, ...] = get_args(Format)
 # They are read as a whole, not line by line.
-DOCUMENTS = frozenset[Format | None]({"sitemap", "feed", "html"})
+DOCUMENTS = frozenset[Format | None]({"sitemap", "feed", "html", "parquet"})
 # Their URLs are relative to the list's own, if it has one.
 WITH_LINKS = frozenset[Format | None]({"feed", "html", "m3u"})
 SCHEMES = ("https", "http")
@@ -38,7 +39,13 @@ STORAGE_TRANSFER = "TsvHttpData-1.0"  # the first line of a list of Google's Sto
 PLAYLIST = "#EXTM3U"  # the first line of one
 Column = str | int  # a name, or a place from 1 on
 
-_ENDINGS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".m3u": "m3u", ".m3u8": "m3u"}
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".m3u": "m3u",
+    ".m3u8": "m3u",
+    ".parquet": "parquet",
+}
 # RFC 4180 3; the second is of the IANA; the third is what many servers say; RFC 8216 4. JSON
 # Lines are lines.
 _TYPES: dict[str, Format] = {

@@ -102,7 +102,7 @@ def _lines_of(
         yield line
         line = taken = reader.readline(_TAKEN_BYTES)
     if not line.startswith(b"http"):
-        if not is_known and line.lstrip().startswith(b"<"):
+        if not is_known and line.lstrip().startswith((b"<", b"PAR1")):
             from scraper.source.markup import beginning_of  # most lists begin with a URL
 
             if (first := beginning_of(line, partial(reader.readline, _TAKEN_BYTES))) is not None:

@@ -128,6 +128,7 @@ class _Line:
         self._columns = grammar.url_column, grammar.key_column
         self._scheme, self._base = grammar.scheme, grammar.base
         self._only_json = source.format == "jsonl"
+        self._has_own_names = source.format not in {None, "lines", "jsonl"}
         self._read: ReadLine | None = None
         if source.format in {"sums", "bagit", "gcs", "m3u"}:
             from scraper.source import published  # few lists are
@@ -143,6 +144,8 @@ class _Line:
         """What the fields of JSON mean here."""
         from scraper.source.fields import Fields  # few lists have some
 
+        if self._has_own_names:
+            return Fields(self.source, self._note)
         url, key = (name if isinstance(name, str) else None for name in self._columns)
         return Fields(self.source, self._note, url, key)
 
@@ -212,7 +215,7 @@ def _read_document(
 
     number, line_of = 0, _Line(source, note)
     try:
-        for number, entry in enumerate(read_entries(source.open(), source), 1):
+        for number, entry in enumerate(read_entries(source), 1):
             if isinstance(entry, ListAt):
                 yield from _read_listed(entry.url, number, rule, note, index)
             elif isinstance(entry, BadTarget):

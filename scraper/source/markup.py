@@ -1,4 +1,4 @@
-"""Markup: which list in XML this is, by its root element.
+"""Markup: which list in XML this is, by its root element; and Parquet, by its first bytes.
 
 Owns: that look at its first lines. Does not know: how such a list is read (`documents.py`).
 Rejected: its name or its media type. They say XML, which may be anything.
@@ -23,6 +23,8 @@ def beginning_of(line: bytes, next_line: Callable[[], bytes]) -> Beginning | Non
 
     None if they tell no format. Lines that were taken then are of a file that is refused.
     """
+    if line.startswith(b"PAR1"):  # https://parquet.apache.org/docs/file-format/
+        return _beginning(line, "parquet")
     if not is_markup(line):
         return None
     lead = line
@@ -31,8 +33,10 @@ def beginning_of(line: bytes, next_line: Callable[[], bytes]) -> Beginning | Non
             break
         lead += more
     form = _FORMS.get(found[1]) if found else None
-    if form is None:
-        return None
+    return None if form is None else _beginning(lead, form)
+
+
+def _beginning(lead: bytes, form: Format) -> Beginning:
     first = Beginning(lead)
     first.form = form
     return first

@@ -200,6 +200,11 @@ def _checked(source: Source) -> Source:
         if form is None:
             return source
         source = source._replace(format=form)
+    if source.format in DOCUMENTS:
+        from scraper.source.documents import check  # few lists are
+
+        check(source)
+        return source
     lines = source.open()
     with contextlib.closing(lines):
         if (dialect := table_format(source.format)) is not None:
@@ -207,10 +212,6 @@ def _checked(source: Source) -> Source:
             from scraper.source.tables import Table
 
             columns_of(Table(lines, dialect), source.grammar, source.name)
-        elif source.format in DOCUMENTS:
-            from scraper.source.documents import check  # few lists are
-
-            check(lines, source)
         else:
             next(lines, b"")
     return source

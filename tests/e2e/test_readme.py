@@ -18,9 +18,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pytest
 import requests
 import trustme
+from pyarrow import parquet
 
 from scraper.demo import Bucket, Site
 from tests import reference
@@ -120,6 +122,7 @@ def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:
     cli.write("page.html", f'<a href="/{paths[0]}">one</a>')
     cli.write("index.m3u8", "#EXTM3U", paths[0])
     (cli.directory / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
+    parquet.write_table(pa.table({"link": pages[:2]}), cli.directory / "pages.parquet")
     place = {"filename": "a.warc.gz", "offset": "5", "length": "7"}
     cli.write("captures.jsonl", json.dumps({"url": pages[0], **place}))
     (cli.directory / "bag").mkdir()

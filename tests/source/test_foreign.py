@@ -144,6 +144,6 @@ def test_a_pipe_is_looked_at_when_it_is_read(tmp_path: Path) -> None:
     (source,) = open_sources([str(fifo)], never)
     writer = threading.Thread(target=fifo.write_bytes, args=(FOREIGN["Parquet"],))
     writer.start()
-    with pytest.raises(ListError, match="fifo' is Parquet"):
+    with pytest.raises(ListError, match="fifo' is no Parquet file"):
         read(source)
     writer.join()

@@ -4,7 +4,7 @@ import gzip
 import os
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,7 @@ def test_no_list_is_fetched_after_the_end_of_the_run() -> None:
 
 
 def test_memory_does_not_grow_with_a_sitemap() -> None:
-    def pieces(count: int) -> Iterator[bytes]:
+    def pieces(count: int) -> Generator[bytes, None, None]:
         yield f"<urlset {XMLNS}>".encode()
         for n in range(count):
             yield b"".join(b"<url><loc>http://h/%d/%d</loc></url>" % (n, m) for m in range(100))
@@ -231,8 +231,8 @@ def test_memory_does_not_grow_with_a_sitemap() -> None:
 
     def peak(count: int) -> int:
         tracemalloc.start()
-        source = Source("L", lambda: iter(()), None, "sitemap")  # type: ignore[arg-type,return-value]
-        assert sum(1 for _ in read_entries(pieces(count), source)) == count * 100
+        source = Source("L", lambda: pieces(count), None, "sitemap")
+        assert sum(1 for _ in read_entries(source)) == count * 100
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
