@@ -106,7 +106,9 @@ def place_of(names: Sequence[str], wanted: str) -> int | None:
 def refusal(name: str, wanted: str, names: Sequence[str], grammar: Grammar) -> ListError:
     """What to say of the list `name`, which has no column `wanted`."""
     hint = ""
-    if any(one.lower().startswith(("http://", "https://")) for one in names):
+    if any(place_of(one.replace('"', "").split(";"), wanted) is not None for one in names):
+        hint = "its cells are separated by ';': write it with commas, or with TABs as a .tsv"
+    elif any(one.lower().startswith(("http://", "https://")) for one in names):
         hint = "the first line names the columns; if there is no header, give --url-column N"
     else:
         shown = ", ".join(repr(one[:40]) for one in names[:_SHOWN])

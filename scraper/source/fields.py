@@ -66,6 +66,8 @@ class Fields:
             url, *mirrors = _several(url, several, what)
         if not isinstance(url, str):
             raise BadTarget(f'{what.removeprefix("a ")} has no "{self._url}"')
+        if type(key) is int and self._key != "key":  # ids are numbers in many lists
+            key = str(key)
         if key is not None and not isinstance(key, str):
             raise BadTarget(f'"{self._key}" of {what} is not a string')
         if headers is not None:

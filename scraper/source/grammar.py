@@ -2,7 +2,8 @@
 
 Owns: the names of formats, and which one a list has. Does not know: how each is read (`lists.py`,
 `tables.py`, `fields.py`). Rejected: a guess from the first lines of every list. A list of URLs
-with commas in them would be CSV one day, and the same command would mean another thing.
+with commas in them would be CSV one day, and the same command would mean another thing. A header
+with a column `url` is no guess: it can't be a target.
 """
 
 import re
@@ -39,6 +40,7 @@ STORAGE_TRANSFER = "TsvHttpData-1.0"  # the first line of a list of Google's Sto
 PLAYLIST = "#EXTM3U"  # the first line of one
 Column = str | int  # a name, or a place from 1 on
 
+_HEADER_BYTES = 4096
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -141,6 +143,18 @@ def format_of(name: str, content_type: str = "") -> Format | None:
 def table_format(form: Format | None) -> "Dialect | None":
     """The same format if it is that of a table, else None."""
     return form if form == "csv" or form == "tsv" else None  # noqa: PLR1714 - mypy narrows it
+
+
+def is_header(first: bytes) -> bool:
+    """Whether this first line names the columns of a table, one of which is `url`.
+
+    It has two cells or more, and no character that a URL has and a name has not. So it is no
+    target, and what follows it are rows.
+    """
+    if b"url" not in first[:_HEADER_BYTES].lower() or b"/" in first or b":" in first:
+        return False
+    cells = re.split(rb"[,;\t]", first.strip())
+    return len(cells) > 1 and b"url" in {cell.strip(b' "').lower() for cell in cells}
 
 
 def format_by(first: bytes, grammar: Grammar) -> Format:

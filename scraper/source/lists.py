@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from scraper.source.tables import Dialect
 
 _SHOWN_CHARS = 200  # of a line that names no target
+_NOTHING = frozenset({"", "-", "NULL", "null", "\\N"})  # what databases write for it in a table
 _RECORDED = frozenset({"lastmod", "range_start"})  # of a list of another format
 _PLAIN = frozenset({"url", "lastmod"})
 _AROUND = BLANK + "\t"  # a cell
@@ -133,7 +134,7 @@ class _Line:
         if source.format in {"sums", "bagit", "gcs", "m3u"}:
             from scraper.source import published  # few lists are
 
-            self._read = published.reader_of(source.format, source.path)
+            self._read = published.reader_of(source.format, source.path, source.name)
         elif source.format == "cdxj":
             from scraper.source import captures  # few lists are
 
@@ -370,7 +371,8 @@ def _expected(cells: Sequence[str], told: Sequence[tuple[str, int]]) -> "Expecte
     """What a row says of the body. Raises BadTarget."""
     from scraper.model.expected import expected_of  # few lists tell digests
 
-    return expected_of({name: cells[at].strip(_AROUND) for name, at in told if at < len(cells)})
+    told_here = {name: cells[at].strip(_AROUND) for name, at in told if at < len(cells)}
+    return expected_of({name: text for name, text in told_here.items() if text not in _NOTHING})
 
 
 def _of_cells(url: str, key: str, wrong: str, *, torn: bool, tsv: bool) -> "Parts":

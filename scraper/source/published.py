@@ -26,15 +26,22 @@ _BY_LENGTH = {2 * size: name for name, size in DIGESTS.items()}
 # Texts: few runs need them, and `re` compiles one on its first use.
 _SUM = r"(\\?)([0-9A-Fa-f]{32,128}) [ *](.+)"  # of sha256sum and its kin
 _TAGGED = r"(\\?)(MD5|SHA1|SHA256|SHA512) \((.+)\) = ([0-9A-Fa-f]{32,128})"  # with --tag; of BSD
+_BLAKE2 = r"(?i)b2sum|blake2"
 _ESCAPED = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _IN_A_BAG = {"%0A": "\n", "%0D": "\r", "%25": "%"}
 
 
-def reader_of(form: str, path: str = "") -> ReadLine:
+def reader_of(form: str, path: str = "", name: str = "") -> ReadLine:
     """What reads the lines of a list: `sums`, `bagit`, `gcs` or `m3u`. `path` is its file, or "".
 
-    Raises ListError for a bag without a payload manifest that can be read.
+    `name` is that of the list. Raises ListError for a bag without a payload manifest that can be
+    read, and for B2SUMS: BLAKE2b has as many digits as SHA-512.
     """
+    if form == "sums" and re.search(_BLAKE2, name.rpartition("/")[2]):
+        raise ListError(
+            f"the list {name!r} has digests of BLAKE2 by its name, which are not known here",
+            hint=f"known are {', '.join(DIGESTS)}",
+        )
     if form == "bagit":
         if not path:
             raise ListError(

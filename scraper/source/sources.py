@@ -30,6 +30,7 @@ from scraper.source.grammar import (
     Grammar,
     format_by,
     format_of,
+    is_header,
     table_format,
 )
 from scraper.source.lines import GZIP, Beginning, Unbuffered, read_lines, read_pieces
@@ -238,7 +239,7 @@ def _format_told_by(first: bytes, source: Source) -> Format | None:
         return "gcs"
     if source.format is None and first.startswith(PLAYLIST.encode()):
         return "m3u"
-    if source.format is None and source.grammar.has_columns:
+    if source.format is None and (source.grammar.has_columns or is_header(first)):
         return format_by(first, source.grammar)
     return source.format
 

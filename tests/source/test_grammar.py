@@ -194,3 +194,56 @@ def test_each_kind_of_list_may_have_bare_domains(tmp_path: Path, name: str, cont
     assert target(one).listed == "https://a.com"  # what `scraper failed` prints can be read again
     for item in read_as(tmp_path / name, content)[:1]:
         assert "no scheme" in reason(item)
+
+
+@pytest.mark.parametrize("way", ["file", "pipe", "url"])
+@pytest.mark.parametrize("header", [b"url,title", b'ID,"URL"', b"id\turl"])
+def test_a_header_tells_that_a_list_is_a_table(way: str, header: bytes, tmp_path: Path) -> None:
+    tab = b"\t" if b"\t" in header else b","
+    row = [b"http://a/1", b"x"] if header.startswith(b"url") else [b"x", b"http://a/1"]
+    content = b"\n" + header + b"\n" + tab.join(row) + b"\n"
+    path = tmp_path / "list"
+    if way == "url":
+        path.write_bytes(content)
+        with open(path, "rb") as file:
+            fetched = RemoteList(file, "text/plain")
+            (source,) = open_sources(["http://h/list"], lambda _: fetched)
+            assert only(list(lists.read(source, keys.url_key))).url == "http://a/1"
+        return
+    if way == "pipe":
+        os.mkfifo(path)
+        writer = threading.Thread(target=path.write_bytes, args=(content,))
+        writer.start()
+    else:
+        path.write_bytes(content)
+    (source,) = open_sources([str(path)], never)
+    assert only(list(lists.read(source, keys.url_key))).url == "http://a/1"
+
+
+@pytest.mark.parametrize(
+    "first", [b"url", b"http://a/?url,b", b"the url, b", b"# url,b", b"curl,b"]
+)
+def test_what_is_no_header_is_a_line(first: bytes, tmp_path: Path) -> None:
+    items = read_as(tmp_path / "list", first + b"\nhttp://a/1,2\n")
+    assert seen(items)[-1] == (2, "http://a/1,2")
+
+
+@pytest.mark.parametrize("name", ["list", "list.csv"])
+def test_semicolons_between_cells_are_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ListError, match="has no column named 'url'") as caught:
+        read_as(tmp_path / name, b"id;url\n1;http://a/1\n")
+    assert "separated by ';'" in caught.value.hint
+
+
+def test_a_key_may_be_a_number(tmp_path: Path) -> None:
+    content = b'{"url": "http://a/1", "id": 17}\n{"url": "http://a/2", "id": true}\n'
+    found, bad = read_as(tmp_path / "list", content, key_column="id")
+    assert target(found).key == "17"
+    assert "is not a string" in reason(bad)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "null", "-", "", "\\N"])
+def test_a_column_may_say_nothing(nothing: str, tmp_path: Path) -> None:
+    row = f"http://a/1,{nothing},{nothing}\n"
+    (found,) = read_as(tmp_path / "list.csv", b"url,size,sha1\n" + row.encode())
+    assert target(found).expected is None

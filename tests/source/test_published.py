@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from scraper.model.errors import BadTarget
+from scraper.model.errors import BadTarget, ListError
 from scraper.source.grammar import STORAGE_TRANSFER
 from scraper.source.published import (
     of_checksum_file,
     of_fetch_txt,
     of_storage_transfer,
+    reader_of,
 )
 
 BAG = {"data/a.txt": {"md5": "1"}, "data/a b.txt": {"md5": "2"}}
@@ -93,3 +94,10 @@ def test_what_is_no_such_line_is_said(read: Callable[[str], object], text: str, 
 def test_blank_lines_say_nothing(read: Callable[[str], object]) -> None:
     assert read("") is None
     assert read("  ") is None
+
+
+@pytest.mark.parametrize("name", ["B2SUMS", "d/b2sums.txt", "x.blake2b", "http://h/B2SUMS?x"])
+def test_digests_of_blake2_are_not_taken_for_sha512(name: str) -> None:
+    with pytest.raises(ListError, match="has digests of BLAKE2"):
+        reader_of("sums", "", name)
+    assert reader_of("sums", "", "b2/SHA512SUMS") is of_checksum_file
