@@ -19,6 +19,7 @@ from scraper.sinks.put_request import PutRequest, put_request_of
 from scraper.transfer.codings import codings
 from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
+from scraper.transfer.part_of_file import check_part
 from scraper.transfer.plan import Plan
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Incoming:
             if which.left is not None:
                 self.response = response._replace(content_encoding=which.left)
         if target.expected is not None:
+            check_part(reply, target.expected)
             self._integrity = _integrity_check(target.expected, is_coded=self._decoder is not None)
             self._digest = self._integrity.digests
             self._integrity.announce(self.expected)

@@ -35,7 +35,6 @@ from scraper.transfer.conditions import UNASKED, Answer, Conditions, Rest
 from scraper.transfer.confirmation import confirmed, existing_of
 from scraper.transfer.exchange import Next, Reply, Request
 from scraper.transfer.facts import facts
-from scraper.transfer.part_of_file import check_part
 from scraper.transfer.partial import Partial, put_aside
 from scraper.transfer.plan import Plan
 from scraper.transfer.redirects import Hop, Origin, follow, is_redirect
@@ -335,8 +334,6 @@ class Transfer:
         if self._partial is not None:
             self._start_over()
         target, response = self.attempt.target, self._response
-        if target.expected is not None:
-            check_part(reply, target.expected)
         body = self._body = Incoming(self._plan, self._sink, target, reply=reply, response=response)
         splits = self._plan.splits
         if splits is not None and not self._conditions.own:
