@@ -173,7 +173,7 @@ def test_what_is_no_list_is_one_line_and_nothing_is_written(cli: Command) -> Non
     assert cli.wrote == ["list.json", "list.parquet"]
     ran = cli("-", stdin=b"PAR1\x15\4\n")
     assert ran.status == 2
-    assert "scraper: the list '-' is Parquet: " in ran.err
+    assert "scraper: the list '-' is no Parquet file that can be read: " in ran.err
     assert cli.records() == []
 
 
