@@ -47,7 +47,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",
-    "pyarrow": "source/parquet.py",
+    "pyarrow": ("source/parquet.py", "report/export_parquet.py"),
     "rich": "report/progress.py",
     "prometheus_client": "report/metrics",
     "vl_convert": "report/page/charts.py",
