@@ -173,7 +173,7 @@ class _Group:
         self.count += 1
         if host:
             self.hosts.add(host)
-        if len(self.urls) < URLS:
+        if url and len(self.urls) < URLS:  # the place where a list broke off has none
             shown = printable(redact(url))
             if shown not in self.urls:
                 self.urls.append(shown if len(shown) <= _URL_CHARS else f"{shown[:_URL_CHARS]}...")

@@ -52,6 +52,12 @@ def test_a_code_is_a_group_with_its_hosts_and_its_first_urls_the_largest_first()
     assert by_kind(found) == {"http_status": 14}
 
 
+def test_the_place_where_a_list_broke_off_is_no_example() -> None:
+    failure = Failure(Kind.BAD_URL, "the list 'a' broke off", transient=False)
+    (group,) = groups_of(Result(Target("", "", "", "", 7, "a"), Failed(failure)))
+    assert (group.failures, group.urls) == (1, ())
+
+
 def test_what_differs_from_url_to_url_is_no_reason_of_its_own() -> None:
     assert reasons("body is longer than --max-size 10 bytes") == {
         "body is longer than --max-size ... bytes": 1
@@ -94,8 +100,9 @@ def test_every_failure_is_in_one_group(results: list[Result]) -> None:
     told = [one for one in results if isinstance(one.outcome, Failed | Deferred)]
     assert sum(group.failures for group in found) == len(told)
     assert len({(one.status, one.kind, one.http_code, one.reason) for one in found}) == len(found)
-    for group in found:
-        assert 0 < len(group.urls) <= failures.URLS or not group.failures
+    named = [one for one in told if one.target.listed]
+    assert all(len(group.urls) <= failures.URLS for group in found)
+    assert any(group.urls for group in found) == bool(named)
 
 
 def test_no_secret_is_in_a_group() -> None:
