@@ -147,10 +147,10 @@ LIST_OPTIONS = (
 GRAMMAR_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--list-format", metavar="FORMAT", type=click.Choice(
                 ["auto", "lines", "csv", "tsv", "jsonl", "sums", "bagit", "gcs",
-                 "sitemap", "feed", "html", "m3u", "cdxj", "parquet"]),
+                 "sitemap", "feed", "html", "m3u", "cdxj", "parquet", "aria2", "curl", "metalink"]),
             default="auto: by name, Content-Type, first line, or a column named",
             help="What every list is, for stdin and pipes too: lines, csv, tsv, jsonl, sums, bagit,"
-                 " gcs, sitemap, feed, html, m3u, cdxj, parquet."),
+                 " gcs, sitemap, feed, html, m3u, cdxj, parquet, aria2, curl, metalink."),
     _option(_WHAT, "--url-column", metavar="NAME|N", default="url",
             help="The column with the URLs, or the field of JSON. N: from 1 on, without a header."),
     _option(_WHAT, "--key-column", metavar="NAME|N", default="key", help="That with the keys."),

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scraper.model.errors import BadTarget
+from scraper.source.lines import Note, nobody
 
 if TYPE_CHECKING:
     from scraper.source.sources import Source
@@ -26,8 +27,8 @@ class ListAt(NamedTuple):
 Entry = Mapping[str, Any] | BadTarget | ListAt
 
 
-def read_entries(source: "Source") -> Generator[Entry, None, None]:
-    """What the list `source` says.
+def read_entries(source: "Source", note: Note = nobody) -> Generator[Entry, None, None]:
+    """What the list `source` says. `note` hears what is not read.
 
     Raises ListError if it is no such list, and ListBroken where it breaks off.
     """
@@ -35,16 +36,18 @@ def read_entries(source: "Source") -> Generator[Entry, None, None]:
         from scraper.source.parquet import read_parquet
 
         return read_parquet(source)
-    return _of_pieces(source)
+    return _of_pieces(source, note)
 
 
-def _of_pieces(source: "Source") -> Generator[Entry, None, None]:
+def _of_pieces(source: "Source", note: Note) -> Generator[Entry, None, None]:
     with closing(source.open()) as pieces:
-        yield from _reader(source, pieces)
+        yield from _reader(source, pieces, note)
 
 
-def _reader(source: "Source", pieces: Iterable[bytes]) -> Iterator[Entry]:
+def _reader(source: "Source", pieces: Iterable[bytes], note: Note) -> Iterator[Entry]:
     name, base = source.name, source.grammar.base
+    if source.format in {"aria2", "curl", "metalink"}:
+        return _foreign(pieces, source, note)
     if source.format == "feed":
         from scraper.source.feeds import read_feed
 
@@ -56,6 +59,21 @@ def _reader(source: "Source", pieces: Iterable[bytes]) -> Iterator[Entry]:
     from scraper.source.sitemaps import read_sitemap
 
     return read_sitemap(pieces, name)
+
+
+def _foreign(pieces: Iterable[bytes], source: "Source", note: Note) -> Iterator[Entry]:
+    """The same for a list of another program that fetches."""
+    if source.format == "aria2":
+        from scraper.source.aria2_input import read_aria2
+
+        return read_aria2(pieces, source.name, note)
+    if source.format == "curl":
+        from scraper.source.curl_config import read_curl
+
+        return read_curl(pieces, source.name, note)
+    from scraper.source.metalink import read_metalink
+
+    return read_metalink(pieces, source.name, note)
 
 
 def check(source: "Source") -> None:

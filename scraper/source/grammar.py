@@ -29,10 +29,15 @@ Format = Literal[
     "m3u",
     "cdxj",
     "parquet",
+    "aria2",
+    "curl",
+    "metalink",
 ]
 FORMATS: tuple[Format, ...] = get_args(Format)
 # They are read as a whole, not line by line.
-DOCUMENTS = frozenset[Format | None]({"sitemap", "feed", "html", "parquet"})
+DOCUMENTS = frozenset[Format | None](
+    {"sitemap", "feed", "html", "parquet", "aria2", "curl", "metalink"}
+)
 # Their URLs are relative to the list's own, if it has one.
 WITH_LINKS = frozenset[Format | None]({"feed", "html", "m3u"})
 SCHEMES = ("https", "http")
@@ -47,15 +52,17 @@ _ENDINGS: dict[str, Format] = {
     ".m3u": "m3u",
     ".m3u8": "m3u",
     ".parquet": "parquet",
+    ".meta4": "metalink",
 }
-# RFC 4180 3; the second is of the IANA; the third is what many servers say; RFC 8216 4. JSON
-# Lines are lines.
+# RFC 4180 3; the second is of the IANA; the third is what many servers say; RFC 8216 4; RFC 5854
+# 7.1. JSON Lines are lines.
 _TYPES: dict[str, Format] = {
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
     "application/csv": "csv",
     "application/vnd.apple.mpegurl": "m3u",
     "audio/mpegurl": "m3u",
+    "application/metalink4+xml": "metalink",
 }
 # A text: few runs need it, and `re` compiles it on its first use. `host:80/` has no scheme.
 _NO_DOMAIN = r"(?i)https?:|[a-z][a-z0-9+.-]*:(?!\d{1,5}(?:[/?#]|$))|[/?#.]|[^/?#]*@|$"

@@ -216,7 +216,7 @@ def _read_document(
 
     number, line_of = 0, _Line(source, note)
     try:
-        for number, entry in enumerate(read_entries(source), 1):
+        for number, entry in enumerate(read_entries(source, note), 1):
             if isinstance(entry, ListAt):
                 yield from _read_listed(entry.url, number, rule, note, index)
             elif isinstance(entry, BadTarget):

@@ -12,7 +12,11 @@ from scraper.source.grammar import Format
 from scraper.source.lines import Beginning
 
 _LOOKED_AT = 8192  # bytes
-_FORMS: dict[bytes, Format] = {b"urlset": "sitemap", b"sitemapindex": "sitemap"}
+_FORMS: dict[bytes, Format] = {
+    b"urlset": "sitemap",
+    b"sitemapindex": "sitemap",
+    b"metalink": "metalink",
+}
 # Texts: few runs need them. What stands before the root is matched atomically, in linear time.
 _BEFORE = rb"\s*+(?:(?><\?(?:[^?]|\?(?!>))*+\?>|<!--(?:[^-]|-(?!->))*+-->|<![A-Z][^>\[]*+>)\s*+)*+"
 _ROOT = _BEFORE + rb"<(?:[\w.-]{1,80}:)?([\w.-]{1,80})[\s/>]"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from scraper.model import urls
 from scraper.model.errors import BadTarget
 from scraper.model.records import Mirror
-from scraper.source.lines import Note, in_one_line
+from scraper.source.lines import Note, check_length, in_one_line
 
 _MOST = 100  # of one target
 
@@ -35,6 +35,7 @@ class Mirrors:
         for text in given:
             try:
                 listed = in_one_line(text)
+                check_length(listed.encode("utf-8", "replace"))
                 if "\0" in listed:
                     raise BadTarget("line has a NUL byte")  # noqa: TRY301
                 href, origin, userinfo = urls.parse(listed)
