@@ -179,7 +179,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Records survive a power cut, not only a crash of the program."
                  "  [default: no-durable]"),
     _option(_WHERE, "--dry-run", is_flag=True,
-            help="Print URL<TAB>key, report collisions, fetch nothing."),
+            help="Print URL<TAB>key and collisions, fetch nothing."),
     _option(_EARLIER, "--resume", is_flag=True,
             help="Go on: skip what the manifest of DEST shows as done."),
     _option(_EARLIER, "--retry-failed", is_flag=True,

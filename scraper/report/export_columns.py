@@ -33,11 +33,12 @@ COLUMNS: Mapping[str, str] = {
     "parts": WHOLE,
     "modified": TEXT,
     "verified": TEXT,
-    **dict.fromkeys(("headers", "expected", "expected_of"), TEXT),  # the first two as JSON
+    **dict.fromkeys(("mirror", "lastmod", "expected_of"), TEXT),
+    **dict.fromkeys(("urls", "headers", "expected"), TEXT),  # as JSON
     **dict.fromkeys(("identity", "destination", "run"), TEXT),
 }
 _TYPES: Mapping[str, tuple[type, ...]] = {TEXT: (str,), WHOLE: (int,), NUMBER: (float, int)}
-_AS_JSON = frozenset({"headers", "expected"})
+_AS_JSON = frozenset({"urls", "headers", "expected"})
 _MOST = 2**63
 
 

@@ -50,7 +50,7 @@ def test_a_wrong_word_gets_the_nearest_one_or_what_the_option_is(param: click.Op
     assert isinstance(param.type, click.Choice)
     for word in param.type.choices:
         assert said(f"{named(param)}={word}{word[-1]}")[1] == f"did you mean {word}?"
-    words = "|".join(param.type.choices)
+    words = param.metavar or "|".join(param.type.choices)
     assert said(f"{named(param)}=zzz")[1] == f"{named(param)} {words}: {param.help}"
 
 
