@@ -139,7 +139,7 @@ _ANSWERS: tuple[tuple[str, str], ...] = (
     ("--background --daemon", "run it with '&', or as a service; --log-file FILE keeps its log"),
     ("--on-download-complete --exec --hook", "--results - prints a record as each URL is done"),
     ("-B", "--base URL"),
-    ("--force-html", "a list has its URLs one a line; --base URL if they are relative"),
+    ("--force-html", "--list-format html, and --base URL if its links are relative"),
     ("--checksum --hash --sha256", "a list may have digests: URL in a column, sha256 in another"),
     ("--globoff -g", "no URL is a pattern here: brackets and braces stay as they are"),
     ("--next --restrict-file-names --trust-server-names --unordered --no-buffer",

@@ -56,7 +56,9 @@ class SummaryFile:
         self._durable = durable
         self._key = key
         self._path = path_of(destination) / key if scheme_of(destination) == "file" else None
+        self._is_own = True
         if manifest is not None and leaves_nothing(manifest, destination):
+            self._is_own = False
             self._path = Path(os.path.realpath(os.path.dirname(manifest) or ".")) / (
                 os.path.basename(manifest) + _BESIDE
             )
@@ -64,7 +66,7 @@ class SummaryFile:
 
     def check(self) -> None:
         """Make sure that nothing else has its name. Raises DestinationError, OSError."""
-        if self._path is not None:
+        if self._path is not None and (self._is_own or self._path.parent.is_dir()):
             for name in (self._path.name, self._path.name + _NEW):
                 check_own(self._path.with_name(name))
 
