@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from scraper.model.errors import BadTarget
 from scraper.source.documents import Entry
-from scraper.source.lines import Note
+from scraper.source.lines import BLANK, Note
 from scraper.source.option_lines import Others, add_header, all_headers, numbered, text_of
 
 _DIGESTS = {"md5": "md5", "sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
@@ -32,13 +32,15 @@ class _Body:
         self.wrong: BadTarget | None = None
 
     def add(self, text: str, number: int, others: Others) -> None:
-        """Take an option line. Raises BadTarget."""
-        name, _, value = (part.strip() for part in text.strip().partition("="))
+        """Take an option line. Raises BadTarget; the message has no part of the line."""
+        name, equals, value = (part.strip() for part in text.strip().partition("="))
         self._chars += len(text)
         if self._chars > _MOST_CHARS:
             raise BadTarget(
                 f"line {number}: one URL has more than {_MOST_CHARS:,} bytes of options"
             )
+        if not (equals and re.fullmatch(r"[a-z][a-z0-9-]*", name)):
+            raise BadTarget(f"line {number}: an indented line is no option NAME=VALUE")
         if name == "header":
             add_header(self._headers, value, number)
         elif name in {"out", "dir", "user-agent", "referer"}:
@@ -46,7 +48,7 @@ class _Body:
         elif name == "checksum" and (kind := value.partition("=")[0].lower()) in _DIGESTS:
             self._options[_DIGESTS[kind]] = value.partition("=")[2]
         else:
-            others.see(f"checksum={value.partition('=')[0]}" if name == "checksum" else name)
+            others.see(name)
 
     def entry(self) -> Entry:
         """What it says."""
@@ -80,7 +82,7 @@ def read_aria2(pieces: Iterable[bytes], name: str, note: Note) -> Iterator[Entry
         try:
             text = text_of(line, number)
             if not is_option:
-                body = _Body([one.strip() for one in text.split("\t") if one.strip()])
+                body = _Body([one for part in text.split("\t") if (one := part.strip(BLANK))])
             elif body is not None:
                 body.add(text, number, others)
             elif not has_told:  # once: those that follow are of the same URL

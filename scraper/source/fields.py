@@ -78,7 +78,9 @@ class Fields:
             from scraper.model.expected import expected_of  # few lists tell digests
 
             expected = expected_of(given)
-        return in_one_line(url), key.strip(), headers or NO_HEADERS, expected, mirrors
+        if not mirrors:  # a mirror that is wrong is left out (`mirrors.py`)
+            url = in_one_line(url)
+        return url, key.strip(), headers or NO_HEADERS, expected, mirrors
 
     def _by_our_names(self, given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         """The fields that mean something, as they are called in this list. Raises BadTarget."""

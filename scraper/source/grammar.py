@@ -189,7 +189,9 @@ def joined(base: "Url", url: str) -> str:
     """
     from scraper.model.urls import join
 
-    return url if re.match(r"(?i)https?:", url) or not url else join(base, url).href
+    if not url or "\0" in url or re.match(r"(?i)https?:", url):
+        return url  # a NUL byte stays, to be told
+    return join(base, url).href
 
 
 def _of_cdx(known: Format | None, base: str | None) -> Format:

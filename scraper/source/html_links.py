@@ -8,12 +8,15 @@ style sheets and scripts are not looked for.
 Owns: that table, and reading a page in pieces. Does not know: what a URL is worth (`lists.py`).
 Rejected: lxml and selectolax, which read the whole page, and are no part of Python. The parser's
 `close` is never called: what is left at the end is a tag without an end, which browsers drop, and
-it would be looked at again from each of its characters.
+it would be looked at again from each of its characters. Its references are not decoded by the
+parser either: Python 3.11 takes the `&reg` of `?a=1&region=2` for one.
 """
 
 import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import unescape
+from html.entities import html5
 from html.parser import HTMLParser
 
 from scraper.model.errors import BadTarget, ListBroken
@@ -48,12 +51,15 @@ _LINKS = {
 _SETS = {"img": "srcset", "source": "srcset", "link": "imagesrcset"}
 _MOST_CHARS = 8 << 20  # of a tag: an image may stand in it
 _AT_ONCE = 65_536
+_AMPERSAND = "\ud800"  # stands for `&` in the parser; no decoder makes it
 # Texts: few runs need them.
 _CHARSET = rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})"
 # https://encoding.spec.whatwg.org/#names-and-labels; Python knows others, which make no text.
 _ENCODINGS = r"(?i)(?:windows-|iso-8859-|koi8-|gb|big5|euc-|shift_jis|latin|us-ascii)[\w-]*"
 _REFRESH = r"(?i)\s*\d*(?:\.\d*)?\s*[;,]?\s*url\s*=\s*[\"']?([^\"']+)"
 _OTHER_SCHEME = r"(?i)\s*(?:#|(?!https?:)[a-z][a-z0-9+.-]*:)"
+_REFERENCE = r"&(?:#[0-9]++;?|#[xX][0-9A-Fa-f]++;?|[A-Za-z][A-Za-z0-9]*+(?:;|(?!=)))"
+_MOST_DIGITS = 100  # of a reference: Python refuses to read a number of thousands
 _CANDIDATE = r"[\s,]*+(?:([^\s,]\S*)(?<!,)[^,]*|(\S+),+)?"
 # https://html.spec.whatwg.org/multipage/images.html#parsing-a-srcset-attribute
 
@@ -64,7 +70,7 @@ def read_html(pieces: Iterable[bytes], name: str, base: Url | None) -> Iterator[
     Raises ListBroken for a tag that does not end.
     """
     parser = _Parser(base)
-    for text in _decoded(pieces):
+    for text in _texts(pieces):
         parser.take(text)
         found, parser.found = parser.found, []
         yield from found
@@ -91,7 +97,7 @@ class _Parser(HTMLParser):
         self._waiting.append(text)
         self._waiting_chars += len(text)
         if is_last or self._waiting_chars >= len(self.rawdata):
-            self.feed("".join(self._waiting))
+            self.feed("".join(self._waiting).replace("&", _AMPERSAND))
             self._waiting, self._waiting_chars = [], 0
 
     @property
@@ -107,7 +113,7 @@ class _Parser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         """Take what it names."""
         names = _LINKS.get(tag, ())
-        given = {name: value for name, value in reversed(attrs) if value}  # the first one counts
+        given = {name: _decoded(value) for name, value in reversed(attrs) if value}  # first counts
         for name in names:
             if name in given:
                 self._add(given[name])
@@ -138,7 +144,24 @@ class _Parser(HTMLParser):
             self.found.append(BadTarget(f"{error}: {url[:200]!r}"))
 
 
-def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
+def _decoded(value: str) -> str:
+    """The value of an attribute, from what the parser gave.
+
+    See https://html.spec.whatwg.org/#named-character-reference-state: a name without `;` before a
+    `=`, a letter or a digit is none.
+    """
+    value = value.replace(_AMPERSAND, "&")
+    return re.sub(_REFERENCE, _meaning, value) if "&" in value else value
+
+
+def _meaning(found: re.Match[str]) -> str:
+    reference = found[0]
+    if reference[1] != "#":
+        return html5.get(reference[1:], reference)
+    return unescape(reference) if len(reference) < _MOST_DIGITS else "\ufffd"
+
+
+def _texts(pieces: Iterable[bytes]) -> Iterator[str]:
     """The text of a page, in its own encoding, or UTF-8. Bytes that are none become surrogates."""
     decoder: codecs.IncrementalDecoder | None = None
     for piece in pieces:

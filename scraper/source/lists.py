@@ -195,10 +195,17 @@ class _Line:
         if not self._scheme and self._base is None:
             return parts
         url, key, headers, expected, mirrors = parts
-        found = [with_scheme(one, self._scheme) if self._scheme else one for one in (url, *mirrors)]
-        if self._base is not None:
-            found = [joined(self._base, one) for one in found]
-        return found[0], key, headers, expected, found[1:]
+        if not mirrors:
+            return self._whole(url), key, headers, expected, ()
+        from scraper.source.mirrors import each_completed
+
+        first, *others = each_completed((url, *mirrors), self._whole)
+        return first, key, headers, expected, others
+
+    def _whole(self, url: str) -> str:
+        if self._scheme:
+            url = with_scheme(url, self._scheme)
+        return url if self._base is None else joined(self._base, url)
 
     def _json(self, given: object) -> "Parts":
         """What a JSON line gives. In JSON Lines a text is a URL too."""

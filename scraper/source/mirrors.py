@@ -7,7 +7,7 @@ Owns: that choice. Does not know: lines (`lists.py`), which mirror is asked when
 Rejected: a failure for such a line, since its body can be fetched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from scraper.model import urls
 from scraper.model.errors import BadTarget
@@ -57,3 +57,13 @@ class Mirrors:
                 f"the list {self._source!r} has mirrors that are left out, such as {shown!r}:"
                 f" {error.message}"
             )
+
+
+def each_completed(given: Sequence[str], complete: Callable[[str], str]) -> Iterator[str]:
+    """What `complete` makes of each URL. One that is wrong stays as it is: `of` leaves it out."""
+    for url in given:
+        try:
+            whole = complete(in_one_line(url))
+        except BadTarget:
+            whole = url
+        yield whole

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from scraper.model.errors import ListError
+from scraper.model.urls import parse
 from scraper.source import lists
 from scraper.source.grammar import grammar_of
+from scraper.source.html_links import read_html
 from scraper.source.sources import open_sources
 from tests.lists import never, read, reason, target
 
@@ -111,3 +113,24 @@ def test_an_image_within_a_tag_is_passed_over(tmp_path: Path) -> None:
     assert urls(tmp_path / "l", content, "html") == ["http://h/a"]
     many = b"<img srcset='" + b"," * 1_000_000 + b"'><a href=/a>"
     assert urls(tmp_path / "l", many, "html") == ["http://h/a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("?a=1&region=eu&section=2&current=1&copy=3", "?a=1&region=eu&section=2&current=1&copy=3"),
+        ("?a&copy1&copyx&notit;", "?a&copy1&copyx&notit;"),
+        ("?a&amp;b&#38;c&#x26;d&#38e&amp", "?a&b&c&d&e&"),
+        ("?&copy;&copy-&reg", "?%C2%A9%C2%A9-%C2%AE"),
+        ("?&amp;amp;&ampamp;&;&&amp;", "?&amp;&ampamp;&;&&"),
+        ("?x&#" + "1" * 5000 + ";", "?x%EF%BF%BD"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_references_of_a_page_mean_what_they_mean_to_browsers(
+    value: str, meant: str, size: int
+) -> None:
+    page = f'&copy=<a title="&amp;" href="{value}">&#{"1" * 5000};</a><img srcset="{value} 2x, z">'
+    pieces = [page[at : at + size].encode() for at in range(0, len(page), size)]
+    found = list(read_html(pieces, "list", parse("http://h/")))
+    assert found == [{"url": f"http://h/{one}"} for one in (meant, meant, "z")]

@@ -1,6 +1,7 @@
 """Fields: those of a JSON line that mean nothing are named, each once."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from scraper.model.errors import BadTarget
 from scraper.model.records import Target
 from scraper.source import keys, lists
 from scraper.source.fields import Fields
-from scraper.source.sources import from_iterable
+from scraper.source.grammar import grammar_of
+from scraper.source.sources import from_iterable, open_sources
+from tests.lists import never, reason, target
 
 URL = {"url": "http://a/"}
 
@@ -46,3 +49,31 @@ def test_a_field_that_is_nearly_one_of_ours_is_a_mistake_where_that_one_is_missi
     assert fields.parts(whole, "a JSON line")[2] == {"A": "b"}
     with pytest.raises(BadTarget, match='has "header": did you mean "headers"'):
         fields.parts({**URL, "header": {"A": "c"}}, "a JSON line")
+
+
+@pytest.mark.parametrize("base", [None, "http://h/d/"])
+@pytest.mark.parametrize("wrong", ["ftp://a/x", "a\nb", "http://[::1", "mailto:x", "a\0b", ""])
+def test_a_mirror_that_is_no_url_is_left_out_with_a_base_too(
+    base: str | None, wrong: str, tmp_path: Path
+) -> None:
+    urls = [[wrong, URL["url"]], [URL["url"], wrong], [wrong, wrong], [wrong]]
+    path = tmp_path / "list"
+    path.write_text("".join(json.dumps({"urls": one}) + "\n" for one in urls))
+    (source,) = open_sources([str(path)], never, grammar_of(base=base))
+    notes: list[str] = []
+    first, second, *others = lists.read(source, keys.url_key, notes.append)
+    for item in (first, second):
+        found = target(item)
+        assert (found.url, found.mirrors) == (URL["url"], ())
+    assert len(others) == 2
+    assert all(reason(item) for item in others)
+    assert len(notes) == 1
+
+
+def test_mirrors_are_relative_to_the_base(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text('{"url":"b","urls":["ftp://a/x"," /c "]}')
+    (source,) = open_sources([str(path)], never, grammar_of(base="http://h/d/"))
+    (item,) = lists.read(source, keys.url_key)
+    found = target(item)
+    assert (found.url, [one.url for one in found.mirrors]) == ("http://h/d/b", ["http://h/c"])

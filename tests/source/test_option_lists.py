@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scraper.model.errors import ListBroken
 from scraper.model.records import Result, Target
 from scraper.source import keys, lists
 from scraper.source.grammar import grammar_of
@@ -69,7 +70,8 @@ def test_aria2s_input_file_is_read(tmp_path: Path) -> None:
     assert (two.key, two.expected) == ("sub/y z", None)
     assert (three.key, three.headers) == (keys_of("http://a/plain"), {})
     assert "secret" not in "".join(told)
-    assert [name for name in ("split", "max-tries", "checksum=adler32") if name in "".join(told)]
+    for name in ("split", "max-tries", "checksum"):
+        assert f"'{name}'" in "".join(told)
     assert "".join(told).count("'split'") == 1
 
 
@@ -90,6 +92,30 @@ def test_what_is_wrong_in_aria2s_input_file_is_told_by_its_place(tmp_path: Path)
     assert why[3] == "line 9: a header is not NAME: VALUE"
     assert [one.url for one in targets(items)] == ["http://a/4"]
     assert len(items) == 5
+
+
+@pytest.mark.parametrize(
+    "line", ["http://a/2", "http://a/2?x=secret", "header X: secret", "p: x=secret"]
+)
+def test_an_indented_line_that_is_no_option_of_aria2_makes_a_failure(
+    line: str, tmp_path: Path
+) -> None:
+    content = f"http://a/1\n  out=x\n  {line}\n \n\xa0\nhttp://a/3\n"
+    items, told = listed(tmp_path / "list", content, "aria2")
+    assert reasons(items)[0] == "line 3: an indented line is no option NAME=VALUE"
+    assert [one.url for one in targets(items)] == ["http://a/3"]
+    assert not told
+
+
+def test_only_the_name_of_an_option_is_shown(tmp_path: Path) -> None:
+    content = "http://a/1\n  http-passwd=secret\n  checksum=secret\n  checksum=secret=1\n"
+    _, told = listed(tmp_path / "list", content, "aria2")
+    assert "'http-passwd'" in "".join(told)
+    assert "'checksum'" in "".join(told)
+    content = "proxy-user=bob:secret\npass: secret\n-U bob:secret\n-sUbob:secret\n"
+    _, more = listed(tmp_path / "list", content + "--pass=secret\n--pass:secret\n", "curl")
+    assert "'proxy-user'" in "".join(more)
+    assert "secret" not in "".join([*told, *more])
 
 
 CURL = r"""
@@ -125,7 +151,7 @@ def test_curls_config_is_read(tmp_path: Path) -> None:
     ]
     headers = {"X-One": "a\tb", "X-Two": "2", "User-Agent": "me/1", "Referer": "http://r/"}
     assert [one.headers for one in found] == [headers] * 3 + [{}]
-    for name in ("-s", "-S", "-L", "silent", "retry", "H"):
+    for name in ("-s", "-S", "-L", "silent", "retry", "h"):
         assert f"'{name}'" in "".join(told)
 
 
@@ -139,6 +165,68 @@ def test_what_is_wrong_in_curls_config_is_told_by_its_place(tmp_path: Path) -> N
     ]
     items, _ = listed(tmp_path / "list", 'url = http://a/1\nheader = "secret"\n', "curl")
     assert reasons(items) == ["line 1: line 2: a header is not NAME: VALUE"]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("data = secret", "data"),
+        ("--data-urlencode secret", "data-urlencode"),
+        ("json={}", "json"),
+        ("form-string = a=b", "form-string"),
+        ("upload-file = x", "upload-file"),
+        ("request = POST", "request"),
+        ("user = bob:secret", "user"),
+        ("-sSd secret", "data"),
+        ("-r0-9", "range"),
+        ("-I", "head"),
+        ("-G", "get"),
+        ("-b secret", "cookie"),
+        ("-z file", "time-cond"),
+    ],
+)
+def test_an_option_of_curl_that_makes_another_body_come_makes_failures(
+    line: str, name: str, tmp_path: Path
+) -> None:
+    content = f"url = http://a/1\n{line}\nurl = http://a/2\nnext\nurl = http://a/3\nrequest = GET\n"
+    items, told = listed(tmp_path / "list", content, "curl")
+    why = f"line 2: the option {name!r} makes another body come"
+    assert reasons(items) == [f"line 1: {why}", f"line 3: {why}"]
+    assert [one.url for one in targets(items)] == ["http://a/3"]
+    assert "secret" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "line", ["http://a/1", "https://a/1?x=y", "a.example/1", "a.example", "--url=http://a/1", "= x"]
+)
+def test_a_line_that_is_no_option_of_curl_is_a_failure(line: str, tmp_path: Path) -> None:
+    items, told = listed(tmp_path / "list", f"# x\n{line}\nurl = http://a/2\ntlsv1.2\n", "curl")
+    assert reasons(items) == ["line 2: no option of curl: a URL is url = URL"]
+    assert [one.url for one in targets(items)] == ["http://a/2"]
+    assert "tlsv1.2" in "".join(told)
+
+
+def test_outputs_of_curl_belong_to_their_urls_beyond_the_most_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scraper.source.curl_config._MOST_URLS", 3)
+    pairs = "".join(f"url = http://a/{at}\noutput = {at}.x\n" for at in range(10))
+    behind = "".join(f"output = {at}.x\nurl = http://a/{at}\n" for at in range(10))
+    for content in (pairs, behind):
+        items, _ = listed(tmp_path / "list", content, "curl")
+        assert [(one.url, one.key) for one in targets(items)] == [
+            (f"http://a/{at}", f"{at}.x") for at in range(10)
+        ]
+    given = [f"url = http://a/{at}\n" for at in range(4)]
+    content = "".join([*given, *(f"output = {at}.x\n" for at in range(5))])
+    items, _ = listed(tmp_path / "list", content, "curl")
+    assert [one.key for one in targets(items)][3:] == ["3.x"]
+    assert [why[:23] for why in reasons(items)[:3]] == [
+        f"line {number}: output comes to" for number in (5, 6, 7)
+    ]
+    assert reasons(items)[3:] == ["line 9: output without a URL"]
+    with pytest.raises(ListBroken, match="line 8: too many outputs"):
+        listed(tmp_path / "list", "url = http://a/\n" + "output = x\n" * 7, "curl")
 
 
 def answer(request: Request) -> Reply:
@@ -228,7 +316,23 @@ next
 url {base}/d
 -od.bin   # a comment
 -A me/2
+next
+url = {base}/e.bin
+remote-name
+url = {base}/f
+output = f.bin
+-O
+url = {base}/g.bin
+-A me/3
+next
+user-agent = me/4
+url = {base}/h
+remote-name-all
+url = {base}/i.bin
+output = h.bin
 """
     theirs, ours = both(tmp_path, content, "curl", lambda path: ["curl", "-q", "-K", path])
-    assert theirs == ours
-    assert sorted(ours) == ["a b.bin", "c.bin", "d.bin", "sub/b.bin"]
+    usual = f"127.0.0.1_http_{site.port}/"  # our usual keys have the host too
+    assert theirs == {name.removeprefix(usual): body for name, body in ours.items()}
+    assert {"e.bin", "f.bin", "g.bin", "h.bin", "i.bin"} <= theirs.keys()
+    assert len(theirs) == 9
