@@ -15,6 +15,7 @@ from scraper.cli.place import opened, place_options
 if TYPE_CHECKING:
     from scraper.cli.place import Place
     from scraper.manifest.survey import Survey
+    from scraper.report.summary_file import SummaryFile
 
 EXIT_NOT_DONE = 1
 EXIT_SHARDS = 3  # of those that may run on other machines
@@ -86,6 +87,10 @@ def _facts(place: "Place", words: list[str], manifest: str | None) -> dict[str, 
     found = survey(place.lines, place.reading, missing.add)
     totals, not_done = found.totals, sum(found.not_done.values())
     unread, later = last.get("unread") is True, _later_run(found, last)
+    if not (last or shards) and found.runs and _is_missing(file):
+        later = (
+            found.runs[0].run or None
+        )  # killed; versions before 0.2 had neither ids nor summaries
     facts = {
         "destination": redact(place.destination),
         "done": not (not_done or unread or held_by or later or (shards and shards["not_done"])),
@@ -134,6 +139,16 @@ def _command(*words: str) -> str:
     from scraper.cli.title import command_line
 
     return command_line(words)
+
+
+def _is_missing(file: "SummaryFile") -> bool:
+    """Whether no run has left a summary, as each does that comes to its end."""
+    from scraper.model.errors import SinkError
+
+    try:
+        return file.is_missing()
+    except SinkError:
+        return False
 
 
 def _holder(place: "Place") -> str:

@@ -247,11 +247,14 @@ def object_modified_ms(record: Mapping[str, Any], last_modified: str | None) -> 
     if "variant" not in record:
         return None
     given = given_ms(last_modified)
-    return _started_ms(record) if given is None else given
+    return started_ms(record) if given is None else given
 
 
-def _started_ms(record: Mapping[str, Any]) -> int | None:
-    """When it started. Older records have the milliseconds in `started`."""
+def started_ms(record: Mapping[str, Any]) -> int | None:
+    """When it started, in milliseconds since 1970, None if that is not known.
+
+    Older records have the milliseconds in `started`, without `started_at`.
+    """
     at = record.get("started_at")
     if isinstance(at, int | float) and has_date(at):
         return round(at * 1000)

@@ -164,17 +164,18 @@ def list_line(record: Record) -> bytes | Missing:
 
     The line is `URL`, `URL<TAB>key` if the rule `url` makes another key, or JSON if the URL has
     characters that a terminal must not see, if a size or a digest is expected, or if it has
-    mirrors; of those a mirror with a secret is left out.
+    mirrors. One mirror with a secret is enough for none: without it the target might fail for good.
     """
     if "key" not in record or kind_of(record) == Kind.BAD_URL:
         return Missing.TARGET
     url, key = record["url"], record["key"]
-    if REDACTED in url or "headers" in record:
+    others = _others(record)
+    if any(REDACTED in one for one in (url, *others)) or "headers" in record:
         return Missing.SECRET
     target = of_record(record)
     more = dict(record.get("expected") or {})
-    if mirrors := _mirrors(record):
-        more["urls"] = mirrors
+    if others:
+        more["urls"] = others
     if url.isprintable() and key.isprintable() and not more:
         for text in (url, f"{url}\t{key}"):
             if _named_by(line := text.encode()) == target:
@@ -183,11 +184,11 @@ def list_line(record: Record) -> bytes | Missing:
     return line if _named_by(line) == target else Missing.KEY
 
 
-def _mirrors(record: Record) -> list[str]:
-    """The other URLs of its target that hide nothing."""
+def _others(record: Record) -> list[str]:
+    """The other URLs of its target."""
     given = record.get("urls")
     texts = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
-    return [one for one in texts if REDACTED not in one and one != record["url"]]
+    return [one for one in texts if one != record["url"]]
 
 
 def _named_by(line: bytes) -> int | None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from scraper.manifest.codec import Reading, is_of_fetch, status_of
+from scraper.manifest.codec import Reading, is_of_fetch, started_ms, status_of
 from scraper.manifest.index import Index, Totals
 from scraper.manifest.not_done import absorbed
+from scraper.model.dates import rfc3339
 
 _RUNS = 11  # as many as a summary tells
 _NOT_DONE = ("failed", "deferred", "not_reached")
@@ -35,8 +36,9 @@ class RunRecords:
     def add(self, record: Mapping[str, Any], status: str) -> None:
         """Count one record."""
         self.statuses[status] += 1
-        started = record.get("started")
-        if isinstance(started, str):
+        at_ms = started_ms(record)
+        if at_ms is not None:
+            started = rfc3339(at_ms / 1000)  # `started` itself has whole seconds
             self.start = min(self.start or started, started)
             self.end = max(self.end, started)
 

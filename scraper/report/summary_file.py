@@ -82,6 +82,12 @@ class SummaryFile:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def is_missing(self) -> bool:
+        """Whether there is none at all, not even one that can't be read. Raises SinkError."""
+        if self._path is not None:
+            return not os.path.lexists(self._path)
+        return isinstance(self._sink, ReadableSink) and self._sink.size(self._key) is None
+
     def write(self, record: Mapping[str, Any]) -> None:
         """Replace the file. Raises DestinationError, SinkError, OSError."""
         data = as_json(record) + b"\n"

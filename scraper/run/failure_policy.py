@@ -79,6 +79,10 @@ class FailurePolicy:
                 if completion.partial is not None:
                     completion.partial.discard()
                 return Following(turned, now, elsewhere=True)
+            if not isinstance(verdict, Again) and mirrors.following(attempt, failed, 0) is not None:
+                # The run stops before the next URL: nobody knows yet that the target fails.
+                why = f"not finished: {self._stop.reason}"
+                return NotReached(Failure(Kind.INTERRUPTED, why, transient=False), failed.response)
         if isinstance(verdict, Again) and self._stop.reason is None:
             self._tell_retry(attempt, failure, verdict.delay_s)
             self._keep(completion.partial, following)

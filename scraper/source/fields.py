@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Parts = tuple[str, str, Mapping[str, str], "Expected | None", Sequence[str]]
 
 EXPECTED = frozenset({"size", "sha512", "sha256", "sha1", "md5"})
+_REDACTED = "REDACTED"  # in records, see `urls.redact`
 _FIELDS = ("headers", "key", "md5", "sha1", "sha256", "sha512", "size", "url", "urls")
 _NAMED = 16  # fields that mean nothing, of one list, at most
 _REMEMBERED = 1_000  # fields of one list, at most
@@ -66,6 +67,8 @@ class Fields:
             url, *mirrors = _several(url, several, what)
         if not isinstance(url, str):
             raise BadTarget(f'{what.removeprefix("a ")} has no "{self._url}"')
+        if is_record and any(_REDACTED in one for one in (url, *mirrors)):
+            raise BadTarget("a record does not have the secrets of its URLs: take the list itself")
         if type(key) is int and self._key != "key":  # ids are numbers in many lists
             key = str(key)
         if key is not None and not isinstance(key, str):

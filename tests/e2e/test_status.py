@@ -164,6 +164,20 @@ def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve) -
     assert "the last one has left no summary" in "".join(screen(cli, place, status=1))
 
 
+def test_the_first_run_that_was_killed_is_not_taken_for_all(cli: Command, serve: Serve) -> None:
+    go, place = threading.Event(), Directory(cli)
+    server = serve(lambda one: Reply(200, {}, b"x", delay=go if one.path == "/slow" else None))
+    cli.write("urls", f"{server.url}/b", f"{server.url}/slow")
+    with cli.start("urls", *place.words, "-q") as process:
+        until(lambda: len(records_so_far(place)) == 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    go.set()
+    found = facts(cli, place)
+    assert (found["done"], found["without_summary"]) == (False, place.records()[0]["run"])
+    assert screen(cli, place, status=1)[0].startswith("1 target: done so far in ")
+
+
 def test_a_list_that_was_not_read_to_its_end_is_not_done(cli: Command, serve: Serve) -> None:
     place = Directory(cli)
     server = serve(lambda _: Reply(200, {}, b"x" * 100))

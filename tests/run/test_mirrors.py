@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,17 +12,17 @@ import pytest
 
 import scraper
 from scraper.manifest import read_lines, reading_of, to_record
-from scraper.manifest.not_done import list_line, not_done
+from scraper.manifest.not_done import Missing, list_line, not_done
 from scraper.manifest.verify import Verdict
 from scraper.model.errors import Kind
-from scraper.model.records import Result
+from scraper.model.records import NotReached, Result
 from scraper.model.urls import parse
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.source import keys, lists
 from scraper.source.sources import from_iterable
 from tests.run.test_digests import verified
 from tests.run.test_loop import hear, make_run, results_of
-from tests.servers import Farm, HttpFarm, Reply, Request, Serve, closed_port, free_port
+from tests.servers import WAIT_S, Farm, HttpFarm, Reply, Request, Serve, closed_port, free_port
 
 QUICK: dict[str, Any] = {"backoff_min": 0.01, "backoff_max": 0.03, "retries": 1}
 BODY = b"the body\n" * 100
@@ -153,7 +154,7 @@ def not_done_of(to: Path) -> list[bytes]:
 
 def test_what_is_not_done_is_listed_with_its_mirrors(serve: Serve, tmp_path: Path) -> None:
     bad, good = serve(lambda _: Reply(403)), serve(ok)
-    urls = [f"{bad.url}/a", f"{bad.url}/b", f"{bad.url}/b?token=secret"]
+    urls = [f"{bad.url}/a", f"{bad.url}/b"]
     assert one({"urls": urls}, tmp_path).status == "failed"
     (text,) = not_done_of(tmp_path)
     line = json.loads(text)
@@ -225,3 +226,40 @@ def test_lines_with_mirrors_are_read_as_all_others() -> None:
     assert len(failures) == 4
     assert len(told) == 1
     assert "ftp://c/x" in told[0]
+
+
+def test_a_stop_before_the_next_url_is_no_failure_for_good(serve: Serve, tmp_path: Path) -> None:
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def late(_: Request) -> Reply:
+        asked.set()
+        goes_on.wait(WAIT_S)
+        return Reply(404)
+
+    bad, good = serve(late), serve(ok)
+    line = {"urls": [f"{bad.url}/a", f"{good.url}/a"]}
+    run = make_run([json.dumps(line)], tmp_path, **QUICK)
+
+    def stop() -> None:
+        assert asked.wait(WAIT_S)
+        run.stop("told")
+        goes_on.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    (result,) = results_of(run)
+    thread.join()
+    assert (result.status, result.attempts) == ("not_reached", 1)
+    assert isinstance(result.outcome, NotReached)
+    assert result.outcome.failure.message == "not finished: told"
+    assert one(line, tmp_path, retry_failed=True).status == "stored"
+
+
+def test_a_target_with_a_secret_mirror_is_left_out_of_the_list_that_the_manifest_gives(
+    serve: Serve, tmp_path: Path
+) -> None:
+    bad = serve({"/a": Reply(404), "/b?token=s": Reply(503)})
+    line = {"urls": [f"{bad.url}/a", f"{bad.url}/b?token=s"]}
+    assert one(line, tmp_path, retries=0).status == "failed"
+    (record,) = records(tmp_path)
+    assert list_line(record) is Missing.SECRET

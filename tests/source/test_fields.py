@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scraper.model.errors import BadTarget
-from scraper.model.records import Target
+from scraper.model.records import Failed, Result, Target
 from scraper.source import keys, lists
 from scraper.source.fields import Fields
 from scraper.source.grammar import grammar_of
@@ -77,3 +77,16 @@ def test_mirrors_are_relative_to_the_base(tmp_path: Path) -> None:
     (item,) = lists.read(source, keys.url_key)
     found = target(item)
     assert (found.url, [one.url for one in found.mirrors]) == ("http://h/d/b", ["http://h/c"])
+
+
+@pytest.mark.parametrize("field", ["url", "urls"])
+def test_a_record_whose_urls_hide_a_secret_is_no_line(field: str) -> None:
+    hidden = "http://h/a?token=REDACTED"
+    line = {"url": "http://h/b", "status": "failed", field: hidden if field == "url" else [hidden]}
+    (bad,) = lists.read(from_iterable([json.dumps(line)]), keys.url_key)
+    assert isinstance(bad, Result)
+    assert isinstance(bad.outcome, Failed)
+    assert "does not have the secrets" in bad.outcome.failure.message
+    del line["status"]
+    (target,) = lists.read(from_iterable([json.dumps(line)]), keys.url_key)
+    assert isinstance(target, Target)
