@@ -22,6 +22,7 @@ from scraper.source.option_lines import Others, add_header, all_headers, numbere
 
 _MOST_URLS = 50_000  # that wait for `next`, or for the end
 _MOST_CHARS = 64 << 20  # of them and their outputs
+_FEWEST_URLS = 1_000  # given away at once: each time all outputs are looked at
 _MOST_HEADER_CHARS = 1 << 20
 _BLANKS = " \t\v\f\r"
 _SHORT = {
@@ -76,7 +77,8 @@ class _Operation:
     @property
     def is_full(self) -> bool:
         """Whether its URLs have to be given away before another one is added."""
-        return len(self._urls) >= _MOST_URLS or self._chars >= _MOST_CHARS
+        has_many = self._chars >= _MOST_CHARS and len(self._urls) >= _FEWEST_URLS
+        return has_many or len(self._urls) >= _MOST_URLS
 
     def add_url(self, number: int, url: str) -> None:
         """Take the URL of line `number`."""
