@@ -11,6 +11,7 @@ whether a URL is a list. The same command would mean another thing tomorrow.
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,8 @@ class Inputs(NamedTuple):
 
     def read_by(self, options: "Mapping[str, Any]") -> "Inputs":
         """The same, with lists as these options say. Raises UsageError."""
+        if not any(options.values()):
+            return self
         from scraper.source.grammar import grammar_of
 
         return self._replace(grammar=grammar_of(**options))
@@ -106,6 +109,11 @@ def inputs_of(arguments: Sequence[str], input_files: Sequence[str], *, piped: bo
         hint = "scraper URL..., scraper FILE..., or pipe a list into it; -h has examples"
         raise UsageError("nothing to fetch: no URL, no list", hint=hint)
     return Inputs(("-",), ())
+
+
+def is_piped() -> bool:
+    """Whether stdin may be the list where nothing is named."""
+    return sys.stdin is not None and not sys.stdin.isatty()
 
 
 def check_destination(to: str) -> None:

@@ -133,19 +133,14 @@ def _inputs(
     grammar: Mapping[str, Any],
 ) -> "Inputs":
     """What is to be fetched: NOTHING if --retry-failed is to take it from the manifest."""
-    from scraper.cli.arguments import NOTHING, inputs_of
+    from scraper.cli.arguments import NOTHING, inputs_of, is_piped
 
     if settings.earlier.retry_failed and not arguments and not input_files:
         from scraper.cli.stdin import is_empty
 
         if is_empty(settings.run_limits.max_run_time):
             return NOTHING
-    inputs = inputs_of(arguments, input_files, piped=_is_piped())
-    return inputs.read_by(grammar) if any(grammar.values()) else inputs
-
-
-def _is_piped() -> bool:
-    return sys.stdin is not None and not sys.stdin.isatty()
+    return inputs_of(arguments, input_files, piped=is_piped()).read_by(grammar)
 
 
 def _open_log(ours: Mapping[str, Any]) -> "tuple[Lines, Log]":

@@ -4,7 +4,6 @@ Owns: the command's options and its words. Does not know: how hosts are divided
 (`schedule/shard_plan.py`), how a list is counted and a plan begun (`run/planning.py`).
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -76,7 +75,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     Each shard is then run as `scraper LIST --to DEST --resume --shard I/N`, on any machine, the
     lowest numbers first. Nothing is fetched. What bounds the run is told in words and seconds.
     """
-    from scraper.cli.arguments import check_destination, inputs_of
+    from scraper.cli.arguments import check_destination, inputs_of, is_piped
     from scraper.model.settings import Settings
     from scraper.run import planning
     from scraper.run.remote import child_opener, opener
@@ -88,10 +87,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     given = {name: value for name, value in options.items() if value is not None}
     settings = Settings.of(**given, shard="0/1")
     check_destination(settings.to)
-    piped = sys.stdin is not None and not sys.stdin.isatty()
-    inputs = inputs_of(arguments, input_files, piped=piped)
-    if any(grammar.values()):
-        inputs = inputs.read_by(grammar)
+    inputs = inputs_of(arguments, input_files, piped=is_piped()).read_by(grammar)
     sources = inputs.open(opener(settings), child_opener(settings, time.monotonic()))
     counted = planning.count(sources, settings, _note)
     if not counted.lines:

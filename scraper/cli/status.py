@@ -86,11 +86,8 @@ def _facts(place: "Place", words: list[str], manifest: str | None) -> dict[str, 
     last = {} if shards else file.last()
     found = survey(place.lines, place.reading, missing.add)
     totals, not_done = found.totals, sum(found.not_done.values())
-    unread, later = last.get("unread") is True, _later_run(found, last)
-    if not (last or shards) and found.runs and _is_missing(file):
-        later = (
-            found.runs[0].run or None
-        )  # killed; versions before 0.2 had neither ids nor summaries
+    unread = last.get("unread") is True
+    later = None if shards else _later_run(found, last, file)
     facts = {
         "destination": redact(place.destination),
         "done": not (not_done or unread or held_by or later or (shards and shards["not_done"])),
@@ -177,12 +174,17 @@ def _runs(found: "Survey") -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if value != ""} for one in given]
 
 
-def _later_run(found: "Survey", last: Mapping[str, Any]) -> str | None:
-    """The id of a later run than the summary tells of: it goes on, or it was killed."""
+def _later_run(found: "Survey", last: Mapping[str, Any], file: "SummaryFile") -> str | None:
+    """The id of a later run than the summary tells of: it goes on, or it was killed.
+
+    The latest is one if there is no summary at all. A summary that can't be read tells nothing.
+    """
     from scraper.report.summary_file import runs_of
 
-    if not last or not found.runs:
+    if not found.runs:
         return None
+    if not last:  # versions before 0.2 had neither summaries nor ids
+        return (found.runs[0].run or None) if _is_missing(file) else None
     latest, ended = found.runs[0], last.get("end")
     told = {one.get("run") for one in runs_of(last)}
     is_later = isinstance(ended, str) and latest.end > ended

@@ -15,17 +15,9 @@ from scraper.manifest.checked import checked_variant
 from scraper.manifest.identity import REDACTED, of_record
 from scraper.manifest.record import add_started
 from scraper.model import urls
-from scraper.model.dates import (
-    has_date,
-    http_date,
-    parse_rfc3339,
-    rfc3339,
-)
+from scraper.model.dates import has_date, http_date, parse_rfc3339, rfc3339
 from scraper.model.errors import BadTarget, Kind, UsageError, is_permanent_failure
-from scraper.model.records import (
-    ANY_URL,
-    TAKEN_OVER,
-)
+from scraper.model.records import ANY_URL, TAKEN_OVER
 from scraper.sinks.object_stat import digest_of, given_ms
 from scraper.source.keys import folded
 

@@ -148,34 +148,25 @@ def test_a_run_that_goes_on_holds_it(cli: Command, place: Place, serve: Serve) -
     assert screen(cli, place, status=0)[0].startswith("2 targets: all done in ")
 
 
-def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_run_that_was_killed_has_left_no_summary(cli: Command, serve: Serve, before: int) -> None:
+    """Also the first one of a destination."""
     go, place = threading.Event(), Directory(cli)
     server = serve(lambda one: Reply(200, {}, b"x", delay=go if one.path == "/slow" else None))
-    fetch(cli, place, f"{server.url}/a")
+    for _ in range(before):
+        fetch(cli, place, f"{server.url}/a")
     cli.write("urls", f"{server.url}/b", f"{server.url}/slow")
     with cli.start("urls", *place.words, "-q") as process:
-        until(lambda: len(records_so_far(place)) == 2)
+        until(lambda: len(records_so_far(place)) == before + 1)
         process.send_signal(signal.SIGKILL)
         process.wait()
     go.set()
     found = facts(cli, place)
     assert "held_by" not in found
-    assert found["without_summary"] == place.records()[1]["run"]
-    assert "the last one has left no summary" in "".join(screen(cli, place, status=1))
-
-
-def test_the_first_run_that_was_killed_is_not_taken_for_all(cli: Command, serve: Serve) -> None:
-    go, place = threading.Event(), Directory(cli)
-    server = serve(lambda one: Reply(200, {}, b"x", delay=go if one.path == "/slow" else None))
-    cli.write("urls", f"{server.url}/b", f"{server.url}/slow")
-    with cli.start("urls", *place.words, "-q") as process:
-        until(lambda: len(records_so_far(place)) == 1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    go.set()
-    found = facts(cli, place)
-    assert (found["done"], found["without_summary"]) == (False, place.records()[0]["run"])
-    assert screen(cli, place, status=1)[0].startswith("1 target: done so far in ")
+    assert (found["done"], found["without_summary"]) == (False, place.records()[before]["run"])
+    lines = screen(cli, place, status=1)
+    assert lines[0].startswith(f"{before + 1} target{'s' * before}: done so far in ")
+    assert ("the last one has left no summary" in "".join(lines)) == bool(before)
 
 
 def test_a_list_that_was_not_read_to_its_end_is_not_done(cli: Command, serve: Serve) -> None:
