@@ -15,6 +15,7 @@ import click
 from scraper.cli.words import for_command, for_option, near
 from scraper.model.errors import UsageError
 from scraper.model.urls import redact_wreck
+from scraper.sinks.base import scheme_of
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"  # what editors make of "-"
 _ENDINGS = {
@@ -71,7 +72,7 @@ def check_destination(to: str) -> None:
     if to.lower().startswith(("http://", "https://")):
         hint = "a URL to fetch is an argument; --to is a directory or s3://bucket/prefix"
         raise UsageError(f"--to {to!r}: objects can't be sent there", hint=hint)
-    if "://" in to:
+    if "://" in to or scheme_of(to) != "file":
         return
     remote = re.match(r"([A-Za-z][\w-]+):(?=[^/]|/[^/])/?", to)
     if remote and not os.path.exists(to):

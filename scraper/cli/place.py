@@ -67,14 +67,15 @@ def opened(
     """
     from scraper.manifest import exists, lines_from, reading_of
     from scraper.model.settings import S3
-    from scraper.sinks.base import ReadableSink, SinkOptions, find_sink, scheme_of
+    from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
+    from scraper.sinks.home import home_of
 
     s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])
     manifest: str | None = options["manifest"]
     sink = find_sink(destination, SinkOptions(at_once, s3))
     try:
         readable = sink if isinstance(sink, ReadableSink) else None
-        is_far = scheme_of(destination) != "file"
+        is_far = home_of(destination) is None
         if readable is None and (objects or manifest is None):
             raise UsageError(f"{destination!r} can't be read back")
         if readable is not None and is_far:

@@ -25,8 +25,9 @@ from scraper.manifest.file_store import ELSEWHERE
 from scraper.manifest.sink_store import read_segments, segments_of
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError
-from scraper.sinks.base import ReadableSink, Sink, scheme_of
-from scraper.sinks.directory import open_own, path_of
+from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.directory import open_own
+from scraper.sinks.home import home_of
 from scraper.sinks.plans import MANIFEST, Kept, remove
 
 Lines = Callable[[], Iterator[bytes]]
@@ -59,8 +60,8 @@ def lines_of(sink: Sink, destination: str, shard: Kept) -> Iterator[bytes]:
     """The lines of the manifest of a shard. Raises DestinationError."""
     place = f"{destination.rstrip('/')}/{shard.prefix}"
     try:
-        if scheme_of(destination) == "file":
-            path = path_of(destination) / shard.prefix / MANIFEST
+        if (home := home_of(destination)) is not None:
+            path = home / shard.prefix / MANIFEST
             with open(open_own(path, os.O_RDONLY, way_out=ELSEWHERE), "rb") as file:
                 yield from file
         elif isinstance(sink, ReadableSink):

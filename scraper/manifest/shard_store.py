@@ -26,8 +26,9 @@ from scraper.model import urls
 from scraper.model.errors import BadTarget, DestinationError, SinkError
 from scraper.model.records import Result
 from scraper.model.shards import Shard
-from scraper.sinks.base import ConditionalSink, Sink, scheme_of
-from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.base import ConditionalSink, Sink
+from scraper.sinks.directory import OWN
+from scraper.sinks.home import home_of
 from scraper.sinks.plans import MANIFEST
 from scraper.sinks.shard_lock import alone
 from scraper.source.keys import host_segment
@@ -169,9 +170,8 @@ def make_secret(destination: str, sink: Sink) -> Path | None:
 
     Returns its path in a directory, None in a sink. Raises DestinationError.
     """
-    path = None
-    if scheme_of(destination) == "file":
-        path = secret_path_of(path_of(destination) / OWN / MANIFEST)
+    home = home_of(destination)
+    path = None if home is None else secret_path_of(home / OWN / MANIFEST)
     try:
         if not _has_secret(path, sink):
             with alone(sink, destination):

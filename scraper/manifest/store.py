@@ -24,7 +24,8 @@ from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Result
 from scraper.model.urls import redact
 from scraper.sinks.base import Sink, ignores_case, scheme_of, sync_of
-from scraper.sinks.directory import open_own, path_of
+from scraper.sinks.directory import open_own
+from scraper.sinks.home import home_of
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -102,7 +103,8 @@ def path_for(path: str | None, destination: str) -> Path | None:
     """The file of the manifest: `path` if given, else the destination's own. None: no file."""
     if path is not None:
         return Path(path)
-    return path_of(destination) / DEFAULT_PATH if scheme_of(destination) == "file" else None
+    home = home_of(destination)
+    return None if home is None else home / DEFAULT_PATH
 
 
 def leaves_nothing(path: str | None, destination: str) -> bool:
@@ -110,11 +112,12 @@ def leaves_nothing(path: str | None, destination: str) -> bool:
 
     So it is if the manifest at `path` is a file, or will be, and lies not among our own files.
     """
-    if path is None or scheme_of(destination) != "file":
+    home = home_of(destination)
+    if path is None or home is None:
         return False
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe: nothing can lie beside it
         return False
-    own = os.path.realpath(path_of(destination) / DEFAULT_PATH.partition("/")[0])
+    own = os.path.realpath(home / DEFAULT_PATH.partition("/")[0])
     return not os.path.realpath(path).startswith(f"{own}/")
 
 
@@ -177,12 +180,13 @@ def open_shard_store(  # noqa: PLR0913 - as `open_store`, and the shard
     from scraper.sinks.plans import MANIFEST
 
     secret = make_secret(destination, sink)
+    home = home_of(destination)
     own: ManifestStore
-    if secret is None:
+    if home is None:
         own = in_sink = SinkManifestStore(sink, destination, timeouts.sink_s, kept.prefix)
         in_sink.start()
     else:
-        file = path_of(destination) / kept.prefix / MANIFEST
+        file = home / kept.prefix / MANIFEST
         sync = sync_of(sink) if durable else None
         own = FileManifestStore(file, sync, wait_s=timeouts.lock_s, own=True, secret=secret)
     with ExitStack() as undone:
@@ -206,8 +210,9 @@ def full_name(destination: str, sink: Sink) -> str:
 
     Amazon has one name space of buckets, so its endpoints are not told apart.
     """
-    if scheme_of(destination) == "file":
-        return str(path_of(destination).resolve())
+    if (home := home_of(destination)) is not None:
+        scheme = scheme_of(destination)
+        return str(home.resolve()) if scheme == "file" else f"{scheme}:{home.resolve()}"
     name, endpoint = redact(destination).rstrip("/"), getattr(sink, "endpoint", "")
     host = endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
     is_amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
@@ -268,8 +273,8 @@ def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
 
 def _kept(destination: str, sink: Sink) -> "Sequence[Kept]":
     """All shards of `destination`. Raises DestinationError."""
-    near = scheme_of(destination) == "file"
-    if near and not os.path.lexists(path_of(destination) / _PLANS):  # as of most
+    home = home_of(destination)
+    if home is not None and not os.path.lexists(home / _PLANS):  # as of most
         return ()
     from scraper.sinks.plans import kept
 

@@ -23,8 +23,9 @@ import orjson
 from scraper.manifest import as_json, leaves_nothing
 from scraper.model.errors import ScraperError
 from scraper.model.urls import redact
-from scraper.sinks.base import ReadableSink, Sink, put_object, scheme_of
-from scraper.sinks.directory import check_own, open_own, path_of, replace_own
+from scraper.sinks.base import ReadableSink, Sink, put_object
+from scraper.sinks.directory import check_own, open_own, replace_own
+from scraper.sinks.home import home_of
 
 KEY = ".scraper/summary.json"
 EARLIER = 10  # runs that are told beside the last one
@@ -55,7 +56,8 @@ class SummaryFile:
         self._sink = sink
         self._durable = durable
         self._key = key
-        self._path = path_of(destination) / key if scheme_of(destination) == "file" else None
+        home = home_of(destination)
+        self._path = None if home is None else home / key
         self._is_own = True
         if manifest is not None and leaves_nothing(manifest, destination):
             self._is_own = False

@@ -17,7 +17,8 @@ from scraper.manifest.not_done import Missing, list_line, not_done
 from scraper.model.errors import UsageError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
-from scraper.sinks.base import ReadableSink, SinkOptions, find_sink, scheme_of
+from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
+from scraper.sinks.home import home_of
 from scraper.source.sources import Source
 
 NAME = "manifest"  # of the list, in records and messages
@@ -38,7 +39,7 @@ class NotDone:
         self._sink = find_sink(
             destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
         )
-        if self._manifest is not None or scheme_of(destination) == "file":
+        if self._manifest is not None or home_of(destination) is not None:
             self._check()
 
     def _check(self) -> None:

@@ -12,8 +12,9 @@ from scraper.model.dates import expand_date
 from scraper.model.errors import DestinationError, Held, SinkError, UsageError
 from scraper.model.settings import Settings
 from scraper.schedule.shard_plan import ShardPlan
-from scraper.sinks.base import ConditionalSink, SinkOptions, find_sink, scheme_of
+from scraper.sinks.base import ConditionalSink, SinkOptions, find_sink
 from scraper.sinks.division import Written, write
+from scraper.sinks.home import home_of
 from scraper.sinks.lock import hold
 from scraper.sinks.plans import kept
 from scraper.source.host_counts import Counted, HostCounts
@@ -39,7 +40,7 @@ def keep(plan: ShardPlan, settings: Settings) -> Written:
     sink = find_sink(destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert))
     lost: list[str] = []
     try:
-        if scheme_of(destination) != "file" and not isinstance(sink, ConditionalSink):
+        if home_of(destination) is None and not isinstance(sink, ConditionalSink):
             raise UsageError("this destination has no locks: use a directory or S3")
         sink.check()
         lock = hold(sink, destination, "fail", lost.append)

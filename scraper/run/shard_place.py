@@ -16,8 +16,8 @@ from scraper.manifest import ManifestStore, StoreTimeouts, open_shard_store
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.shards import Shard
 from scraper.report.summary_file import KEY, SummaryFile
-from scraper.sinks.base import ReadableSink, Sink, scheme_of
-from scraper.sinks.directory import path_of
+from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.home import home_of
 from scraper.sinks.plans import DONE, Kept
 
 
@@ -45,9 +45,9 @@ class ShardPlace:
             return
         key = self._kept.prefix + DONE
         try:
-            if scheme_of(self._destination) == "file":
+            if (home := home_of(self._destination)) is not None:
                 with contextlib.suppress(FileNotFoundError):
-                    (path_of(self._destination) / key).unlink()
+                    (home / key).unlink()
             elif isinstance(self._sink, ReadableSink):
                 self._sink.remove(key)
         except (OSError, SinkError) as error:

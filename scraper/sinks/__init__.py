@@ -3,7 +3,7 @@
 This room owns storing a body completely or not at all. It does not know HTTP, targets or runs.
 
 Others import `sinks.base` (the interface; public, for plug-ins too), `sinks.object_stat`,
-`sinks.lock`, `sinks.plans`, `sinks.division` and `sinks.shard_lock` for shards, and
+`sinks.home`, `sinks.lock`, `sinks.plans`, `sinks.division` and `sinks.shard_lock` for shards, and
 `sinks.put_request` with `sinks.curl_put`, by which an engine carries puts. A sink is found by its
 URL scheme (`base.find_sink`), so its folder is imported only when it is used.
 """

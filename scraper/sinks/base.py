@@ -35,7 +35,8 @@ from scraper.sinks.object_stat import ObjectStat, modified_ms
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package; a test compares them. No other package can replace them.
 OURS = {"file": "scraper.sinks.directory:open_sink", "s3": "scraper.sinks.s3:open_sink"}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # at least two letters: C:\ is a path
+# At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")
 
 
 class Body(NamedTuple):
@@ -325,9 +326,11 @@ SinkFactory = Callable[[str, SinkOptions], Sink]
 
 
 def scheme_of(destination: str) -> str:
-    """The URL scheme of a destination, in lower case. A plain path has the scheme `file`."""
+    """The URL scheme of a destination, in lower case. A plain path has `file`, `-` has `stdout`."""
+    if destination == "-":
+        return "stdout"
     found = _SCHEME.match(destination)
-    return found[1].lower() if found else "file"
+    return (found[1] or found[2]).lower() if found else "file"
 
 
 def find_sink(destination: str, options: SinkOptions) -> Sink:

@@ -17,9 +17,9 @@ import orjson
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.shards import MOST, Division, Shard
-from scraper.sinks.base import ConditionalSink, Sink, scheme_of
-from scraper.sinks.directory import path_of
+from scraper.sinks.base import ConditionalSink, Sink
 from scraper.sinks.directory.own_files import open_own, replace_own
+from scraper.sinks.home import home_of
 from scraper.sinks.plans import PLAN, Kept, Plan, current, kept, make_directories, remove
 
 RULE = "host/1"  # what a host and its bucket are; of another rule nothing is known
@@ -58,8 +58,8 @@ def write(
         }
     )
     try:
-        if scheme_of(destination) == "file":
-            path = make_directories(destination, prefix) / PLAN
+        if (home := home_of(destination)) is not None:
+            path = make_directories(home, prefix) / PLAN
             with replace_own(path, f"{PLAN}.new") as file:
                 file.write(data)
         else:
@@ -96,9 +96,9 @@ def as_planned_now(shard: Shard, sink: Sink, destination: str) -> Shard:
 
 
 def _data(sink: Sink, destination: str, key: str) -> bytes | None:
-    if scheme_of(destination) == "file":
+    if (home := home_of(destination)) is not None:
         try:
-            with open(open_own(path_of(destination) / key, os.O_RDONLY), "rb") as file:
+            with open(open_own(home / key, os.O_RDONLY), "rb") as file:
                 return file.read(_MOST_BYTES)
         except FileNotFoundError:
             return None

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
-from scraper.sinks.base import ConditionalSink, Sink, scheme_of
-from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.base import ConditionalSink, Sink
+from scraper.sinks.directory import OWN
 from scraper.sinks.file_lock import FileHold, holder_of
+from scraper.sinks.home import home_of
 
 if TYPE_CHECKING:
     from scraper.model.shared_numbers import SharedNumbers
@@ -72,8 +73,8 @@ def hold(
     the lock is lost. Raises Held if another run has it, and DestinationError.
     """
     wait_s = limit.most_s if how == "wait" else 0.0
-    if scheme_of(destination) == "file":
-        return FileHold(path_of(destination), wait_s, limit.left, limit.on_wait)
+    if (home := home_of(destination)) is not None:
+        return FileHold(home, wait_s, limit.left, limit.on_wait)
     if not isinstance(sink, ConditionalSink):
         return None
     from scraper.sinks.lease import Lease, Patience
@@ -103,8 +104,8 @@ def holder(sink: Sink, destination: str) -> str:
     It only looks: a run that comes at this moment is not refused. `sink` has been reached. Raises
     SinkError, DestinationError.
     """
-    if scheme_of(destination) == "file":
-        return holder_of(path_of(destination) / OWN / "lock")
+    if (home := home_of(destination)) is not None:
+        return holder_of(home / OWN / "lock")
     if not isinstance(sink, ConditionalSink):
         return ""
     from scraper.sinks.lease import lease_holder

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.sinks.base import ReadableSink, Sink, scheme_of
-from scraper.sinks.directory import OWN, path_of
+from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.directory import OWN
+from scraper.sinks.home import home_of
 from scraper.sinks.lease import LEASE_NAME
 from scraper.sinks.mutex import MUTEX_PREFIX
 
@@ -129,8 +130,8 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
     A lease stays: a run that begins now has put it, sees ours, and deletes it.
     """
     try:
-        if scheme_of(destination) == "file":
-            path = path_of(destination) / shard.prefix
+        if (home := home_of(destination)) is not None:
+            path = home / shard.prefix
             shutil.rmtree(path)
             with suppress(OSError):  # there are other shards
                 path.parent.rmdir()
@@ -141,13 +142,13 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
         raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None
 
 
-def make_directories(destination: str, prefix: str) -> Path:
-    """The directory of `prefix` in a destination that is one. What is missing is made.
+def make_directories(home: Path, prefix: str) -> Path:
+    """The directory of `prefix` in `home` (see `home.home_of`). What is missing is made.
 
     A link on the way is refused: it would lead out of the destination. Raises DestinationError,
     OSError.
     """
-    path = path_of(destination)
+    path = home
     for name in prefix.strip("/").split("/"):
         path /= name
         path.mkdir(exist_ok=True)
@@ -157,11 +158,11 @@ def make_directories(destination: str, prefix: str) -> Path:
 
 def _names(sink: Sink, destination: str) -> Iterator[str]:
     """The files below PLANS."""
-    if scheme_of(destination) != "file":
+    if (home := home_of(destination)) is None:
         if isinstance(sink, ReadableSink):
             yield from (key.removeprefix(PLANS) for key in sink.keys(PLANS))
         return
-    top = path_of(destination) / PLANS
+    top = home / PLANS
     if not top.exists():
         return
     _refuse_link(top.parent)

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Held, ScraperError, SinkError, UsageError
 from scraper.model.shards import Shard
-from scraper.sinks.base import ConditionalSink, ReadableSink, Sink, scheme_of
-from scraper.sinks.directory import path_of
+from scraper.sinks.base import ConditionalSink, ReadableSink, Sink
 from scraper.sinks.directory.own_files import lock_own
 from scraper.sinks.file_lock import FileHold, holder_of, is_held
+from scraper.sinks.home import home_of
 from scraper.sinks.lease import (
     LEASE_KEY,
     LEASE_NAME,
@@ -93,18 +93,18 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
     Raises Held if another run has the shard, or runs that must not go on beside it have the
     destination; DestinationError; UsageError where there are no locks.
     """
-    is_near = scheme_of(destination) == "file"
-    if not is_near and not (isinstance(sink, ConditionalSink) and isinstance(sink, ReadableSink)):
+    home = home_of(destination)
+    if home is None and not (isinstance(sink, ConditionalSink) and isinstance(sink, ReadableSink)):
         raise UsageError("--shard: this destination has no locks: use a directory or S3")
-    if is_near and (why := local_lock(path_of(destination))):
+    if home is not None and (why := local_lock(home)):
         raise DestinationError(
             f"--shard: {destination!r} is on {why}, where a lock keeps out no other machine"
         )
     until = time.monotonic() + (limit.most_s if how == "wait" else 0.0)
     while True:
         try:
-            if is_near:
-                return _hold_near(sink, destination, shard)
+            if home is not None:
+                return _hold_near(sink, destination, home, shard)
             return _hold_far(sink, destination, shard, on_lost, limit)
         except Held:
             if time.monotonic() >= until or limit.left():
@@ -115,13 +115,13 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
         except SinkError as error:
             raise DestinationError(f"can't lock {destination}: {error}") from None
         # Two that keep each other out do not come back at the same moment.
-        time.sleep((_NEAR_S if is_near else _FAR_S) * random.uniform(0.5, 1.5))  # noqa: S311
+        time.sleep((_FAR_S if home is None else _NEAR_S) * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def is_held_now(sink: Sink, destination: str, shard: Kept) -> bool:
     """Whether a run has the shard, as far as can be seen. Raises SinkError, DestinationError."""
-    if scheme_of(destination) == "file":
-        return bool(holder_of(path_of(destination) / shard.prefix / LOCK))
+    if (home := home_of(destination)) is not None:
+        return bool(holder_of(home / shard.prefix / LOCK))
     keys = _leases([shard])
     return bool(keys and isinstance(sink, ConditionalSink) and lease_holder(sink, keys[0]))
 
@@ -132,8 +132,8 @@ def alone(sink: Sink, destination: str) -> Iterator[None]:
 
     Raises DestinationError, SinkError, OSError.
     """
-    if scheme_of(destination) == "file":
-        lock = lock_own(path_of(destination) / PLANS / LOCK, wait=True)
+    if (home := home_of(destination)) is not None:
+        lock = lock_own(home / PLANS / LOCK, wait=True)
         assert lock is not None
         with open(lock, "rb"):
             yield
@@ -159,12 +159,11 @@ def refuse_shards(lease: Lease, sink: Sink, destination: str, wait_s: float, lim
     return lease
 
 
-def _hold_near(sink: Sink, destination: str, shard: Shard) -> ShardHold:
-    root = path_of(destination)
+def _hold_near(sink: Sink, destination: str, root: Path, shard: Shard) -> ShardHold:
     with ExitStack() as undone:
         together = FileHold(root, shared=True)
         undone.callback(together.release)
-        make_directories(destination, PLANS)
+        make_directories(root, PLANS)
         with alone(sink, destination):
             found = kept(sink, destination)
             plan = _free_plan(root, found, shard)
@@ -173,7 +172,7 @@ def _hold_near(sink: Sink, destination: str, shard: Shard) -> ShardHold:
                     with contextlib.suppress(DestinationError):  # it may be another user's
                         remove(sink, destination, one)
             prefix = plan.prefix_of(shard.number)
-            make_directories(destination, prefix)
+            make_directories(root, prefix)
             try:
                 own = FileHold(root, name=f"{prefix}{LOCK}")
             except Held:

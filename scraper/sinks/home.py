@@ -1,0 +1,17 @@
+"""Where a destination keeps our own files: manifest, index, summary, lock, plans.
+
+They lie in a directory on this machine, or they are objects of the destination's sink. Everything
+that chooses between the two asks here, so a new kind of destination says it once.
+
+Owns: that choice. Does not know: what the files are called (each has one owner).
+"""
+
+from pathlib import Path
+
+from scraper.sinks.base import scheme_of
+from scraper.sinks.directory import path_of
+
+
+def home_of(destination: str) -> Path | None:
+    """The directory that holds our own files of `destination`. None: they are objects in it."""
+    return path_of(destination) if scheme_of(destination) == "file" else None
