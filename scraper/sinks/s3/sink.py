@@ -34,7 +34,8 @@ from scraper.sinks.s3.curl_client import CurlClient
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.metadata import URL_BYTES, Facts, facts_of, longest
 from scraper.sinks.s3.permissions import missing_permission
-from scraper.sinks.s3.spool import USUAL, Sizes, Spool, Spools
+from scraper.sinks.s3.spool import USUAL, Sizes
+from scraper.sinks.spool import Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
 
 _READS = ("read", "list", "look at")

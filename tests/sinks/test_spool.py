@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.sinks.s3.spool import MIB, Spool, Spools
+from scraper.sinks.spool import MIB, Spool, Spools
 
 
 @pytest.fixture(autouse=True)
