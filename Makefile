@@ -116,16 +116,17 @@ audit: $(VENV)/.audit ## known holes of what is installed with us; needs a netwo
 wheel: $(VENV)/.dev ## build dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
-# radosgw from Debian, s3rver from npm, LocalStack from PyPI (it needs Python 3.13, and these pins: unpinned it
+# radosgw from Debian, s3rver and Azurite from npm, LocalStack from PyPI (it needs Python 3.13, and these pins: unpinned it
 # stops). What can't be had here is left out; tests are skipped and say why.
 LOCALSTACK := localstack-core[runtime]==2026.3.0 cbor2<6 pyopenssl==24.2.1 cryptography==43.0.3 service_identity==24.1.0
 
-stores: ## S3 servers for tests, into build/: radosgw, s3rver, LocalStack
+stores: ## servers of stores for tests, into build/: radosgw, s3rver, LocalStack, Azurite
 	@mkdir -p build/ceph/debs/partial build/npm
 	@apt-get -qq -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives=$(CURDIR)/build/ceph/debs \
 	  install radosgw ceph-mon ceph-osd >/dev/null && \
 	  for package in build/ceph/debs/*.deb; do dpkg -x $$package build/ceph; done && echo 'radosgw: build/ceph' || echo 'no radosgw: it is from Debian' >&2
 	@npm install --silent --no-audit --no-fund --prefix build/npm s3rver@3.7.1 && echo 's3rver: build/npm' || echo 'no s3rver: it needs npm' >&2
+	@npm install --silent --no-audit --no-fund --prefix build/npm azurite@3.37.0 && echo 'Azurite: build/npm' || echo 'no Azurite: it needs npm' >&2
 	@python3.13 -m venv build/localstack && build/localstack/bin/pip install -q $(foreach one,$(LOCALSTACK),'$(one)') && \
 	  echo 'LocalStack: build/localstack' || { rm -rf build/localstack; echo 'no LocalStack: it needs python3.13' >&2; }
 

@@ -32,12 +32,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ours")
 
 if TYPE_CHECKING:
+    from tests.azurite import Azurite
+    from tests.gcs import Gcs
     from tests.radosgw import Radosgw
     from tests.s3servers import S3Server
     from tests.swift import Swift
 
 _OUTSIDE = (
     "AWS_",
+    "AZURE_",
+    "CLOUDSDK_",
+    "GCE_METADATA_",
+    "GOOGLE_",
+    "STORAGE_EMULATOR_HOST",
     "SCRAPER_",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -210,6 +217,33 @@ def localstack_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3S
         pytest.skip("there is no LocalStack: `make stores` installs it from PyPI")
     with localstack(tmp_path_factory.mktemp("localstack")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gs_server() -> "Iterator[Gcs]":
+    """The XML interface of Google Cloud Storage; a test makes a bucket of its own in it."""
+    from tests.gcs import gcs
+
+    with gcs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def az_server() -> "Iterator[Azurite]":
+    """Azurite; a test makes a container of its own in it."""
+    from tests.azurite import azurite, azurite_works
+
+    if not azurite_works():
+        pytest.skip("there is no Azurite: `make stores` installs it from npm")
+    with azurite() as server:
+        yield server
+
+
+@pytest.fixture(params=["gs", "az"])
+def cloud_server(request: pytest.FixtureRequest) -> "Gcs | Azurite":
+    """Each of both, for a test that has to pass with both."""
+    found: Gcs | Azurite = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 @pytest.fixture(params=["moto", "rclone"])

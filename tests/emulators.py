@@ -44,7 +44,7 @@ def s3rver(home: Path) -> Iterator[S3Server]:
     words = ["node", str(S3RVER), "-d", str(home), "-a", "127.0.0.1", "-p", "0", "-s"]
     words += ["--no-vhost-buckets", "--allow-mismatched-signatures"]
     listens = re.compile(r"S3rver listening on (127\.0\.0\.1:\d+)")
-    with _said(words, {}, home, listens) as found:
+    with said(words, {}, home, listens) as found:
         s3 = S3Server(f"http://{found[1]}", _S3RVER_KEY)
         yield s3
         s3.client.close()
@@ -67,14 +67,14 @@ def localstack(home: Path) -> Iterator[S3Server]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
     }
     words = [str(LOCALSTACK), "-m", "localstack.runtime.main"]
-    with _said(words, environment, home, re.compile("^Ready.$", re.MULTILINE)):
+    with said(words, environment, home, re.compile("^Ready.$", re.MULTILINE)):
         s3 = S3Server(f"http://127.0.0.1:{port}")
         yield s3
         s3.client.close()
 
 
 @contextmanager
-def _said(
+def said(
     words: Sequence[str], environment: Mapping[str, str], home: Path, ready: re.Pattern[str]
 ) -> Iterator[re.Match[str]]:
     """A server that runs in `home`, once it has said that it is ready."""

@@ -49,10 +49,13 @@ def credentials(key: str, secret: str) -> dict[str, str]:
 
 CREDENTIALS = credentials(KEY, SECRET)
 _HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
+_NOT_SENT = _HOP - {"date"} | {"expect"}  # Azure signs the date of a request
 
 
 class S3Server:
     """An endpoint, and a client of its own that looks at what is there."""
+
+    scheme = "s3"
 
     def __init__(self, url: str, key: str = KEY, secret: str = SECRET) -> None:
         self.url = url
@@ -69,6 +72,15 @@ class S3Server:
                 response_checksum_validation="when_required",  # else a 500 may be no ClientError
             ),
         )
+
+    def words(self, endpoint: str = "") -> list[str]:
+        """Options of a program that stores here, or by way of `endpoint`."""
+        return ["--s3-endpoint", endpoint or self.url]
+
+    def environment(self, endpoint: str = "") -> dict[str, str]:
+        """Variables of such a program."""
+        del endpoint
+        return self.credentials
 
     def options(self, **s3: Any) -> SinkOptions:
         """Of a run that stores here."""
@@ -100,6 +112,19 @@ class S3Server:
                 if attempt == 9 or code not in {500, 503}:
                     raise
         raise AssertionError("not reached")
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Put an object as another program would."""
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def damage(self, bucket: str, key: str, data: bytes) -> None:
+        """Change the bytes of an object, and nothing that is stored beside them."""
+        metadata = self.client.head_object(Bucket=bucket, Key=key)["Metadata"]
+        self.client.put_object(Bucket=bucket, Key=key, Body=data, Metadata=metadata)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object."""
+        self.client.delete_object(Bucket=bucket, Key=key)
 
     def keys(self, bucket: str) -> set[str]:
         """All of a bucket."""
@@ -303,7 +328,7 @@ class Front:
 
     def _ask(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[HTTPResponse, bytes]:
         upstream = HTTPConnection(self._upstream, timeout=30)
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP | {"expect"}}
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_SENT}
         try:
             upstream.request(request.command, request.path, body, headers)
             reply = upstream.getresponse()

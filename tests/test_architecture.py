@@ -44,6 +44,8 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "boto3": "sinks/s3/",
     "botocore": "sinks/s3/",
     "s3transfer": "sinks/s3/",
+    "obstore": "sinks/cloud/",
+    "google": "sinks/cloud/access.py",
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",

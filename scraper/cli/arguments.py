@@ -1,8 +1,8 @@
 """What `fetch` is told to fetch: its arguments, and the lists of `--input-file`.
 
 An argument that is an http(s) URL is a target. Any other argument is a list: a path, `-` for
-stdin, or an s3 URL. `--input-file` always names a list, so a list at an http(s) URL is given
-there.
+stdin, or an s3, gs or az URL. `--input-file` always names a list, so a list at an http(s) URL is
+given there.
 
 Owns: that rule, and the words for an argument that is neither. Does not know: what a line of a
 list means (`source/lists.py`); a URL here is read as such a line. Rejected: asking the server
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scraper.source.grammar import Grammar
     from scraper.source.sources import OpenChild, OpenRemote, Source
 
+_STORES = ("s3://", "gs://", "az://")
 SOURCE = "arguments"  # the source of a target that is an argument; its line is its place there
 
 
@@ -118,7 +119,7 @@ def is_piped() -> bool:
 
 def check_destination(to: str) -> None:
     """Refuse what nobody means as a directory: `-`, a file, a URL to fetch. Raises UsageError."""
-    plain = to[:5] == "s3://" or not ("." in to.rpartition("/")[2] or ":" in to)
+    plain = to[:5] in _STORES or not ("." in to.rpartition("/")[2] or ":" in to)
     if not plain or to == "-" or to.startswith("/dev/"):
         from scraper.cli import mistyped
 
@@ -144,7 +145,7 @@ def _check_url(word: str) -> None:
 
 def _check_list(word: str, place: int) -> None:
     """Refuse a list that is not there, and say what may have been meant."""
-    if word == "-" or word[:5].lower() == "s3://":
+    if word == "-" or word[:5].lower() in _STORES:
         return
     try:
         found = os.stat(word)

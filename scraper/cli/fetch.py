@@ -60,7 +60,7 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     """Fetch every URL into a directory or S3, one object per URL.
 
     An argument that is an http(s) URL is fetched itself. Any other argument is a list of
-    URLs, one a line: a path, '-' for stdin, or an s3 URL; a list at an http(s) URL is given
+    URLs, one a line: a path, '-' for stdin, or an s3, gs or az URL; one at an http(s) URL is given
     with -i. Lists may be gzip, CSV, TSV, JSON Lines or sitemaps. Without arguments
     a pipe on stdin is the list.
     """

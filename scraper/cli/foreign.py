@@ -11,7 +11,7 @@ then work by chance, and `-x` means three things.
 from collections.abc import Mapping
 
 _MANY = "-c N, --max-concurrency N: transfers at once"
-_WHERE = "--to DEST: a directory or s3://bucket/prefix"
+_WHERE = "--to DEST: a directory, or s3://bucket/prefix (gs://, az://)"
 _LIST = "a list is an argument, or -i FILE"
 _NAMES = "each object is named after its URL: --to DIR is where, --key TEMPLATE how"
 _TIME = "--connect-timeout S, --read-timeout S, --max-time S (a whole attempt)"

@@ -24,6 +24,9 @@ _ENDINGS = {
 }
 # Documents and archives: nobody calls a directory so. A later sink may have archives.
 _FILES = r"\.(html?|pdf|txt|json|csv|xml|jpe?g|png|gif|svg|webp|mp[34]|zip|tgz|tar|gz|bz2|docx?)"
+# What people call stores, and what they are here.
+_REMOTES = {"s3": "s3", "aws": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
+_LISTS = {"gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 _HOST = re.compile(
     r"(localhost|\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]|[\w-]+(?:\.[\w-]+)*\.([a-zA-Z]{2,24}))"
     r"(:\d+)?([/?#].*)?"
@@ -70,14 +73,15 @@ def check_destination(to: str) -> None:
         hint = "--results - prints their records; --dry-run stores nothing"
         raise UsageError(f"--to {to!r} is no place for objects", hint=hint)
     if to.lower().startswith(("http://", "https://")):
-        hint = "a URL to fetch is an argument; --to is a directory or s3://bucket/prefix"
+        hint = "a URL to fetch is an argument; --to is a directory, or s3://bucket (gs://, az://)"
         raise UsageError(f"--to {to!r}: objects can't be sent there", hint=hint)
     if "://" in to or scheme_of(to) != "file":
         return
     remote = re.match(r"([A-Za-z][\w-]+):(?=[^/]|/[^/])/?", to)
     if remote and not os.path.exists(to):
         rest = to[remote.end() :]
-        hint = f"--to s3://{rest}" if remote[1].lower() in {"s3", "aws"} else ""
+        scheme = _REMOTES.get(remote[1].lower())
+        hint = f"--to {scheme}://{rest}" if scheme else ""
         hint = hint or f"--to ./{quote(to)} is a directory of this name"
         raise UsageError(f"--to {to!r} is no directory and no URL", hint=hint)
     ending = re.search(_FILES + "$", to, re.IGNORECASE)
@@ -128,8 +132,10 @@ def _for_url(word: str, typed: str) -> Iterator[str]:
 
 
 def _for_scheme(scheme: str, rest: str) -> Iterator[str]:
-    if scheme in {"gs", "gcs", "az", "abfs", "r2", "b2"}:
-        yield "lists are read from files, http(s) and s3 URLs"
+    if meant := _LISTS.get(scheme):
+        yield f"{meant}://{rest} is a list that is stored there"
+    if scheme in {"r2", "b2"}:
+        yield "lists are read from files, http(s), s3, gs and az URLs"
     if scheme in {"ftp", "ftps", "sftp", "scp", "ws", "wss", "data", "magnet", "git"}:
         yield "only http and https URLs are fetched"
     if likely := near(scheme, ("https", "http"), close=0.6):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 _MAY_BE_SECRET = re.compile("[:@=%]")  # a word without any of these holds no secret
 # Characters that no shell reads as anything else, as `shlex.quote` has them.
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
-_URL = "http:", "https:", "s3:"  # no secret header has these names
+_URL = "http:", "https:", "s3:", "gs:", "az:"  # no secret header has these names
 # A header as -H takes it; the option may be in the same word.
 _HEADER = r"(?P<before>-\w*H|--header=|)(?P<name>[!#$%&'*+.^`|~\w-]+):\s*.*"
 

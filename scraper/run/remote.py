@@ -1,6 +1,6 @@
 """Lists at URLs, fetched into a temporary file before the run.
 
-Owns: how http(s) and s3 lists are opened: with the settings of the run, its limits,
+Owns: how lists at http(s), s3, gs and az URLs are opened: with the settings of the run, its limits,
 redirects, headers and retries. Does not know: the grammar of lists. Rejected: reading a list
 while it arrives. One that breaks off after a million targets can't be fetched again.
 """
@@ -26,7 +26,7 @@ from scraper.run.timeout import call_until
 from scraper.run.view import flight_of
 from scraper.schedule import Again, RetryPolicy
 from scraper.sinks.base import Blocking, Body, SinkOptions
-from scraper.source.sources import OpenChild, OpenRemote, RemoteList
+from scraper.source.sources import STORES, OpenChild, OpenRemote, RemoteList
 from scraper.transfer import Completion, Transfer
 
 _OVER = "can't fetch the list {!r}: --max-run-time {:g} s is over"
@@ -78,7 +78,7 @@ Show = Callable[[Watched], AbstractContextManager[object]]
 
 
 def opener(settings: Settings, begun: float | None = None, show: Show = nullcontext) -> OpenRemote:
-    """A function that fetches the list at an http(s) or s3 URL.
+    """A function that fetches the list at an http(s) URL, or in an object store.
 
     It raises ListError. When the time of the run is over it raises ScraperError, since the user
     has made no mistake.
@@ -93,7 +93,7 @@ def opener(settings: Settings, begun: float | None = None, show: Show = nullcont
         waiting = Waiting(f"the list {urls.redact(url)}")
         try:
             with show(waiting):
-                if url.lower().startswith("s3://"):
+                if url.lower().startswith(STORES):
                     return call_until(partial(_read_object, url, settings), lambda: until)
                 return _fetch(url, settings, until, waiting)
         except TimeoutError:
@@ -121,7 +121,10 @@ def child_opener(settings: Settings, begun: float) -> OpenChild:
 
 
 def _read_object(url: str, settings: Settings) -> RemoteList:
-    from scraper.sinks.s3 import open_object
+    if url.lower().startswith("s3://"):
+        from scraper.sinks.s3 import open_object
+    else:
+        from scraper.sinks.cloud import open_object
 
     with open_object(url, SinkOptions(1, settings.s3, cacert=settings.http.cacert)) as file:
         return RemoteList(_kept(file))

@@ -34,7 +34,12 @@ from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 ENTRY_POINT_GROUP = "scraper.sinks"
 # The entry points of this package; a test compares them. No other package can replace them.
-OURS = {"file": "scraper.sinks.directory:open_sink", "s3": "scraper.sinks.s3:open_sink"}
+OURS = {
+    "file": "scraper.sinks.directory:open_sink",
+    "s3": "scraper.sinks.s3:open_sink",
+    "gs": "scraper.sinks.cloud:open_sink",
+    "az": "scraper.sinks.cloud:open_sink",
+}
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")
 

@@ -52,6 +52,7 @@ class RemoteList(NamedTuple):
         os.close(self.file.fileno())
 
 
+STORES = ("s3://", "gs://", "az://")  # where a list may be an object
 _BLANK_LINES = 1_000  # above the first line, at most; a list may have nothing else
 OpenRemote = Callable[[str], RemoteList]
 # Opens a list that another list names. It is told what says that the run has ended meanwhile.
@@ -90,7 +91,7 @@ def open_sources(
     grammar: Grammar = LINES,
     open_child: OpenChild | None = None,
 ) -> list[Source]:
-    """The sources that `names` mean: paths, `-` for stdin, or http(s) and s3 URLs.
+    """The sources that `names` mean: paths, `-` for stdin, or http(s), s3, gs and az URLs.
 
     `open_child` opens lists that lists name, during the run; None: `open_remote`.
     Files and remote lists are checked here: a missing or broken one is found before anything
@@ -100,7 +101,7 @@ def open_sources(
     for name in names:
         if name == "-":
             source = _stdin(grammar)
-        elif name.lower().startswith(("http://", "https://", "s3://")):
+        elif name.lower().startswith(("http://", "https://", *STORES)):
             source = remote_source(name, open_remote(name), grammar)
         else:
             source = file_source(name, grammar)

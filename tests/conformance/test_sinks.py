@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from scraper.sinks.base import SinkOptions
+from scraper.sinks.cloud.sink import open_sink
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import SINK_CASES, Place, SinkCase, store
+from tests.azurite import Azurite
+from tests.gcs import Gcs
 from tests.s3servers import S3Server
 from tests.swift import Swift
 
@@ -81,6 +85,23 @@ def test_s3_as_radosgw_serves_it(
     for name, value in radosgw_server.credentials.items():
         monkeypatch.setenv(name, value)
     case.run(in_s3(radosgw_server, Sizes(), s3_client))
+
+
+@pytest.mark.parametrize("sizes", [Sizes(), SMALL_PARTS], ids=["usual", "in parts"])
+@each_case
+def test_gs_and_az(
+    case: SinkCase, sizes: Sizes, cloud_server: Gcs | Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cloud_server.environment().items():
+        monkeypatch.setenv(name, value)
+    bucket = cloud_server.make_bucket()
+    to = f"{cloud_server.scheme}://{bucket}/some/prefix"
+    place = Place(
+        lambda: open_sink(to, SinkOptions(), sizes),
+        lambda key: cloud_server.read(bucket, f"some/prefix/{key}"),
+        lambda: cloud_server.keys(bucket),
+    )
+    case.run(place)
 
 
 def make_directories(place: Place) -> None:

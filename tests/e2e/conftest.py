@@ -10,7 +10,7 @@ import pytest
 from scraper.model.options import EngineName
 from tests.e2e.breakable import Site
 from tests.e2e.command import Command
-from tests.e2e.places import Place, place_of
+from tests.e2e.places import SLOW_CLOUDS, Place, place_of
 from tests.e2e.runs import Runs
 from tests.servers import Serve
 
@@ -23,9 +23,9 @@ def cli(tmp_path: Path) -> Command:
     return Command(directory)
 
 
-@pytest.fixture(params=["directory", "moto"])
+@pytest.fixture(params=["directory", "moto", *SLOW_CLOUDS])
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    """A directory, and a bucket."""
+    """A directory, and a bucket; with PROOF_SLOW one of each other store too."""
     return place_of(request, cli)
 
 

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import pytest
 
 from tests.e2e.command import SUMMARY, Command, parsed
-from tests.s3servers import S3Server
 
+# Parameters of the fixture of a place: buckets of other stores than S3.
+SLOW_CLOUDS = [pytest.param(scheme, marks=pytest.mark.slow) for scheme in ("gs", "az")]
 _OWN = ".scraper/"
 LEASE = f"{_OWN}lock.json"
 
@@ -75,7 +76,7 @@ class Directory:
 class Bucket:
     """A prefix of a bucket; `endpoint` if the program talks to something before the server."""
 
-    server: S3Server
+    server: Any  # an S3Server, a Gcs or an Azurite
     bucket: str
     endpoint: str = ""
     prefix: str = "pages"
@@ -83,13 +84,14 @@ class Bucket:
     @property
     def words(self) -> list[str]:
         """Options."""
-        endpoint = self.endpoint or self.server.url
-        return ["--to", f"s3://{self.bucket}/{self.prefix}", "--s3-endpoint", endpoint]
+        to = f"{self.server.scheme}://{self.bucket}/{self.prefix}"
+        return ["--to", to, *self.server.words(self.endpoint)]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Credentials."""
-        return self.server.credentials
+        """Credentials, and where the server is."""
+        found: Mapping[str, str] = self.server.environment(self.endpoint)
+        return found
 
     def all(self) -> list[str]:
         """All keys below the prefix, the program's own too."""
@@ -103,7 +105,7 @@ class Bucket:
 
     def read(self, key: str) -> bytes:
         """One object, which is there."""
-        body = self.server.read(self.bucket, f"{self.prefix}/{key}")
+        body: bytes | None = self.server.read(self.bucket, f"{self.prefix}/{key}")
         assert body is not None
         return body
 
@@ -122,5 +124,5 @@ def place_of(request: pytest.FixtureRequest, cli: Command) -> Place:
     """What the parameter of a fixture names: `directory`, or the server of a bucket."""
     if request.param == "directory":
         return Directory(cli)
-    server: S3Server = request.getfixturevalue(f"{request.param}_server")
+    server = request.getfixturevalue(f"{request.param}_server")
     return Bucket(server, server.make_bucket())

@@ -207,7 +207,7 @@ def test_a_large_body_is_put_by_the_threads_that_there_are(
         "from pathlib import Path\n"
         "from scraper.model.settings import S3\n"
         "from scraper.sinks.base import SinkOptions\n"
-        "from scraper.sinks.s3.metadata import Facts\n"
+        "from scraper.sinks.objects.metadata import Facts\n"
         "from scraper.sinks.s3.bucket import Bucket, Sizes\n"
         "name, endpoint, path = sys.argv[1:]\n"
         "least = 5 << 20\n"

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.command import MANIFEST, Command
-from tests.e2e.places import Bucket, Directory, Place, place_of
+from tests.e2e.places import SLOW_CLOUDS, Bucket, Directory, Place, place_of
 from tests.e2e.runs import Runs
 from tests.servers import HttpServer, Reply, Request, Serve
 
 AGAIN = [(), ("--resume",), ("--retry-failed",), ("--no-refresh",)]
 
 
-@pytest.fixture(params=["directory", "moto", "rclone"])
+@pytest.fixture(params=["directory", "moto", "rclone", *SLOW_CLOUDS])
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
     return place_of(request, cli)
 
@@ -202,7 +202,7 @@ def forget(place: Place, field: str) -> None:
                 for line in place.read(key).splitlines()
             )
             full = f"{place.prefix}/{key}"
-            place.server.client.put_object(Bucket=place.bucket, Key=full, Body=body)
+            place.server.put(place.bucket, full, body)
 
 
 def test_without_its_secret_a_manifest_is_believed_of_no_redacted_url(
@@ -231,7 +231,8 @@ def test_without_its_secret_a_manifest_is_believed_of_no_redacted_url(
 def other_place(place: Place, cli: Command) -> list[str]:
     """Options for a second destination of the same kind."""
     if isinstance(place, Bucket):
-        return ["--to", f"s3://{place.bucket}/elsewhere", *place.words[2:]]
+        to = f"{place.server.scheme}://{place.bucket}/elsewhere"
+        return ["--to", to, *place.words[2:]]
     return ["--to", "elsewhere"]
 
 

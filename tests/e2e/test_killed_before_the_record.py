@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL
 from threading import Event
+from urllib.parse import unquote
 
 import pytest
 
 from tests.e2e.command import WAIT_S, Command
-from tests.e2e.places import Bucket, Directory, Place, place_of
+from tests.e2e.places import SLOW_CLOUDS, Bucket, Directory, Place, place_of
 from tests.s3servers import CUT, Asked, Front
 from tests.servers import HttpServer, Reply, Request, Serve
 
@@ -99,7 +100,7 @@ class Runs:
         reached, gone = Event(), Event()
 
         def fault(asked: Asked) -> tuple[int, str] | None:
-            if asked.operation != "PUT" or "/.scraper/manifest-" not in asked.path:
+            if asked.operation != "PUT" or "/.scraper/manifest-" not in unquote(asked.path):
                 return None
             reached.set()
             gone.wait(WAIT_S)
@@ -114,7 +115,7 @@ class Runs:
                 gone.set()
 
 
-@pytest.fixture(params=["directory", "moto", "rclone"])
+@pytest.fixture(params=["directory", "moto", "rclone", *SLOW_CLOUDS])
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
     return place_of(request, cli)
 

@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 
 from tests.e2e.command import WAIT_S, Command, Ran
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import SLOW_CLOUDS, Bucket, Directory, Place
 from tests.e2e.watch import until
 from tests.s3servers import CUT, LOST, Asked, Front
 from tests.servers import Reply, Request, Serve
@@ -97,7 +97,7 @@ def place_of(kind: str, request: pytest.FixtureRequest, cli: Command) -> Place:
     return Bucket(server, server.make_bucket())
 
 
-@pytest.fixture(params=["directory", "moto"])
+@pytest.fixture(params=["directory", "moto", *SLOW_CLOUDS])
 def pruning(request: pytest.FixtureRequest, cli: Command, site: Site) -> Pruning:
     made = Pruning(cli, place_of(request.param, request, cli), site)
     assert made.fetch(*NAMES).status == 0
@@ -212,7 +212,7 @@ def test_an_object_that_was_changed_by_hand_stays_and_is_told(pruning: Pruning) 
 def _change(place: Place, key: str, body: bytes) -> None:
     if isinstance(place, Bucket):
         name = f"{place.prefix}/{key}"
-        place.server.client.put_object(Bucket=place.bucket, Key=name, Body=body)
+        place.server.put(place.bucket, name, body)
     else:
         assert isinstance(place, Directory)
         path = place.cli.directory / place.name / key
@@ -222,7 +222,7 @@ def _change(place: Place, key: str, body: bytes) -> None:
 def test_what_is_not_there_any_more_is_recorded(pruning: Pruning) -> None:
     if isinstance(place := pruning.place, Bucket):
         name = f"{place.prefix}/{Site.key('b')}"
-        place.server.client.delete_object(Bucket=place.bucket, Key=name)
+        place.server.delete(place.bucket, name)
     else:
         shutil.rmtree(pruning.cli.directory / "out/site/b")
     ran = pruning()
@@ -367,7 +367,7 @@ def through(pruning: Pruning, front: Front) -> Pruning:
 
 def upstream(pruning: Pruning) -> str:
     assert isinstance(pruning.place, Bucket)
-    return pruning.place.server.url
+    return str(pruning.place.server.url)
 
 
 @pytest.mark.parametrize("operation", ["PUT", "DELETE"])

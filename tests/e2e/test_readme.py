@@ -28,6 +28,7 @@ from scraper.demo import Bucket, Site
 from tests import reference
 from tests.commands import every_command
 from tests.e2e.command import WAIT_S, Command, folder, program
+from tests.gcs import gcs
 from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,8 +103,9 @@ def commands() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    with Site(0) as site, Bucket(free_port()) as bucket:
-        yield Demo(site.url, bucket.environment)
+    with Site(0) as site, Bucket(free_port()) as bucket, gcs() as google:
+        google.make_bucket("demo")
+        yield Demo(site.url, {**bucket.environment, **google.environment()})
 
 
 def write_lists_from_elsewhere(cli: Command, pages: Sequence[str]) -> None:

@@ -45,7 +45,7 @@ def facts(cli: Command, place: Place) -> dict[str, Any]:
 def remove_summary(place: Place) -> None:
     if isinstance(place, Bucket):
         key = f"{place.prefix}/{SUMMARY}"
-        place.server.client.delete_object(Bucket=place.bucket, Key=key)
+        place.server.delete(place.bucket, key)
     else:
         assert isinstance(place, Directory)
         (place.cli.directory / place.name / SUMMARY).unlink()

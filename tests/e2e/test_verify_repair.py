@@ -6,7 +6,7 @@ import pytest
 
 from scraper.sinks.file_lock import FileHold
 from tests.e2e.command import Command
-from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.places import SLOW_CLOUDS, Bucket, Directory, Place
 from tests.e2e.test_prune import NAMES, Site, place_of
 from tests.servers import Serve
 
@@ -16,7 +16,7 @@ def site(serve: Serve) -> Site:
     return Site(serve)
 
 
-@pytest.fixture(params=["directory", "moto"])
+@pytest.fixture(params=["directory", "moto", *SLOW_CLOUDS])
 def place(request: pytest.FixtureRequest, cli: Command, site: Site) -> Place:
     made = place_of(request.param, request, cli)
     ran = cli("-", *made.words, stdin=site.lines(*NAMES), env=made.environment)
@@ -28,10 +28,9 @@ def damage(place: Place) -> None:
     """Change one bit of b, as a disk may, and delete c."""
     body = b"bodY of /b"
     if isinstance(place, Bucket):
-        client, names = place.server.client, [f"{place.prefix}/{Site.key(name)}" for name in "bc"]
-        metadata = client.head_object(Bucket=place.bucket, Key=names[0])["Metadata"]
-        client.put_object(Bucket=place.bucket, Key=names[0], Body=body, Metadata=metadata)
-        client.delete_object(Bucket=place.bucket, Key=names[1])
+        changed, absent = (f"{place.prefix}/{Site.key(name)}" for name in "bc")
+        place.server.damage(place.bucket, changed, body)
+        place.server.delete(place.bucket, absent)
         return
     assert isinstance(place, Directory)
     path = place.cli.directory / "out" / Site.key("b")

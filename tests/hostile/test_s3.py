@@ -9,8 +9,8 @@ import pytest
 
 from scraper.model.errors import SinkError
 from scraper.sinks.lease import LEASE_KEY, Lease
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.e2e.command import WAIT_S, Command, lines
 from tests.machine import patiently

@@ -69,7 +69,8 @@ class Bucket(places.Bucket):
     def leftovers(self) -> list[str]:
         """Objects of our own that are no segment, and unfinished uploads."""
         own = {key for key in self.all() if key.startswith(".scraper/")} - {SUMMARY}
-        return sorted(own.difference(self._segments())) + self.server.unfinished(self.bucket)
+        unfinished: list[str] = self.server.unfinished(self.bucket)
+        return sorted(own.difference(self._segments())) + unfinished
 
     def _segments(self) -> list[str]:
         return [key for key in self.all() if key.startswith(".scraper/manifest-")]

@@ -16,7 +16,7 @@ from tests.proof.places import Bucket, Directory, Place
 
 PAGES = 18
 FEW = 2
-PLACES = ["directory", "moto", "rclone", "swift"]
+PLACES = ["directory", "moto", "rclone", "swift", "gs", "az"]
 
 
 def seeds() -> range:
@@ -28,7 +28,7 @@ def seeds() -> range:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, cli: Command) -> Place:
-    """A directory, or a bucket of each S3 server."""
+    """A directory, or a bucket of each server."""
     if request.param == "directory":
         return Directory(cli)
     server = request.getfixturevalue(f"{request.param}_server")

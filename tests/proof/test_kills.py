@@ -19,7 +19,7 @@ from tests.proof.story import Moment, Run, Story
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
 PAGES = 30
-PLACES = ["directory", "moto", "rclone", "moto-file"]
+PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az"]
 
 
 def stories(*few: tuple[str, int]) -> pytest.MarkDecorator:

@@ -14,9 +14,9 @@ from random import Random
 import pytest
 
 from scraper.model.errors import DestinationError, SinkError
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.e2e.command import WAIT_S, Command
 from tests.machine import patiently

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.timeout(300)
 
 HELD = 75
 # S3 refuses requests that are more than a quarter of an hour off (moto does not look).
+_RARE = {"gs": [pytest.mark.slow], "az": [pytest.mark.slow]}
 APART = [
     (place, offset_s)
     for place in PLACES
@@ -35,7 +36,11 @@ APART = [
     if abs(offset_s) < 900 or place in {"directory", "moto"}
 ]
 AT_ONCE = [place for place in PLACES if place != "rclone"]  # ignores a lease's condition
-each_clock = pytest.mark.parametrize(("place", "offset_s"), APART, indirect=["place"])
+each_clock = pytest.mark.parametrize(
+    ("place", "offset_s"),
+    [pytest.param(*one, marks=_RARE.get(one[0], [])) for one in APART],
+    indirect=["place"],
+)
 LISTED = 8  # pages, all of them good
 
 
@@ -161,7 +166,11 @@ def test_a_run_that_was_killed_leaves_its_destination_to_the_next_at_once(
 @pytest.mark.parametrize(
     ("place", "clocks"),
     [
-        (place, [0, 0, 0, *(offset_s for one, offset_s in APART if one == place)])
+        pytest.param(
+            place,
+            [0, 0, 0, *(offset_s for one, offset_s in APART if one == place)],
+            marks=_RARE.get(place, []),
+        )
         for place in AT_ONCE
     ],
     indirect=["place"],

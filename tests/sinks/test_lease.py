@@ -179,7 +179,7 @@ def test_who_does_not_wait_takes_a_lease_that_looks_dead_when_it_is(moto_server:
 
 def is_taken(sink: S3Sink, lease_s: float, patience: Patience = NO_WAIT) -> bool:
     """Whether the lease can be taken over and kept for a moment. A busy machine may lose it."""
-    with closing(open_sink(f"s3://{sink.bucket}/p", sink._options)) as ours:  # it is fenced then
+    with closing(open_sink(f"s3://{sink.bucket}/p", sink.options)) as ours:  # it is fenced then
         ours.check()
         try:
             Lease(ours, "s3://b/p", lambda _: None, patience=patience, lease_s=lease_s).release()

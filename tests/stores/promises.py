@@ -22,8 +22,8 @@ from scraper.model.errors import DestinationError, Held, SinkError
 from scraper.model.records import Response
 from scraper.sinks.base import Body
 from scraper.sinks.lease import LEASE_KEY, Lease, Patience
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.e2e.command import Command
 from tests.proof.places import Bucket

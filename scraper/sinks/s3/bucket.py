@@ -29,15 +29,16 @@ from scraper.model.dates import parse_http_date
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.objects.metadata import Facts, stat_of
+from scraper.sinks.objects.service import PROBE, Entry
+from scraper.sinks.objects.sizes import MIB, USUAL, Sizes
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.endpoint import Way, way_of, without_userinfo
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import Facts, stat_of
 from scraper.sinks.s3.parts import Parts
 from scraper.sinks.s3.session import Session
 from scraper.sinks.s3.signed_requests import SignedRequests
-from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 _TOO_MUCH = {400, 413, 431, 501}  # what a store answers to facts that it does not take
 _HARMLESS = ("GetObject", "HeadObject", "ListObjectsV2", "AbortMultipartUpload")
-PROBE = b"scraper was here to see whether it may write\n"
 _SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
 
@@ -57,21 +57,6 @@ class Probed:
     way: Way
     facts: Facts
     answer: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object. `size` is in bytes, `etag` has its quotes, `modified` is seconds since 1970.
-
-    `age_s`: seconds since it was put, by the endpoint's own clock (`Date` of the answer). None if
-    the endpoint does not tell.
-    """
-
-    key: str
-    size: int
-    etag: str
-    modified: float
-    age_s: float | None = None
 
 
 class Puts(Protocol):

@@ -10,13 +10,14 @@ from typing import NamedTuple
 from scraper.model.errors import UsageError
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
+from scraper.sinks.objects.metadata import Facts
+from scraper.sinks.objects.service import PROBE
+from scraper.sinks.objects.sizes import Sizes
 from scraper.sinks.s3 import curl_client
-from scraper.sinks.s3.bucket import PROBE, Bucket, Puts
+from scraper.sinks.s3.bucket import Bucket, Puts
 from scraper.sinks.s3.curl_client import NEED, CurlClient
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import Facts
-from scraper.sinks.s3.spool import Sizes
 
 
 class Found(NamedTuple):

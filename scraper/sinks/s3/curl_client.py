@@ -24,12 +24,12 @@ from collections.abc import Callable
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.settings import S3
+from scraper.sinks.objects.metadata import Facts
 from scraper.sinks.put_request import Answer, NoAnswer, PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import Bucket, parse_sse
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import Facts
 from scraper.sinks.s3.signed_requests import Payload
 
 NEED = "pycurl 7.45.7 or later: pip install 'scraper[fast]'"

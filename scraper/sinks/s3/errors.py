@@ -11,7 +11,6 @@ Rejected: going by the status alone. A 400 may be an expired token, a body that 
 the way, or a key that is too long.
 """
 
-import errno
 import re
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 from scraper.model.dates import parse_http_date, rfc3339
 from scraper.model.urls import redact
 from scraper.schedule import retry_after
+from scraper.sinks.objects.errors import StoreError, unspoolable
 from scraper.sinks.put_request import Answer, NoAnswer, Trouble
 
 CONNECT_TIMEOUT_S = 10
@@ -87,38 +87,8 @@ _PASSING = {
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
-class S3Error(Exception):
-    """A request that failed. Its text is one line without secrets.
-
-    `fatal`: every other object would meet it too. `transient`: another attempt may succeed.
-    `status` and `code` are S3's answer; 0 and "" if there was none. `late`: it was waited for
-    in vain. `retry_after_s`: the seconds
-    that S3 asks to wait, None if it asks for none. `denied`: the permission that is missing, or "".
-    `named`: whether S3 itself named it.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        fatal: bool = False,
-        transient: bool = False,
-        status: int = 0,
-        code: str = "",
-    ) -> None:
-        super().__init__(" ".join(reason.split())[:300].rstrip(": "))
-        self.fatal = fatal
-        self.transient = transient
-        self.status = status
-        self.code = code
-        self.late = False
-        self.retry_after_s: float | None = None
-        self.denied = ""
-        self.named = False
-
-    def add(self, text: str) -> None:
-        """Say this too."""
-        self.args = (f"{self}; {text}",)
+class S3Error(StoreError):
+    """A request to S3 that failed."""
 
 
 def answered(
@@ -183,24 +153,11 @@ def redirected(status: int, headers: Mapping[str, str]) -> S3Error | None:
     return S3Error(text, fatal=True, status=status)
 
 
-def told(error: S3Error, place: str) -> str:
-    """The error in one line; for a denial the permission that is missing, and where: `place`."""
-    return f"{error.denied} is denied on {place} ({error})" if error.denied else str(error)
-
-
-def hint(error: S3Error, bucket: str) -> str:
+def hint(error: StoreError, bucket: str) -> str:
     """The way out for the person at the command line, "" if there is none that is certain."""
     if error.code == "NoSuchBucket":
         return f"to make it: aws s3 mb s3://{bucket}"
     return _HOW_TO_SIGN if error.code == _NO_CREDENTIALS else ""
-
-
-def unspoolable(error: OSError | ValueError) -> S3Error:
-    """The error for a spool that could not be used. ValueError: its file is closed."""
-    if not isinstance(error, OSError):
-        return S3Error(f"can't spool it: {error}")
-    passing = error.errno in {errno.EMFILE, errno.ENFILE}
-    return S3Error(f"can't spool it: {error.strerror or error}", transient=passing)
 
 
 def may_be_libcurls(error: S3Error) -> bool:
@@ -262,10 +219,15 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
         case boto.ConnectionError() | boto.HTTPClientError() | boto.IncompleteReadError():
             meant = _broken(endpoint, type(error).__name__)
         case OSError():
-            meant = unspoolable(error)
+            meant = _of_file(error)
         case _:
             meant = S3Error(str(error), fatal=_is_of_credentials(error), code=_code_of(error))
     return meant
+
+
+def _of_file(error: OSError) -> S3Error:
+    found = unspoolable(error)
+    return S3Error(str(found), transient=found.transient)
 
 
 def _from_response(response: Any, operation: str) -> S3Error:

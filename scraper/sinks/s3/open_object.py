@@ -1,19 +1,16 @@
 """A list that is stored in S3.
 
-Owns: reading one object into a temporary file. It is asked for again where that may help. Does not
-know: what is in a list.
+Owns: which object its URL means. Does not know: what is in a list.
 """
 
 import contextlib
-import tempfile
 from typing import BinaryIO
 
 from scraper.model.errors import ListError
 from scraper.model.urls import redact
 from scraper.sinks.base import SinkOptions
-from scraper.sinks.s3 import errors as s3errors
+from scraper.sinks.objects.fetched import fetched
 from scraper.sinks.s3.bucket import Bucket
-from scraper.sinks.s3.errors import S3Error
 
 
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
@@ -21,18 +18,4 @@ def open_object(url: str, options: SinkOptions) -> BinaryIO:
     name, _, key = url.partition("://")[2].partition("/")
     if not name or not key:
         raise ListError(f"can't open the list {redact(url)!r}: it is not s3://bucket/key")
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads and closes it
-    try:
-        with contextlib.closing(Bucket(name, options, attempts=4)) as bucket:
-            found = bucket.get(key)
-            if found is not None:
-                file.writelines(found[1])
-                file.seek(0)
-                return file
-        reason = "there is no such object"
-    except S3Error as error:
-        reason = str(error)
-    except OSError as error:
-        reason = str(s3errors.unspoolable(error))
-    file.close()
-    raise ListError(f"can't open the list {redact(url)!r}: {reason}")
+    return fetched(url, lambda: contextlib.closing(Bucket(name, options, attempts=4)), key)

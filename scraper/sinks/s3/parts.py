@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scraper.model.errors import NoThread
 from scraper.model.threads import start_thread
-from scraper.sinks.s3.spool import MIB, Sizes
+from scraper.sinks.objects.sizes import MIB, Sizes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

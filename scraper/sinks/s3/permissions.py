@@ -12,9 +12,10 @@ import contextlib
 from collections.abc import Callable
 from hashlib import sha256
 
-from scraper.sinks.s3.bucket import PROBE, Bucket
+from scraper.sinks.objects.metadata import Facts
+from scraper.sinks.objects.service import PROBE
+from scraper.sinks.s3.bucket import Bucket
 from scraper.sinks.s3.errors import S3Error
-from scraper.sinks.s3.metadata import Facts
 
 _READ, _LIST = "s3:GetObject", "s3:ListBucket"
 

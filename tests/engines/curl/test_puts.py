@@ -14,12 +14,12 @@ from scraper.model.errors import DestinationError, Kind
 from scraper.model.records import Failure, Stored
 from scraper.model.settings import S3, Http
 from scraper.sinks.base import SinkOptions
+from scraper.sinks.objects.sizes import USUAL, Sizes
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.curl_client import unfit
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.signed_requests import route_of
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import USUAL, Sizes
 from scraper.transfer.transfer import Transfer
 from tests.conformance.engine_bench import PATIENT, Bench, failure
 from tests.machine import patiently

@@ -10,11 +10,11 @@ import pytest
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
+from scraper.sinks.objects.metadata import Facts
+from scraper.sinks.objects.sizes import MIB
 from scraper.sinks.s3.bucket import Bucket, parse_sse
 from scraper.sinks.s3.endpoint import Way, way_of
-from scraper.sinks.s3.metadata import Facts
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB
 from scraper.testing import store
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import HttpServer, Reply, Request

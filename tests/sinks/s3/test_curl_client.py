@@ -17,9 +17,9 @@ from scraper.model.records import Response
 from scraper.model.settings import S3, Settings
 from scraper.run.loop import Run
 from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.objects.sizes import MIB, USUAL, Sizes
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.sink import S3Sink, open_sink
-from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
 from tests.machine import patiently
 from tests.s3servers import KEY, Asked, Front, S3Server

@@ -13,8 +13,8 @@ import pytest
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions, SmallObject
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3.sink import S3Sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.s3servers import SECRET, Asked, Front, S3Server
 from tests.servers import (
@@ -323,7 +323,7 @@ FILLS = """
 import sys
 from scraper.model.errors import SinkError
 from scraper.sinks.base import SinkOptions, SmallObject
-from scraper.sinks.s3.spool import Sizes
+from scraper.sinks.objects.sizes import Sizes
 from scraper.sinks.s3.sink import S3Sink
 sink = S3Sink("b", "", SinkOptions(), Sizes(memory=10_000))
 sink.open("small").write(b"x" * 10_000)

@@ -8,7 +8,7 @@ import pytest
 from scraper.model.errors import DestinationError
 from scraper.model.records import Response
 from scraper.sinks.base import Body
-from scraper.sinks.s3.metadata import URL_BYTES, facts_of, longest
+from scraper.sinks.objects.metadata import URL_BYTES, facts_of, longest
 from scraper.sinks.s3.sink import S3Sink
 from tests.s3servers import Asked, Front, S3Server
 

@@ -17,8 +17,8 @@ from moto.core import set_initial_no_auth_action_count
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.lease import LEASE_KEY, Lease
 from scraper.sinks.mutex import MUTEX_PREFIX
+from scraper.sinks.objects.sizes import MIB, Sizes
 from scraper.sinks.s3.sink import S3Sink, open_sink
-from scraper.sinks.s3.spool import MIB, Sizes
 from scraper.testing import store
 from tests.denying import ALL, NEEDED, SILENT, WORDS, denying
 from tests.radosgw import Radosgw

@@ -19,10 +19,10 @@ from scraper.model.errors import ListError, SinkError, UsageError
 from scraper.model.records import Response
 from scraper.model.settings import S3
 from scraper.sinks.base import Body, SinkOptions
+from scraper.sinks.objects.sizes import MIB, USUAL, Sizes
 from scraper.sinks.s3.errors import READ_TIMEOUT_S
 from scraper.sinks.s3.open_object import open_object
 from scraper.sinks.s3.sink import S3Sink, open_sink
-from scraper.sinks.s3.spool import MIB, USUAL, Sizes
 from scraper.testing import body_of, store
 from tests.machine import within
 from tests.s3servers import Asked, Front, S3Server
@@ -284,7 +284,7 @@ def test_a_spool_directory_of_somebody_else_is_not_used(spool: Path) -> None:
 SPOOLS = """
 import sys
 from scraper.sinks.base import SinkOptions
-from scraper.sinks.s3.spool import USUAL, Sizes
+from scraper.sinks.objects.sizes import USUAL, Sizes
 from scraper.sinks.s3.sink import S3Sink
 upload = S3Sink("b", "", SinkOptions(), Sizes(memory=10)).open("k")
 upload.write(b"x" * 1_000_000)

@@ -101,7 +101,11 @@ def _media_type(value: str | None) -> str | None:
 
 
 def _field(value: str | None) -> str | None:
-    """The value, if a header may contain it and every store takes its length."""
+    """The value, if a header may contain it and every store takes its length.
+
+    Azure's signature has no blank at an end of a value; so such a put would be denied.
+    """
+    value = value and value.strip()
     if value and value.isascii() and value.isprintable() and len(value) <= _MEDIA_TYPE_BYTES:
         return value
     return None
