@@ -9,20 +9,24 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from scraper.manifest import History
+from scraper.manifest.identity import Identity
+from scraper.manifest.preview import preview_history
 from scraper.model.dates import expand_date
 from scraper.model.errors import ListBroken, UsageError
-from scraper.model.records import Result, Skipped, Target
-from scraper.model.settings import Settings
+from scraper.model.records import Target
+from scraper.model.settings import Earlier, Settings
 from scraper.model.urls import printable, redact
 from scraper.report.log import Log
 from scraper.report.streams import Lines
 from scraper.report.tally import Tally
 from scraper.run.build import make_plan
-from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink, has_directories
+from scraper.run.prefilter import Prefilter
+from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.source import lists
-from scraper.source.duplicates import DuplicateFilter
 from scraper.source.keys import KeyRule, make_rule
 from scraper.source.reader import reader_of, tells_of_lists
 from scraper.source.sources import OpenRemote, RemoteList, Source
@@ -30,8 +34,7 @@ from scraper.source.sources import OpenRemote, RemoteList, Source
 if TYPE_CHECKING:
     from scraper.model.shards import Shard
 
-Judge = Callable[[Target], Result | None]
-_BATCH = 500  # lines written at once if the list is a file; nobody waits for single lines then
+_BATCH = 500  # lines at once of a list that is a file; nobody waits for single lines then
 
 
 def dry_run(
@@ -44,57 +47,51 @@ def dry_run(
     options = SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
     destination = expand_date(settings.to, now)
     sink = find_sink(destination, options)
-    make_plan(settings, sink)  # raises UsageError for options that contradict each other
+    plan = make_plan(settings, sink)  # raises UsageError for options that contradict each other
     rule = make_rule(settings.key, now)
     sources = open_sources(_refuse)
     lines, log = open_streams()
-    with closing(lines), closing(_filter(sink)) as duplicates:
-        is_there = _taken_over(settings, destination, sink, log)
-        shard = _shard(settings, destination, sink, log)
-        tally, printed = Tally(), 0
+    history = _history(settings, destination, sink, log)
+    shard = _shard(settings, destination, sink, log)
+    tally, printed = Tally(), 0
 
-        def tell(early: Result) -> None:
-            tally(early)
-            log(early)
+    def sifted(batch: Sequence[lists.Read]) -> Iterator[Target]:
+        """The targets of `batch` that would be fetched. The others are counted, and told."""
+        found = prefilter.sift(batch)
+        if found.error is not None:
+            raise found.error
+        for result in found.ended:
+            tally(result)
+            log(result)
+        for result in found.skipped:
+            tally(result)
+        return (target for target, _ in found.left)
 
+    with closing(lines), closing(Prefilter(history, plan, sink)) as prefilter:
         try:
             for source in sources:
                 items = _items(source, shard, rule, log)
-                printed += _preview(items, source, [duplicates.judge, is_there], tell)
+                # Somebody may wait for the answer to one line of a pipe.
+                at_once = _BATCH if source.size is not None else 1
+                while batch := [*islice(items, at_once)]:
+                    printed += _print(sifted(batch))
         except BrokenPipeError:
             return 0
         targets = printed + tally.targets
-        _summarise(targets, tally, log)
+        _summarise(targets, tally, settings.earlier, log)
     is_over = tally.failures > 0 and settings.max_failures.exceeded(tally.failures, targets)
     return int(is_over or lines.failed)
 
 
-def _filter(sink: Sink) -> DuplicateFilter:
-    return DuplicateFilter(has_directories=has_directories(sink))
-
-
-def _taken_over(settings: Settings, destination: str, sink: Sink, log: Log) -> Judge:
-    """What tells of a target whose object --skip-existing would take over."""
-    if not settings.earlier.skip_existing:
-        return lambda _: None
-    if not isinstance(sink, ReadableSink) or not sink.near:
-        what = redact(destination)
-        text = f"--skip-existing: {what} is not looked at, --dry-run asks nothing of the network"
-        log.say("warning", "dry_run", text)
-        return lambda _: None
-    from scraper.manifest import exists, history_of, read_lines, reading_of
-
-    there = exists(settings.manifest, destination, sink)
-    lines = read_lines(settings.manifest, destination, sink) if there else ()
-    reading = reading_of(settings.manifest, destination, sink)
-    history = history_of(settings.earlier, sink, lines, reading)
-
-    def judge(target: Target) -> Result | None:
-        (decision,) = history.recall([target])
-        is_one = isinstance(decision, Skipped) and decision.existing is not None
-        return Result(target, decision) if isinstance(decision, Skipped) and is_one else None
-
-    return judge
+def _history(settings: Settings, destination: str, sink: Sink, log: Log) -> History:
+    """What a run would know of earlier ones, as far as nobody else has to be asked."""
+    history = preview_history(settings.earlier, settings.manifest, destination, sink)
+    if history is not None:
+        return history
+    what = redact(destination)
+    text = f"{what} is not looked at for what is there: --dry-run asks nothing of the network"
+    log.say("warning", "dry_run", text)
+    return History(Earlier(), sink, Identity(), None)
 
 
 def _shard(settings: Settings, destination: str, sink: Sink, log: Log) -> "Shard | None":
@@ -122,36 +119,11 @@ def _items(source: Source, shard: "Shard | None", rule: KeyRule, log: Log) -> It
             yield lists.broken_off(error, source.name)
 
 
-def _preview(
-    items: Iterable[lists.Read],
-    source: Source,
-    judges: Sequence[Judge],
-    tell: Callable[[Result], None],
-) -> int:
-    """Print the targets of one list and tell of those that would not be fetched. How many."""
-    at_once = _BATCH if source.size is not None else 1
-    batch: list[str] = []
-    printed = 0
-    for item in items:
-        early = item if isinstance(item, Result) else None
-        if isinstance(item, Target):
-            early = next(filter(None, (judge(item) for judge in judges)), None)
-        if early is not None:
-            tell(early)
-        elif isinstance(item, Target):
-            printed += 1
-            batch.append(f"{printable(redact(item.listed))}\t{item.key}\n")
-            if len(batch) >= at_once:
-                _print(batch)
-    _print(batch)
-    return printed
-
-
-def _summarise(targets: int, tally: Tally, log: Log) -> None:
+def _summarise(targets: int, tally: Tally, earlier: Earlier, log: Log) -> None:
     failures, repeats = tally.failures, tally.statuses["duplicate"]
     problems = f"{failures:,} bad lines or collisions, {repeats:,} repeats"
-    if there := tally.statuses["skipped"]:
-        problems += f", {there:,} there already"
+    if left_out := tally.statuses["skipped"]:
+        problems += f", {left_out:,} left out ({_option(earlier)})"
     log.say(
         "warning" if failures else "info",
         "summary",
@@ -162,10 +134,23 @@ def _summarise(targets: int, tally: Tally, log: Log) -> None:
     )
 
 
-def _print(batch: list[str]) -> None:
-    sys.stdout.buffer.write("".join(batch).encode())
-    sys.stdout.buffer.flush()
-    batch.clear()
+def _option(earlier: Earlier) -> str:
+    """The options that leave targets out."""
+    given = {
+        "--resume": earlier.resume,
+        "--retry-failed": earlier.retry_failed,
+        "--skip-existing": earlier.skip_existing,
+    }
+    return ", ".join(name for name, is_given in given.items() if is_given)
+
+
+def _print(targets: Iterable[Target]) -> int:
+    """Print each of `targets` with its key. How many."""
+    text = [f"{printable(redact(target.listed))}\t{target.key}\n" for target in targets]
+    if text:
+        sys.stdout.buffer.write("".join(text).encode())
+        sys.stdout.buffer.flush()
+    return len(text)
 
 
 def _refuse(url: str) -> RemoteList:

@@ -328,6 +328,17 @@ def secret_path_of(file: Path) -> Path:
     return file.with_name(file.name + ".key")
 
 
+def identity_beside(file: Path) -> Identity:
+    """The identity with the secret that lies beside the manifest `file`. Nothing is written.
+
+    Raises DestinationError.
+    """
+    try:
+        return Identity(_read_secret(secret_path_of(file.resolve())))
+    except OSError as error:
+        raise DestinationError(_cannot(str(file), error)) from None
+
+
 def _check_beside(file: Path) -> None:
     """Make sure that nothing was planted beside the manifest `file`, under a name that we use.
 

@@ -8,7 +8,7 @@ for each object before it is skipped. That is a request each; `scraper verify` d
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from scraper.manifest.checked import plain_variant, was_checked
@@ -97,20 +97,6 @@ def remember(earlier: Earlier, store: ManifestStore, sink: Sink) -> "History":
     except BaseException:
         index.close()
         raise
-
-
-def history_of(earlier: Earlier, sink: Sink, lines: Iterable[bytes], reading: Reading) -> "History":
-    """The history that `lines` of a manifest tell, for one look: nothing is written.
-
-    `sink` is one that can be read, and is near.
-    """
-    assert isinstance(sink, ReadableSink)
-    from scraper.manifest.existing import NearObjects
-    from scraper.manifest.index import Index
-
-    index = Index("", reading)
-    index.absorb(lines)
-    return History(earlier, sink, Identity(), index, NearObjects(sink))
 
 
 def _looks(earlier: Earlier) -> bool:

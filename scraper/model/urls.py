@@ -36,6 +36,7 @@ _CONFIDENTIAL_NAME = (
     r"|(?:auth[-_]?)?code|appid)[\W_]*"
 )
 _NAME_CHARS = 64  # the end of a field's name that is looked at
+_SHORT = 500  # characters of a text whose names of fields are remembered
 # A pattern for the name of a field, and one for the end of its value: in a URL, and in a text
 # that contains URLs.
 _IN_URL = re.compile(r"[?&;#]([^=&;#?]*)="), re.compile(r"[&#]")
@@ -143,7 +144,7 @@ def _checked(url: can_ada.URL) -> Url:
     return canonical(href, userinfo)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _origin(text: str) -> Origin:
     """The origin that `text` names. Cached: most URLs share their origin with others."""
     url = can_ada.parse(text)
@@ -189,7 +190,7 @@ def redact(url: str) -> str:
     If a secret shows only after percent-decoding, everything after the path is redacted.
     """
     if "@" in url or "=" in url:
-        url = _redacted(_DROPPED.sub("", url))
+        url = _redacted(url if url.isprintable() else _DROPPED.sub("", url))
     behind = _BEHIND_PATH.search(url) if "%" in url else None
     if behind and re.search(_CODED, url[behind.start() :]):
         plain = unquote(unquote(url[behind.start() :]))
@@ -226,6 +227,8 @@ def _redacted(url: str) -> str:
 
 
 def _without_secrets(text: str, names: re.Pattern[str], ends: re.Pattern[str]) -> str:
+    if len(text) <= _SHORT and not _has_secret(tuple(names.findall(text))):
+        return text
     parts: list[str] = []
     kept = 0
     for found in names.finditer(text):
@@ -234,6 +237,12 @@ def _without_secrets(text: str, names: re.Pattern[str], ends: re.Pattern[str]) -
             end = ends.search(text, found.end())
             kept = end.start() if end else len(text)
     return "".join(parts) + text[kept:] if parts else text
+
+
+@lru_cache(4096)
+def _has_secret(names: tuple[str, ...]) -> bool:
+    """Whether a field has a secret-looking name. Most URLs of a list have the same names."""
+    return any(_is_secret_name(name[-_NAME_CHARS:]) for name in names)
 
 
 @lru_cache(4096)

@@ -37,6 +37,7 @@ from scraper.model.urls import Origin, Url, fingerprint, redact
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _MADE_BYTES = 896  # the most that a rule makes; 128 bytes are left for a prefix in a bucket
 MAX_SEGMENT_BYTES = 255  # ext4, APFS and NTFS alike
+MAX_READABLE_BYTES = 200  # of a name that gets a mark
 OWN_DIRECTORY = ".scraper"
 KEY_FIELDS = ("host", "path", "ext", "hash", "line", "date")
 
@@ -48,10 +49,10 @@ _RESERVED = re.compile(
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
 # A path of plain names only (see `_plain`), as most paths are. It matches in one step if it is not
 # too long and has no `--`. A path with a query does not match.
-_NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
-_ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
-PLAIN_PATH = rf"/(?:{_NAME}/)*+(?:{_NAME}{_ENDING})?"
-_PLAIN_PATH = re.compile(PLAIN_PATH)
+PLAIN_NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./?]|$))[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
+PLAIN_ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
+PLAIN_DIRECTORIES = rf"/(?:{PLAIN_NAME}/)*+"
+_PLAIN_PATH = re.compile(rf"{PLAIN_DIRECTORIES}(?:{PLAIN_NAME}{PLAIN_ENDING})?")
 _MARKED = re.compile(r"--[a-z2-7]{13}(?:\.|$)")
 _NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # nor any character that NFKC turns into one of them
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -105,7 +106,7 @@ def url_key(url: Url, line: int = 0) -> str:
         key = f"{host}/{parts}/{file}"
         if len(key) * 4 <= _MADE_BYTES or len(key.encode()) <= _MADE_BYTES:
             return key
-    return f"{host}/{_mark(href)}/{file}"
+    return f"{host}/{mark(href)}/{file}"
 
 
 def hash_key(url: Url, line: int = 0) -> str:
@@ -165,11 +166,12 @@ def extension(path: str) -> str:
     name = path.rpartition("/")[2]
     if "." not in name:
         return ""
-    found = re.search(_DOUBLE, name) or _EXTENSION.search(name)
+    found = re.search(_DOUBLE, name) if ".tar." in name.lower() else None
+    found = found or _EXTENSION.search(name)
     return found[1].lower() if found and found.start() else ""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def host_segment(origin: Origin) -> str:
     """One directory for each origin: plain for https on 443, else `host_http`, `host_8080`...
 
@@ -188,7 +190,7 @@ def host_segment(origin: Origin) -> str:
     unsafe = name[0] in ".-" or name[-1] == "." or not _PLAIN_ASCII.fullmatch(name)
     if unsafe or len(name) > 200 or _MARKED.search(name):
         readable = _UNSAFE.sub("_", name)[:200].strip(".-_")
-        return readable + _mark(f"{scheme}://{hostname}:{port}")
+        return readable + mark(f"{scheme}://{hostname}:{port}")
     return f"_{name}" if _RESERVED.match(name) else name
 
 
@@ -199,39 +201,33 @@ def _directories(origin: Origin, path: str) -> str:
     parts = []
     for name in path[1:].split("/"):
         prefix += "/" + name
-        plain = _plain(name)
-        if plain and "." not in name:
-            parts.append(plain)
-        else:
-            parts.append(_shortened(_readable(name)) + _mark(prefix + "/"))
+        text = _decoded(name)
+        plain = "" if "." in name else _plain(name, text)
+        parts.append(plain or _shortened(_readable(name, text)) + mark(prefix + "/"))
     return "/".join(parts)
 
 
 def _file_name(name: str, href: str, *, has_query: bool) -> str:
     if not name and not has_query:
         return "index.html"
-    if not has_query and name != "index.html" and "." in name:
-        plain = _plain(name)
-        if plain:
-            return plain
-    readable = _readable(name) or "index.html"
+    text = _decoded(name)
+    if not has_query and name != "index.html" and "." in name and (plain := _plain(name, text)):
+        return plain
+    readable = _readable(name, text) or "index.html"
     ending = extension("/" + readable)
     stem = readable[: len(readable) - len(ending)] if ending else readable
-    return _shortened(stem) + _mark(href) + ending
+    return _shortened(stem) + mark(href) + ending
 
 
-def _plain(name: str) -> str:
-    """The plain form of `name`, "" if it has none."""
-    if _PLAIN_ASCII.fullmatch(name):
-        text = name
-    elif "%" in name and not name.isascii():
-        return ""
-    else:
-        text = _decoded(name)
+def _plain(name: str, text: str) -> str:
+    """The plain form of `name`, "" if it has none. `text` is what it says, decoded."""
+    if not _PLAIN_ASCII.fullmatch(name):
+        if text != text.casefold() or ("%" in name and not name.isascii()):
+            return ""
         if not text or len(text) > MAX_SEGMENT_BYTES or _UNSAFE.search(text) or text[0] in ".-":
             return ""
         # NTFS compares names in upper case, where the dotless i becomes an I.
-        if not text == text.casefold() == text.upper().casefold() == normalize("NFC", text):
+        if not text == text.upper().casefold() == normalize("NFC", text):
             return ""
         if quote(text, safe="!()',=+@.-_") != name:  # another spelling would give the same text
             return ""
@@ -257,9 +253,12 @@ def _composed(text: str) -> str:
     return text if text.isascii() or len(text) > MAX_KEY_BYTES else normalize("NFC", text)
 
 
-def _readable(name: str) -> str:
-    """The part of `name` that is safe anywhere, for a marked name. It may be ""."""
-    text = _UNSAFE.sub("_", _composed(_decoded(name) or name))
+def _readable(name: str, text: str) -> str:
+    """The part of `name` that is safe anywhere, for a marked name. It may be "".
+
+    `text` is what it says, decoded.
+    """
+    text = _UNSAFE.sub("_", _composed(text or name))
     text = text.lstrip(".-").rstrip(". ")
     return f"_{text}" if _RESERVED.match(text) else text
 
@@ -275,7 +274,7 @@ def _sanitised(part: str) -> str:
     if len(text.encode()) <= MAX_SEGMENT_BYTES:
         return text
     ending = extension("/" + text)
-    return _shortened(text[: len(text) - len(ending)] if ending else text) + _mark(part) + ending
+    return _shortened(text[: len(text) - len(ending)] if ending else text) + mark(part) + ending
 
 
 def _may_be_given(char: str) -> bool:
@@ -286,14 +285,14 @@ def _may_be_given(char: str) -> bool:
     return char.isprintable() and looks.isdisjoint(_NOT_GIVEN | {"."})
 
 
-def _shortened(text: str, limit: int = 200) -> str:
+def _shortened(text: str, limit: int = MAX_READABLE_BYTES) -> str:
     """At most `limit` bytes of `text`, no character cut."""
     if len(text) * 4 <= limit:
         return text
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _mark(text: str) -> str:
+def mark(text: str) -> str:
     """`--` and a hash of `text`: 64 bits in base 32 (RFC 4648 6), in lower case.
 
     Two digits at a time, in a third of the time of `base64.b32encode`.
@@ -324,7 +323,7 @@ def _template_key(template: str, now: datetime, url: Url, line: int) -> str:
     )
     if len(key.encode()) > _MADE_BYTES:
         first, *_, last = key.split("/")
-        return f"{first}/{_mark(url.href)}/{last}"
+        return f"{first}/{mark(url.href)}/{last}"
     return key
 
 

@@ -282,6 +282,9 @@ def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: "_Line") -> 
         url, mirrors = line_of.mirrors.of((url, *more))
     if "\0" in url or "\0" in key:
         raise BadTarget("line has a NUL byte")
+    bare = rule is keys.url_key and not (key or headers or expected or mirrors)
+    if bare and (target := plain_target(url, line, source)) is not None:
+        return target
     parsed = urls.parse(url)
     final = keys.given_key(key) if key else rule(parsed, line)
     if expected is not None and expected.first is not None and expected.size and not key:

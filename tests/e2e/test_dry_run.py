@@ -192,3 +192,42 @@ def test_nested_keys_and_other_headers_are_clashes_before_any_request(
         *("bad_url", "bad_url", "stored", "stored"),
     ]
     assert sorted(one.path for one in server.requests) == ["/1", "/3"]
+
+
+def test_with_resume_only_what_is_left_is_printed_and_nothing_is_written(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve({"/a": b"a", "/b?token=s3cret": b"b"})
+    lines = [f"{server.url}/{name}" for name in ("a", "b?token=s3cret", "missing")]
+    cli.write("urls", *lines)
+    assert cli("urls", "-q", "--to", "out").status == 1
+    before, asked = cli.wrote, server.total
+    cli.write("urls", *lines, f"{server.url}/new", "no URL")
+    for option, left in (("--resume", ["missing", "new"]), ("--retry-failed", [])):
+        ran = cli("urls", "--dry-run", "--to", "out", option)
+        assert [line.partition("\t")[0] for line in ran.lines] == [
+            f"{server.url}/{name}" for name in left
+        ]
+        assert f"left out ({option})" in ran.err
+    ran = cli("urls", "--dry-run", "--to", "out", "--retry-failed", "--all")
+    assert [line.partition("\t")[0] for line in ran.lines] == [f"{server.url}/missing"]
+    assert (cli.wrote, server.total) == (before, asked)
+
+
+def test_with_resume_a_bucket_is_not_asked_and_says_so(cli: Command, serve: Serve) -> None:
+    server = serve({})
+    to = ["--to", "s3://bucket/p", "--s3-endpoint", server.url]
+    ran = cli("--dry-run", "--resume", *to, stdin="https://example.com/a.txt\n")
+    assert (ran.status, len(ran.lines)) == (0, 1)
+    assert "s3://bucket/p is not looked at for what is there" in ran.err
+    assert server.connections == 0
+
+
+def test_what_require_digest_refuses_is_told(cli: Command) -> None:
+    lines = [
+        json.dumps({"url": "https://example.com/a.txt", "sha256": "0" * 64}),
+        "https://example.com/b.txt",
+    ]
+    ran = cli("--dry-run", "--require-digest", stdin="\n".join(lines))
+    assert (ran.status, ran.lines) == (1, ["https://example.com/a.txt\texample.com/a.txt"])
+    assert "no digest" in ran.err

@@ -286,7 +286,7 @@ def test_a_dry_run_tells_what_would_be_taken_over(here: Runs, site: Site) -> Non
     lines = "".join(f"{site.line(name)}\n" for name in "abc")
     ran = here.cli("-", "--skip-existing", "--dry-run", stdin=lines)
     assert [line.split("\t")[1] for line in ran.lines] == ["b", "c"]  # c has a record
-    assert "1 there already" in ran.errors[-1]
+    assert "1 left out (--skip-existing)" in ran.errors[-1]
     assert here.cli.files("out") == before
     assert site.asked == {}
 

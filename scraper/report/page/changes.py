@@ -74,8 +74,10 @@ class Changes:
     def _write(self) -> None:
         if self._batch:
             # A body that was not modified is the one before, unless nobody knows that one.
-            insert = "INSERT INTO was VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET state = ?2"
-            self._db.put_each(f"{insert} WHERE ?2 <> {_DONE} OR state = {_FAILED}", self._batch)
+            insert = "INSERT INTO was VALUES (?, ?) ON CONFLICT (id) DO UPDATE"
+            known = f"excluded.state <> {_DONE} OR was.state = {_FAILED}"
+            update = f"SET state = excluded.state WHERE {known}"
+            self._db.put_each(f"{insert} {update}", self._batch)
             self._batch = []
 
 
