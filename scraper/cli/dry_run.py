@@ -13,8 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from scraper.manifest import History
-from scraper.manifest.identity import Identity
-from scraper.manifest.preview import preview_history
+from scraper.manifest.preview import no_history, preview_history
 from scraper.model.dates import expand_date
 from scraper.model.errors import ListBroken, UsageError
 from scraper.model.records import Target
@@ -91,7 +90,7 @@ def _history(settings: Settings, destination: str, sink: Sink, log: Log) -> Hist
     what = redact(destination)
     text = f"{what} is not looked at for what is there: --dry-run asks nothing of the network"
     log.say("warning", "dry_run", text)
-    return History(Earlier(), sink, Identity(), None)
+    return no_history(sink)
 
 
 def _shard(settings: Settings, destination: str, sink: Sink, log: Log) -> "Shard | None":

@@ -19,7 +19,6 @@ from scraper.manifest.store import (
     open_shard_store,
     open_store,
     path_for,
-    read_lines,
     reading_of,
 )
 
@@ -37,7 +36,6 @@ __all__ = [
     "open_shard_store",
     "open_store",
     "path_for",
-    "read_lines",
     "reading_of",
     "remember",
     "status_of",

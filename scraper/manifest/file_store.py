@@ -41,6 +41,7 @@ import orjson
 from scraper.manifest.codec import check_destination
 from scraper.manifest.identity import Identity
 from scraper.manifest.record import as_json, encode
+from scraper.manifest.secret_file import NEW, read_secret, secret_path_of, write_secret
 from scraper.manifest.tail import whole_size
 from scraper.model.errors import DestinationError, Held
 from scraper.model.records import Result
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 ALWAYS_READ_BYTES = 16 << 20  # a file is compared with what was absorbed up to this size
 ELSEWHERE = "remove it, or keep the manifest elsewhere with --manifest PATH"
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-_COMPACTED, _NEW = ".compact", ".new"  # the ends of names beside the manifest
+_COMPACTED = ".compact"  # the ends of names beside the manifest
 _PIECE = 1 << 20
 _ENDS = 1 << 16  # bytes at either end that are looked at for another destination
 _LOOK_AGAIN_S = 0.2  # while another run holds the file
@@ -192,7 +193,7 @@ class FileManifestStore:
         real = self._path.resolve()  # every link to the file has the same index and secret
         self.index_path = index_path_of(real) if self.readable else None
         self._secret_path = self._secret or secret_path_of(real)
-        self.identity = Identity(_read_secret(self._secret_path) if self.readable else b"")
+        self.identity = Identity(read_secret(self._secret_path) if self.readable else b"")
         self.begun = False
         self._size = os.fstat(self._fd).st_size
         if self.readable and self._size:
@@ -323,22 +324,6 @@ def index_path_of(file: Path) -> Path:
     return file.with_name(file.name + ".index")
 
 
-def secret_path_of(file: Path) -> Path:
-    """Where the secret of the identities in the manifest `file` is kept."""
-    return file.with_name(file.name + ".key")
-
-
-def identity_beside(file: Path) -> Identity:
-    """The identity with the secret that lies beside the manifest `file`. Nothing is written.
-
-    Raises DestinationError.
-    """
-    try:
-        return Identity(_read_secret(secret_path_of(file.resolve())))
-    except OSError as error:
-        raise DestinationError(_cannot(str(file), error)) from None
-
-
 def _check_beside(file: Path) -> None:
     """Make sure that nothing was planted beside the manifest `file`, under a name that we use.
 
@@ -346,30 +331,8 @@ def _check_beside(file: Path) -> None:
     """
     index, secret = index_path_of(file), secret_path_of(file)
     names = (*(index.name + end for end in ("", "-journal", "-wal", "-shm")), secret.name)
-    for name in (*names, secret.name + _NEW):
+    for name in (*names, secret.name + NEW):
         check_own(file.with_name(name))
-
-
-def _read_secret(path: Path) -> bytes:
-    try:
-        fd = open_own(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return b""
-    with open(fd, "rb") as file:
-        return file.read()
-
-
-def write_secret(path: Path, secret: bytes) -> None:
-    """Keep `secret` at `path`, whole or not at all. Others than owner and group can't read it."""
-    fresh = path.with_name(path.name + _NEW)
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-    with open(fd, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(fd)
-    fresh.replace(path)
 
 
 def _check_ends(file: BufferedReader, size: int, destination: str) -> None:

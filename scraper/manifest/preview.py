@@ -3,10 +3,11 @@
 Owns: what of a history can be known so. Does not know: what follows (`history.py`).
 """
 
-from scraper.manifest.file_store import identity_beside
 from scraper.manifest.history import History
 from scraper.manifest.identity import Identity
+from scraper.manifest.secret_file import read_secret, secret_path_of
 from scraper.manifest.store import exists, lines_from, path_for, reading_of
+from scraper.model.errors import DestinationError
 from scraper.model.settings import Earlier
 from scraper.sinks.base import ReadableSink, Sink
 
@@ -19,7 +20,7 @@ def preview_history(
     `manifest` is the path of the manifest, if one was named. Raises DestinationError.
     """
     if not (earlier.resume or earlier.retry_failed or earlier.skip_existing):
-        return History(earlier, sink, Identity(), None)
+        return no_history(sink)
     near = sink if isinstance(sink, ReadableSink) and sink.near else None
     file = path_for(manifest, destination)
     if file is None or (near is None and earlier.skip_existing):
@@ -31,4 +32,13 @@ def preview_history(
     if exists(manifest, destination, sink):
         index.absorb(lines_from(manifest, destination, sink)())
     finder = NearObjects(near) if near is not None and earlier.skip_existing else None
-    return History(earlier, sink, identity_beside(file), index, finder)
+    try:
+        secret = read_secret(secret_path_of(file.resolve()))
+    except OSError as error:
+        raise DestinationError(f"can't read what is beside {str(file)!r}: {error}") from None
+    return History(earlier, sink, Identity(secret), index, finder)
+
+
+def no_history(sink: Sink) -> History:
+    """The history of a first run."""
+    return History(Earlier(), sink, Identity(), None)

@@ -19,8 +19,8 @@ from os import urandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scraper.manifest.file_store import secret_path_of, write_secret
 from scraper.manifest.identity import SECRET_BYTES, Identity
+from scraper.manifest.secret_file import secret_path_of, write_secret
 from scraper.manifest.sink_store import IDENTITY_KEY
 from scraper.model import urls
 from scraper.model.errors import BadTarget, DestinationError, SinkError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import scraper
-from scraper.manifest import read_lines, reading_of
+from scraper.manifest import lines_from, reading_of
 from scraper.manifest.verify import Finding, Verdict, findings
 from scraper.model.errors import Kind
 from scraper.model.records import Result, Stored
@@ -68,7 +68,7 @@ def verified(to: Path) -> list[Finding]:
     """What became of what is stored."""
     sink = DirectorySink(to)
     reading = reading_of(None, str(to), sink)
-    return [*findings(lambda: read_lines(None, str(to), sink), sink, 2, reading)]
+    return [*findings(lines_from(None, str(to), sink), sink, 2, reading)]
 
 
 @pytest.mark.parametrize("names", [("size",), *((name,) for name in NAMES), ("size", *NAMES)])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import scraper
-from scraper.manifest import read_lines, reading_of, to_record
+from scraper.manifest import lines_from, reading_of, to_record
 from scraper.manifest.not_done import Missing, list_line, not_done
 from scraper.manifest.verify import Verdict
 from scraper.model.errors import Kind
@@ -46,7 +46,7 @@ def one(line: Mapping[str, Any], to: Path, **options: Any) -> Result:
 
 def records(to: Path) -> list[dict[str, Any]]:
     """The manifest."""
-    return [json.loads(line) for line in read_lines(None, str(to), DirectorySink(to))]
+    return [json.loads(line) for line in lines_from(None, str(to), DirectorySink(to))()]
 
 
 def ok(request: Request) -> Reply:
@@ -148,7 +148,7 @@ def not_done_of(to: Path) -> list[bytes]:
     """What `scraper failed` tells."""
     sink = DirectorySink(to)
     reading = reading_of(None, str(to), sink)
-    lines = [list_line(one) for one in not_done(lambda: read_lines(None, str(to), sink), reading)]
+    lines = [list_line(one) for one in not_done(lines_from(None, str(to), sink), reading)]
     return [line for line in lines if isinstance(line, bytes)]
 
 
