@@ -33,6 +33,7 @@ hypothesis.settings.load_profile("ours")
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
+    from tests.file_servers import FileServer
     from tests.gcs import Gcs
     from tests.radosgw import Radosgw
     from tests.s3servers import S3Server
@@ -251,3 +252,25 @@ def server(request: pytest.FixtureRequest) -> "S3Server":
     """Each S3 server, for a test that has to pass with both."""
     found: S3Server = request.getfixturevalue(f"{request.param}_server")
     return found
+
+
+@pytest.fixture(scope="session")
+def file_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Iterator[Callable[[str], FileServer]]":
+    """A file server by its name in `tests.file_servers.SERVERS`; each is started once."""
+    from tests.file_servers import SERVERS, Missing
+
+    started: dict[str, FileServer] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> "FileServer":
+            if name not in started:
+                try:
+                    making = SERVERS[name](tmp_path_factory.mktemp(name) / "server")
+                    started[name] = stack.enter_context(making)
+                except Missing as missing:
+                    pytest.skip(str(missing))
+            return started[name]
+
+        yield start

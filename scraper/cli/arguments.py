@@ -82,6 +82,7 @@ class Inputs(NamedTuple):
             yield len(self.arguments) + 1 - len(urls), urls
 
 
+_REMOTE = (*_STORES, "sftp://")  # lists beside those at http(s) URLs, which are URLs to fetch
 NOTHING = Inputs((), ())
 
 
@@ -145,7 +146,7 @@ def _check_url(word: str) -> None:
 
 def _check_list(word: str, place: int) -> None:
     """Refuse a list that is not there, and say what may have been meant."""
-    if word == "-" or word[:5].lower() in _STORES:
+    if word == "-" or word[:7].lower().startswith(_REMOTE):
         return
     try:
         found = os.stat(word)

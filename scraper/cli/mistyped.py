@@ -135,8 +135,8 @@ def _for_scheme(scheme: str, rest: str) -> Iterator[str]:
     if meant := _LISTS.get(scheme):
         yield f"{meant}://{rest} is a list that is stored there"
     if scheme in {"r2", "b2"}:
-        yield "lists are read from files, http(s), s3, gs and az URLs"
-    if scheme in {"ftp", "ftps", "sftp", "scp", "ws", "wss", "data", "magnet", "git"}:
+        yield "lists are read from files, http(s), s3, gs, az and sftp URLs"
+    if scheme in {"ftp", "ftps", "scp", "ws", "wss", "data", "magnet", "git"}:
         yield "only http and https URLs are fetched"
     if likely := near(scheme, ("https", "http"), close=0.6):
         yield f"did you mean {likely[0]}://{rest}?"

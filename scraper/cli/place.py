@@ -67,6 +67,7 @@ def opened(
     """
     from scraper.manifest import exists, lines_from, reading_of
     from scraper.model.settings import S3
+    from scraper.model.urls import redact
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
     from scraper.sinks.home import home_of
 
@@ -77,11 +78,11 @@ def opened(
         readable = sink if isinstance(sink, ReadableSink) else None
         is_far = home_of(destination) is None
         if readable is None and (objects or manifest is None):
-            raise UsageError(f"{destination!r} can't be read back")
+            raise UsageError(f"{redact(destination)!r} can't be read back")
         if readable is not None and is_far:
             readable.reach()
         if not exists(manifest, destination, sink):
-            shown = destination if manifest is None else manifest
+            shown = redact(destination) if manifest is None else manifest
             raise UsageError(f"there is no manifest in {shown!r}: no run has stored anything there")
         if readable is not None and objects and not is_far:
             readable.reach()

@@ -50,6 +50,9 @@ def status(destination: str, *, as_json: bool, **options: Any) -> int:
 
 def _words(destination: str, options: Mapping[str, Any]) -> list[str]:
     """The words behind a command that name the same destination."""
+    from scraper.model.urls import redact
+
+    destination = redact(destination)  # a password is not shown
     words = [destination if not destination.startswith("-") else f"./{destination}"]
     for name in ("manifest", "s3_endpoint", "s3_profile"):
         if options[name] is not None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 import click
 
-# `scraper demo` sets its own. Kubernetes sets the others in each container beside a Service
-# that is called `scraper` (kubernetes.io, "Discovering services").
-_OTHERS = r"SCRAPER_(DEMO_URL|SERVICE_HOST|(SERVICE_)?PORT(_.*)?)"
+# The password of a file server is no option, so that `ps` does not show it. `scraper demo` sets its
+# own. Kubernetes sets the others in each container beside a Service that is called `scraper`
+# (kubernetes.io, "Discovering services").
+_OTHERS = r"SCRAPER_(TO_PASSWORD|DEMO_URL|SERVICE_HOST|(SERVICE_)?PORT(_.*)?)"
 
 
 def unknown(context: click.Context, environment: Mapping[str, str] | None = None) -> str:

@@ -25,6 +25,7 @@ from scraper.manifest.file_store import ELSEWHERE
 from scraper.manifest.sink_store import read_segments, segments_of
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError
+from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink
 from scraper.sinks.directory import open_own
 from scraper.sinks.home import home_of
@@ -58,7 +59,7 @@ class EveryLine:
 
 def lines_of(sink: Sink, destination: str, shard: Kept) -> Iterator[bytes]:
     """The lines of the manifest of a shard. Raises DestinationError."""
-    place = f"{destination.rstrip('/')}/{shard.prefix}"
+    place = f"{redact(destination).rstrip('/')}/{shard.prefix}"
     try:
         if (home := home_of(destination)) is not None:
             path = home / shard.prefix / MANIFEST

@@ -1,6 +1,6 @@
 """Lists at URLs, fetched into a temporary file before the run.
 
-Owns: how lists at http(s), s3, gs and az URLs are opened: with the settings of the run, its limits,
+Owns: how lists at URLs of http(s), sftp and stores are opened: with settings of the run, limits,
 redirects, headers and retries. Does not know: the grammar of lists. Rejected: reading a list
 while it arrives. One that breaks off after a million targets can't be fetched again.
 """
@@ -121,12 +121,16 @@ def child_opener(settings: Settings, begun: float) -> OpenChild:
 
 
 def _read_object(url: str, settings: Settings) -> RemoteList:
-    if url.lower().startswith("s3://"):
+    options = SinkOptions(1, settings.s3, cacert=settings.http.cacert)
+    scheme = url.partition(":")[0].lower()
+    if scheme == "s3":
         from scraper.sinks.s3 import open_object
+    elif scheme == "sftp":
+        from scraper.sinks.remote_files import open_file as open_object
     else:
         from scraper.sinks.cloud import open_object
 
-    with open_object(url, SinkOptions(1, settings.s3, cacert=settings.http.cacert)) as file:
+    with open_object(url, options) as file:
         return RemoteList(_kept(file))
 
 

@@ -39,6 +39,8 @@ OURS = {
     "s3": "scraper.sinks.s3:open_sink",
     "gs": "scraper.sinks.cloud:open_sink",
     "az": "scraper.sinks.cloud:open_sink",
+    "sftp": "scraper.sinks.remote_files:open_sink",
+    "ftp": "scraper.sinks.remote_files:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
+from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, Sink
 from scraper.sinks.directory import OWN
 from scraper.sinks.file_lock import FileHold, holder_of
@@ -80,14 +81,14 @@ def hold(
     from scraper.sinks.lease import Lease, Patience
 
     try:
-        lease = Lease(sink, destination, on_lost, patience=Patience(wait_s, *limit))
+        lease = Lease(sink, redact(destination), on_lost, patience=Patience(wait_s, *limit))
         from scraper.sinks.shard_lock import refuse_shards
 
         return refuse_shards(lease, sink, destination, wait_s, limit)
     except (DestinationError, Held):
         raise
     except ScraperError as error:
-        raise DestinationError(f"can't lock {destination}: {error}") from None
+        raise DestinationError(f"can't lock {redact(destination)}: {error}") from None
 
 
 def keep_to_fence(sink: Sink, numbers: "SharedNumbers") -> None:

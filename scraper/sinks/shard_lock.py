@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError, Held, ScraperError, SinkError, UsageError
 from scraper.model.shards import Shard
+from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, ReadableSink, Sink
 from scraper.sinks.directory.own_files import lock_own
 from scraper.sinks.file_lock import FileHold, holder_of, is_held
@@ -95,7 +96,9 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
     """
     home = home_of(destination)
     if home is None and not (isinstance(sink, ConditionalSink) and isinstance(sink, ReadableSink)):
-        raise UsageError("--shard: this destination has no locks: use a directory or S3")
+        raise UsageError(
+            "--shard: this destination has no locks: use a directory, S3 or a file server"
+        )
     if home is not None and (why := local_lock(home)):
         raise DestinationError(
             f"--shard: {destination!r} is on {why}, where a lock keeps out no other machine"
@@ -113,7 +116,7 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
         except OSError as error:
             raise DestinationError(f"can't lock {destination!r}: {error.strerror}") from None
         except SinkError as error:
-            raise DestinationError(f"can't lock {destination}: {error}") from None
+            raise DestinationError(f"can't lock {redact(destination)}: {error}") from None
         # Two that keep each other out do not come back at the same moment.
         time.sleep((_FAR_S if home is None else _NEAR_S) * random.uniform(0.5, 1.5))  # noqa: S311
 
@@ -154,7 +157,7 @@ def refuse_shards(lease: Lease, sink: Sink, destination: str, wait_s: float, lim
         undone.callback(lease.release)
         held = _leases(kept(sink, destination))
         if isinstance(sink, ConditionalSink) and (who := _holder(sink, held, wait_s, limit)):
-            raise Held(f"runs of shards hold {destination} ({who})")
+            raise Held(f"runs of shards hold {redact(destination)} ({who})")
         undone.pop_all()
     return lease
 
@@ -198,7 +201,7 @@ def _hold_far(
 ) -> ShardHold:
     assert isinstance(sink, ConditionalSink)
     plan = _current_begun(kept(sink, destination), shard)
-    prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {destination}"
+    prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {redact(destination)}"
     try:
         patience = Patience(0.0, limit.most_s, limit.left, limit.on_wait)
         lease = Lease(sink, place, on_lost, patience=patience, prefix=prefix)
@@ -214,7 +217,7 @@ def _hold_far(
             if one.plan != plan and (who := _holder(sink, _leases([one]), 0.0, limit)):
                 raise Held(f"{_another(one, destination)} ({who})")
         if who := _holder(sink, [LEASE_KEY], 0.0, limit):
-            raise Held(f"another run holds {destination} ({who})")
+            raise Held(f"another run holds {redact(destination)} ({who})")
         undone.pop_all()
     return ShardHold([lease], _own(found, plan, shard))
 
@@ -236,7 +239,7 @@ def _own(found: list[Kept], plan: Plan, shard: Shard) -> Kept:
 
 
 def _another(one: Kept, destination: str) -> str:
-    return f"a run of shard {one.shard}/{one.plan.shards} holds {destination}"
+    return f"a run of shard {one.shard}/{one.plan.shards} holds {redact(destination)}"
 
 
 def _leases(shards: Iterable[Kept]) -> list[str]:

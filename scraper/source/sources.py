@@ -52,7 +52,7 @@ class RemoteList(NamedTuple):
         os.close(self.file.fileno())
 
 
-STORES = ("s3://", "gs://", "az://")  # where a list may be an object
+STORES = ("s3://", "gs://", "az://", "sftp://")  # where a list may be, beside http(s)
 _BLANK_LINES = 1_000  # above the first line, at most; a list may have nothing else
 OpenRemote = Callable[[str], RemoteList]
 # Opens a list that another list names. It is told what says that the run has ended meanwhile.
@@ -91,7 +91,7 @@ def open_sources(
     grammar: Grammar = LINES,
     open_child: OpenChild | None = None,
 ) -> list[Source]:
-    """The sources that `names` mean: paths, `-` for stdin, or http(s), s3, gs and az URLs.
+    """The sources that `names` mean: paths, `-` for stdin, or URLs of http(s) or STORES.
 
     `open_child` opens lists that lists name, during the run; None: `open_remote`.
     Files and remote lists are checked here: a missing or broken one is found before anything

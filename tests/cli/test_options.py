@@ -481,7 +481,7 @@ def test_fetch_is_what_is_meant_without_a_command(urls: str) -> None:
         (["-q", "-v"], "--quiet and --verbose contradict each other"),
         (["--dry-run", "--results", "-"], "--dry-run has no results: leave --results out"),
         (["--cacert", "none.pem"], "--cacert 'none.pem': No such file"),
-        (["--to", "sftp://u:hunter2@h"], "--to 'sftp://REDACTED@h': no sink for sftp://"),
+        (["--to", "scp://u:hunter2@h"], "--to 'scp://REDACTED@h': no sink for scp://"),
         (["--key", "{nonsense}"], "--key"),
         (["--max-failures", "101%"], "--max-failures '101%' is above 100%"),
         (["-H", "Authorization hunter2"], "--header 'Authorization' is not 'Name: value'"),

@@ -76,6 +76,25 @@ class Bucket(places.Bucket):
         return [key for key in self.all() if key.startswith(".scraper/manifest-")]
 
 
+@dataclass(frozen=True)
+class Files(places.Files):
+    """A directory of a file server, whose manifest lies in it."""
+
+    def manifest(self) -> list[bytes]:
+        """The lines of all segments."""
+        segments = [(key, self.read(key)) for key in self._segments()]
+        whole = [gzip.decompress(data) if key.endswith(".gz") else data for key, data in segments]
+        return b"".join(whole).splitlines(keepends=True)
+
+    def leftovers(self) -> list[str]:
+        """Files of our own that are no segment, temporary ones beside objects too."""
+        own = {key for key in self.all() if places.is_own(key)} - {SUMMARY}
+        return sorted(own.difference(self._segments()))
+
+    def _segments(self) -> list[str]:
+        return [key for key in self.all() if key.startswith(".scraper/manifest-")]
+
+
 def _manifest(file: Path | None) -> list[str]:
     return [] if file is None else ["--manifest", str(file)]
 

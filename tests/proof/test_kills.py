@@ -6,20 +6,22 @@ PROOF_SEEDS=200 tells as many stories of random kills for each place; without it
 import json
 import os
 import random
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import MANIFEST, Command
-from tests.proof.places import Bucket, Directory, Place
+from tests.file_servers import SERVERS
+from tests.proof.places import Bucket, Directory, Files, Place
 from tests.proof.site import Hold, Site
 from tests.proof.story import Moment, Run, Story
 
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
 PAGES = 30
-PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az"]
+PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az", *SERVERS]
 
 
 def stories(*few: tuple[str, int]) -> pytest.MarkDecorator:
@@ -40,6 +42,8 @@ def place(request: pytest.FixtureRequest, cli: Command, tmp_path: Path) -> Place
     kind, _, file = getattr(request, "param", "directory").partition("-")
     if kind == "directory":
         return Directory(cli)
+    if kind in SERVERS:
+        return Files(request.getfixturevalue("file_server")(kind), uuid.uuid4().hex)
     server = request.getfixturevalue(f"{kind}_server")
     manifest = tmp_path / "manifest.jsonl" if file else None
     return Bucket(server, server.make_bucket(), file=manifest)
@@ -81,7 +85,7 @@ def at_random(dice: random.Random) -> Moment:
     ("place", "concurrency"),
     [(place, concurrency) for place in PLACES for concurrency in (1, 8)]
     if SEEDS
-    else [("directory", 1), ("moto", 8)],
+    else [("directory", 1), ("moto", 8), ("sshd", 8)],
     indirect=["place"],
 )
 def test_killed_at_each_stage_a_run_is_gone_on_with(
@@ -104,7 +108,7 @@ def test_a_run_with_children_that_is_killed_at_each_stage_is_gone_on_with(
     story.ends()
 
 
-@stories(("directory", 1), ("rclone", 1))
+@stories(("directory", 1), ("rclone", 1), ("ftpd", 1))
 def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     number: int, site: Site, place: Place, cli: Command
 ) -> None:

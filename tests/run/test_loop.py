@@ -375,8 +375,8 @@ def test_a_bad_option_is_told_before_anything_is_written(tmp_path: Path) -> None
 
 
 def test_a_secret_in_the_destination_is_not_shown(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="sftp://REDACTED@host/") as caught:
-        scraper.run([], to="sftp://me:hunter2@host/pages")
+    with pytest.raises(UsageError, match="scp://REDACTED@host/") as caught:
+        scraper.run([], to="scp://me:hunter2@host/pages")
     assert "hunter2" not in str(caught.value)
     run = make_run([], tmp_path / "out?token=hunter2", manifest=str(tmp_path / "m"))
     with run:

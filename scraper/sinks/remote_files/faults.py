@@ -1,0 +1,89 @@
+"""What can go wrong at a file server, in one vocabulary for all of them.
+
+Each server's module turns the errors of its library into a Fault, by their class and their text:
+most of these libraries raise errors that are no OSError, and some say nothing but "Failure".
+
+Owns: the kinds, and what words in an answer mean. Does not know: what a Fault means for a run
+(`meaning.py`).
+"""
+
+import errno
+import re
+from enum import Enum, auto
+
+
+class Trouble(Enum):
+    """What is wrong."""
+
+    BROKEN = auto()  # no connection, or one that can't be used any more
+    SILENT = auto()  # no answer in time; the connection can't be used any more either
+    SIGN_IN = auto()  # the server does not let us in, or is not the one that is known
+    MISSING = auto()  # there is no such file or directory
+    EXISTS = auto()  # there is one already
+    DENIED = auto()  # this is not allowed
+    READ_ONLY = auto()  # nothing may be changed there
+    FULL = auto()  # no space, or over a quota
+    NAME = auto()  # a name that the server does not take
+    UNKNOWN = auto()  # the server says no more than that it failed
+
+
+GONE = {Trouble.BROKEN, Trouble.SILENT}  # a connection that is of no use any more
+
+
+class Fault(Exception):
+    """A server, or the way to it, failed. The text is one line without secrets.
+
+    `hint` is the way out in one line, or "". `spent`: the connection is of no use any more.
+    """
+
+    def __init__(self, trouble: Trouble, text: str, *, hint: str = "", spent: bool = False) -> None:
+        super().__init__(" ".join(text.split()) or "it failed without a reason")
+        self.trouble = trouble
+        self.hint = hint
+        self.spent = spent or trouble in GONE
+
+
+_OF_ERRNO = {
+    errno.ENOENT: Trouble.MISSING,
+    errno.EEXIST: Trouble.EXISTS,
+    errno.EACCES: Trouble.DENIED,
+    errno.EPERM: Trouble.DENIED,
+    errno.EROFS: Trouble.READ_ONLY,
+    errno.ENOSPC: Trouble.FULL,
+    errno.EDQUOT: Trouble.FULL,
+    errno.ENAMETOOLONG: Trouble.NAME,
+    errno.EILSEQ: Trouble.NAME,
+}
+_OF_TEXT = (  # the first that matches
+    (Trouble.FULL, r"no space|disk full|quota|insufficient storage|storage space|not enough space"),
+    (Trouble.READ_ONLY, r"read[- ]?only"),
+    (Trouble.NAME, r"name too long|bad message|invalid (file ?)?name|illegal"),
+    (Trouble.EXISTS, r"exists"),
+    (Trouble.MISSING, r"no such|not found|does not exist|can't find|cannot find"),
+    (Trouble.DENIED, r"denied|not permitted|forbidden|not allowed|not enough privileges"),
+)
+
+
+def of_text(text: str, otherwise: Trouble = Trouble.UNKNOWN) -> Trouble:
+    """What the words of an answer say."""
+    for trouble, words in _OF_TEXT:
+        if re.search(words, text, re.IGNORECASE):
+            return trouble
+    return otherwise
+
+
+def of_os_error(error: OSError) -> Trouble:
+    """What an error with a number says. One without is judged by its words."""
+    if isinstance(error, TimeoutError):
+        return Trouble.SILENT
+    if isinstance(error, ConnectionError):
+        return Trouble.BROKEN
+    if error.errno in _OF_ERRNO:
+        return _OF_ERRNO[error.errno]
+    return of_text(str(error))
+
+
+def words_of(error: BaseException) -> str:
+    """An error in one line. One without words is named by its class."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.strip().strip(".") or type(error).__name__

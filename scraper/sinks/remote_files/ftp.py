@@ -1,0 +1,249 @@
+"""FTP, by fsspec's FTPFileSystem, which is ftplib's client.
+
+fsspec keeps listings: an object that another client made does not exist then, and one that grew is
+cut to its old size. So ftplib is asked itself.
+
+MLST and MLSD (RFC 3659) give exact facts. A server without them (vsftpd) is asked SIZE and MDTM,
+and its LIST is read, if its lines are those of `ls -l`. A name has no line end: it would be another
+command.
+
+Rejected: the removal of the old file before a rename, where a server refuses to replace one. The
+probe refuses such a server.
+"""
+
+import contextlib
+import ftplib
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from fsspec.implementations.ftp import FTPFileSystem
+
+from scraper.sinks.remote_files.address import Address
+from scraper.sinks.remote_files.faults import Fault, Trouble, of_os_error, of_text, words_of
+from scraper.sinks.remote_files.servers import Entry, Settings
+
+_PIECE = 1 << 16
+_TIME = "%Y%m%d%H%M%S"
+# One line of `ls -l`: mode, links, owner, group, size, three fields of a date, one space, the name.
+_LINE = re.compile(
+    r"(?P<mode>[a-z-])[rwxstSTlL-]{9}[.+@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ "
+    r"(?P<name>.+)"
+)
+
+
+class FtpServer:
+    """See `servers.Server`."""
+
+    def __init__(self, files: FTPFileSystem) -> None:
+        self._files = files
+        self._ftp: ftplib.FTP = files.ftp
+        with _told():
+            self._can = _features(self._ftp)
+            self._ftp.voidcmd("TYPE I")
+
+    def home(self) -> str:
+        """See `Server`."""
+        with _told():
+            return self._ftp.pwd()
+
+    def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
+        """See `Server`."""
+        with _told():
+            self._ftp.storbinary(f"STOR {path}", file, _PIECE)
+            if modified_ms is not None and "MFMT" in self._can:
+                at = datetime.fromtimestamp(modified_ms // 1000, UTC).strftime(_TIME)
+                with contextlib.suppress(ftplib.error_perm):  # the time is not what matters most
+                    self._ftp.voidcmd(f"MFMT {at} {path}")
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """See `Server`. FTP has no such request: it is looked first."""
+        if self.stat(path) is not None:
+            return False
+        import io
+
+        self.put(path, io.BytesIO(data), None)
+        return True
+
+    def stat(self, path: str) -> Entry | None:
+        """See `Server`."""
+        try:
+            with _told():
+                if "MLST" in self._can:
+                    return self._mlst(path)
+                return self._size(path)
+        except Fault as fault:
+            if fault.trouble in {Trouble.MISSING, Trouble.UNKNOWN}:
+                return None
+            raise
+
+    def rename(self, old: str, new: str) -> None:
+        """See `Server`."""
+        with _told():
+            self._ftp.rename(old, new)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """See `Server`."""
+        with _told():
+            with self._ftp.transfercmd(f"RETR {path}") as connection:
+                while piece := connection.recv(_PIECE):
+                    yield piece
+            self._ftp.voidresp()
+
+    def list(self, path: str) -> Iterator[Entry]:
+        """See `Server`."""
+        lines: list[str] = []
+        command = "MLSD" if "MLSD" in self._can or "MLST" in self._can else "LIST"
+        with _told():
+            self._change_to(path)
+            try:
+                self._ftp.retrlines(command, lines.append)
+            finally:
+                self._ftp.voidcmd("TYPE I")
+        yield from filter(None, map(_of_mlsd if command == "MLSD" else _of_list, lines))
+
+    def make_directory(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            self._ftp.mkd(path)
+
+    def remove(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            self._ftp.delete(path)
+
+    def remove_directory(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            self._change_to("/")
+            self._ftp.rmd(path)
+
+    def close(self) -> None:
+        """See `Server`."""
+        with contextlib.suppress(Exception):
+            self._ftp.close()
+
+    def _change_to(self, path: str) -> None:
+        """For a list: not every server takes a path with blanks or a dash as its argument."""
+        self._ftp.voidcmd(f"CWD {path}")
+
+    def _mlst(self, path: str) -> Entry | None:
+        """RFC 3659 7.2: the facts are the second line, after a blank."""
+        lines = self._ftp.sendcmd(f"MLST {path}").split("\n")
+        return _of_mlsd(lines[1].lstrip(" ")) if len(lines) > 1 else None
+
+    def _size(self, path: str) -> Entry | None:
+        try:
+            size = self._ftp.size(path)
+        except ftplib.error_perm as error:
+            if self._is_directory(path):
+                return Entry(path, is_file=False, is_directory=True, size=0)
+            raise error from None
+        at = self._ftp.sendcmd(f"MDTM {path}")[4:] if "MDTM" in self._can else ""
+        return Entry(path, True, False, size or 0, _ms(at))  # noqa: FBT003 - as they stand there
+
+    def _is_directory(self, path: str) -> bool:
+        try:
+            self._change_to(path)
+        except ftplib.error_perm:
+            return False
+        return True
+
+
+def connect(address: Address, settings: Settings) -> FtpServer:
+    """A new connection. Raises Fault."""
+    with _told():
+        files = FTPFileSystem(
+            address.host,
+            address.port or ftplib.FTP_PORT,
+            address.user,
+            address.password,
+            timeout=settings.timeout_s,
+            skip_instance_cache=True,
+            use_listings_cache=False,
+        )
+        return FtpServer(files)
+
+
+def _features(ftp: ftplib.FTP) -> set[str]:
+    """What FEAT names. RFC 2389 3.2: a line each, after a blank."""
+    try:
+        lines = ftp.sendcmd("FEAT").splitlines()
+    except ftplib.error_perm:
+        return set()
+    return {line.split()[0].upper() for line in lines if line[:1] == " " and line.strip()}
+
+
+def _of_mlsd(line: str) -> Entry | None:
+    """`fact=value;fact=value; name`, RFC 3659 7.2. None for the directory itself."""
+    told, _, name = line.partition("; ")
+    facts: dict[str, str] = {}
+    for fact in told.split(";"):
+        key, _, value = fact.partition("=")
+        facts[key.lower()] = value
+    kind = facts.get("type", "").lower()
+    if kind in {"cdir", "pdir"} and name in {".", ".."}:
+        return None
+    is_directory = kind in {"dir", "cdir", "pdir"}
+    size = int(facts["size"]) if facts.get("size", "").isdigit() else 0
+    return Entry(name, kind == "file", is_directory, size, _ms(facts.get("modify", "")))
+
+
+def _of_list(line: str) -> Entry | None:
+    found = _LINE.fullmatch(line.rstrip("\r\n"))
+    if found is None:
+        if line.startswith("total ") or not line.strip():
+            return None
+        raise Fault(Trouble.UNKNOWN, "the server has no MLSD, and its LIST is not that of ls -l")
+    if found["name"] in {".", ".."}:
+        return None
+    mode = found["mode"]
+    return Entry(found["name"], mode == "-", mode == "d", int(found["size"]))
+
+
+def _ms(text: str) -> int | None:
+    """A time of RFC 3659 2.3, in milliseconds since 1970. None if it is none."""
+    try:
+        return int(datetime.strptime(text[:14], _TIME).replace(tzinfo=UTC).timestamp()) * 1000
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of ftplib become Faults. Its error_temp and error_perm are no OSErrors."""
+    try:
+        yield
+    except ftplib.Error as error:
+        raise _of_answer(str(error)) from None
+    except EOFError:
+        raise Fault(Trouble.BROKEN, "the server closed the connection") from None
+    except TimeoutError:
+        raise Fault(Trouble.SILENT, "the server did not answer in time") from None
+    except (socket.gaierror, ConnectionError) as error:
+        raise Fault(Trouble.BROKEN, words_of(error)) from None
+    except OSError as error:
+        trouble = of_os_error(error)
+        raise Fault(Trouble.BROKEN if trouble is Trouble.UNKNOWN else trouble, str(error)) from None
+    except (ValueError, AttributeError) as error:  # a name; a connection that was closed meanwhile
+        trouble = Trouble.NAME if isinstance(error, ValueError) else Trouble.BROKEN
+        raise Fault(trouble, words_of(error)) from None
+
+
+def _of_answer(text: str) -> Fault:
+    """What an answer says, by its code (RFC 959 4.2.1) and its words."""
+    code = text[:3]
+    if code in {"530", "532", "430", "331", "332"}:
+        hint = "ftp://user@host/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
+        return Fault(Trouble.SIGN_IN, text, hint=hint)
+    if code in {"421", "425"}:
+        return Fault(Trouble.BROKEN, text)
+    if code in {"452", "552"}:
+        return Fault(Trouble.FULL, text)
+    if code == "553":
+        return Fault(of_text(text, Trouble.NAME), text)
+    # After a transfer that broke off, pyftpdlib did not answer the next command.
+    return Fault(of_text(text), text, spent=code[:1] == "4")

@@ -1,0 +1,27 @@
+"""What a Fault of a server means for a run: one object failed, or the destination did.
+
+Owns: that, and the words. Does not know: which error of which library it was (`faults.py`).
+"""
+
+from scraper.model.errors import DestinationError, SinkError
+from scraper.sinks.remote_files.address import Address
+from scraper.sinks.remote_files.faults import GONE, Fault, Trouble
+
+_OF_ALL = {Trouble.FULL, Trouble.READ_ONLY, Trouble.SIGN_IN}
+# A parent may have been removed in this moment; "it failed" may pass, and is tried a few times.
+_TRANSIENT = {*GONE, Trouble.MISSING, Trouble.UNKNOWN}
+
+
+def meaning(fault: Fault, verb: str, key: str, address: Address) -> SinkError | DestinationError:
+    """The error of a run. `verb` and `key` say what could not be done."""
+    if fault.trouble in _OF_ALL:
+        text = f"{address.shown} takes no more objects: {fault}"
+        return DestinationError(text, hint=fault.hint)
+    text = f"can't {verb} {key!r}: {fault}"
+    return SinkError(text, transient=fault.trouble in _TRANSIENT)
+
+
+def unusable(fault: Fault, address: Address) -> DestinationError:
+    """The error of a destination that can't be used from the start."""
+    where = f"{address.shown}{address.path}"
+    return DestinationError(f"can't use {where}: {fault}", hint=fault.hint)

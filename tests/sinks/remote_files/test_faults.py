@@ -1,0 +1,257 @@
+"""What servers answer, in our words: no way in, no space, nothing may be written, bad names."""
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from scraper.model.errors import DestinationError, SinkError, UsageError
+from scraper.sinks.base import SinkOptions
+from scraper.sinks.remote_files import open_sink
+from scraper.sinks.remote_files.address import parse
+from scraper.sinks.remote_files.faults import Trouble, of_os_error, of_text
+from scraper.testing import store
+from tests.file_servers import PASSWORD, USER, FileServer, Missing, sshd
+from tests.servers import closed_port
+from tests.sinks.remote_files.conftest import Open, There
+
+each = pytest.mark.parametrize("there", ["sshd", "ftpd"], indirect=True)
+Start = Callable[[str], FileServer]
+
+
+def refused(url: str) -> DestinationError:
+    """Why a destination can't be used: one line, without the password."""
+    sink = open_sink(url, SinkOptions())
+    with pytest.raises(DestinationError) as failed:
+        sink.check()
+    sink.close()
+    assert "\n" not in str(failed.value)
+    assert "secret" not in str(failed.value) + failed.value.hint
+    return failed.value
+
+
+@contextmanager
+def small_disk(path: Path, options: str) -> Iterator[None]:
+    """A tmpfs at `path`, for all processes of this machine."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("root alone may mount a small disk where a server sees it")
+    path.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(path)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@each
+def test_a_full_disk_leaves_the_old_object_and_nothing_else(there: There) -> None:
+    with small_disk(there.root, "size=1m"):
+        sink = there.sink()
+        sink.check()
+        store(sink, "page", b"old")
+        with pytest.raises((DestinationError, SinkError)) as failed:
+            store(sink, "page", os.urandom(2_000_000))
+        if there.server.name == "sshd":  # pyftpdlib's answer is "426 None; transfer aborted."
+            assert isinstance(failed.value, DestinationError)
+            assert "no space is left" in str(failed.value)
+        assert (there.root / "page").read_bytes() == b"old"
+        store(sink, "small", b"there is room for it")
+        sink.close()
+        assert there.names() == {"page", "small"}
+
+
+@each
+def test_a_read_only_disk_is_refused_at_the_start(there: There) -> None:
+    with small_disk(there.root, "ro,size=1m"):
+        sink = there.sink()
+        with pytest.raises(DestinationError, match=r"(?i)read-only"):
+            sink.check()
+        sink.close()
+
+
+@each
+def test_a_disk_that_becomes_read_only_ends_the_run(there: There) -> None:
+    with small_disk(there.root, "size=1m"):
+        sink = there.sink()
+        sink.check()
+        store(sink, "page", b"old")
+        subprocess.run(["mount", "-o", "remount,ro", str(there.root)], check=True)
+        with pytest.raises(DestinationError, match=r"(?i)read-only"):
+            store(sink, "page", b"new")
+        sink.close()
+        assert (there.root / "page").read_bytes() == b"old"
+
+
+def test_an_unknown_host_is_refused_with_the_way_to_make_it_known(
+    file_server: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = file_server("sshd")
+    (tmp_path / ".ssh").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    error = refused(server.url)
+    assert "its host key is in no known_hosts file (ssh-ed25519 SHA256:" in str(error)
+    port = server.url.split(":")[2].partition("/")[0]
+    assert f"ssh-keyscan -p {port} 127.0.0.1 >> ~/.ssh/known_hosts" in error.hint
+
+
+def test_a_host_with_another_key_is_refused(
+    file_server: Start, tmp_path: Path, signed_in: Open, stack: ExitStack
+) -> None:
+    signed_in(file_server("sshd"))
+    port = file_server("sshd").url.split(":")[2].partition("/")[0]
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    known = Path(os.environ["HOME"]) / ".ssh/known_hosts"
+    right = known.read_text()
+    stack.callback(known.write_text, right)
+    known.write_text(f"[127.0.0.1]:{port} {other.with_suffix('.pub').read_text()}")
+    assert "another than known_hosts has" in str(refused(file_server("sshd").url))
+
+
+def test_without_a_key_or_with_a_wrong_one_sftp_is_refused(
+    file_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = file_server("sshd")
+    (tmp_path / ".ssh").mkdir()
+    known = Path(server.environment["HOME"]) / ".ssh/known_hosts"
+    shutil.copy(known, tmp_path / ".ssh/known_hosts")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    error = refused(server.url)
+    assert str(error).endswith("there is no key and no password")
+    assert "~/.ssh" in error.hint
+    key = tmp_path / ".ssh/id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    assert "uthentication failed" in str(refused(server.url))
+
+
+def test_the_config_of_ssh_says_host_port_user_and_key(
+    file_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = file_server("sshd")
+    home, port = Path(server.environment["HOME"]), server.url.split(":")[2].partition("/")[0]
+    (tmp_path / ".ssh").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh/config").write_text(
+        f"Host backup\n HostName 127.0.0.1\n Port {port}\n"
+        f" IdentityFile {home}/.ssh/id_ed25519\n UserKnownHostsFile {home}/.ssh/known_hosts\n"
+    )
+    sink = open_sink(f"sftp://backup{server.root}/by-config", SinkOptions())
+    sink.check()
+    store(sink, "page", b"page")
+    sink.close()
+    assert (server.root / "by-config/page").read_bytes() == b"page"
+
+
+def test_a_wrong_password_is_refused(file_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = file_server("ftpd")
+    monkeypatch.setenv("SCRAPER_TO_PASSWORD", "secret")
+    error = refused(f"{server.url}/out")
+    assert "530" in str(error)
+    assert "SCRAPER_TO_PASSWORD" in error.hint
+
+
+def test_passwords_come_from_the_url_then_the_variable_then_netrc(
+    file_server: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = file_server("ftpd")
+    host = server.url.rpartition("@")[2]
+    coded = PASSWORD.replace("%", "%25").replace(" ", "%20").replace("@", "%40")
+    monkeypatch.setenv("SCRAPER_TO_PASSWORD", "wrong")
+    open_and_close(f"ftp://{USER}:{coded}@{host}/out")
+    monkeypatch.setenv("SCRAPER_TO_PASSWORD", PASSWORD)
+    open_and_close(f"ftp://{USER}@{host}/out")
+    monkeypatch.delenv("SCRAPER_TO_PASSWORD")
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f'machine 127.0.0.1 login {USER} password "{PASSWORD}"\n')
+    monkeypatch.setenv("NETRC", str(netrc))
+    open_and_close(f"ftp://{host}/out")
+    assert parse(f"ftp://{USER}:{coded}@{host}/", "--to", variable=False).password == PASSWORD
+    assert PASSWORD not in repr(parse(f"ftp://{USER}:{coded}@{host}/", "--to", variable=False))
+
+
+def open_and_close(url: str) -> None:
+    sink = open_sink(url, SinkOptions())
+    sink.check()
+    sink.close()
+
+
+@pytest.mark.parametrize("scheme", ["sftp", "ftp"])
+def test_nobody_there_is_one_line(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = closed_port()
+    error = refused(f"{scheme}://me:secret@127.0.0.1:{port}/out")
+    assert str(error).startswith(f"can't use {scheme}://127.0.0.1:{port}/out: ")
+    assert "refused" in str(error) or "Unable to connect" in str(error)
+
+
+def test_a_path_that_is_a_file_is_refused(file_server: Start, signed_in: Open) -> None:
+    there = signed_in(file_server("sshd"))
+    there.root.write_bytes(b"a file")
+    assert "a file or a link is where a directory should be" in str(refused(there.url))
+
+
+def test_a_path_below_a_directory_that_may_not_be_written_is_refused(
+    tmp_path: Path, signed_in: Open, stack: ExitStack
+) -> None:
+    try:
+        server = stack.enter_context(sshd(tmp_path / "s", "internal-sftp -R"))
+    except Missing as missing:
+        pytest.skip(str(missing))
+    assert "denied" in str(refused(signed_in(server).url)).lower()
+
+
+@pytest.mark.parametrize("there", ["sshd"], indirect=True)
+def test_a_name_that_is_too_long_costs_its_object_alone(there: There) -> None:
+    sink = there.sink()
+    sink.check()
+    with pytest.raises(SinkError) as failed:
+        store(sink, "n" * 256, b"")
+    assert not failed.value.transient
+    sink.close()
+    assert there.names() == set()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sftp://me:se?cret@host/p", "in a password, ? is %3F"),
+        ("sftp:///path", "names no host"),
+        ("sftp://host:99999/p", "no port is 99999"),
+        ("sftp://host:port/p", "is no URL of a server"),
+        ("ftp://host/a%0D%0ADELE%20b", "no control characters"),  # it would be another command
+        ("sftp://host/a/../b", "'..' can't be in the path"),
+    ],
+)
+def test_a_url_that_names_no_place_is_wrong_usage(url: str, said: str) -> None:
+    with pytest.raises(UsageError) as failed:
+        open_sink(url, SinkOptions())
+    assert said in str(failed.value)
+    assert "cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ("426 [Errno 28] No space left on device; transfer aborted.", Trouble.FULL),
+        ("552 Disk quota exceeded", Trouble.FULL),
+        ("550 Read-only file system.", Trouble.READ_ONLY),
+        ("550 Permission denied.", Trouble.DENIED),
+        ("Bad message", Trouble.NAME),
+        ("Failure", Trouble.UNKNOWN),
+    ],
+)
+def test_an_answer_is_judged_by_its_words(text: str, trouble: Trouble) -> None:
+    assert of_text(text) is trouble
+    assert of_os_error(OSError(text)) is trouble
+
+
+def test_an_error_with_a_number_is_judged_by_it() -> None:
+    assert of_os_error(OSError(errno.EDQUOT, "Failure")) is Trouble.FULL
+    assert of_os_error(TimeoutError()) is Trouble.SILENT
