@@ -32,6 +32,12 @@ def plain_variant(variant: str | None) -> str | None:
     return variant.partition(_CHECKED)[0] or None
 
 
+def of_the_same_checks(variant: str, other: str | None) -> str:
+    """`variant` of a body that was held against what the body of the variant `other` was."""
+    _, mark, told = (other or "").partition(_CHECKED)
+    return f"{variant}{mark}{told}"
+
+
 def was_checked(target: Target, variant: str | None) -> bool:
     """Whether a body of this variant is known to be what the list expects of `target`."""
     if target.expected is None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.manifest.checked import checked_variant
+from scraper.manifest.checked import checked_variant, of_the_same_checks
 from scraper.manifest.identity import REDACTED, of_record
 from scraper.manifest.record import add_started
 from scraper.model import urls
@@ -223,8 +223,9 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
 def _taken_over(entry: Entry) -> Entry:
     """The entry of an object that was taken over: what is asked of it is its own time."""
     asked = entry.modified_ms and http_date(entry.modified_ms // 1000)
+    variant = of_the_same_checks(TAKEN_OVER, entry.variant)
     return entry._replace(
-        etag=None, last_modified=asked or None, effective=ANY_URL, variant=TAKEN_OVER
+        etag=None, last_modified=asked or None, effective=ANY_URL, variant=variant
     )
 
 

@@ -23,6 +23,7 @@ from typing import Protocol
 from scraper.manifest.codec import Reading
 from scraper.model.dates import http_date
 from scraper.model.errors import DestinationError, SinkError, UsageError
+from scraper.model.expected import Digests, Expected
 from scraper.model.records import ANY_URL, TAKEN_OVER, Existing, PreviousRecord
 from scraper.model.settings import Earlier
 from scraper.sinks.base import (
@@ -108,6 +109,24 @@ class NearObjects:
         except (SinkError, DestinationError):  # storing the object will say it
             return None
         return Existing(found.size, found.modified_ms)
+
+
+def is_as_expected(readable: ReadableSink, key: str, found: Existing, expected: Expected) -> bool:
+    """Whether the object `found` at `key` has the size and the digests that its list tells.
+
+    It is read for digests only if it has the size.
+    """
+    if expected.size not in {None, found.size}:
+        return False
+    if not expected.digests:
+        return True
+    digests = Digests(expected)
+    try:
+        for piece in readable.read(key):
+            digests.update(piece)
+    except (SinkError, DestinationError):  # storing the object will say it
+        return False
+    return digests.difference(expected) is None
 
 
 def is_own(key: str) -> bool:

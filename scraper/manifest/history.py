@@ -16,7 +16,7 @@ from scraper.manifest.codec import Reading, bad_line
 from scraper.manifest.identity import Identity
 from scraper.manifest.store import ManifestStore
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.records import PreviousRecord, Result, Skipped, Target
+from scraper.model.records import Existing, PreviousRecord, Result, Skipped, Target
 from scraper.model.settings import Earlier
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, ignores_case, may_have_objects, object_stat_of
@@ -131,7 +131,7 @@ class History:
         finder: "Finder | None" = None,
     ) -> None:
         self._earlier = earlier
-        self._finder = finder
+        self._finder, self._sink = finder, sink
         near = sink if isinstance(sink, ReadableSink) and sink.near else None
         self._stat = object_stat_of(near) if near is not None else None
         self._identity = identity
@@ -174,22 +174,38 @@ class History:
     ) -> list[Decision]:
         """`decisions`, where objects without a record are taken over, or asked about.
 
-        Where a size or a digest is expected, nobody knows whether such an object has it.
+        Where a size or digests are expected, such an object is read, or it is fetched.
         """
         assert self._finder is not None
+        takes_over = self._earlier.skip_existing
         pairs = enumerate(zip(targets, decisions, strict=True))
-        asked = [n for n, (one, known) in pairs if known is None and one.expected is None]
+        asked = [
+            n for n, (one, known) in pairs if known is None and (takes_over or not one.expected)
+        ]
         found = self._finder.find([targets[n].key for n in asked])
         for n, existing in zip(asked, found, strict=True):
             if existing is None or (self._index is not None and self._index.what(targets[n].key)):
                 continue  # nothing is there, or a record tells of what is there
-            if self._earlier.skip_existing:
+            if takes_over:
+                if not self._is_as_expected(targets[n], existing):
+                    continue
                 decisions[n] = Skipped(_TAKEN_OVER, existing=existing)
             else:
                 from scraper.manifest.existing import unrecorded
 
                 decisions[n] = unrecorded(existing)
         return decisions
+
+    def _is_as_expected(self, target: Target, existing: Existing) -> bool:
+        """Whether an object is what the list expects of `target`, if it expects anything."""
+        if target.expected is None:
+            return True
+        from scraper.manifest.existing import is_as_expected
+
+        sink = self._sink
+        return isinstance(sink, ReadableSink) and is_as_expected(
+            sink, target.key, existing, target.expected
+        )
 
     def has_failed(self, result: Result) -> bool:
         """Whether this target had failed already when it was tried last. Never raises."""

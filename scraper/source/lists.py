@@ -14,7 +14,6 @@ bad line; one of a million lines would cost the others.
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,10 +22,10 @@ from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind, ListBroken, ScraperError
 from scraper.model.records import NO_HEADERS, Failed, Failure, Mirror, Result, Target, places_of
 from scraper.source import keys
-from scraper.source.grammar import DOCUMENTS, STORAGE_TRANSFER, joined, table_format, with_scheme
+from scraper.source.grammar import DOCUMENTS, table_format
+from scraper.source.line import Line
 from scraper.source.lines import (
     BLANK,
-    LINE_BREAK,
     MAX_LINE_BYTES,
     Note,
     check_length,
@@ -38,15 +37,12 @@ from scraper.source.sources import Given, Source, by_its_first_line
 
 if TYPE_CHECKING:
     from scraper.model.expected import Expected
-    from scraper.source.fields import Fields, Parts
+    from scraper.source.fields import Parts
     from scraper.source.list_index import ListIndex
-    from scraper.source.mirrors import Mirrors
-    from scraper.source.published import ReadLine
     from scraper.source.tables import Dialect
 
 _SHOWN_CHARS = 200  # of a line that names no target
 _NOTHING = frozenset({"", "-", "NULL", "null", "\\N"})  # what databases write for it in a table
-_RECORDED = frozenset({"lastmod", "range_start"})  # of a list of another format
 _PLAIN = frozenset({"url", "lastmod"})
 _AROUND = BLANK + "\t"  # a cell
 # A text: few runs need it, and `re` compiles it on its first use.
@@ -93,7 +89,7 @@ def _read_lines(
 ) -> Iterator[Read]:
     name, mixed, number = source.name, source.mixed, 0
     plain = rule is keys.url_key and source.format in {None, "lines", "gcs", "m3u"}
-    line_of = _Line(source, note)
+    line_of = Line(source, note)
     try:
         for number, raw in enumerate(source.open(), 1):
             if passes_over is not None and passes_over(raw):
@@ -120,108 +116,12 @@ def _read_lines(
         raise
 
 
-class _Line:
-    """What the lines of one list mean."""
-
-    def __init__(self, source: Source, note: Note) -> None:
-        grammar = source.grammar
-        self.source, self._note = source.name, note
-        self._columns = grammar.url_column, grammar.key_column
-        self._scheme, self._base = grammar.scheme, grammar.base
-        self._only_json = source.format == "jsonl"
-        self._has_own_names = source.format not in {None, "lines", "jsonl"}
-        self._read: ReadLine | None = None
-        if source.format in {"sums", "bagit", "gcs", "m3u"}:
-            from scraper.source import published  # few lists are
-
-            self._read = published.reader_of(source.format, source.path, source.name)
-        elif source.format == "cdxj":
-            from scraper.source import captures  # few lists are
-
-            self._read = captures.reader_of(ranges=grammar.cdx_range)
-
-    @cached_property
-    def fields(self) -> "Fields":
-        """What the fields of JSON mean here."""
-        from scraper.source.fields import Fields  # few lists have some
-
-        if self._has_own_names:
-            return Fields(self.source, self._note)
-        url, key = (name if isinstance(name, str) else None for name in self._columns)
-        return Fields(self.source, self._note, url, key)
-
-    @cached_property
-    def mirrors(self) -> "Mirrors":
-        """What other URLs of one body mean here."""
-        from scraper.source.mirrors import Mirrors  # few targets have some
-
-        return Mirrors(self.source, self._note)
-
-    def parts(self, text: str) -> "Parts | None":
-        """What a line gives. None for a blank line and for a comment. Raises BadTarget."""
-        if not text or text.isspace():
-            return None
-        if self._read is not None:
-            told = self._read(text)
-            return None if told is None else self.of_fields(told)
-        if text[0] == "{" or self._only_json:
-            parts = self._json(_parse_json(text))
-        elif "\r" in text or "\n" in text:  # in a comment too: it would hide a line
-            raise BadTarget(LINE_BREAK)
-        elif text[0] == "#":
-            return None
-        else:
-            if text == STORAGE_TRANSFER:
-                from scraper.source import published  # few lists are
-
-                self._read = published.reader_of("gcs")
-                return None
-            url, _, key = text.partition("\t")
-            if "\t" in key and not key.isspace():
-                raise BadTarget("line has two TABs: it is URL, or URL<TAB>key")
-            parts = url.rstrip(BLANK), key.strip(), NO_HEADERS, None, ()
-        return self.completed(parts)
-
-    def of_fields(self, told: Mapping[str, Any]) -> "Parts":
-        """What these fields of a list of another format give. Raises BadTarget."""
-        known = {name: value for name, value in told.items() if name not in _RECORDED}
-        url, key, headers, expected, mirrors = self.fields.parts(known, "a line")
-        if expected is not None and "range_start" in told:
-            expected = expected._replace(first=told["range_start"])
-        return self.completed((url, key, headers, expected, mirrors))
-
-    def completed(self, parts: "Parts") -> "Parts":
-        """The same, with what its URLs lack. Raises BadTarget."""
-        if not self._scheme and self._base is None:
-            return parts
-        url, key, headers, expected, mirrors = parts
-        if not mirrors:
-            return self._whole(url), key, headers, expected, ()
-        from scraper.source.mirrors import each_completed
-
-        first, *others = each_completed((url, *mirrors), self._whole)
-        return first, key, headers, expected, others
-
-    def _whole(self, url: str) -> str:
-        if self._scheme:
-            url = with_scheme(url, self._scheme)
-        return url if self._base is None else joined(self._base, url)
-
-    def _json(self, given: object) -> "Parts":
-        """What a JSON line gives. In JSON Lines a text is a URL too."""
-        if isinstance(given, dict):
-            return self.fields.parts(given, "a JSON line")
-        if isinstance(given, str):
-            return in_one_line(given), "", NO_HEADERS, None, ()
-        raise BadTarget("line is JSON, but neither an object nor a text")
-
-
 def _read_document(
     source: Source, rule: keys.KeyRule, note: Note, index: "ListIndex"
 ) -> Iterator[Read]:
     from scraper.source.documents import ListAt, read_entries
 
-    number, line_of = 0, _Line(source, note)
+    number, line_of = 0, Line(source, note)
     try:
         for number, entry in enumerate(read_entries(source, note), 1):
             if isinstance(entry, ListAt):
@@ -233,6 +133,8 @@ def _read_document(
     except ListBroken as broken:
         broken.line = number + 1
         raise
+    if not number:
+        note(f"{source.name!r}, read as {source.format}, names no URL")
 
 
 def _read_listed(
@@ -257,7 +159,7 @@ def _read_listed(
         index.close()
 
 
-def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line_of: _Line) -> Read:
+def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line_of: Line) -> Read:
     """The target that a place of a document means, or its failed Result."""
     url, date = fields["url"], fields.get("lastmod")
     target = None
@@ -274,7 +176,7 @@ def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line
     return target if date is None else target._replace(lastmod=date)
 
 
-def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: "_Line") -> Target:
+def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: Line) -> Target:
     url, key, headers, expected, more = given
     source = line_of.source
     mirrors: tuple[Mirror, ...] = ()
@@ -291,8 +193,7 @@ def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: "_Line") -> 
         final = keys.part_key(final, expected.first, expected.size)
     href, origin, userinfo = parsed
     places = places_of(url, href, headers)
-    if mirrors:
-        places += sum(places_of(one.listed, one.url, NO_HEADERS) for one in mirrors)
+    places += sum(places_of(one.listed, one.url, NO_HEADERS) for one in mirrors)
     more_of = headers, userinfo, places, expected, None, mirrors
     return Target(url, href, origin.host, final, line, source, *more_of)
 
@@ -319,14 +220,7 @@ def _url_of(line: str) -> str:
     return re.split(_HEADERS, line, maxsplit=1)[0]
 
 
-def _parse_json(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BadTarget(f"line is not JSON: {error}") from None
-
-
-def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: _Line) -> Read:
+def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: Line) -> Read:
     """The target that a tuple, a list or a dict means, or its failed Result."""
     url, source = "", line_of.source
     try:
@@ -352,7 +246,7 @@ def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator
     from scraper.source.columns import columns_of  # few lists are tables
     from scraper.source.tables import Table
 
-    name, plain, line_of = source.name, rule is keys.url_key, _Line(source, nobody)
+    name, plain, line_of = source.name, rule is keys.url_key, Line(source, nobody)
     with contextlib.closing(source.open()) as lines:
         table = Table(lines, form)
         try:

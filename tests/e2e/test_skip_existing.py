@@ -4,6 +4,8 @@ People come from wget, aria2 and rclone, or have lost a manifest. What lies ther
 asked about by its own time. It is fetched anew where it may be no whole object.
 """
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -60,8 +62,11 @@ class Runs:
         self._words += ["--s3-client", client] if client else []
 
     def __call__(self, *options: str, names: str = "abc") -> Ran:
-        lines = "".join(f"{self.site.line(name)}\n" for name in names)
         self.site.asked.clear()
+        return self.of("".join(f"{self.site.line(name)}\n" for name in names), *options)
+
+    def of(self, lines: str, *options: str) -> Ran:
+        """A run of this list."""
         words = [*self._words, *self.place.words, *options]
         return self.cli("-", *words, stdin=lines, env=self.place.environment)
 
@@ -265,6 +270,32 @@ def test_prune_deletes_what_was_taken_over_if_it_is_proven(runs: Runs) -> None:
         runs.other("list", *prune)
         assert "a" not in runs.place.files()
     assert "d" in runs.place.files()  # no run has anything to do with it
+
+
+def test_what_the_list_has_digests_for_is_read_and_taken_over_if_it_is_that(
+    runs: Runs, site: Site
+) -> None:
+    pages = {name: f"page /{name}".encode() for name in "abc"}
+    runs.put("a", pages["a"])
+    runs.put("b", pages["b"][::-1])  # of the right size
+    runs.put("c", MINE)
+    lines = "".join(
+        json.dumps(
+            {
+                "url": f"{site.server.url}/{name}",
+                "key": name,
+                "size": len(page),
+                "sha512": hashlib.sha512(page).hexdigest(),
+            }
+        )
+        + "\n"
+        for name, page in pages.items()
+    )
+    for option, left in (("--skip-existing", {"/b", "/c"}), ("--resume", set())):
+        site.asked.clear()
+        ran = runs.of(lines, option)
+        assert (ran.status, set(site.asked)) == (0, left), ran.err
+    assert {name: runs.place.files()[name] for name in pages} == pages
 
 
 def test_the_python_api_tells_the_size(here: Runs, tmp_path: Path) -> None:

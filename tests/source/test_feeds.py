@@ -9,6 +9,7 @@ from scraper.model.urls import parse
 from scraper.source import lists
 from scraper.source.grammar import grammar_of
 from scraper.source.html_links import read_html
+from scraper.source.keys import url_key
 from scraper.source.sources import open_sources
 from tests.lists import never, read, reason, target
 
@@ -49,6 +50,22 @@ def test_the_enclosures_of_atom_are_relative_to_xml_base(tmp_path: Path) -> None
     wanted = ["http://other/x/1.mp3", "http://other/x/y/2.mp3"]
     assert urls(tmp_path / "l", ATOM, "feed") == wanted
     assert urls(tmp_path / "l", ATOM, "feed", None) == wanted
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("html", b"<p>Please log in.</p>"),
+        ("feed", b"<rss><channel></channel></rss>"),
+        ("sitemap", b"<urlset/>"),
+    ],
+)
+def test_one_that_names_nothing_says_so(form: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "l").write_bytes(content)
+    (source,) = open_sources([str(tmp_path / "l")], never, grammar_of(form))
+    notes: list[str] = []
+    assert list(lists.read(source, url_key, notes.append)) == []
+    assert notes == [f"{source.name!r}, read as {form}, names no URL"]
 
 
 def test_what_is_no_feed_is_refused(tmp_path: Path) -> None:
