@@ -13,11 +13,14 @@ _EARLIER = ("--resume", "--retry-failed")
 STDIN = "(the same list) | "
 
 
-def invocation(words: Sequence[str], names: Sequence[str]) -> Invocation:
+def invocation(words: Sequence[str], names: Sequence[str], *, keeps: bool = True) -> Invocation:
     """The commands, for the words behind `scraper` and the names of the lists.
 
     A list that came from stdin is not there any more, so the command says what belongs there.
+    Unless the run `keeps` a manifest, no command does the rest alone.
     """
+    if not keeps:
+        return Invocation(command_line(words), "", "")
     before = STDIN if "-" in names else ""
     return Invocation(
         command_line(words),

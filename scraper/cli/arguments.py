@@ -119,9 +119,9 @@ def is_piped() -> bool:
 
 
 def check_destination(to: str) -> None:
-    """Refuse what nobody means as a directory: `-`, a file, a URL to fetch. Raises UsageError."""
+    """Refuse what nobody means as a directory: a file, a URL to fetch. Raises UsageError."""
     plain = to[:5] in _STORES or not ("." in to.rpartition("/")[2] or ":" in to)
-    if not plain or to == "-" or to.startswith("/dev/"):
+    if not plain or to.startswith("/dev/"):
         from scraper.cli import mistyped
 
         mistyped.check_destination(to)

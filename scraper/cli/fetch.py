@@ -22,6 +22,7 @@ from scraper.model.errors import (
     EXIT_HELD,
     DestinationError,
     Held,
+    ReaderLeft,
     UsageError,
     status_of,
 )
@@ -93,6 +94,7 @@ def _fetch(
 
         return show(context, settings)
     check_destination(settings.to)
+    _check_stdout(settings.to, ours)
     inputs = _inputs(arguments, input_files, settings, grammar)
     ours = {**_checked(ours), "caveats": unknown(context)}
     if ours["dry_run"]:
@@ -124,6 +126,17 @@ def _checked(ours: dict[str, Any]) -> dict[str, Any]:
         now = datetime.now().astimezone()
         ours = {**ours, "log_file": expand_date(ours["log_file"], now, "--log-file")}
     return ours
+
+
+def _check_stdout(to: str, ours: Mapping[str, Any]) -> None:
+    """Refuse what would write between the bodies. Raises UsageError."""
+    from scraper.sinks.home import is_stream
+
+    if is_stream(to):
+        for name in ("results", "log_file", "metrics"):
+            if ours[name] in {"-", "/dev/stdout"}:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} {ours[name]}: stdout has the bodies (--to {to})")
 
 
 def _inputs(
@@ -170,6 +183,7 @@ class _Fetch:
         from scraper.cli.signals import Signals
         from scraper.manifest import path_for
         from scraper.run.loop import Run
+        from scraper.sinks.home import is_stream
 
         self._settings = settings
         self._metrics = metrics
@@ -185,7 +199,8 @@ class _Fetch:
         written = {"--manifest": manifest and str(manifest), "--metrics": ours["metrics"]}
         written |= {"--results": ours["results"], "--log-file": ours["log_file"]}
         keep_apart(inputs.lists, written)
-        run.ending.invocation = invocation(sys.argv[1:], inputs.lists)
+        keeps = settings.manifest is not None or not is_stream(settings.to)
+        run.ending.invocation = invocation(sys.argv[1:], inputs.lists, keeps=keeps)
         run.ending.final_status = self._final_status
         self._signals = Signals(run)
         self._receivers = Receivers(ours, sources, run, self._signals)
@@ -204,6 +219,9 @@ class _Fetch:
                     for _ in run:
                         pass
                     self._receivers.finish_results(self._patience())
+            except ReaderLeft as error:
+                status = status_of(error)
+                self._receivers.mute()
             except (DestinationError, UsageError) as error:
                 status = status_of(error)
                 self._receivers.say_error(f"scraper: {error}", error.hint)

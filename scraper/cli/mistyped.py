@@ -69,8 +69,8 @@ def check_url(word: str) -> None:
 
 def check_destination(to: str) -> None:
     """Raise UsageError for a destination that is none, though a directory could be called so."""
-    if to in {"-", "/dev/stdout", "/dev/null", "/dev/stderr"}:
-        hint = "--results - prints their records; --dry-run stores nothing"
+    if to in {"/dev/stdout", "/dev/null", "/dev/stderr"}:
+        hint = "--to - prints bodies, --results - their records; --dry-run stores nothing"
         raise UsageError(f"--to {to!r} is no place for objects", hint=hint)
     if to.lower().startswith(("http://", "https://")):
         hint = "a URL to fetch is an argument; --to is a directory, or s3://bucket (gs://, az://)"
@@ -87,6 +87,9 @@ def check_destination(to: str) -> None:
     ending = re.search(_FILES + "$", to, re.IGNORECASE)
     if ending and not os.path.exists(to):
         hint = f"--to DIR --key NAME; --to {quote(to + '/')} if it is a directory"
+        if archive := re.search(r"\.(tar(?:\.gz)?|tgz|zip)$", to, re.IGNORECASE):
+            form = "zip" if archive[1].lower() == "zip" else "tar"
+            hint = f"--to {form}:{quote(to)} makes an archive of this name"
         raise UsageError(f"--to {to!r}: objects go into a directory, not a file", hint=hint)
 
 

@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from scraper.cli.signals import Signals
-from scraper.model.errors import NoThread, UsageError
+from scraper.model.errors import READER_LEFT, NoThread, UsageError
 from scraper.model.version import __version__
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ class Receivers:
 
     def __call__(self, *results: "Result") -> None:
         """Tell what became of targets."""
+        if self._run.stopped == READER_LEFT:
+            self.mute()
         for log in self._logs:
             log(*results)
         self._results(*results)
@@ -275,6 +277,12 @@ class Receivers:
                 if self._ours["log_file"] is not None and len(self._logs) == 1:
                     self._lines.to_stderr(said)
 
+    def mute(self) -> None:
+        """Whoever read stdout has left, and nobody hears of the run any more."""
+        self.closed = True
+        for log in self._logs:
+            log.mute()
+
     def finish_results(self, until: Callable[[], float]) -> None:
         """Wait for the reader of the results, not beyond `until()`, and say what it lost."""
         lost = self._results.close(until)
@@ -318,10 +326,8 @@ class Receivers:
     def _results_lost(self, error: OSError) -> None:
         """Stop the run: a disk is full, or the reader has left (`| head`), which is no error."""
         if isinstance(error, BrokenPipeError):
-            self.closed = True
-            for log in self._logs:
-                log.mute()
-            self._run.stop("stdout was closed", grace_s=0.0)
+            self.mute()
+            self._run.stop(READER_LEFT, grace_s=0.0)
         else:
             self.unusable = True
             self.say_error(f"scraper: --results: {error.strerror}")

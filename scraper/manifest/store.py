@@ -25,7 +25,7 @@ from scraper.model.records import Result
 from scraper.model.urls import redact
 from scraper.sinks.base import Sink, ignores_case, scheme_of, sync_of
 from scraper.sinks.directory import open_own
-from scraper.sinks.home import home_of
+from scraper.sinks.home import home_of, is_stream
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_CLOEXEC
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 _PLANS = ".scraper/plans"
+_NOWHERE = "not kept (--manifest PATH keeps one)"
 
 
 class ManifestStore(Protocol):
@@ -113,10 +114,12 @@ def leaves_nothing(path: str | None, destination: str) -> bool:
     So it is if the manifest at `path` is a file, or will be, and lies not among our own files.
     """
     home = home_of(destination)
-    if path is None or home is None:
+    if path is None or (home is None and not is_stream(destination)):
         return False
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe: nothing can lie beside it
         return False
+    if home is None:
+        return True
     own = os.path.realpath(home / DEFAULT_PATH.partition("/")[0])
     return not os.path.realpath(path).startswith(f"{own}/")
 
@@ -138,6 +141,8 @@ def open_store(  # noqa: PLR0913 - facts of one manifest
     Raises DestinationError (NoThread too), Held, and UsageError then, or if the manifest at `path`
     is of another destination.
     """
+    if path is None and is_stream(destination):
+        return _kept_nowhere()
     file = path_for(path, destination)
     sync = sync_of(sink) if durable else None
     if file is not None and path is not None:
@@ -163,6 +168,13 @@ def open_store(  # noqa: PLR0913 - facts of one manifest
             fold(store, sink, destination, shards)
             undone.pop_all()
     return store
+
+
+def _kept_nowhere() -> FileManifestStore:
+    """The manifest of a run into stdout: nobody could find it later."""
+    made = FileManifestStore(Path(os.devnull))
+    made.place = _NOWHERE
+    return made
 
 
 def open_shard_store(  # noqa: PLR0913 - as `open_store`, and the shard

@@ -5,13 +5,14 @@ they are shown (`cli/listing.py`). Rejected: a dict of keys; the index takes 16 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
 
-from scraper.manifest.codec import Reading
+from scraper.manifest.codec import Reading, object_modified_ms
 from scraper.manifest.index import OBJECT, Index
+from scraper.sinks.archives import StoredFacts
 
 
 def stored(lines: Callable[[], Iterator[bytes]], reading: Reading) -> Iterator[dict[str, Any]]:
@@ -25,3 +26,13 @@ def stored(lines: Callable[[], Iterator[bytes]], reading: Reading) -> Iterator[d
         for flag, line in zip(index.objects(), lines(), strict=False):
             if flag == OBJECT:
                 yield orjson.loads(line)
+
+
+def stored_facts(lines: Iterable[bytes]) -> Iterator[StoredFacts]:
+    """What each record of a stored body says of it, also of one that was replaced later."""
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            record = orjson.loads(line)
+            if record["status"] == "stored":
+                modified_ms = object_modified_ms(record, record.get("last_modified"))
+                yield StoredFacts(record["key"], record["size"], modified_ms)

@@ -6,6 +6,7 @@
     │       ├── ListBroken    a list that broke off while it was read
     │       └── ListChanged   a list that changed while it was read
     ├── DestinationError      the sink can't be used at all        (exit 3)
+    │   ├── ReaderLeft        whoever read stdout has enough       (exit 1)
     │   └── NoThread          the system gives no thread           (exit 3)
     ├── Held                  another run has the destination      (exit 75)
     └── TransferError         one attempt at one target failed
@@ -22,6 +23,7 @@ into the manifest as a word.
 
 from enum import StrEnum
 
+READER_LEFT = "stdout was closed"  # why a run ended that has nobody to write to
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DESTINATION = 3
@@ -98,6 +100,10 @@ class DestinationError(ScraperError):
     """The destination can't be used at all: it refuses every object."""
 
 
+class ReaderLeft(DestinationError):
+    """The reader of stdout has left, as `head` does when it has enough."""
+
+
 class NoThread(DestinationError):
     """The system refuses a thread that a run can't do without."""
 
@@ -170,7 +176,7 @@ def status_of(error: BaseException | None) -> int:
         case None:
             return 0
         case DestinationError():
-            return EXIT_DESTINATION
+            return EXIT_FAILED if isinstance(error, ReaderLeft) else EXIT_DESTINATION
         case Held():
             return EXIT_HELD
         case UsageError():

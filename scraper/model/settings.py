@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, Self, TypeVar, dataclass_transform
 
-from scraper.model import resolve, robots_names
+from scraper.model import one_file, resolve, robots_names
 from scraper.model.headers import (
     Pair,
     announces_a_body,
@@ -333,6 +333,7 @@ class Settings(_Branch):
             most = self.run_limits.max_total_size
             check(self.shard, key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
+        one_file.check(self.to, shard=self.shard, processes=self.politeness.processes)
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         require(
             self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"

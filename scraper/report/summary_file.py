@@ -25,7 +25,7 @@ from scraper.model.errors import ScraperError
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, put_object
 from scraper.sinks.directory import check_own, open_own, replace_own
-from scraper.sinks.home import home_of
+from scraper.sinks.home import home_of, is_stream
 
 KEY = ".scraper/summary.json"
 EARLIER = 10  # runs that are told beside the last one
@@ -39,9 +39,10 @@ _TOLD = (
 
 
 class SummaryFile:
-    """The summary of `destination`, which `sink` serves. `place`: its name for people.
+    """The summary of `destination`, which `sink` serves.
 
-    `key`: where it lies, for a shard. Each has its own. `manifest`: the one that was named.
+    `place`: its name for people, "" if none is kept. `key`: where it lies, for a shard. Each has
+    its own. `manifest`: the one that was named.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class SummaryFile:
             self._path = Path(os.path.realpath(os.path.dirname(manifest) or ".")) / (
                 os.path.basename(manifest) + _BESIDE
             )
-        self.place = str(self._path or f"{redact(destination).rstrip('/')}/{key}")
+        self._is_kept = self._path is not None or not is_stream(destination)
+        named = f"{redact(destination).rstrip('/')}/{key}" if self._is_kept else ""
+        self.place = str(self._path or named)
 
     def check(self) -> None:
         """Make sure that nothing else has its name. Raises DestinationError, OSError."""
@@ -92,6 +95,8 @@ class SummaryFile:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Replace the file. Raises DestinationError, SinkError, OSError."""
+        if not self._is_kept:
+            return
         data = as_json(record) + b"\n"
         if self._path is None:
             put_object(self._sink, self._key, data, "application/json")

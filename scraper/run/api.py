@@ -24,9 +24,11 @@ from scraper.run.events import log_event
 from scraper.run.loop import Run
 from scraper.run.result import Result
 from scraper.sinks.base import scheme_of
+from scraper.sinks.home import is_stream
 from scraper.source.sources import from_iterable
 
 _FILE = "file://"
+_ARCHIVES = ("tar", "warc", "zip")  # a path follows
 
 
 class Results(Generator[Result, None, None]):
@@ -134,7 +136,7 @@ def make_run(urls: Iterable[Listed], to: str | os.PathLike[str], options: Option
         raise UsageError(wrong)
     if isinstance(options.get("headers"), str):
         raise UsageError("headers is one string: give a mapping, {'Name': 'value'}")
-    given: dict[str, Any] = {**options, "to": _absolute(to)}
+    given: dict[str, Any] = {**options, "to": _destination(to)}
     if given.get("manifest") is not None:
         given["manifest"] = _absolute(given["manifest"])
     for name in ("cacert", "cert", "cert_key", "cookies"):
@@ -172,6 +174,15 @@ def results_of(run: Run) -> Generator[Result, None, None]:
                 said = outcome.failure._replace(message=in_python(outcome.failure.message))
                 told = outcome._replace(failure=said)
             yield Result(target, told, attempts, times, directory, mirror)
+
+
+def _destination(to: str | os.PathLike[str]) -> str:
+    """`to` from the root on, also the path of an archive."""
+    place = os.fspath(to)
+    scheme = scheme_of(place)
+    if is_stream(place) or scheme not in _ARCHIVES or "://" in place:
+        return place if is_stream(place) else _absolute(place)
+    return f"{scheme}:{os.path.join(os.getcwd(), place.removeprefix(scheme)[1:])}"
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

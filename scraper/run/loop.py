@@ -166,7 +166,7 @@ class Run:
         self.ending.sum_up(error, self.places, self._frontier)
         self.ending.keep(self._resources, self._note)
         whole = whole and not self._stop.cut_short
-        self._resources.close(self._stop.last_moment(), whole=whole)
+        self._resources.close(self._stop.last_moment(), whole=whole, recorded=error is None)
 
     def __iter__(self) -> Iterator[Result]:
         """Every Result, when it is final. Raises DestinationError, Held, ListError, UsageError."""

@@ -25,6 +25,7 @@ from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.report.summary_file import SummaryFile
+from scraper.run.settling import all_recorded, settle
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
@@ -127,13 +128,13 @@ class RunResources:
         """Keep the end of the lease among `numbers` from now on; whether there is a lease."""
         return self._lock is not None and self._lock.tell(numbers)
 
-    def close(self, until: Callable[[], float], *, whole: bool) -> None:
+    def close(self, until: Callable[[], float], *, whole: bool, recorded: bool = False) -> None:
         """Close everything, or give up at `until`. `whole`: the run came to its end.
 
-        Raises DestinationError.
+        `recorded`: the manifest could be written. Raises DestinationError.
         """
         try:
-            self.wait_for(partial(self._close, whole=whole), until)
+            self.wait_for(partial(self._close, whole=whole, recorded=recorded), until)
         except TimeoutError:
             self.abandoned = True
 
@@ -213,9 +214,11 @@ class RunResources:
             message = f"can't write {self.summary_file.place!r}: {error.strerror}"
             raise DestinationError(message) from None
 
-    def _close(self, *, whole: bool) -> None:
+    def _close(self, *, whole: bool, recorded: bool = False) -> None:
         try:
             self.store.close()
+            if recorded:
+                all_recorded(self.sink)
             if self._shard_place is not None and whole and not self._settings.earlier.retry_failed:
                 self._shard_place.end(self.summary)
         except DestinationError:
@@ -241,5 +244,6 @@ class RunResources:
         stack.callback(self.store.release)
         with ExitStack() as undone:
             undone.callback(self.store.close)
+            settle(self.sink, self.store, self._settings.manifest, self.destination)
             self.history = remember(self._settings.earlier, self.store, self.sink)
             undone.pop_all()

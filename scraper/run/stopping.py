@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scraper.engines.base import Engine
-from scraper.model.errors import DestinationError, Held
+from scraper.model.errors import DestinationError, Held, ReaderLeft
 from scraper.model.settings import RunLimits
 from scraper.model.urls import redact_text
 from scraper.transfer import Quota
@@ -92,7 +92,7 @@ class Stop:
         """Stop, and end with `error` if it is the first. From any thread."""
         if self.error is None:
             self.error = error
-            self.ask(str(error))
+            self.ask(str(error), 0.0 if isinstance(error, ReaderLeft) else None)
         if isinstance(error, Held):  # another run may be at work: nothing more is stored
             self.give_up_at = time.monotonic()
 

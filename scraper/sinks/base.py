@@ -41,6 +41,8 @@ OURS = {
     "az": "scraper.sinks.cloud:open_sink",
     "sftp": "scraper.sinks.remote_files:open_sink",
     "ftp": "scraper.sinks.remote_files:open_sink",
+    "stdout": "scraper.sinks.stdout:open_sink",
+    "tar": "scraper.sinks.archives:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")

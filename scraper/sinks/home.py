@@ -14,4 +14,17 @@ from scraper.sinks.directory import path_of
 
 def home_of(destination: str) -> Path | None:
     """The directory that holds our own files of `destination`. None: they are objects in it."""
-    return path_of(destination) if scheme_of(destination) == "file" else None
+    match scheme_of(destination):
+        case "file":
+            return path_of(destination)
+        case "tar" | "zip":
+            from scraper.sinks.archives.place import archive_home
+
+            return archive_home(destination)
+        case _:
+            return None
+
+
+def is_stream(destination: str) -> bool:
+    """Whether it is stdout, which keeps nothing: neither objects nor files of ours."""
+    return destination in {"-", "tar:-"}

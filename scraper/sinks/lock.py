@@ -59,6 +59,9 @@ def leave_nothing(lock: Lock | None, sink: Sink) -> None:
     if isinstance(lock, FileHold):
         sink.close()
         lock.remove_files()
+        remove_home: Callable[[], None] | None = getattr(sink, "remove_home", None)
+        if remove_home is not None:
+            remove_home()
 
 
 def hold(

@@ -29,7 +29,9 @@ _STEP = MIB  # memory is given in steps, so that a body asks for it only a few t
 
 
 class Spools:
-    """The spools of one run. Limits in bytes: `memory` of one body, `memory_of_all` of all.
+    """The spools of one run, and those that are `open`.
+
+    Limits in bytes: `memory` of one body, `memory_of_all` of all.
 
     `parent` says, when the first file is needed, where the files may lie. Raises OSError.
     """
@@ -45,6 +47,7 @@ class Spools:
         self._closed = False
         self._files: TemporaryFiles | None = None
         self._names = count()
+        self.open: set[Spool] = set()
 
     def take(self, size: int) -> bool:
         """Whether `size` more bytes of memory may be used. If so, `give` must follow."""
@@ -69,9 +72,12 @@ class Spools:
             return self._files.path / f"{next(self._names):x}"
 
     def close(self) -> None:
-        """Remove every file."""
+        """Close every spool that is open, and remove every file."""
         with self._lock:
             self._closed = True
+        for spool in list(self.open):
+            spool.close()
+        with self._lock:
             if self._files is not None:
                 self._files.close()
                 self._files = None
@@ -89,6 +95,7 @@ class Spool:
         self._taken = 0
         self._file: BinaryIO = BytesIO()
         self._path: Path | None = None
+        spools.open.add(self)
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises OSError; ValueError when closed."""
@@ -123,6 +130,7 @@ class Spool:
 
     def close(self) -> None:
         """Close and remove it. Never raises."""
+        self._spools.open.discard(self)
         with contextlib.suppress(OSError):  # the disk may be full when the buffer is flushed
             self._file.close()
         if self._path is not None:

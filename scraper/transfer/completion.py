@@ -5,7 +5,7 @@ Owns: that record, and what an error means for it. Does not know: how it came ab
 
 from typing import NamedTuple
 
-from scraper.model.errors import DestinationError, Kind, TransferError
+from scraper.model.errors import DestinationError, Kind, ReaderLeft, TransferError
 from scraper.model.records import (
     Attempt,
     Failed,
@@ -47,7 +47,8 @@ def failure_of(
 ) -> Failure:
     """The failure that `error` is. `answered`: the host has sent a response, so it is reachable."""
     if not isinstance(error, TransferError):
-        return Failure(Kind.SINK, redact_text(str(error)), transient=False)
+        kind = Kind.INTERRUPTED if isinstance(error, ReaderLeft) else Kind.SINK
+        return Failure(kind, redact_text(str(error)), transient=False)
     return Failure(
         kind=error.kind,
         message=redact_text(error.message),

@@ -42,8 +42,8 @@ WRONG: list[tuple[str, str]] = [
     (f"--output-dir out {U}", "--to DEST"),
     (f"--http2 {U}", "--http1.1"),
     (f"-o page.html {U}", "--to DIR --key NAME"),
-    (f"-o - {U}", "--results -"),
     (f"-o /dev/null {U}", "--dry-run"),
+    (f"-o pages.tar.gz {U}", "--to tar:pages.tar.gz makes an archive"),
     ("'https://example.com/[1-9].png'", "seq -f 'https://example.com/%g.png' 1 9 | scraper"),
     # wget
     (f"-P out {U}", "--to DIR"),

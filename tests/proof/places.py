@@ -4,12 +4,17 @@ Everything is looked at by means that are not the program's own.
 """
 
 import gzip
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.e2e import places
-from tests.e2e.command import MANIFEST, SUMMARY
+from tests.e2e.command import MANIFEST, SUMMARY, Command, parsed
 
 
 class Place(places.Place, Protocol):
@@ -45,6 +50,76 @@ class Directory(places.Directory):
         """Temporary files, and what runs kept them in; an index is none."""
         left = [key for key in self.temporary() if key != f"{MANIFEST}.index"]
         return left + [str(path) for path in self._root.glob(".scraper/tmp/run-*")]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar, tar.gz or zip below the directory of a Command, by its name."""
+
+    cli: Command
+    name: str
+
+    @property
+    def words(self) -> list[str]:
+        """Options."""
+        return ["--to", f"{self.name.partition('.')[2].partition('.')[0]}:{self.name}"]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    @property
+    def path(self) -> Path:
+        """The archive."""
+        return self.cli.directory / self.name
+
+    @property
+    def _home(self) -> Path:
+        return self.cli.directory / f"{self.name}.scraper"
+
+    def members(self) -> list[tuple[str, bytes]]:
+        """All whole members in order, as the standard library reads them."""
+        if not self.path.exists():
+            return []
+        if self.name.endswith(".zip"):
+            with zipfile.ZipFile(self.path) as opened:
+                return [(name, opened.read(name)) for name in opened.namelist()]
+        return whole_members(self.path)
+
+    def files(self) -> dict[str, bytes]:
+        """What is unpacked: the last member of each name."""
+        return dict(self.members())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Of the manifest beside it."""
+        return parsed((self._home / MANIFEST).read_bytes())
+
+    def manifest(self) -> list[bytes]:
+        """The lines of the manifest beside it."""
+        return _lines(self._home / MANIFEST)
+
+    def leftovers(self) -> list[str]:
+        """Temporary files, the note of a run that is writing, and what is beside the archive."""
+        own = {*(MANIFEST, f"{MANIFEST}.index", f"{MANIFEST}.key", SUMMARY)}
+        own |= {".scraper/lock", ".scraper/tmp/lock"}
+        found = {str(one.relative_to(self._home)) for one in self._home.rglob("*") if one.is_file()}
+        beside = self.cli.directory.glob(f"{self.name}.*")
+        return sorted(found - own) + [str(one) for one in beside if one != self._home]
+
+
+def whole_members(path: Path) -> list[tuple[str, bytes]]:
+    """The members of a tar up to the first one that is not whole."""
+    found = []
+    with suppress(tarfile.ReadError, EOFError, zlib.error), tarfile.open(path) as opened:
+        for member in opened:
+            content = opened.extractfile(member)
+            assert content is not None
+            body = content.read()
+            if len(body) < member.size:
+                break
+            found.append((member.name, body))
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ import pytest
 
 from tests.e2e.command import MANIFEST, Command
 from tests.file_servers import SERVERS
-from tests.proof.places import Bucket, Directory, Files, Place
+from tests.proof.places import Archive, Bucket, Directory, Files, Place
 from tests.proof.site import Hold, Site
 from tests.proof.story import Moment, Run, Story
 
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
 PAGES = 30
-PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az", *SERVERS]
+ARCHIVES = ["out.tar", "out.tar.gz"]
+PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az", *SERVERS, *ARCHIVES]
 
 
 def stories(*few: tuple[str, int]) -> pytest.MarkDecorator:
@@ -38,7 +39,9 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, cli: Command, tmp_path: Path) -> Place:
-    """A directory; buckets that hold their manifest; a bucket with a manifest on the disk."""
+    """A directory; archives; buckets that hold their manifest, or have it on the disk."""
+    if getattr(request, "param", "").startswith("out."):
+        return Archive(cli, request.param)
     kind, _, file = getattr(request, "param", "directory").partition("-")
     if kind == "directory":
         return Directory(cli)
@@ -85,7 +88,7 @@ def at_random(dice: random.Random) -> Moment:
     ("place", "concurrency"),
     [(place, concurrency) for place in PLACES for concurrency in (1, 8)]
     if SEEDS
-    else [("directory", 1), ("moto", 8), ("sshd", 8)],
+    else [("directory", 1), ("moto", 8), ("sshd", 8), ("out.tar", 8), ("out.tar.gz", 1)],
     indirect=["place"],
 )
 def test_killed_at_each_stage_a_run_is_gone_on_with(
@@ -108,7 +111,7 @@ def test_a_run_with_children_that_is_killed_at_each_stage_is_gone_on_with(
     story.ends()
 
 
-@stories(("directory", 1), ("rclone", 1), ("ftpd", 1))
+@stories(("directory", 1), ("rclone", 1), ("ftpd", 1), ("out.tar", 1), ("out.tar.gz", 2))
 def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     number: int, site: Site, place: Place, cli: Command
 ) -> None:
@@ -141,7 +144,7 @@ def test_a_torn_last_line_costs_one_target_and_no_other(
     story.ends()
 
 
-@stories(("directory", 1))
+@stories(("directory", 1), ("out.tar", 2))
 def test_a_refresh_that_is_killed_leaves_old_pages_or_new_ones_and_is_made_good_by_the_next(
     number: int, site: Site, place: Place, cli: Command
 ) -> None:

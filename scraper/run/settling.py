@@ -1,0 +1,44 @@
+"""Settling: a destination and its manifest agree before a run begins.
+
+A run that is killed may have stored what it did not record. A directory may keep that: it is
+fetched again, and replaced. In an archive it would stay for ever, so such a sink cuts it off.
+
+A sink that does so has a method `settle(manifest, stored)`. It is called once, when the destination
+is held and the manifest is open. `manifest` is the name of the manifest, `stored` tells what it has
+(`StoredFacts`), each line anew. It raises DestinationError.
+
+Another method, `all_recorded()`, is called at the end, when the manifest is whole and closed.
+
+Owns: these calls. Does not know: what is cut off, and how.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from scraper.manifest import ManifestStore, lines_from
+from scraper.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from scraper.sinks.archives import StoredFacts
+
+
+def settle(sink: Sink, store: ManifestStore, path: str | None, destination: str) -> None:
+    """Let `sink` agree with `store`, which is at `path`. Raises DestinationError."""
+    agree: Callable[[str, Iterable[StoredFacts]], None] | None = getattr(sink, "settle", None)
+    if agree is None:
+        return
+    stored: Iterable[StoredFacts] = ()
+    if store.begun and store.readable:
+        from scraper.manifest.stored import stored_facts
+
+        stored = stored_facts(lines_from(path, destination, sink)())
+    agree("" if path is None else os.path.realpath(path), stored)
+
+
+def all_recorded(sink: Sink) -> None:
+    """Tell `sink` that the manifest has all of it."""
+    tell: Callable[[], None] | None = getattr(sink, "all_recorded", None)
+    if tell is not None:
+        tell()

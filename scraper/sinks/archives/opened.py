@@ -1,0 +1,55 @@
+"""An archive that is open, whatever its form.
+
+Owns: what a sink may ask of it, and which class serves a form.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from scraper.sinks.archives.members import Member, Members
+from scraper.sinks.archives.packed import Packed
+from scraper.sinks.archives.place import ArchivePlace, Form
+from scraper.sinks.spool import Spool, Spools
+
+
+class Archive(Protocol):
+    """See `TarArchive`. All methods raise OSError and DestinationError."""
+
+    members: Members
+
+    @property
+    def end(self) -> int:
+        """Where the last member ends."""
+
+    def pack(self, name: str, modified_s: int, spool: Spool, spools: Spools) -> Packed:
+        """The body in `spool` as a member. Any thread."""
+
+    def append(self, name: str, modified_s: int, size: int, packed: Packed) -> None:
+        """Append a member, and return when it is on the disk."""
+
+    def cut(self, end: int) -> None:
+        """Drop all members that begin at `end` or later."""
+
+    def content(self, member: Member) -> Iterator[bytes]:
+        """The content of a member, in pieces."""
+
+    def remove(self, name: str) -> None:
+        """Drop the members of this name, at the latest when the archive is closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def open_archive(
+    place: ArchivePlace, *, writes: bool, ours_from: int | None, durable: bool
+) -> Archive:
+    """The archive at `place`. Raises OSError, DestinationError. See `TarArchive`."""
+    from scraper.sinks.archives.tar_archive import TarArchive
+
+    return TarArchive(
+        place.path,
+        gzip=place.form is Form.TAR_GZ,
+        writes=writes,
+        ours_from=ours_from,
+        durable=durable,
+    )

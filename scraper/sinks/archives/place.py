@@ -1,0 +1,68 @@
+"""Where an archive lies, by its destination: `tar:FILE`, `tar:-` or `zip:FILE`.
+
+Our own files of `tar:pages.tar` lie beside it, in `pages.tar.scraper/`: an archive can't hold a
+manifest that grows.
+
+Owns: these names. Does not know: what is in an archive.
+"""
+
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from scraper.model.errors import UsageError
+
+HOME = ".scraper"  # the end of the name of the directory for our own files
+STREAM = "tar:-"
+
+
+class Form(Enum):
+    """What an archive is made of."""
+
+    TAR = "tar"
+    TAR_GZ = "tar.gz"
+    ZIP = "zip"
+
+
+class ArchivePlace(NamedTuple):
+    """An archive that is a file. `home`: the directory for our own files."""
+
+    form: Form
+    path: Path
+
+    @property
+    def home(self) -> Path:
+        """The directory that holds our own files."""
+        return self.path.with_name(self.path.name + HOME)
+
+
+_TAR = {".tar": Form.TAR, ".tar.gz": Form.TAR_GZ, ".tgz": Form.TAR_GZ}
+
+
+def archive_place(destination: str) -> ArchivePlace:
+    """The file that `destination` names. Raises UsageError."""
+    scheme, _, path = destination.partition(":")
+    if not path or path.endswith("/"):
+        raise UsageError(f"--to {destination!r} names no file: {scheme}:FILE.{scheme}")
+    if path == "-":
+        raise UsageError(
+            f"--to {destination!r}: a zip has its directory at the end and is written in a file;"
+            " tar:- goes to stdout"
+        )
+    name = path.rpartition("/")[2].lower()
+    if scheme == "zip":
+        if not name.endswith(".zip"):
+            raise UsageError(f"--to {destination!r}: the name of a zip ends with .zip")
+        return ArchivePlace(Form.ZIP, Path(path))
+    for ending, form in _TAR.items():
+        if name.endswith(ending):
+            return ArchivePlace(form, Path(path))
+    raise UsageError(
+        f"--to {destination!r}: the name of a tar ends with .tar, .tar.gz or .tgz (others through"
+        " a pipe: --to tar:- | zstd > FILE.tar.zst)"
+    )
+
+
+def archive_home(destination: str) -> Path | None:
+    """The directory for our own files of an archive. None: it is a stream, and has none."""
+    return None if destination == STREAM else archive_place(destination).home

@@ -1,0 +1,238 @@
+"""The sink for archives that are one file: each object is a member.
+
+A body waits in memory or in a temporary file until it is whole, as a member begins with its size.
+Bodies are packed by the threads that bring them, and then appended one after the other. The
+archive is opened when the lock is held, not before.
+
+Owns: uploads, and what of them is in the archive. Does not know: the forms of archives
+(`tar_archive.py`).
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from scraper.model.errors import DestinationError, SinkError
+from scraper.sinks.archives.errors import reason_of, refused, unreadable
+from scraper.sinks.archives.members import Member
+from scraper.sinks.archives.opened import Archive, open_archive
+from scraper.sinks.archives.place import ArchivePlace, archive_place
+from scraper.sinks.archives.writing import StoredFacts, WritingNote, unrecorded_from
+from scraper.sinks.base import Blocking, Body, Listed, SinkOptions
+from scraper.sinks.directory import OWN, make_directory
+from scraper.sinks.directory.open_directories import OpenDirectories
+from scraper.sinks.directory.temporary_files import NAME
+from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.spool import MIB, Spool, Spools
+from scraper.sinks.spooled_upload import SpooledUpload
+
+_MEMORY, _MEMORY_OF_ALL = 1 * MIB, 32 * MIB
+_NO_MANIFEST = "?"  # in the note of who keeps none
+_MOST_UNRECORDED = 100_000  # members that are looked at; more are not on their way at once
+
+
+def open_archive_sink(destination: str, options: SinkOptions) -> "ArchiveSink":
+    """The sink for `tar:FILE`, `zip:FILE`. Raises UsageError."""
+    return ArchiveSink(archive_place(destination), durable=options.durable)
+
+
+class ArchiveSink:
+    """One archive. Many threads store into it at once."""
+
+    near = has_directories = random_access = True
+    blocking = Blocking.COMMIT
+
+    def __init__(self, place: ArchivePlace, *, durable: bool = False) -> None:
+        cwd = Path.cwd()
+        self.place = place._replace(path=cwd / place.path)
+        self.disk = self.place.home
+        self._durable = durable
+        self._spools = Spools(_MEMORY, _MEMORY_OF_ALL, self._temporary)
+        self._opening = threading.Lock()  # guards what follows
+        self._archive: Archive | None = None
+        self._note: WritingNote | None = None
+        self._noted = self._closed = self._writes = self._all_recorded = False
+
+    def check(self) -> None:
+        """Make the directory for our own files. The archive itself is opened later."""
+        path, home = self.place.path, self.place.home
+        try:
+            if path.is_dir():
+                raise DestinationError(f"can't write the archive {str(path)!r}: it is a directory")
+            make_directory(home, durable=self._durable)
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                raise PermissionError(13, os.strerror(13))
+            if not path.exists() and not os.access(path.parent, os.W_OK):
+                raise PermissionError(13, os.strerror(13))
+        except OSError as error:
+            raise self._unusable(error) from None
+        self._writes = True
+
+    def settle(self, manifest: str, stored: Iterable[StoredFacts]) -> None:
+        """The destination is held, and `manifest` is open: `stored` is what it has.
+
+        What a run that was killed has stored behind that is cut off, if that was its manifest.
+        Raises DestinationError.
+        """
+        try:
+            archive, note = self._opened(), self._note
+            assert note is not None
+            begin = archive.end
+            if note.found and note.manifest == manifest:
+                self._cut_unrecorded(archive, note.begin, stored)
+                begin = min(note.begin, archive.end)
+            note.write(begin, manifest)
+            self._noted = True
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def open(self, key: str) -> SpooledUpload:
+        """A body that waits until it is whole."""
+        return SpooledUpload(key, Spool(self._spools), self._store)
+
+    def _store(self, key: str, spool: Spool, body: Body) -> None:
+        """Append the member `key`, whose body is in `spool`."""
+        modified_s = body.modified_ms // 1000
+        try:
+            archive = self._opened(notes=True)
+            size = spool.size
+            packed = archive.pack(key, modified_s, spool, self._spools)
+            try:
+                archive.append(key, modified_s, size, packed)
+            finally:
+                packed.release()
+        except (OSError, ValueError) as error:
+            raise refused(error, key) from None
+
+    def close(self) -> None:
+        """Drop what was not committed, and close the archive."""
+        with self._opening:
+            self._closed = True
+            archive, self._archive = self._archive, None
+        self._spools.close()
+        if archive is None:
+            return
+        try:
+            archive.close()
+        except OSError as error:
+            raise DestinationError(
+                f"can't write {str(self.place.path)!r} anew: {reason_of(error)}"
+            ) from None
+        if self._note is not None and self._all_recorded:
+            self._note.remove()
+
+    def all_recorded(self) -> None:
+        """Know that the manifest has all that was stored. Nothing will be cut off."""
+        self._all_recorded = True
+
+    def remove_home(self) -> None:
+        """Remove the directory for our own files, if there are none. Never raises."""
+        with suppress(OSError):
+            os.rmdir(self.place.home)
+
+    # ------------------------------------------------------------ reading
+
+    def reach(self) -> None:
+        """Raise DestinationError unless there is such a file."""
+        if not self.place.path.is_file():
+            raise DestinationError(f"there is no archive {str(self.place.path)!r}")
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the last member of this name."""
+        found = self._find(key)
+        return None if found is None else found.size
+
+    def object_stat(self, key: str) -> ObjectStat | None:
+        """Size and time of the last member of this name. The time is kept in seconds."""
+        found = self._find(key)
+        return None if found is None else ObjectStat(found.size, None, found.modified_s * 1000)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The content of the last member of this name, in pieces."""
+        try:
+            archive = self._opened()
+            found = archive.members.find(key)
+            if found is None:
+                raise SinkError(f"can't read {key!r}: there is no such member", transient=False)
+            yield from archive.content(found)
+        except OSError as error:
+            raise unreadable(error, key) from None
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every name that begins with `prefix`."""
+        for one in self.listing(prefix):
+            yield one.key
+
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Every member that counts, whose name begins with `prefix`."""
+        for member in self._read().members.named(prefix):
+            yield Listed(member.name, member.size, member.modified_s * 1000)
+
+    def may_have_objects(self) -> bool:
+        """Whether there is any member."""
+        return self._read().members.any()
+
+    def remove(self, key: str) -> None:
+        """Drop all members of this name. A tar is written anew when it is closed."""
+        try:
+            self._opened(writes=True).remove(key)
+        except OSError as error:
+            raise SinkError(f"can't delete {key!r}: {reason_of(error)}", transient=False) from None
+
+    def _find(self, key: str) -> Member | None:
+        return self._read().members.find(key)
+
+    def _read(self) -> Archive:
+        try:
+            return self._opened()
+        except OSError as error:
+            raise unreadable(error, self.place.path.name) from None
+
+    # ------------------------------------------------------------ the archive
+
+    def _opened(self, *, writes: bool = False, notes: bool = False) -> Archive:
+        """The archive. `notes`: there has to be a note. Raises OSError, DestinationError."""
+        with self._opening:
+            if self._closed:
+                raise OSError(9, "the run is over")
+            if writes and not self._writes:
+                self._writes = True
+                if self._archive is not None:
+                    self._archive.close()
+                    self._archive = None
+            if self._archive is None:
+                note = WritingNote(self.place.home)
+                ours_from = note.begin if note.found else None
+                self._archive = open_archive(
+                    self.place, writes=self._writes, ours_from=ours_from, durable=self._durable
+                )
+                self._note = note if self._writes else None
+            if notes and not self._noted and self._note is not None:
+                self._note.write(self._archive.end, _NO_MANIFEST)
+                self._noted = True
+            return self._archive
+
+    def _cut_unrecorded(self, archive: Archive, begin: int, stored: Iterable[StoredFacts]) -> None:
+        members: list[Member] = []
+        for member in archive.members.by_place(begin):
+            members.append(member)
+            if len(members) > _MOST_UNRECORDED:
+                del members[: _MOST_UNRECORDED // 2]
+        cut = unrecorded_from(members, stored)
+        if cut is not None:
+            archive.cut(cut)
+
+    def _temporary(self) -> Path:
+        """The directory for temporary files, reached without a link."""
+        directories = OpenDirectories(self.place.home)
+        try:
+            directories.at(f"{OWN}/{NAME}")
+        finally:
+            directories.close()
+        return self.place.home / OWN / NAME
+
+    def _unusable(self, error: OSError) -> DestinationError:
+        shown = str(self.place.path)
+        return DestinationError(f"can't write the archive {shown!r}: {reason_of(error)}")

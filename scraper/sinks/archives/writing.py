@@ -1,0 +1,85 @@
+"""What tells a later run that this one was writing: a note beside the manifest.
+
+It says from which byte on the run has written, and which manifest has its records. It is removed
+when the run ends in order. A run that finds one knows that the run before it was killed. Whatever
+that one has stored behind its last record is cut off: it will be fetched again anyway, and nobody
+finds a member in the archive that no record tells of.
+
+Owns: that note, and which members these are. Does not know: how they are cut off.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from scraper.sinks.archives.members import Member
+from scraper.sinks.directory import OWN, open_own, replace_own
+
+_NAME = "writing.json"
+_NEW = ".new"
+_MOST_BYTES = 1 << 16
+
+
+class StoredFacts(NamedTuple):
+    """What a record says of an object: its key, its size in bytes, its time if that is known."""
+
+    key: str
+    size: int
+    modified_ms: int | None
+
+
+class WritingNote:
+    """The note in the directory `home`. `found`: whether there is one; of which `manifest`.
+
+    `begin`: the first byte that the run before has written. Raises DestinationError, OSError.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / OWN / _NAME
+        self.found, self.begin, self.manifest = False, 0, ""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            fd = open_own(self._path, os.O_RDONLY)
+            self.found = True
+            with open(fd, "rb") as file, suppress(ValueError, KeyError, TypeError):
+                told = json.loads(file.read(_MOST_BYTES))
+                self.begin, self.manifest = int(told["from"]), str(told["manifest"])
+
+    def write(self, begin: int, manifest: str) -> None:
+        """Say that this run writes from `begin` on."""
+        told = json.dumps({"from": begin, "manifest": manifest}).encode()
+        with suppress(FileExistsError):
+            os.mkdir(self._path.parent)
+        with replace_own(self._path, _NAME + _NEW, sync=False) as file:
+            file.write(told)
+
+    def remove(self) -> None:
+        """Say that this run has ended in order."""
+        with suppress(OSError):
+            os.unlink(self._path)
+
+
+def unrecorded_from(members: Sequence[Member], stored: Iterable[StoredFacts]) -> int | None:
+    """Where those of `members` begin, which stand at the end, that no record tells of.
+
+    None: the last one is recorded. `members` are in the order they stand; `stored` is what a
+    manifest has. Another member of the same name, size and second is taken for the recorded one.
+    """
+    if not members:
+        return None
+    left = {member.name for member in members}
+    known = {(one.key, one.size, _second(one)) for one in stored if one.key in left}
+    untimed = {(key, size) for key, size, second in known if second is None}
+    cut = None
+    for member in reversed(members):
+        fact = (member.name, member.size)
+        if (*fact, member.modified_s) in known or fact in untimed:
+            break
+        cut = member.offset
+    return cut
+
+
+def _second(one: StoredFacts) -> int | None:
+    return None if one.modified_ms is None else one.modified_ms // 1000

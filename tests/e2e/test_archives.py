@@ -1,0 +1,191 @@
+"""Whole runs into archives: gone on with, looked at, refreshed, locked, pruned."""
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import scraper
+from scraper.model.options import EngineName
+from tests.e2e.command import Command
+from tests.proof.disk import disks_can_be_had, small_disk
+from tests.proof.places import Archive
+from tests.proof.site import Site
+from tests.proof.story import Story
+from tests.servers import Reply, Request, Serve
+
+FORMS = ["out.tar", "out.tar.gz"]
+needs_a_disk = pytest.mark.skipif(
+    not disks_can_be_had(), reason="no mount namespace of one's own can be had here"
+)
+
+
+@pytest.fixture(params=FORMS)
+def archive(request: pytest.FixtureRequest, cli: Command) -> Archive:
+    return Archive(cli, request.param)
+
+
+def dated(request: Request) -> Reply:
+    """A page that says when it was changed, and answers a question about that."""
+    if request.headers.get("if-modified-since"):
+        return Reply(304)
+    changed = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    return Reply(body=request.path.encode(), headers=changed)
+
+
+def a_list(cli: Command, serve: Serve, *names: str) -> str:
+    server = serve(dated)
+    cli.write("urls", *(f"{server.url}/{name}\t{name}" for name in names))
+    return server.url
+
+
+def test_a_run_is_looked_at_gone_on_with_and_refreshed_as_in_a_directory(
+    archive: Archive, cli: Command, serve: Serve, engine: EngineName
+) -> None:
+    a_list(cli, serve, "a", "b/c", "d")
+    words = [*archive.words, "--engine", engine]
+    first = cli("urls", *words)
+    assert (first.status, first.out) == (0, "")
+    assert archive.files() == {"a": b"/a", "b/c": b"/b/c", "d": b"/d"}
+    before = archive.path.read_bytes()
+    resumed = cli("urls", *words, "--resume")
+    assert "3 targets: 3 skipped" in resumed.err
+    refreshed = cli("urls", *words)
+    assert "3 targets: 3 not modified" in refreshed.err
+    assert archive.path.read_bytes() == before, "nothing was appended"
+    to = archive.words[1]
+    verified = cli("verify", to)
+    assert (verified.status, verified.err) == (
+        0,
+        "3 objects: 3 whole, 0 missing, 0 changed, 0 unreadable, 0 unknown\n",
+    )
+    assert cli("status", to).status == 0
+    assert len(cli("list", to).lines) == 4
+    sums = cli("export", to, "--format", "sha256sum")
+    assert sorted(line.split()[-1].lstrip("*") for line in sums.lines) == ["a", "b/c", "d"]
+
+
+def test_a_body_that_changed_is_appended_and_the_last_one_counts(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    versions = itertools.count()
+    server = serve(lambda _: Reply(body=b"version %d" % next(versions)))
+    for _ in range(2):
+        assert cli(f"{server.url}/page", *archive.words).status == 0
+    names = [name for name, _ in archive.members()]
+    assert len(names) == 2
+    assert len(set(names)) == 1
+    assert list(archive.files().values()) == [b"version 1"]
+    assert cli("verify", archive.words[1]).status == 0
+
+
+def test_killed_runs_leave_no_member_that_no_record_tells_of(
+    archive: Archive, cli: Command
+) -> None:
+    with Site(30) as site:
+        story = Story(site, archive, cli, "-c", 4)
+        for number in (5, 12, 20):
+            with story.running() as seen:
+                site.wait_until(lambda: len(seen.results) >= number or seen.ended, 60)  # noqa: B023
+        story.kills += 3
+        story.ends()
+    names = [name for name, _ in archive.members()]
+    assert sorted(names) == sorted(story.keys), "each page is there once"
+
+
+def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    url = a_list(cli, serve, "a")
+    from scraper.sinks.file_lock import FileHold
+
+    assert cli("urls", *archive.words).status == 0
+    held = FileHold(cli.directory / f"{archive.name}.scraper")
+    try:
+        ran = cli("urls", *archive.words)
+        assert (ran.status, len(ran.complaints)) == (75, 1)
+        assert "another run holds" in ran.err
+    finally:
+        held.release()
+    assert cli(f"{url}/x", "--to", "beside").status == 0
+
+
+def test_with_a_manifest_elsewhere_nothing_lies_beside_it(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    a_list(cli, serve, "a", "b")
+    words = ["urls", *archive.words, "--manifest", "m.jsonl", "--resume"]
+    assert cli(*words).status == 0
+    ran = cli(*words)
+    assert ran.status == 0
+    assert "2 skipped" in ran.err
+    expected = ["urls", "m.jsonl", "m.jsonl.index", "m.jsonl.summary.json", archive.name]
+    assert cli.wrote == sorted(expected)
+    ran = cli("verify", archive.words[1], "--manifest", "m.jsonl")
+    assert ran.status == 0
+
+
+def test_what_no_list_names_is_pruned(archive: Archive, cli: Command, serve: Serve) -> None:
+    url = a_list(cli, serve, "a", "b", "c")
+    assert cli("urls", *archive.words).status == 0
+    keep = cli.write("keep", f"{url}/a\ta", f"{url}/c\tc")
+    ran = cli("list", archive.words[1], "--unlisted", keep, "--prune", "--yes", "--yes")
+    assert ran.status == 0, ran.err
+    assert archive.files() == {"a": b"/a", "c": b"/c"}
+    assert cli("verify", archive.words[1]).status == 0
+
+
+def test_members_without_a_record_are_taken_over(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    a_list(cli, serve, "a", "b")
+    assert cli("urls", *archive.words).status == 0
+    shutil.rmtree(cli.directory / f"{archive.name}.scraper")
+    ran = cli("urls", *archive.words, "--skip-existing")
+    assert "2 targets: 2 skipped" in ran.err
+
+
+@needs_a_disk
+def test_a_full_disk_ends_the_run_and_one_with_room_goes_on(cli: Command) -> None:
+    with Site(40, range(1, 70_000)) as site:
+        site.fails = False
+        with small_disk(cli.directory, "disk", "300k") as disk:
+            cli.prefix = disk.prefix
+            place = Archive(disk.view, "disk/out.tar")
+            story = Story(site, place, cli, "-c", 4)
+            ran = story.ran(status=3)
+            (said,) = [line for line in ran.errors if line.startswith("scraper: ")]
+            assert "No space left on device" in said
+            assert 0 < len(story.done) < len(site.paths)
+            assert len(place.files()) >= len(story.done)
+            disk.resize("20M")
+            story.ends()
+            assert len(place.members()) == len(site.paths), "each is there once"
+
+
+def test_python_programs_have_archives_too(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = serve(dated)
+    results = list(scraper.run([(f"{server.url}/a", "a")], to="tar:some/out.tar"))
+    assert [(one.status, one.path) for one in results] == [("stored", None)]
+    assert (tmp_path / "some/out.tar").is_file()
+
+
+@pytest.mark.parametrize("what", ["directory", "read only"])
+def test_what_can_t_be_written_is_said_in_one_line(
+    what: str, archive: Archive, cli: Command, serve: Serve
+) -> None:
+    if what == "directory":
+        archive.path.mkdir()
+    elif os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    else:
+        archive.path.touch(0o400)
+    a_list(cli, serve, "a")
+    ran = cli("urls", *archive.words)
+    assert (ran.status, len(ran.complaints)) == (3, 1)
+    assert "can't write the archive" in ran.err
