@@ -157,7 +157,12 @@ class Azurite:
     ) -> requests.Response | None:
         """A signed request. None: 404, if it may be `absent`."""
         query = dict(query or {})
-        own = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION, **(headers or {})}
+        own = {
+            "Connection": "close",
+            "x-ms-date": formatdate(usegmt=True),
+            "x-ms-version": _VERSION,
+            **(headers or {}),
+        }
         own["Authorization"] = f"SharedKey {ACCOUNT}:{_signature(method, path, query, own, data)}"
         url = f"{self.url}/{ACCOUNT}/{path}?{urlencode(query)}"
         answer = self._session.request(method, url, headers=own, data=data, timeout=30)

@@ -193,7 +193,7 @@ class Gcs:
 
     def allow(self, authorization: str, permission: str) -> None:
         """Raise Refused unless the bearer of this token has this permission."""
-        token = authorization.removeprefix("Bearer ")
+        token = authorization.removeprefix("Bearer").strip()
         until = self._signed_until(token) if "." in token[6:] else self._tokens.get(token, 0)
         if token and until < time.time():
             raise Refused(401, "AuthenticationRequired")

@@ -48,7 +48,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "botocore": "sinks/s3/",
     "s3transfer": "sinks/s3/",
     "obstore": "sinks/cloud/",
-    "google": "sinks/cloud/access.py",
+    "google": "sinks/cloud/google_credentials.py",
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",

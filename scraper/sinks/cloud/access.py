@@ -22,9 +22,13 @@ from typing import Any, NamedTuple
 from scraper.model.authorities import authorities
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.cloud.errors import CONNECT_TIMEOUT_S, NO_CREDENTIALS, READ_TIMEOUT_S
+from scraper.sinks.cloud.google_credentials import READ_BY_OBSTORE, kind_of, provider_of
 from scraper.sinks.cloud.kinds import GS, Kind
 from scraper.sinks.objects.errors import StoreError
 
+# obstore skips the signature of requests that read, but a put asks for a token all the same.
+_NOBODY = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+_YES = {"1", "on", "true", "y", "yes"}
 _ALWAYS = "24h"  # no limit for a whole request: a large body may take long
 _AZURE_CREDENTIALS = (
     "AZURE_CLIENT_SECRET",
@@ -45,7 +49,6 @@ _AZURE_CREDENTIALS = (
 )
 _AZURE_ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 _AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
-_READ_BY_OBSTORE = {"service_account", "authorized_user"}
 
 
 class Access(NamedTuple):
@@ -82,7 +85,7 @@ def connect(kind: Kind, bucket: str, options: SinkOptions, attempts: int) -> tup
 def _azure(environment: Mapping[str, str]) -> Access:
     config = _connection_string(environment.get("AZURE_STORAGE_CONNECTION_STRING", ""))
     account = config.get("account_name") or _first(environment, _AZURE_ACCOUNTS)
-    emulator = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in {"true", "1"}
+    emulator = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in _YES
     if not account and not emulator:
         raise StoreError("no account is named", fatal=True, code=NO_CREDENTIALS)
     if account:
@@ -134,49 +137,19 @@ def _is_logged_in(environment: Mapping[str, str]) -> bool:
 def _google(environment: Mapping[str, str]) -> Access:
     emulator = environment.get("STORAGE_EMULATOR_HOST", "")
     if emulator:
-        base = emulator if "://" in emulator else f"http://{emulator}"
-        return Access(base.rstrip("/"), {"base_url": base.rstrip("/"), "skip_signature": True})
+        base = (emulator if "://" in emulator else f"http://{emulator}").rstrip("/")
+        return Access(base, {"service_account_key": json.dumps({**_NOBODY, "gcs_base_url": base})})
     endpoint = environment.get("GOOGLE_BASE_URL", "https://storage.googleapis.com")
     given = environment.get("GOOGLE_APPLICATION_CREDENTIALS")
     home = Path(environment.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud")
     path = Path(given) if given else home / "application_default_credentials.json"
-    if _first(environment, ("GOOGLE_BEARER_TOKEN", "GOOGLE_SKIP_SIGNATURE")) or not (
-        given or path.exists()
-    ):
+    if environment.get("GOOGLE_SKIP_SIGNATURE", "").lower() in _YES:
+        return Access(endpoint, {"skip_signature": True})
+    if environment.get("GOOGLE_BEARER_TOKEN") or not (given or path.exists()):
         return Access(endpoint, {})
-    sort = _sort_of(path)
-    if sort in _READ_BY_OBSTORE:
+    if kind_of(path) in READ_BY_OBSTORE:
         return Access(endpoint, {"application_credentials": str(path)})
-    return Access(endpoint, {}, _google_auth(sort, path))
-
-
-def _sort_of(path: Path) -> str:
-    """The type of Google's credentials in this file. Raises StoreError."""
-    try:
-        sort = json.loads(path.read_bytes())["type"]
-    except OSError as error:
-        text = f"can't read the credentials {str(path)!r}: {error.strerror}"
-    except (ValueError, KeyError, TypeError):
-        text = f"{str(path)!r} has no credentials of Google's"
-    else:
-        return str(sort)
-    raise StoreError(text, fatal=True, code=NO_CREDENTIALS)
-
-
-def _google_auth(sort: str, path: Path) -> Callable[[], Any]:
-    """A provider of tokens by google-auth. Raises StoreError without it."""
-    try:
-        import google.auth
-        from obstore.auth.google import GoogleCredentialProvider
-    except ImportError:
-        text = f"credentials of the type {sort!r} need google-auth: pip install google-auth"
-        raise StoreError(text, fatal=True) from None
-    scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
-    try:
-        found, _ = google.auth.load_credentials_from_file(str(path), scopes=scopes)  # type: ignore[no-untyped-call]
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise StoreError(f"credentials of {str(path)!r}: {error}", fatal=True) from None
-    return GoogleCredentialProvider(found)
+    return Access(endpoint, {}, provider_of(path))
 
 
 def _authorities(options: SinkOptions) -> bytes:

@@ -26,6 +26,7 @@ _OF_MANY = re.compile(r"request failed for key .*: (.*) \(code: (\d{3})\)", re.D
 _DEBUG = "\n\nDebug source:"
 _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
 _REASON = re.compile(r'(?:message|error): "([^"\n]+)"')
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _TOKEN = ("token request", "169.254.169.254", "computeMetadata")
 _PERMISSION = re.compile(r"\b(storage\.\w+\.\w+)\b")
 
@@ -70,8 +71,7 @@ def meant(error: BaseException, kind: Kind, endpoint: str, doing: str) -> StoreE
         else:
             found = _answered(status, body, kind, doing)
     elif broken := _KIND.search(debug):
-        reasons = _REASON.findall(debug)
-        found = _unanswered(broken[1], reasons[-1] if reasons else "", text, endpoint)
+        found = _unanswered(broken[1], _reason(debug), text, endpoint)
     elif type(error).__name__ == "InvalidPathError":
         path = text.partition("invalid path: ")[2] or text
         found = StoreError(f"obstore reads no such key ({path})", code="InvalidPath")
@@ -127,6 +127,14 @@ def _unanswered(what: str, reason: str, text: str, endpoint: str) -> StoreError:
         error.late = True
         return error
     return StoreError(f"the connection to {where} broke ({reason or what})", transient=True)
+
+
+def _reason(debug: str) -> str:
+    """Why there was no answer, "" if it is not told."""
+    if wrong := _CERTIFICATE.search(debug):
+        return f"its certificate is not trusted ({wrong[1]})"
+    reasons: list[str] = _REASON.findall(debug)
+    return reasons[-1] if reasons else ""
 
 
 def _of_credentials(text: str, status: int, message: str) -> StoreError:

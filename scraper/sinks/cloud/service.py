@@ -51,9 +51,8 @@ class CloudService:
         try:
             bucket.delete(key)
         except StoreError as error:
-            if not error.denied:
-                raise
-            self.remark = f"{error.denied} is denied: what is over stays there"
+            if error.denied:
+                self.remark = f"{error.denied} is denied: what is over stays there"
         bucket.md5_is_told = self._kind.etag_is_md5 and etag.strip('"') == digest_of(PROBE)
         self.found = Found(self._url_bytes, bucket.md5_is_told)
 
