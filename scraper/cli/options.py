@@ -168,8 +168,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Read a list of URLs, also at an http(s) URL; may be repeated."),
     *GRAMMAR_OPTIONS,
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
-            help="Directory; s3://, gs://, az:// or sftp:// URL; tar:FILE.tar or .tar.gz; - for "
-                 "stdout. {date} and {:%Y-%m-%d} are filled in."),
+            help="Directory; s3://, gs://, az:// or sftp:// URL; warc:DIR; tar:FILE.tar or .tar.gz; "
+                 "- for stdout. {date} and {:%Y-%m-%d} are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
             help="How objects are named: url, hash, or a template of {host} {path} {ext} {hash} "
                  "{line} {date}."),
@@ -179,6 +179,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "--durable/--no-durable", is_flag=True,
             help="Records survive a power cut, not only a crash of the program."
                  "  [default: no-durable]"),
+    _option(_WHERE, "--warc-size", type=Size(), metavar="BYTES", default="1GiB",
+            help="Of an archive (--to warc:DIR): begin another file when one has so many bytes."),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key and collisions, fetch nothing."),
     _option(_EARLIER, "--resume", is_flag=True,

@@ -30,6 +30,7 @@ from scraper.model.errors import EXIT_FAILED, ScraperError, UsageError
 from scraper.model.urls import printable, redact
 from scraper.report.units import human_size
 from scraper.sinks.base import ReadableSink
+from scraper.sinks.home import is_archive
 
 if TYPE_CHECKING:
     from scraper.manifest.prune import Record
@@ -56,6 +57,8 @@ def prune_unlisted(
     Raises Held, DestinationError, and UsageError in doubt.
     """
     assert isinstance(place.sink, ReadableSink)
+    if is_archive(place.destination):
+        raise UsageError("--prune: nothing is deleted from an archive")
     with _Signals() as signals:
         try:
             with (

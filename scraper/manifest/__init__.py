@@ -3,13 +3,13 @@
 Owns: the record as JSON, where its lines are kept, what earlier runs said, and the comparison of
 that with what is there. Does not know: requests, the loop. Others import the names below.
 `manifest.verify`, `manifest.not_done`, `manifest.stored`, `manifest.key_set`, `manifest.survey`,
-`manifest.run_records`, `manifest.preview`, `manifest.prune` and `manifest.last_state` are imported
-by their own names, since most runs do not need them.
+`manifest.run_records`, `manifest.preview`, `manifest.prune`, `manifest.adoption` and
+`manifest.last_state` are imported by their own names, since most runs do not need them.
 """
 
 from scraper.manifest.codec import Reading, is_permanent, status_of
 from scraper.manifest.history import History, remember
-from scraper.manifest.record import as_json, encode, to_record
+from scraper.manifest.record import as_json, encode, target_fields, to_record
 from scraper.manifest.store import (
     ManifestStore,
     StoreTimeouts,
@@ -39,5 +39,6 @@ __all__ = [
     "reading_of",
     "remember",
     "status_of",
+    "target_fields",
     "to_record",
 ]

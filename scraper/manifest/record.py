@@ -5,13 +5,14 @@ becomes a line. Does not know: what a line says later (`codec.py`), where lines 
 (`store.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from scraper.manifest.identity import REDACTED, Identity
 from scraper.model import urls
+from scraper.model.archived import Archived
 from scraper.model.dates import has_date, milliseconds, rfc3339, rfc3339_second
 from scraper.model.records import (
     Deferred,
@@ -34,32 +35,35 @@ _US = 1e6  # `round(x * _US) / _US` is `round(x, 6)`, in a quarter of the time
 def to_record(result: Result) -> dict[str, Any]:
     """The contract's fields of `result`. A field whose value is unknown is absent."""
     target, outcome = result.target, result.outcome
-    record = _of_target(target)
+    record = target_fields(target)
     if target.mirrors:
         _add_mirrors(record, result)
     record["status"] = result.status
     match outcome:
         case Stored(response):
-            _add_response(record, response)
-            _add_body(record, outcome)
+            add_response(record, response)
+            add_body(record, outcome)
         case NotModified(response, existing):
-            _add_response(record, response)
-            _add_existing(record, existing)
+            add_response(record, response)
+            add_existing(record, existing)
         case Skipped(reason, _, existing):
             record["reason"] = reason
-            _add_existing(record, existing)
+            add_existing(record, existing)
         case Duplicate(of_line):
             record["of_line"] = of_line
         case Deferred(failure, answer) | Failed(failure, answer) | NotReached(failure, answer):
             if answer is not None:
-                _add_response(record, answer)
+                add_response(record, answer)
             record["error"] = {"kind": failure.kind.value, "message": failure.message}
     record["attempts"] = result.attempts
+    if result.archived:
+        add_archived(record, result.archived)
     _add_times(record, result.times)
     return record
 
 
-def _of_target(target: Target) -> dict[str, Any]:
+def target_fields(target: Target) -> dict[str, Any]:
+    """The fields that say which target a record is of."""
     record: dict[str, Any] = {
         "url": urls.redact(target.listed),
         "line": target.line,
@@ -83,7 +87,8 @@ def _add_mirrors(record: dict[str, Any], result: Result) -> None:
         record["mirror"] = urls.redact(result.mirror.listed)
 
 
-def _add_response(record: dict[str, Any], response: Response) -> None:
+def add_response(record: dict[str, Any], response: Response) -> None:
+    """Add what a record keeps of a response."""
     record["http_code"] = response.http_code
     if (media_type := response.content_type) is not None:
         record["content_type"] = media_type
@@ -101,7 +106,8 @@ def _add_response(record: dict[str, Any], response: Response) -> None:
         record["x_robots_tag"] = robots
 
 
-def _add_body(record: dict[str, Any], stored: Stored) -> None:
+def add_body(record: dict[str, Any], stored: Stored) -> None:
+    """Add what a record keeps of a stored body, beside its response."""
     response, record["size"], record["sha256"] = stored
     if response.variant is not None:
         record["variant"] = response.variant
@@ -111,13 +117,22 @@ def _add_body(record: dict[str, Any], stored: Stored) -> None:
         record["expected_of"] = response.expected_of
 
 
-def _add_existing(record: dict[str, Any], existing: Existing | None) -> None:
+def add_existing(record: dict[str, Any], existing: Existing | None) -> None:
+    """Add what a record keeps of an object that was there."""
     if existing is not None:
         record["size"] = existing.size
         if existing.modified_ms is not None and has_date(existing.modified_ms / 1000):
             record["modified"] = rfc3339(existing.modified_ms / 1000)
         if existing.sha256 is not None:
             record["sha256"] = existing.sha256
+
+
+def add_archived(record: dict[str, Any], archived: Sequence[Archived]) -> None:
+    """Add where an archive has the exchanges: of the last attempt, and of those before."""
+    *earlier, last = (one._asdict() for one in archived)
+    record["warc"] = last
+    if earlier:
+        record["warc_earlier"] = earlier
 
 
 def _add_times(record: dict[str, Any], times: Times) -> None:

@@ -2,8 +2,9 @@
 
 Owns: data and pure functions. Does not know: any other room, files, networks; but for four
 modules that several rooms need, `threads`, `happy_eyeballs`, `scratch` and `shared_numbers`.
-Others import the modules: `settings`, `headers`, `options`, `records`, `errors`, `urls`,
-`authorities`, `codings`, `expected`, `status_codes`, `proxy_urls`, `resolve`, `addresses`,
-`dates`, `threads`, `happy_eyeballs`, `run_id`, `scratch`, `shards`, `shared_numbers`, `version`.
+Others import the modules: `settings`, `headers`, `options`, `records`, `archived`, `errors`,
+`urls`, `authorities`, `codings`, `decode`, `expected`, `status_codes`, `proxy_urls`, `resolve`,
+`addresses`, `dates`, `threads`, `happy_eyeballs`, `run_id`, `scratch`, `shards`, `shared_numbers`,
+`version`.
 This face re-exports nothing: `scraper --help` needs settings, and no URL parser.
 """

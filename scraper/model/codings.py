@@ -2,7 +2,7 @@
 
 Owns: which tokens name a coding (RFC 9110 8.4.1 and IANA's registry, and those that servers send
 without being there), and which endings and media types say that a body is coded. Does not know:
-what is undone (`transfer/decode.py`). Rejected: an error for every token that is not known.
+what is undone (`model/decode.py`). Rejected: an error for every token that is not known.
 Stores and scripts send `aws-chunked`, `utf-8`, `none` or `binary` with plain bytes.
 """
 

@@ -89,6 +89,7 @@ class Options(TypedDict, total=False):
     s3_unconfirmed: bool | None  # although the endpoint does not confirm the two above
     resume: bool | None
     retry_failed: bool | None
+    warc_size: int | None  # bytes of one file of an archive
     new_failures: bool | None  # of the summary: those that the run before did not have
     all: bool | None  # with `retry_failed`: also what failed for good
     refresh: bool | None

@@ -14,6 +14,7 @@ values: tell a Failed from a Deferred with `match` or `isinstance`, not with `==
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from scraper.model.archived import Archived
 from scraper.model.errors import Kind
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class Attempt(NamedTuple):
     `fresh`: it begins over a connection of its own, as the last one brought no response.
     `mismatch`: how the body of the last attempt differed from the expected one, or "".
     `earlier`: what other URLs of the target did; `target` has the URL that is asked now, and the
-    `mirrors` that are left. None before the first URL has ended.
+    `mirrors` that are left. None before the first URL has ended. `archived`: what an archive has of
+    all attempts so far.
     """
 
     target: Target
@@ -155,6 +157,7 @@ class Attempt(NamedTuple):
     fresh: bool = False
     mismatch: str = ""
     earlier: Earlier | None = None
+    archived: tuple[Archived, ...] = ()
 
     @property
     def waits_for_host(self) -> bool:
@@ -305,7 +308,7 @@ class Result(NamedTuple):
     `attempts` is the number of attempts that were made at it, in this run, at all its URLs.
     `directory` is the absolute path of the destination if that is a directory and `scraper.run`
     yielded the Result, else None. `mirror` is the URL that the outcome is of, None if that is the
-    first one.
+    first one. `archived`: what an archive has of its attempts.
     """
 
     target: Target
@@ -314,6 +317,7 @@ class Result(NamedTuple):
     times: Times = Times()
     directory: str | None = None
     mirror: Mirror | None = None
+    archived: tuple[Archived, ...] = ()
 
     @property
     def status(self) -> str:

@@ -37,6 +37,7 @@ _READ = {
     "robots_tags": robots_names.rules,
 }
 _OWN = ["to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine", "shard"]
+_OWN += ["warc_size"]
 _PLAIN: dict[type, Callable[[Any], object]] = {
     str: str.__str__,
     int: int.__int__,
@@ -325,6 +326,7 @@ class Settings(_Branch):
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
     shard: str | None = None
+    warc_size: int = 1 << 30  # bytes of one file of an archive
 
     def __post_init__(self) -> None:
         if self.shard is not None:
@@ -334,6 +336,7 @@ class Settings(_Branch):
             check(self.shard, key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
         one_file.check(self.to, shard=self.shard, processes=self.politeness.processes)
+        whole(1, warc_size=self.warc_size)
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         require(
             self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"

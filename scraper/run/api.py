@@ -27,6 +27,7 @@ from scraper.sinks.base import scheme_of
 from scraper.sinks.home import is_stream
 from scraper.source.sources import from_iterable
 
+_FORMS = {"tar", "warc", "zip"}  # of archives; a path follows
 _FILE = "file://"
 _ARCHIVES = ("tar", "warc", "zip")  # a path follows
 
@@ -165,7 +166,7 @@ def results_of(run: Run) -> Generator[Result, None, None]:
         log_event("info", "start", {"message": run.describe()})
         for name, text in caveats(run.settings.http):
             log_event("warning", name, {"message": text})
-        for target, outcome, attempts, times, _, mirror in run:
+        for target, outcome, attempts, times, _, mirror, archived in run:
             told = outcome
             if (
                 isinstance(outcome, Failed | Deferred | NotReached)
@@ -173,7 +174,7 @@ def results_of(run: Run) -> Generator[Result, None, None]:
             ):
                 said = outcome.failure._replace(message=in_python(outcome.failure.message))
                 told = outcome._replace(failure=said)
-            yield Result(target, told, attempts, times, directory, mirror)
+            yield Result(target, told, attempts, times, directory, mirror, archived)
 
 
 def _destination(to: str | os.PathLike[str]) -> str:
@@ -190,4 +191,7 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     place = os.fspath(path)
     if place.startswith(_FILE):
         return _FILE + os.path.join(os.getcwd(), place.removeprefix(_FILE))
-    return place if "://" in place or not place else os.path.join(os.getcwd(), place)
+    if "://" in place or not place:
+        return place
+    form, colon, path = place.partition(":") if scheme_of(place) in _FORMS else ("", "", place)
+    return form + colon + os.path.join(os.getcwd(), path)

@@ -17,6 +17,7 @@ from scraper.model.settings import Http, Settings
 from scraper.model.version import __version__
 from scraper.report.units import human_size
 from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.home import is_archive
 from scraper.transfer import Plan, Quota, Transfer
 
 if TYPE_CHECKING:
@@ -101,12 +102,31 @@ def open_engine(choice: EngineChoice, settings: Settings, opened: Opened) -> Eng
 
 
 def transfer_type(settings: Settings) -> type[Transfer]:
-    """Of which class the transfers of a run are."""
+    """Of which class the transfers of a run are.
+
+    Raises UsageError for an archive with options that do not go together with one.
+    """
+    if is_archive(settings.to):
+        return _archived_type(settings)
     if _processes(settings) == 1:
         return Transfer
     from scraper.engines.processes import RemoteTransfer
 
     return RemoteTransfer
+
+
+def _archived_type(settings: Settings) -> type[Transfer]:
+    refused = {
+        "--processes": _processes(settings) > 1,
+        "--shard": settings.shard is not None,
+        "--split": settings.politeness.split > 1,
+    }
+    for option, given in refused.items():
+        if given:
+            raise UsageError(f"{option} does not go with warc: one process writes whole responses")
+    from scraper.transfer.archived_transfer import ArchivedTransfer
+
+    return ArchivedTransfer
 
 
 def _processes(settings: Settings) -> int:

@@ -51,6 +51,7 @@ def following(attempt: Attempt, outcome: Outcome, made: int) -> Attempt | None:
         attempt.queued_at,
         previous=_of_one_url(attempt.previous, first.url),
         earlier=Earlier(first, before + made, told, mirror, late),
+        archived=attempt.archived,
     )
 
 
@@ -63,11 +64,13 @@ def result_of(attempt: Attempt, outcome: Outcome, made: int, times: Times | None
     """The Result of the target of `attempt`, at whose URL `made` attempts were made."""
     times = Times() if times is None else times
     if (earlier := attempt.earlier) is None:
-        return Result(attempt.target, outcome, made, times)
+        return Result(attempt.target, outcome, made, times, archived=attempt.archived)
     mirror = _mirror(attempt)
     if isinstance(outcome, Failed | Deferred):
         outcome, mirror = _better(attempt, outcome)
-    return Result(earlier.target, outcome, earlier.attempts + made, times, mirror=mirror)
+    return Result(
+        earlier.target, outcome, earlier.attempts + made, times, None, mirror, attempt.archived
+    )
 
 
 def _better(

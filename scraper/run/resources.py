@@ -25,10 +25,11 @@ from scraper.model.errors import DestinationError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.report.summary_file import SummaryFile
-from scraper.run.settling import all_recorded, settle
+from scraper.run.settling import adopt, all_recorded, settle
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
+from scraper.sinks.exchanges import recover
 from scraper.sinks.lock import Limit, Lock, hold, leave_nothing
 from scraper.transfer import Quota
 
@@ -60,6 +61,7 @@ class RunResources:
         at_once, durable = settings.politeness.max_concurrency, settings.durable
         cacert = settings.http.cacert
         self.options = SinkOptions(at_once, settings.s3, durable=durable, cacert=cacert)
+        self.options = self.options._replace(warc_size=settings.warc_size)
         self.destination = destination
         self._run = run
         self.sink: Sink = find_sink(destination, self.options)
@@ -177,6 +179,7 @@ class RunResources:
                 if leaves_nothing(self._settings.manifest, self.destination):
                     stack.callback(leave_nothing, lock, self.sink)
             self._locking = False
+            recover(self.sink)
             self._check_summary()
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)
@@ -245,5 +248,6 @@ class RunResources:
         with ExitStack() as undone:
             undone.callback(self.store.close)
             settle(self.sink, self.store, self._settings.manifest, self.destination)
+            adopt(self.sink, self.store, self._settings.manifest, self.destination)
             self.history = remember(self._settings.earlier, self.store, self.sink)
             undone.pop_all()

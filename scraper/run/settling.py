@@ -7,16 +7,20 @@ A sink that does so has a method `settle(manifest, stored)`. It is called once, 
 is held and the manifest is open. `manifest` is the name of the manifest, `stored` tells what it has
 (`StoredFacts`), each line anew. It raises DestinationError.
 
+A web archive keeps what it has. Its records get their lines then (`manifest/adoption.py`).
+
 Another method, `all_recorded()`, is called at the end, when the manifest is whole and closed.
 
 Owns: these calls. Does not know: what is cut off, and how.
 """
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
-from scraper.manifest import ManifestStore, lines_from
+from scraper.manifest import ManifestStore, as_json, lines_from
 from scraper.sinks.base import Sink
+from scraper.sinks.exchanges import unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +39,17 @@ def settle(sink: Sink, store: ManifestStore, path: str | None, destination: str)
 
         stored = stored_facts(lines_from(path, destination, sink)())
     agree("" if path is None else os.path.realpath(path), stored)
+
+
+def adopt(sink: Sink, store: ManifestStore, path: str | None, destination: str) -> None:
+    """Record what a killed run has put into a web archive. Raises DestinationError."""
+    told = partial(unrecorded, sink)
+    if not store.readable or next(told(), None) is None:
+        return
+    from scraper.manifest.adoption import adopted
+
+    lines = lines_from(path, destination, sink) if store.begun else lambda: iter(())
+    store.adopt(as_json(record) + b"\n" for record in adopted(told, lines, store.run))
 
 
 def all_recorded(sink: Sink) -> None:

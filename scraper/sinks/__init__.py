@@ -4,6 +4,7 @@ This room owns storing a body completely or not at all. It does not know HTTP, t
 
 Others import `sinks.base` (the interface; public, for plug-ins too), `sinks.object_stat`,
 `sinks.home`, `sinks.lock`, `sinks.plans`, `sinks.division` and `sinks.shard_lock` for shards, and
-`sinks.put_request` with `sinks.curl_put`, by which an engine carries puts. A sink is found by its
-URL scheme (`base.find_sink`), so its folder is imported only when it is used.
+`sinks.put_request` with `sinks.curl_put`, by which an engine carries puts, and `sinks.exchanges`,
+by which a transfer tells a web archive what it exchanged. A sink is found by its URL scheme
+(`base.find_sink`), so its folder is imported only when it is used.
 """

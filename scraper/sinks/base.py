@@ -43,6 +43,7 @@ OURS = {
     "ftp": "scraper.sinks.remote_files:open_sink",
     "stdout": "scraper.sinks.stdout:open_sink",
     "tar": "scraper.sinks.archives:open_sink",
+    "warc": "scraper.sinks.warc:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")
@@ -82,6 +83,7 @@ class SinkOptions(NamedTuple):
     durable: bool = False  # objects survive a power cut; see `Sink.sync`
     cacert: str | None = None  # --cacert
     together: bool = False  # other processes of the run store there at the same time (--processes)
+    warc_size: int = 1 << 30  # --warc-size: bytes of one file of an archive
 
 
 class Upload(Protocol):

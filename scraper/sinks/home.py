@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scraper.sinks.base import scheme_of
 from scraper.sinks.directory import path_of
+from scraper.sinks.directory.names import root_of
 
 
 def home_of(destination: str) -> Path | None:
@@ -21,6 +22,8 @@ def home_of(destination: str) -> Path | None:
             from scraper.sinks.archives.place import archive_home
 
             return archive_home(destination)
+        case "warc":
+            return archive_directory(destination)
         case _:
             return None
 
@@ -28,3 +31,13 @@ def home_of(destination: str) -> Path | None:
 def is_stream(destination: str) -> bool:
     """Whether it is stdout, which keeps nothing: neither objects nor files of ours."""
     return destination in {"-", "tar:-"}
+
+
+def is_archive(destination: str) -> bool:
+    """Whether whole exchanges are kept there, not bodies alone."""
+    return scheme_of(destination).partition("+")[0] == "warc"
+
+
+def archive_directory(destination: str) -> Path:
+    """The directory that `warc:DIR` names."""
+    return root_of(destination.partition(":")[2].removeprefix("//"))

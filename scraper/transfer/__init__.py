@@ -7,13 +7,14 @@ Others import the names below, and `transfer.cookies` to read a file of them. An
 `Transfer` and speaks with it in `Request`, `Reply` and `Next`. A run makes the `Plan` and the
 `Quota` that its transfers share, and takes the `Completion` of each, with the `Partial` body that
 another attempt may continue. It imports `transfer.split` and `transfer.part_transfer` where bodies
-are fetched in parts, and `transfer.robots_txt` with --robots. The engine of processes tells of
+are fetched in parts, `transfer.archived_transfer` for an archive, and `transfer.robots_txt` with
+--robots. The engine of processes tells of
 transfers in the words of `transfer.completion` and `transfer.conditions`.
 """
 
 from scraper.transfer.completion import Completion, InPart
 from scraper.transfer.conditions import CONDITIONS
-from scraper.transfer.exchange import OWS, Next, Reply, Request
+from scraper.transfer.exchange import OWS, Next, RawHead, Reply, Request
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota
@@ -29,6 +30,7 @@ __all__ = [
     "Partial",
     "Plan",
     "Quota",
+    "RawHead",
     "Reply",
     "Request",
     "SendPermit",

@@ -12,12 +12,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from scraper.model.decode import Decoder, make_decoder
 from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Response, Stored, Target
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.put_request import PutRequest, put_request_of
 from scraper.transfer.codings import codings
-from scraper.transfer.decode import Decoder, make_decoder
 from scraper.transfer.exchange import Reply, content_length
 from scraper.transfer.part_of_file import check_part
 from scraper.transfer.plan import Plan

@@ -8,15 +8,15 @@ stays, if it is the one that was applied first. wget does the same for gzip.
 A token that names no coding (`utf-8`, `aws-chunked`) is no reason to refuse a body. It is left
 alone, and recorded.
 
-Owns: that decision. Does not know: how a coding is undone (`decode.py`).
+Owns: that decision. Does not know: how a coding is undone (`model/decode.py`).
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 from scraper.model.codings import coding_of, said_by
+from scraper.model.decode import CAN_BE_UNDONE
 from scraper.model.errors import Kind, TransferError
-from scraper.transfer.decode import CAN_BE_UNDONE
 
 _MAX_CODINGS = 5
 

@@ -57,6 +57,16 @@ class Request(NamedTuple):
             yield written(name) or _usual_name(name), value
 
 
+class RawHead(NamedTuple):
+    """A head as it came, for an archive: its lines with their line ends, and the protocol of TLS.
+
+    Its name is OpenSSL's (`TLSv1.3`), None without TLS.
+    """
+
+    lines: Sequence[bytes]
+    tls: str | None = None
+
+
 class Reply:
     """The head of a response; `headers` have names in lower case, in the order of arrival.
 
@@ -64,10 +74,10 @@ class Reply:
     `repeated.py` makes of them. It is asked ten times for each response, so it is the dict's own.
     `remote_ip` is the server's address, None behind a proxy. `proxied`: a proxy of ours may have
     made or changed this head, since it came by plain HTTP through it. `time_connect` is seconds,
-    0.0 on a reused connection, None if unknown.
+    0.0 on a reused connection, None if unknown. `raw` is told to transfers that want it.
     """
 
-    __slots__ = ("_headers", "get", "proxied", "remote_ip", "status", "time_connect")
+    __slots__ = ("_headers", "get", "proxied", "raw", "remote_ip", "status", "time_connect")
 
     def __init__(
         self,
@@ -79,6 +89,7 @@ class Reply:
         proxied: bool = False,
     ) -> None:
         self.status = status
+        self.raw: RawHead | None = None
         self.proxied = proxied
         self.remote_ip = remote_ip
         self.time_connect = time_connect

@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from scraper.model import urls
+from scraper.model.decode import ACCEPT_ENCODING
 from scraper.model.records import Attempt, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import ReadableSink
 from scraper.transfer.conditions import CONDITIONS, Conditions, RangeRequest
-from scraper.transfer.decode import ACCEPT_ENCODING
 from scraper.transfer.exchange import Reply
 from scraper.transfer.quota import Quota
 from scraper.transfer.variant import ACCEPT, is_same

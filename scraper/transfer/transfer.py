@@ -58,6 +58,7 @@ class Transfer:
     transfers bring too, and what this one brings of it.
     """
 
+    archives = False  # see `RawHead`
     split: "Split | None" = None
     part: "Part | None" = None
 

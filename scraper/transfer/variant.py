@@ -33,8 +33,8 @@ from functools import lru_cache
 
 from scraper.model import urls
 from scraper.model.codings import only_codings
+from scraper.model.decode import ACCEPT_ENCODING
 from scraper.model.records import TAKEN_OVER
-from scraper.transfer.decode import ACCEPT_ENCODING
 
 ACCEPT = "*/*"  # what we accept by default
 _DECIDES = "accept-encoding"

@@ -39,7 +39,7 @@ VALUES = {
     *("--cookies", "--resolve"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
-    "--split-above",
+    *("--split-above", "--warc-size"),
     *("--list-format", "--url-column", "--key-column", "--default-scheme", "--base"),
     "--shard",
     "--processes",
@@ -417,7 +417,7 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
         assert name is not None
         if name in RUN_ALONE or name in IN_WORDS:
             continue
-        if name in {"continue_above", "split_above"}:
+        if name in {"continue_above", "split_above", "warc_size"}:
             assert Size().convert(text, None, None) == flat[name]
             continue
         expected = "none" if flat[name] is None else f"{flat[name]}".removesuffix(".0")

@@ -54,6 +54,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "expected_of": str,
     "urls": list,
     "mirror": str,
+    "warc": dict,
+    "warc_earlier": list,
 }
 ALWAYS = {"url", "line", "source", "status", "attempts"}
 STATUSES = {

@@ -82,6 +82,7 @@ DEFAULTS: dict[str, Any] = {
     "refresh": True,
     "new_failures": False,
     "skip_existing": False,
+    "warc_size": 1 << 30,
     "durable": False,
     "engine": "auto",
 }
@@ -185,6 +186,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "refresh": False,
         "new_failures": True,
         "skip_existing": True,
+        "warc_size": 1_000_000,
         "durable": True,
         "engine": "threads",
     }

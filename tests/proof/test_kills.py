@@ -17,11 +17,12 @@ from tests.file_servers import SERVERS
 from tests.proof.places import Archive, Bucket, Directory, Files, Place
 from tests.proof.site import Hold, Site
 from tests.proof.story import Moment, Run, Story
+from tests.proof.web_archives import WebArchive
 
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
 PAGES = 30
-ARCHIVES = ["out.tar", "out.tar.gz"]
+ARCHIVES = ["out.tar", "out.tar.gz", "warc"]
 PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az", *SERVERS, *ARCHIVES]
 
 
@@ -47,6 +48,8 @@ def place(request: pytest.FixtureRequest, cli: Command, tmp_path: Path) -> Place
         return Directory(cli)
     if kind in SERVERS:
         return Files(request.getfixturevalue("file_server")(kind), uuid.uuid4().hex)
+    if kind == "warc":
+        return WebArchive(cli)
     server = request.getfixturevalue(f"{kind}_server")
     manifest = tmp_path / "manifest.jsonl" if file else None
     return Bucket(server, server.make_bucket(), file=manifest)
@@ -88,7 +91,14 @@ def at_random(dice: random.Random) -> Moment:
     ("place", "concurrency"),
     [(place, concurrency) for place in PLACES for concurrency in (1, 8)]
     if SEEDS
-    else [("directory", 1), ("moto", 8), ("sshd", 8), ("out.tar", 8), ("out.tar.gz", 1)],
+    else [
+        ("directory", 1),
+        ("moto", 8),
+        ("sshd", 8),
+        ("out.tar", 8),
+        ("out.tar.gz", 1),
+        ("warc", 8),
+    ],
     indirect=["place"],
 )
 def test_killed_at_each_stage_a_run_is_gone_on_with(
@@ -111,7 +121,9 @@ def test_a_run_with_children_that_is_killed_at_each_stage_is_gone_on_with(
     story.ends()
 
 
-@stories(("directory", 1), ("rclone", 1), ("ftpd", 1), ("out.tar", 1), ("out.tar.gz", 2))
+@stories(
+    ("directory", 1), ("rclone", 1), ("ftpd", 1), ("out.tar", 1), ("out.tar.gz", 2), ("warc", 1)
+)
 def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     number: int, site: Site, place: Place, cli: Command
 ) -> None:

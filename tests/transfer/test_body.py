@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from scraper.model.decode import PIECE
 from scraper.model.errors import Kind, SinkError, TransferError
 from scraper.model.records import Response
 from scraper.model.settings import Http, Limits, RunLimits
 from scraper.sinks.base import Sink
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.body import Incoming
-from scraper.transfer.decode import PIECE
 from scraper.transfer.exchange import Reply
 from scraper.transfer.plan import Plan
 from scraper.transfer.quota import Quota

@@ -12,13 +12,13 @@ import brotli
 import pytest
 
 from scraper.model import urls
+from scraper.model.decode import PIECE
 from scraper.model.errors import DestinationError, Kind, SinkError, TransferError
 from scraper.model.records import Attempt, Failed, Failure, NotModified, Response, Stored, Target
 from scraper.model.settings import Http, Limits
 from scraper.sinks.base import Body
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.transfer.completion import Completion
-from scraper.transfer.decode import PIECE
 from scraper.transfer.exchange import Next, Reply
 from scraper.transfer.plan import Plan
 from scraper.transfer.transfer import Transfer

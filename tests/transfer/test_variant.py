@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraper.transfer.decode import ACCEPT_ENCODING
+from scraper.model.decode import ACCEPT_ENCODING
 from scraper.transfer.variant import is_same, variant_of
 
 DEFAULT = {"user-agent": "scraper/1", "accept": "*/*", "accept-encoding": ACCEPT_ENCODING}

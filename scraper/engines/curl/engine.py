@@ -66,7 +66,7 @@ class CurlEngine:
         self._idle: list[CurlHandle] = []
         self._live: dict[Transfer, CurlHandle] = {}
         self._moved: list[OriginPool] = []  # where hops that wait may find a connection
-        self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload)
+        self._callbacks = Callbacks(self._moved.append, self._multi.forget, self._offload, {})
         rate = limits.limit_rate
         self._turns = Turns(rate, max_concurrency, shared) if rate else None
         self._puts = Puts(self._multi)

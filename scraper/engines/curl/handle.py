@@ -27,7 +27,7 @@ from scraper.engines.curl.errors import (
     not_http,
     timed_out,
 )
-from scraper.engines.curl.handshake import HandshakeWatch
+from scraper.engines.curl.handshake import HandshakeWatch, Versions
 from scraper.engines.curl.multiplexing import Role
 from scraper.engines.curl.options import HopOptions
 from scraper.engines.curl.proxy_errors import ProxiedHop
@@ -38,7 +38,7 @@ from scraper.engines.proxy_errors import unreachable
 from scraper.model.addresses import is_public
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
-from scraper.transfer import Next, Reply, Request
+from scraper.transfer import Next, RawHead, Reply, Request
 
 if TYPE_CHECKING:
     from scraper.engines.curl.multiplexing import OriginPool, Place
@@ -74,12 +74,13 @@ class Callbacks(NamedTuple):
     """What a handle calls in its engine.
 
     `moved`: hops that wait for a connection may find one now. `opened`: a socket is new.
-    `make_offload`: gives what follows of a body to another thread.
+    `make_offload`: gives what follows of a body to another thread. `versions`: of TLS.
     """
 
     moved: "Callable[[OriginPool], None]"
     opened: Callable[[int], None]
     make_offload: "Callable[[Transfer], Offload]"
+    versions: Versions
 
 
 class CurlHandle:
@@ -158,8 +159,11 @@ class CurlHandle:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(request.fresh))
         place = self.place
         self._options.set(request, proxy, http2=place is not None and place.role is not Role.ALONE)
-        if place is not None or self._watch is not None:
-            self._watch_handshake(on=place is not None and place.pool.doubted)
+        doubted = place is not None and place.pool.doubted
+        archives = secure and self.transfer is not None and self.transfer.archives
+        if doubted or archives or self._watch is not None:
+            self._watch = self._watch or HandshakeWatch(self.easy, self._callbacks.versions)
+            self._watch.set(on=doubted, archives=archives)
         soonest = self._begun + self._shortest
         if soonest < self._clock.alarm or deadline < self._clock.alarm:
             self._clock.ring_at(min(soonest, deadline))
@@ -241,13 +245,6 @@ class CurlHandle:
         facts = self._asked, self._opened, self._fresh, closed, self._wants_certificate
         return may_be_sent_again(Ending(code, message, *facts), self.place)
 
-    def _watch_handshake(self, *, on: bool) -> None:
-        """Watch the next handshake, or do not."""
-        if self._watch is None and on:
-            self._watch = HandshakeWatch(self.easy)
-        if self._watch is not None:
-            self._watch.set(on=on)
-
     @property
     def _wants_certificate(self) -> bool:
         """Whether the server was seen to ask for a client certificate."""
@@ -317,6 +314,8 @@ class CurlHandle:
                 self._held_back = True
                 return _REFUSE  # type: ignore[no-any-return]
             transfer.sent()  # It will be sent before the engine's `poll` returns.
+        if self._watch is not None:
+            self._watch.used((local, local_port))
         self._moved = time.monotonic()
         self._connect_s = self._moved - self._begun if self._opened else 0.0
         self._peer = None if self.proxy else peer
@@ -382,6 +381,8 @@ class CurlHandle:
                 return None
             peer, connect_s = self._peer, self._connect_s
             reply = Reply(status, headers, peer, connect_s, proxied=self._is_absolute)
+            if self.transfer.archives:
+                reply.raw = RawHead((first, *rest), self._watch.tls if self._watch else None)
             self.following = self.transfer.response(reply)
         except heads.NotHttp as error:
             self.error = not_http(str(error))

@@ -118,6 +118,7 @@ class _NotedConnection:
     in_use: InUse | None = None  # of the last worker that used it
     peer: str | None = None
     connect_s = 0.0
+    tls: str | None = None  # the protocol, as OpenSSL names it
     sock: Any
     host: str
     port: int
@@ -145,6 +146,8 @@ class _NotedConnection:
         if hasattr(sock, "suppress_ragged_eofs"):
             # TLS that ends without its closing message was cut off (RFC 9112 9.8).
             sock.suppress_ragged_eofs = False
+        version = getattr(sock, "version", None)
+        self.tls = version() if version is not None else None
         _check_current()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:

@@ -36,7 +36,7 @@ from scraper.engines.threads.turns import Turns
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
 from scraper.model.settings import Http, Limits
-from scraper.transfer import Next, Reply, Request, Transfer
+from scraper.transfer import Next, RawHead, Reply, Request, Transfer
 
 _CHUNK = 64 * 1024  # bytes asked of a socket at once
 _DRAINED = 16 * 1024  # bytes of an unwanted body that are read to keep its connection
@@ -184,6 +184,8 @@ class ThreadsEngine:
                 time_connect=0.0 if in_use.reused else connection.connect_s,
                 proxied=bool(proxy) and not is_socks(proxy) and url.startswith("http:"),
             )
+            if transfer.archives:
+                reply.raw = _raw_head(raw, connection)
             following = transfer.response(reply)
             if following is Next.READ:
                 _read(raw, transfer, in_use, self._turns)
@@ -230,6 +232,11 @@ def _prepared(request: Request) -> requests.PreparedRequest:
     prepared.url = request.url
     prepared.headers = dict(request.fields())  # type: ignore[assignment] # it is read only
     return prepared
+
+
+def _raw_head(raw: Any, connection: Any) -> RawHead:
+    """The head of urllib3's response `raw`, as it came."""
+    return RawHead(raw._original_response.raw_lines, connection.tls)  # noqa: SLF001
 
 
 def _read(raw: Any, transfer: Transfer, in_use: InUse, turns: Turns | None) -> None:

@@ -30,11 +30,14 @@ class _Head:
         self._lines = 0
         self._interim = 0
         self._ahead = b""  # the line that did not go into the last batch
+        self.lines: list[bytes] = []  # of the head that counts
 
     def readline(self, limit: int) -> bytes:
         """The status line, or a batch of header lines, or the empty line that ends the head."""
         if not (self._size or self._ahead):
-            return self._read(limit)
+            line = self._read(limit)
+            self.lines = [line]
+            return line
         batch, size = [], 0
         line = self._ahead or self._read(limit)
         while line and line not in heads.BLANK and size + len(line) < limit:
@@ -42,6 +45,7 @@ class _Head:
             size += len(line)
             line = self._read(limit)
         self._ahead = line if batch else b""
+        self.lines += batch
         return b"".join(batch) or line
 
     def _read(self, limit: int) -> bytes:
@@ -73,7 +77,8 @@ class StrictResponse(HTTPResponse):
 
     def begin(self) -> None:
         """Read the head. Raises HTTPException for one that is not accepted."""
-        stream, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
+        head = _Head(self.fp)
+        stream, self.fp = self.fp, head  # type: ignore[assignment]
         try:
             super().begin()
             while heads.is_interim(self.status):
@@ -86,6 +91,7 @@ class StrictResponse(HTTPResponse):
             raise HTTPException("a line among the headers is none") from None
         finally:
             self.fp = stream
+        self.raw_lines = head.lines
         self._frame()
         if self.msg.get_unixfrom():
             raise HTTPException("a line among the headers is none")

@@ -13,9 +13,9 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraper.model.decode import ACCEPT_ENCODING, PIECE, Decoder, make_decoder
 from scraper.model.errors import Kind, TransferError
 from scraper.transfer.codings import codings
-from scraper.transfer.decode import ACCEPT_ENCODING, PIECE, Decoder, make_decoder
 
 TEXT = b"".join(b"line %d of a page\n" % number for number in range(500))
 

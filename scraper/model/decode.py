@@ -2,10 +2,10 @@
 
 Owns: gzip, deflate, br and zstd (RFC 9110 8.4.1, RFC 8878), and the check that a coded body
 reached its end, which HTTP clients leave out. Does not know: which codings are undone
-(`codings.py`), limits on the whole body (`body.py`). It promises that each step is short and
-yields one piece, which has at most PIECE bytes and may be empty. So a decompression bomb can be
-counted, and stopped in between. Rejected: urllib3's decoding. It does not say whether the end was
-reached.
+(`transfer/codings.py`), limits on the whole body (`transfer/body.py`). It promises that each step
+is short and yields one piece, which has at most PIECE bytes and may be empty. So a decompression
+bomb can be counted, and stopped in between. Rejected: urllib3's decoding. It does not say whether
+the end was reached.
 """
 
 import sys

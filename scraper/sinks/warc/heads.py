@@ -1,0 +1,120 @@
+"""Heads of HTTP as an archive keeps them: the lines as they came, but for what the archive changes.
+
+The body is stored without the framing of chunks and with its content coding. So Transfer-Encoding
+goes, and Content-Length is that of the stored bytes. A status line of HTTP/2 or 3 becomes one of
+HTTP/1.1: players of archives refuse the others. Line ends become CRLF: one common reader finds no
+headers in a head with bare line feeds. All else stays byte for byte: names, case, order, repeats.
+
+Secrets do not reach the archive. A request has no header that may carry one. A Location with a
+secret in its URL is redacted, and Set-Cookie where the request was made with credentials.
+
+Owns: these rules. Does not know: records. Rejected: heads put together from parsed headers.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from scraper.model.urls import is_secret_header, redact, redact_text
+
+ORIGINAL_LENGTH = b"X-Archive-Orig-Content-Length"  # as warcio and browsertrix name it
+_FRAMING = frozenset({b"transfer-encoding", b"content-length"})
+_OF_URLS = frozenset({b"location", b"content-location", b"refresh"})
+_BLANKS = b" \t"
+
+
+def request_head(url: str, fields: Iterable[tuple[str, str]], host: str) -> bytes:
+    """The head of the request for `url`, which is redacted, in the form of HTTP/1.1."""
+    target = url[url.index("/", 8) :]
+    lines = [f"GET {target} HTTP/1.1\r\n"]
+    others = [line for name, value in fields if (line := _field(name, value))]
+    if not any(line[:5].lower() == "host:" for line in others):
+        lines.append(f"Host: {host}\r\n")
+    return ("".join(lines + others) + "\r\n").encode("utf-8", "replace")
+
+
+def carries_secret(fields: Iterable[tuple[str, str]]) -> bool:
+    """Whether a request with these headers is made with credentials."""
+    return any(not _field(name, "") for name, _ in fields)
+
+
+@lru_cache(512)
+def _field(name: str, value: str) -> str:
+    """The line of a header, "" for one that may carry a secret."""
+    return "" if is_secret_header(name) else f"{name}: {redact_text(value)}\r\n"
+
+
+class Head:
+    """The head of a response, whose `lines` are as they came. `secret`: see `carries_secret`.
+
+    `length` is its Content-Length where that is one number, else None. `media_type` and `codings`
+    are the first values of Content-Type and Content-Encoding, "" for none.
+    """
+
+    __slots__ = ("_kept", "_length_line", "codings", "length", "media_type", "status_line")
+
+    def __init__(self, lines: Sequence[bytes], *, secret: bool) -> None:
+        self.status_line = _status_line(lines[0])
+        self.length: int | None = None
+        self.media_type = self.codings = ""
+        self._length_line = b""
+        kept: list[bytes] = []
+        self._kept = kept
+        dropped = False
+        for line in lines[1:]:
+            line = line if line.endswith(b"\r\n") else line.rstrip(b"\r\n") + b"\r\n"  # noqa: PLW2901
+            if line[:1] in _BLANKS:  # it continues the one before (RFC 9112 5.2)
+                if not dropped:
+                    kept.append(line)
+                continue
+            raw, _, value = line.partition(b":")
+            name = raw.strip().lower()
+            dropped = name in _FRAMING
+            if dropped:
+                if name == b"content-length" and (said := value.strip()).isdigit():
+                    self.length, self._length_line = int(said[:18]), line
+                continue
+            if name in _OF_URLS:
+                line = _redacted(raw, value, line)  # noqa: PLW2901
+            elif secret and name == b"set-cookie":
+                line = raw + b": REDACTED\r\n"  # noqa: PLW2901
+            elif name == b"content-type" and not self.media_type:
+                self.media_type = value.strip().decode("latin-1")
+            elif name == b"content-encoding" and not self.codings:
+                self.codings = value.strip().decode("latin-1")
+            kept.append(line)
+
+    def framed(self, size: int) -> bytes:
+        """The head of a response whose body has `size` bytes."""
+        if self.length == size:
+            length = self._length_line
+        else:
+            length = b"Content-Length: %d\r\n" % size
+            if self.length is not None:
+                length += b"%s: %d\r\n" % (ORIGINAL_LENGTH, self.length)
+        return b"".join((self.status_line, *self._kept, length, b"\r\n"))
+
+    def bare(self) -> bytes:
+        """The head of a response that has no body by its status."""
+        return b"".join((self.status_line, *self._kept, b"\r\n"))
+
+
+@lru_cache(256)
+def _status_line(line: bytes) -> bytes:
+    version, _, rest = line.strip().partition(b" ")
+    if version in {b"HTTP/1.0", b"HTTP/1.1"}:
+        return version + b" " + rest + (b"" if b" " in rest else b" ") + b"\r\n"
+    return b"HTTP/1.1 " + rest + (b"" if b" " in rest else b" ") + b"\r\n"
+
+
+def _redacted(raw: bytes, value: bytes, line: bytes) -> bytes:
+    text = value.decode("latin-1")
+    shown = redact(text.strip()) if b"://" not in value else redact_text(redact(text.strip()))
+    return line if shown == text.strip() else raw + b": " + shown.encode("latin-1") + b"\r\n"
+
+
+def protocols(line: bytes, tls: str | None) -> Iterator[str]:
+    """The values of WARC-Protocol: those of a status line, and of TLS as OpenSSL names it."""
+    version = line.partition(b" ")[0].strip().lower().decode("latin-1")
+    yield {"http/2": "h2", "http/2.0": "h2", "http/3": "h3"}.get(version, version)
+    if tls:
+        yield tls.lower().replace("tlsv", "tls/").replace("sslv", "ssl/")

@@ -1,0 +1,167 @@
+"""The WARC sink: `warc:DIR`. Every exchange goes into rolling `.warc.gz` files with their indexes.
+
+The archive's files lie in DIR: `NAME-NUMBER.warc.gz` and `NAME-NUMBER.cdxj`, and the one that grows
+as `NAME-NUMBER.warc.gz.open`. Our own files lie in `DIR/.scraper`, as in any directory.
+
+Owns: what the other rooms ask of a sink. Does not know: HTTP. An object is never deleted: its
+record stays, whatever becomes of its page.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from scraper.model.errors import DestinationError, SinkError
+from scraper.sinks.base import Blocking, SinkOptions, Upload
+from scraper.sinks.directory import OWN
+from scraper.sinks.directory.open_directories import OpenDirectories
+from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
+from scraper.sinks.exchanges import Unrecorded
+from scraper.sinks.home import archive_directory
+from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.warc import recovery
+from scraper.sinks.warc.index import Index
+from scraper.sinks.warc.journal import SUFFIX as JOURNAL
+from scraper.sinks.warc.objects import Objects
+from scraper.sinks.warc.recording import WarcRecording
+from scraper.sinks.warc.writer import Writer, replay
+
+_OURS = f"{OWN}/warc"  # index and journals
+_TEMPORARY = f"{OWN}/{NAME}"
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def _nothing(_name: str) -> None:
+    """A finished file stays where it is."""
+
+
+class WarcSink:
+    """The archive that `destination` names: a directory, behind `warc:`."""
+
+    near = True
+    blocking = Blocking.NEVER
+
+    def __init__(self, destination: str, options: SinkOptions) -> None:
+        self.root = archive_directory(destination)
+        self.disk = self.root.absolute()
+        self._own = self.disk / _OURS
+        self._most = options.warc_size
+        self._writer: Writer | None = None
+        self._reader: Objects | None = None
+        self._read_index: Index | None = None
+        self._files: TemporaryFiles | None = None
+        self._names = count()
+        self._opening = threading.Lock()
+
+    def check(self) -> None:
+        """Make the directories. Raises DestinationError."""
+        try:
+            self.disk.mkdir(parents=True, exist_ok=True)
+            directories = OpenDirectories(self.disk)
+            for path in (_OURS, _TEMPORARY):
+                directories.at(path)  # refuses a link on the way
+            directories.close()
+            self._files = TemporaryFiles(self.disk / _TEMPORARY)
+        except OSError as error:
+            exists = isinstance(error, FileExistsError)
+            reason = "it is a file" if exists else error.strerror
+            raise DestinationError(
+                f"can't write to directory {str(self.root)!r}: {reason}"
+            ) from None
+
+    def recover(self) -> None:
+        """Mend what a killed run has left, and be ready to write. The destination is held."""
+        writer = Writer(self.disk, self._own, self._most, _nothing)
+        writer.recover()
+        self._writer = writer
+        self._reader = Objects(self.disk, writer.index)
+
+    def unrecorded(self) -> Iterator[Unrecorded]:
+        """See `sinks.exchanges`."""
+        return iter(()) if self._writer is None else self._writer.unrecorded()
+
+    def all_recorded(self) -> None:
+        """See `sinks.exchanges`."""
+        if self._writer is not None:
+            self._writer.all_recorded()
+
+    def record(self, key: str, about: Mapping[str, Any]) -> WarcRecording:
+        """The recording of an attempt at `key`. `about` tells its target."""
+        assert self._writer is not None, "between recover() and close()"
+        return WarcRecording(self._writer, self._temporary, key, about)
+
+    def open(self, key: str) -> Upload:
+        """Bodies alone are not taken. Raises SinkError."""
+        raise SinkError(f"an archive takes exchanges, not {key!r} alone", transient=False)
+
+    def sync(self) -> None:
+        """Return when all records are on the disk. Raises DestinationError."""
+        if self._writer is not None:
+            self._writer.sync()
+
+    def close(self) -> None:
+        """Finish the open files."""
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if self._read_index is not None:
+                self._read_index.close()
+            self._reader = self._read_index = None
+            if self._files is not None:
+                self._files.close()
+                self._files = None
+
+    # ------------------------------------------------------------ reading
+
+    def reach(self) -> None:
+        """Raise DestinationError unless there is such a directory."""
+        if not self.disk.is_dir():
+            raise DestinationError(f"there is no directory {str(self.root)!r}")
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object's body, decoded. None if there is no record of it."""
+        found = self.object_stat(key)
+        return found and found.size
+
+    def object_stat(self, key: str) -> ObjectStat | None:
+        """Size, digest and time of the object. None if its record is not there."""
+        return self._objects.stat(key)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The body of its record, decoded."""
+        return self._objects.read(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys of all objects."""
+        return self._objects.keys(prefix)
+
+    def remove(self, key: str) -> None:
+        """Nothing is removed from an archive. Raises SinkError."""
+        raise SinkError(
+            f"can't delete {key!r}: nothing is deleted from an archive", transient=False
+        )
+
+    @property
+    def _objects(self) -> Objects:
+        """What reads objects. Without `recover` the journals are read, and nothing is changed."""
+        with self._opening:
+            if self._reader is None:
+                index = self._read_index = Index(self._own, reads=True)
+                for name in recovery.journaled(self._own):
+                    with contextlib.suppress(FileNotFoundError):  # a run has ended meanwhile
+                        replay(index, self._own / (name + JOURNAL))
+                self._reader = Objects(self.disk, index)
+            return self._reader
+
+    def _temporary(self) -> int:
+        """A file without a name. Raises OSError."""
+        assert self._files is not None
+        path = self._files.path / f"{next(self._names):x}"
+        fd = os.open(path, _NEW_FILE, 0o600)
+        os.unlink(path)
+        return fd

@@ -1,0 +1,190 @@
+"""The writer of an archive: which file a unit goes into, and when a file is full.
+
+Large units have a file of their own to grow: while gigabytes are copied into it, small ones do not
+wait. So at most two files are open. A file is full when it has `most` bytes; a unit is never split.
+
+Owns: the open files, their names, the index, and the order of their changes. Does not know: what is
+recorded (`recording.py`).
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scraper.model.errors import DestinationError
+from scraper.sinks.exchanges import Unrecorded
+from scraper.sinks.warc import journal, recovery
+from scraper.sinks.warc.archive_file import OPEN, SUFFIX, ArchiveFile, refused
+from scraper.sinks.warc.index import Index, Payload
+from scraper.sinks.warc.journal import Unit
+from scraper.sinks.warc.members import Spooled
+
+_LARGE = 1 << 22  # bytes of a unit that goes into the second file
+_MOST_NUMBERS = 100_000
+
+Finished = Callable[[str], None]
+
+
+class Overtaken(Exception):
+    """A payload of the unit is in the archive by now, written by another attempt."""
+
+
+class Writer:
+    """Writes into `directory`, with our own files in `own`, once `recover` was called.
+
+    `most`: bytes of a file. `finished` is called with the name of each finished file. Many threads
+    use it. All methods raise DestinationError.
+    """
+
+    def __init__(self, directory: Path, own: Path, most: int, finished: Finished) -> None:
+        self._directory, self._own = directory, own
+        self._most, self._finished = most, finished
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self._stem = f"scraper-{stamp}"
+        self._number = 0
+        self._lanes = (_Lane(), _Lane())
+        self._naming = threading.Lock()
+        self._there: set[str] = set()  # files of other runs that were looked for
+        self.index: Index
+
+    def recover(self) -> None:
+        """Mend what a killed run has left, and go on with it."""
+        self.index = Index(self._own)
+        left = recovery.mend(self._directory, self._own)
+        opened = {one.name: one.size for one in left}
+        for name in recovery.journaled(self._own):
+            if name in opened:
+                self.index.forget(name, opened[name])
+            replay(self.index, self._own / (name + journal.SUFFIX))
+        self.index.commit()
+        lanes = iter(self._lanes)
+        for one in left:
+            if not one.has_journal:
+                recovery.finish_without_journal(self._directory, one.name)
+                self._finished(one.name)
+                continue
+            file = ArchiveFile(self._directory, self._own, one.name, begun=one.size)
+            lane = next(lanes, None)
+            if lane is None:
+                file.finish()
+                self._finished(one.name)
+            else:
+                lane.file = file
+
+    def append(
+        self,
+        members: list[bytes | Spooled],
+        payloads: list[bytes],
+        describe: Callable[[str, int], Unit],
+    ) -> Unit:
+        """Append a unit. `describe` is given its file and its first byte.
+
+        Raises Overtaken if one of `payloads` (SHA-1) is in the archive by now.
+        """
+        lane = self._lanes[sum(map(len, members)) >= _LARGE]
+        with lane.lock:
+            if any(self.payload(digest) is not None for digest in payloads):
+                raise Overtaken
+            file = lane.file
+            if file is None:
+                file = lane.file = self._begin()
+            name = file.name
+            unit = file.append(members, lambda start: describe(name, start))
+            self.index.add(unit.indexed, list(unit.payloads))
+            if file.size >= self._most:
+                self._finish(lane)
+        return unit
+
+    def payload(self, digest: bytes) -> Payload | None:
+        """The record that has this payload, unless somebody has removed its file."""
+        found = self.index.payload(digest)
+        if found is None or found.file in self._there:
+            return found
+        for name in (found.file, found.file + OPEN):
+            if (self._directory / name).exists():
+                self._there.add(found.file)
+                return found
+        return None
+
+    def sync(self) -> None:
+        """Return when all units are on the disk."""
+        for lane in self._lanes:
+            with lane.lock:
+                if lane.file is not None:
+                    lane.file.sync()
+
+    def all_recorded(self) -> None:
+        """Drop the journals of finished files: the manifest has all that they say."""
+        for lane in self._lanes:
+            with lane.lock:
+                self._finish(lane)
+        self.index.commit()
+        try:
+            for name in recovery.journaled(self._own):
+                if not (self._directory / (name + OPEN)).exists():
+                    os.unlink(self._own / (name + journal.SUFFIX))
+        except OSError as error:
+            raise refused(error) from None
+
+    def unrecorded(self) -> Iterator[Unrecorded]:
+        """What the journals say, before this run writes anything."""
+        try:
+            for name in recovery.journaled(self._own):
+                for _, unit in journal.units(self._own / (name + journal.SUFFIX)):
+                    if (told := unit.unrecorded()) is not None:
+                        yield told
+        except OSError as error:
+            raise refused(error) from None
+
+    def close(self) -> None:
+        """Finish what is open."""
+        error: DestinationError | None = None
+        for lane in self._lanes:
+            with lane.lock:
+                try:
+                    self._finish(lane)
+                except DestinationError as raised:
+                    error = raised
+        self.index.close()
+        if error is not None:
+            raise error
+
+    def _finish(self, lane: "_Lane") -> None:
+        file, lane.file = lane.file, None
+        if file is None:
+            return
+        if file.is_empty:
+            file.discard()
+            return
+        file.finish()
+        self.index.commit()
+        self._finished(file.name)
+
+    def _begin(self) -> ArchiveFile:
+        with self._naming:
+            while self._number < _MOST_NUMBERS:
+                self._number += 1
+                name = f"{self._stem}-{self._number:05d}{SUFFIX}"
+                both = (self._directory / name, self._directory / (name + OPEN))
+                if not any(map(os.path.lexists, both)):
+                    return ArchiveFile(self._directory, self._own, name)
+        raise DestinationError("the archive has no name left for another file")
+
+
+class _Lane:
+    """A file that grows, None before its first unit; and the lock of both."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.file: ArchiveFile | None = None
+
+
+def replay(index: Index, path: Path) -> None:
+    """Add to `index` what the journal at `path` says. Raises DestinationError."""
+    try:
+        for _, unit in journal.units(path):
+            index.add(unit.indexed, list(unit.payloads))
+    except OSError as error:
+        raise refused(error) from None
