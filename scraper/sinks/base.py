@@ -44,6 +44,7 @@ OURS = {
     "stdout": "scraper.sinks.stdout:open_sink",
     "tar": "scraper.sinks.archives:open_sink",
     "warc": "scraper.sinks.warc:open_sink",
+    "zip": "scraper.sinks.archives:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")

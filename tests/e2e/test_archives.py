@@ -16,7 +16,7 @@ from tests.proof.site import Site
 from tests.proof.story import Story
 from tests.servers import Reply, Request, Serve
 
-FORMS = ["out.tar", "out.tar.gz"]
+FORMS = ["out.tar", "out.tar.gz", "out.zip"]
 needs_a_disk = pytest.mark.skipif(
     not disks_can_be_had(), reason="no mount namespace of one's own can be had here"
 )
@@ -75,7 +75,7 @@ def test_a_body_that_changed_is_appended_and_the_last_one_counts(
     for _ in range(2):
         assert cli(f"{server.url}/page", *archive.words).status == 0
     names = [name for name, _ in archive.members()]
-    assert len(names) == 2
+    assert len(names) == (1 if archive.name.endswith(".zip") else 2)
     assert len(set(names)) == 1
     assert list(archive.files().values()) == [b"version 1"]
     assert cli("verify", archive.words[1]).status == 0

@@ -115,6 +115,8 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
         (["--to", "-", "--processes", "2"], "--processes: one process writes to '-'"),
         (["--to", "tar:x.tar", "--shard", "0/2"], "--shard: several runs can't write"),
         (["--to", "tar:x.tar.zst"], "ends with .tar, .tar.gz or .tgz"),
+        (["--to", "zip:-"], "is written in a file"),
+        (["--to", "zip:x.tar"], "the name of a zip ends with .zip"),
         (["--to", "tar:"], "names no file"),
         (["--to", "-", "--skip-existing"], "can't be read back"),
     ],

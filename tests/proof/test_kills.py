@@ -22,7 +22,7 @@ from tests.proof.web_archives import WebArchive
 SEEDS = int(os.environ.get("PROOF_SEEDS", "0"))
 KILLS = 5  # in one story
 PAGES = 30
-ARCHIVES = ["out.tar", "out.tar.gz", "warc"]
+ARCHIVES = ["out.tar", "out.tar.gz", "out.zip", "warc"]
 PLACES = ["directory", "moto", "rclone", "moto-file", "gs", "az", *SERVERS, *ARCHIVES]
 
 
@@ -95,8 +95,8 @@ def at_random(dice: random.Random) -> Moment:
         ("directory", 1),
         ("moto", 8),
         ("sshd", 8),
-        ("out.tar", 8),
-        ("out.tar.gz", 1),
+        ("out.tar.gz", 8),
+        ("out.zip", 8),
         ("warc", 8),
     ],
     indirect=["place"],
@@ -121,9 +121,7 @@ def test_a_run_with_children_that_is_killed_at_each_stage_is_gone_on_with(
     story.ends()
 
 
-@stories(
-    ("directory", 1), ("rclone", 1), ("ftpd", 1), ("out.tar", 1), ("out.tar.gz", 2), ("warc", 1)
-)
+@stories(("directory", 1), ("rclone", 1), ("ftpd", 1), ("out.tar", 1), ("out.zip", 3), ("warc", 1))
 def test_killed_at_random_moments_nothing_is_lost_or_done_twice(
     number: int, site: Site, place: Place, cli: Command
 ) -> None:

@@ -93,6 +93,12 @@ class Members:
                 return
             after = rows[-1][1] + 1
 
+    def in_order(self) -> Iterator[Member]:
+        """The last one of each name, in the order they stand."""
+        for member in self.by_place():
+            if self.find(member.name) == member:
+                yield member
+
     def remove(self, name: str) -> bool:
         """Forget all of this name; whether there was one."""
         with self._lock:

@@ -44,6 +44,10 @@ def open_archive(
     place: ArchivePlace, *, writes: bool, ours_from: int | None, durable: bool
 ) -> Archive:
     """The archive at `place`. Raises OSError, DestinationError. See `TarArchive`."""
+    if place.form is Form.ZIP:
+        from scraper.sinks.archives.zip_archive import ZipArchive
+
+        return ZipArchive(place.path, writes=writes, ours_from=ours_from, durable=durable)
     from scraper.sinks.archives.tar_archive import TarArchive
 
     return TarArchive(

@@ -5,6 +5,7 @@ Several bodies are packed at once; then each is appended by itself.
 Owns: how its bytes are kept until then, and given out in pieces. Does not know: what they mean.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -56,6 +57,22 @@ def in_groups(pieces: Iterable[bytes]) -> Iterator[bytes]:
             waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
+
+
+def checked(packed: Packed) -> Iterator[bytes]:
+    """Its pieces. Raises OSError at the end if they are not as many bytes as it says."""
+    size = 0
+    for piece in packed.pieces:
+        size += len(piece)
+        yield piece
+    if size != packed.size:
+        raise OSError(errno.EIO, "a body changed while it was stored")
+
+
+def chained(*parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of all `parts`."""
+    for part in parts:
+        yield from part
 
 
 def closing(*spools: Spool) -> Callable[[], None]:

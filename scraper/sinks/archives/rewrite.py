@@ -1,24 +1,21 @@
-"""A tar written anew, without the members that do not count any more.
+"""An archive written anew, without the members that do not count any more.
 
 The new file gets the name of the old one when it is whole, and not before.
 
-Owns: the new file until then. Does not know: which members count.
+Owns: the new file until then. Does not know: which members count, and what ends an archive.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from scraper.sinks.archives.coding import Coding, State
-from scraper.sinks.archives.members import Member
+from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.packed import PIECE
 from scraper.sinks.directory import flush_path
 
 _NEW = ".new"  # the end of its name
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def read_range(fd: int, start: int, end: int) -> Iterator[bytes]:
@@ -31,26 +28,26 @@ def read_range(fd: int, start: int, end: int) -> Iterator[bytes]:
         start += len(piece)
 
 
-def write_anew(path: Path, fd: int, coding: Coding, members: Iterable[Member]) -> None:
-    """Replace the archive at `path`, which is open as `fd`, by one of `members`. Raises OSError."""
-    path = path.resolve()
-    new = path.with_name(path.name + _NEW)
-    made = os.open(new, _FLAGS)
+@contextmanager
+def replaced(old: ArchiveFile) -> Iterator[ArchiveFile]:
+    """A new file that takes the place of `old` when the block ends without an error.
+
+    Raises OSError, DestinationError.
+    """
+    path = old.path.resolve()
+    path_of_new = path.with_name(path.name + _NEW)
+    with suppress(FileNotFoundError):
+        os.unlink(path_of_new)
+    new = ArchiveFile(path_of_new, writes=True, durable=False)
     try:
-        os.fchmod(made, stat.S_IMODE(os.fstat(fd).st_mode))
-        state = State(len(coding.header))
-        with open(made, "wb", closefd=False) as file:
-            file.write(coding.header)
-            for member in members:
-                file.writelines(read_range(fd, member.offset, member.end))
-                state = state.after(member.end - member.offset, member.packed, member.crc)
-            file.write(coding.tail(state))
-        os.fsync(made)
-        os.rename(new, path)
+        os.fchmod(new.fd, stat.S_IMODE(os.fstat(old.fd).st_mode))
+        yield new
+        new.flush()
+        os.rename(path_of_new, path)
         flush_path(path.parent)
     except BaseException:
         with suppress(OSError):
-            os.unlink(new)
+            os.unlink(path_of_new)
         raise
     finally:
-        os.close(made)
+        new.close()
