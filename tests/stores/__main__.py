@@ -1,29 +1,33 @@
-"""Every S3 server that can be had here, by every promise: `python -m tests.stores [SERVER...]`.
+"""Every server of a store that can be had, by every promise: `python -m tests.stores [NAME...]`.
 
-Prints the table of docs/stores.md (Markdown). The exit status is 1 if a promise was broken.
+Prints the tables of docs/stores.md (Markdown): S3's, then that of gs:// and az://. The exit status
+is 1 if a promise was broken.
 """
 
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.stores.promises import PROMISES
-from tests.stores.servers import SERVERS, Store
+from tests.stores import clouds, promises
+from tests.stores.servers import CLOUDS, SERVERS, Store
+
+Promises = Mapping[str, Callable[[Any], str]]
 
 
-def column(store: Store) -> list[str]:
+def column(store: Store, promises: Promises) -> list[str]:
     """What was seen of one server, for each promise."""
     with tempfile.TemporaryDirectory(prefix="st-") as home:
         with tempfile.TemporaryDirectory() as probe:
             why = store.missing(Path(probe))
         if why:
-            return [f"not here ({why})"] * len(PROMISES)
+            return [f"not here ({why})"] * len(promises)
         with store.start(Path(home)) as server:
             os.environ.update(server.credentials)
             cells = []
-            for name, promise in PROMISES.items():
+            for name, promise in promises.items():
                 try:
                     cells.append(promise(server))
                 except Exception as error:  # noqa: BLE001 - one broken promise hides no other
@@ -39,11 +43,11 @@ def head(store: Store) -> str:
         return f"{store.name} {'' if store.missing(Path(probe)) else store.version()}".strip()
 
 
-def table(stores: Sequence[Store]) -> str:
+def table(stores: Sequence[Store], promises: Promises) -> str:
     """The table, in Markdown: a row for each promise."""
-    columns = [column(store) for store in stores]
+    columns = [column(store, promises) for store in stores]
     rows = [["", *map(head, stores)], ["---"] * (1 + len(stores))]
-    rows += [[name, *cells] for name, *cells in zip(PROMISES, *columns, strict=True)]
+    rows += [[name, *cells] for name, *cells in zip(promises, *columns, strict=True)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -51,9 +55,12 @@ def main() -> int:
     """Print it."""
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     wanted = sys.argv[1:]
-    made = table([store for store in SERVERS if not wanted or store.name in wanted])
-    print(made, end="")
-    return int("BROKEN" in made)
+    made = []
+    for servers, told in ((SERVERS, promises.PROMISES), (CLOUDS, clouds.PROMISES)):
+        if asked := [store for store in servers if not wanted or store.name in wanted]:
+            made.append(table(asked, told))
+    print("\n".join(made), end="")
+    return int("BROKEN" in "".join(made))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The S3 servers that tests can start here, with their versions.
+"""The servers of stores that tests can start here, with their versions.
 
 for store in SERVERS:
     if not store.missing(directory):
@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from tests import emulators, radosgw, swift
-from tests.s3servers import S3Server, moto, rclone
+from tests import azurite, emulators, gcs, radosgw, swift
+from tests.s3servers import moto, rclone
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Store:
     what: str
     version: Callable[[], str]
     missing: Callable[[Path], str]
-    start: Callable[[Path], AbstractContextManager[S3Server]]
+    start: Callable[[Path], AbstractContextManager[Any]]
 
 
 def _rclone_version() -> str:
@@ -84,4 +85,20 @@ SERVERS = (
         emulators.localstack,
     ),
 )
-BY_NAME = {store.name: store for store in SERVERS}
+CLOUDS = (
+    Store(
+        "azurite",
+        "Microsoft's emulator (npm)",
+        lambda: json.loads((azurite.PROGRAM.parents[3] / "package.json").read_text())["version"],
+        lambda _: _unless(works=azurite.azurite_works(), otherwise="make stores installs it"),
+        lambda _: azurite.azurite(),
+    ),
+    Store(
+        "gcs.py",
+        "a server of ours: Google's XML interface",
+        lambda: "(ours)",
+        lambda _: "",
+        lambda _: gcs.gcs(),
+    ),
+)
+BY_NAME = {store.name: store for store in (*SERVERS, *CLOUDS)}

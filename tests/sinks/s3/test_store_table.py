@@ -1,26 +1,38 @@
-"""The table of docs/stores.md has the rows and columns that `python -m tests.stores` has."""
+"""The tables of docs/stores.md have the rows and columns that `python -m tests.stores` has."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.s3servers import S3Server
+from tests.stores.clouds import PROMISES as CLOUD_PROMISES
 from tests.stores.promises import PROMISES
-from tests.stores.servers import SERVERS
+from tests.stores.servers import CLOUDS, SERVERS, Store
 
 PAGE = Path(__file__).parents[3] / "docs" / "stores.md"
 
 
-def cells() -> list[list[str]]:
-    """The rows of the table."""
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
+def cells(number: int) -> list[list[str]]:
+    """The rows of one of the tables."""
+    tables = [part for part in PAGE.read_text().split("\n\n") if part.startswith("|")]
+    lines = tables[number].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_page_has_each_promise_and_each_server() -> None:
-    head, _, *rows = cells()
-    assert [one.split()[0] for one in head[1:]] == [store.name for store in SERVERS]
+@pytest.mark.parametrize(
+    ("number", "servers", "promises"),
+    [(0, SERVERS, PROMISES), (1, CLOUDS, CLOUD_PROMISES)],
+    ids=["s3", "clouds"],
+)
+def test_the_page_has_each_promise_and_each_server(
+    number: int, servers: tuple[Store, ...], promises: Mapping[str, object]
+) -> None:
+    head, _, *rows = cells(number)
+    assert [one.split()[0] for one in head[1:]] == [store.name for store in servers]
     assert all(len(one.split()) == 2 for one in head[1:]), "each with its version"
-    assert [row[0] for row in rows] == list(PROMISES)
-    assert {len(row) for row in rows} == {1 + len(SERVERS)}
+    assert [row[0] for row in rows] == list(promises)
+    assert {len(row) for row in rows} == {1 + len(servers)}
     assert not [row for row in rows if any("BROKEN" in cell for cell in row[1:])]
 
 
