@@ -87,7 +87,13 @@ def test_s3_as_radosgw_serves_it(
     case.run(in_s3(radosgw_server, Sizes(), s3_client))
 
 
-@pytest.mark.parametrize("sizes", [Sizes(), SMALL_PARTS], ids=["usual", "in parts"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param(Sizes(), id="usual"),
+        pytest.param(SMALL_PARTS, id="in parts", marks=pytest.mark.slow),
+    ],
+)
 @each_case
 def test_gs_and_az(
     case: SinkCase, sizes: Sizes, cloud_server: Gcs | Azurite, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,7 @@ class CloudBucket:
         self._closed = False
         with self._asked("get"):
             self._obstore = _library()
+            self._put = self._obstore.put
             self._store, self.endpoint = connect(kind, name, options, attempts)
 
     def put(self, key: str, data: bytes, facts: Facts) -> str:
@@ -61,11 +62,13 @@ class CloudBucket:
 
         An object whose ETag says that it was damaged on the way is deleted, and put again later.
         """
-        with self._asked("put"):
-            made = self._obstore.put(
+        try:  # a context manager would cost each object as much again as all else here
+            made = self._put(
                 self._store, key, data, attributes=_attributes(facts), use_multipart=False
             )
-        etag = str(made["e_tag"])
+        except BaseException as error:
+            raise self._failed(error, "put") from error
+        etag: str = made["e_tag"]
         if self.md5_is_told and etag.strip('"') != digest_of(data):
             self.delete(key)
             raise StoreError("BadDigest: it was damaged on the way", transient=True)
@@ -192,12 +195,16 @@ class CloudBucket:
     def _asked(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except errors.foreign() as error:
-            raise errors.meant(error, self.kind, self.endpoint, doing) from error
-        except BaseException as error:  # a panic of Rust is no Exception
-            if type(error).__name__ != "PanicException":
-                raise
-            raise StoreError(f"obstore failed: {error}") from error
+        except BaseException as error:
+            raise self._failed(error, doing) from error
+
+    def _failed(self, error: BaseException, doing: str) -> StoreError:
+        """The error for what obstore raised. What it did not raise is raised again."""
+        if isinstance(error, errors.foreign()):
+            return errors.meant(error, self.kind, self.endpoint, doing)
+        if type(error).__name__ == "PanicException":  # of Rust; it is no Exception
+            return StoreError(f"obstore failed: {error}")
+        raise error
 
 
 def _library() -> ModuleType:
@@ -218,9 +225,9 @@ def digest_of(data: bytes) -> str:
 
 def _attributes(facts: Facts) -> Any:
     """What obstore calls attributes: header fields by their names, all others are metadata."""
-    optional = {
-        "Content-Type": facts.content_type,
-        "Content-Encoding": facts.content_encoding,
-        "Storage-Class": facts.storage_class,
-    }
-    return {**facts.metadata, **{name: value for name, value in optional.items() if value}}
+    told = dict(facts.metadata)
+    if facts.content_type:
+        told["Content-Type"] = facts.content_type
+    if facts.content_encoding:
+        told["Content-Encoding"] = facts.content_encoding
+    return told
