@@ -48,6 +48,7 @@ OPTIONS = (
     Option("key", "hash", '"hash"', "hash", "9"),
     Option("manifest", "m.jsonl", '"m.jsonl"', "m.jsonl", "9"),
     Option("warc-size", "1M", "1000000", 1_000_000, "9"),
+    Option("store-compressed", "zstd", '"zstd"', "zstd", "gzip"),
     Option("durable", "true", "true", True, "0"),
     Option("durable", "false", "false", False, "1"),
     Option("show-config", "true", "true", True, "0"),

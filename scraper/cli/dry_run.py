@@ -69,7 +69,7 @@ def dry_run(
     with closing(lines), closing(Prefilter(history, plan, sink)) as prefilter:
         try:
             for source in sources:
-                items = _items(source, shard, rule, log)
+                items = _items(source, shard, rule, log, settings.store_compressed)
                 # Somebody may wait for the answer to one line of a pipe.
                 at_once = _BATCH if source.size is not None else 1
                 while batch := [*islice(items, at_once)]:
@@ -109,10 +109,13 @@ def _shard(settings: Settings, destination: str, sink: Sink, log: Log) -> "Shard
     return shard
 
 
-def _items(source: Source, shard: "Shard | None", rule: KeyRule, log: Log) -> Iterator[lists.Read]:
+def _items(
+    source: Source, shard: "Shard | None", rule: KeyRule, log: Log, form: str | None
+) -> Iterator[lists.Read]:
     """What is read of one list, as a run would read it."""
     try:
-        yield from reader_of(rule, shard, lambda text: log.say("warning", "list", text))(source)
+        told = lambda text: log.say("warning", "list", text)  # noqa: E731
+        yield from reader_of(rule, shard, told, form=form)(source)
     except ListBroken as error:
         if tells_of_lists(shard):
             yield lists.broken_off(error, source.name)

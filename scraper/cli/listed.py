@@ -19,6 +19,7 @@ from scraper.source import lists
 from scraper.source.grammar import grammar_of
 from scraper.source.keys import KeyRule, make_rule
 from scraper.source.sources import RemoteList, Source, open_sources
+from scraper.source.stored_form import in_form
 
 
 class Listed(NamedTuple):
@@ -30,20 +31,25 @@ class Listed(NamedTuple):
 
 @contextmanager
 def listed(
-    names: Sequence[str], template: str, reading: Reading, grammar: Mapping[str, Any]
+    names: Sequence[str],
+    template: str,
+    reading: Reading,
+    grammar: Mapping[str, Any],
+    form: str | None = None,
 ) -> Iterator[Listed]:
     """The keys that the lists `names` give their targets now by the rule `template`.
 
-    `grammar`: the options of `grammar_of`, which say how these lists are read.
+    `form`: that of --store-compressed. `grammar`: the options of `grammar_of`, which say how these
+    lists are read.
     Raises UsageError (ListError too) for a list that can't be read or names no target.
     """
     rule = make_rule(template, datetime.now().astimezone())
     sources = open_sources(names, _refuse, grammar_of(**grammar))
     with closing(KeySet(reading)) as keys:
-        yield Listed(keys, sum([_add(keys, source, rule) for source in sources]))
+        yield Listed(keys, sum([_add(keys, source, rule, form) for source in sources]))
 
 
-def _add(keys: KeySet, source: Source, rule: KeyRule) -> int:
+def _add(keys: KeySet, source: Source, rule: KeyRule, form: str | None) -> int:
     """Add the keys of one list. How many of its lines name no target."""
     good = bad = 0
 
@@ -52,7 +58,7 @@ def _add(keys: KeySet, source: Source, rule: KeyRule) -> int:
         for item in lists.read(source, rule):
             if isinstance(item, Target):
                 good += 1
-                yield item.key
+                yield item.key if form is None else in_form(item, form).key
             else:
                 bad += 1
 

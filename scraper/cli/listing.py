@@ -69,6 +69,14 @@ def _list_options(command: F) -> F:
     default=None,
     help="The rule by which the run with LIST made keys: url, hash, or a template.  [default: url]",
 )
+@click.option(
+    "--store-compressed",
+    cls=SectionOption,
+    section="Other",
+    type=click.Choice(["gzip", "zstd"]),
+    default=None,
+    help="As for fetch: the run with LIST gave keys the ending .gz or .zst.",
+)
 @_list_options
 @click.option(
     "--prune",
@@ -193,7 +201,8 @@ def _named(options: Mapping[str, Any], place: Place) -> Iterator["Listed | None"
     from scraper.cli.listed import listed
 
     grammar = {name: options[name] for name in LIST_OPTIONS}
-    with listed(options["lists"], template or "url", place.reading, grammar) as found:
+    asked = options["lists"], template or "url", place.reading, grammar
+    with listed(*asked, options["store_compressed"]) as found:
         yield found
 
 

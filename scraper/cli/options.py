@@ -176,6 +176,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "--manifest", type=PATH, metavar="PATH",
             default=".scraper/manifest.jsonl in DEST",
             help="Where the record of every target is kept."),
+    _option(_WHERE, "--store-compressed", type=click.Choice(["gzip", "zstd"]),
+            default="none",
+            help="Compress what is stored, unless its name says that it is; keys get .gz or .zst."),
     _option(_WHERE, "--durable/--no-durable", is_flag=True,
             help="Records survive a power cut, not only a crash of the program."
                  "  [default: no-durable]"),

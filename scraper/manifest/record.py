@@ -108,7 +108,9 @@ def add_response(record: dict[str, Any], response: Response) -> None:
 
 def add_body(record: dict[str, Any], stored: Stored) -> None:
     """Add what a record keeps of a stored body, beside its response."""
-    response, record["size"], record["sha256"] = stored
+    response, record["size"], record["sha256"], compressed = stored
+    if compressed is not None:
+        record["compressed"], record["body_size"], record["body_sha256"] = compressed
     if response.variant is not None:
         record["variant"] = response.variant
     if response.parts is not None:

@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     max_failures: int | str | Budget | None  # so many, or "5%"; `fail_fast` stops beyond it
     fail_fast: bool | None
     lock: Literal["wait", "skip", "fail"] | None  # what to do when another run has the destination
+    store_compressed: Literal["gzip", "zstd"] | None  # how bodies are stored; keys get .gz or .zst
     durable: bool | None  # objects survive a power cut
     engine: EngineName | None
     max_concurrency: int | None  # transfers at once

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scraper.model.expected import Expected
+    from scraper.model.stored_forms import Compressed
 
 NO_HEADERS: Mapping[str, str] = {}
 TAKEN_OVER = "taken-over"  # the variant of an object that no run has stored
@@ -52,7 +53,7 @@ class Target(NamedTuple):
     counts for where the number of targets is bounded; see `places_of`. `expected`: what its body is
     to be, None if the list does not say. `lastmod`: when it was changed, as the list has it.
     `mirrors`: its other URLs, in the order in which they are tried. All that tells targets apart is
-    of the first URL.
+    of the first URL. `compressed`: `gzip` or `zstd` if its body is stored so, else "".
     """
 
     listed: str
@@ -67,6 +68,7 @@ class Target(NamedTuple):
     expected: "Expected | None" = None
     lastmod: str | None = None
     mirrors: tuple[Mirror, ...] = ()
+    compressed: str = ""
 
     def __repr__(self) -> str:
         """The fields that hold no secret: no URL, userinfo or headers."""
@@ -235,6 +237,7 @@ class Stored(NamedTuple):
     response: Response
     size: int
     sha256: str
+    compressed: "Compressed | None" = None  # size and sha256 are those of what is stored
 
 
 class NotModified(NamedTuple):
@@ -375,11 +378,8 @@ class Result(NamedTuple):
     @property
     def response(self) -> Response | None:
         """The final response. None if there was none."""
-        match self.outcome:
-            case Skipped() | Duplicate():
-                return None
-            case outcome:
-                return outcome.response
+        outcome = self.outcome
+        return None if isinstance(outcome, Skipped | Duplicate) else outcome.response
 
     def __repr__(self) -> str:
         """What `str.format` and a debugger show: no secrets of the URL."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, Self, TypeVar, dataclass_transform
 
-from scraper.model import one_file, resolve, robots_names
+from scraper.model import one_file, resolve, robots_names, stored_forms
 from scraper.model.headers import (
     Pair,
     announces_a_body,
@@ -37,7 +37,7 @@ _READ = {
     "robots_tags": robots_names.rules,
 }
 _OWN = ["to", "key", "manifest", "max_failures", "fail_fast", "lock", "durable", "engine", "shard"]
-_OWN += ["warc_size"]
+_OWN += ["warc_size", "store_compressed"]
 _PLAIN: dict[type, Callable[[Any], object]] = {
     str: str.__str__,
     int: int.__int__,
@@ -327,6 +327,7 @@ class Settings(_Branch):
     earlier: Earlier = field(default_factory=Earlier)
     shard: str | None = None
     warc_size: int = 1 << 30  # bytes of one file of an archive
+    store_compressed: str | None = None
 
     def __post_init__(self) -> None:
         if self.shard is not None:
@@ -336,6 +337,7 @@ class Settings(_Branch):
             check(self.shard, key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
         one_file.check(self.to, shard=self.shard, processes=self.politeness.processes)
+        stored_forms.check(self.store_compressed, to=self.to)
         whole(1, warc_size=self.warc_size)
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
         require(

@@ -32,6 +32,9 @@ COLUMNS: Mapping[str, str] = {
     "variant": TEXT,
     "parts": WHOLE,
     "modified": TEXT,
+    "compressed": TEXT,
+    "body_size": WHOLE,
+    "body_sha256": TEXT,
     "verified": TEXT,
     **dict.fromkeys(("mirror", "lastmod", "expected_of"), TEXT),
     **dict.fromkeys(("urls", "headers", "expected"), TEXT),  # as JSON

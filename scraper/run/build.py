@@ -61,7 +61,7 @@ def choose_engine(settings: Settings) -> EngineChoice:
 
     Raises UsageError when --engine names an engine that is not installed, when
     --max-concurrency is more than the system allows, when a proxy's URL is wrong, or when
-    --processes and another option exclude each other.
+    --processes, or --store-compressed, and --split exclude each other.
     """
     from scraper.engines.descriptors import connections_to_keep
 
@@ -76,6 +76,9 @@ def choose_engine(settings: Settings) -> EngineChoice:
         http = replace(http, http1_1=True)
     if _processes(settings) > 1 and settings.politeness.split > 1:
         message = "--split is for one process: --processes can't put a body together from parts"
+        raise UsageError(message)
+    if settings.store_compressed is not None and settings.politeness.split > 1:
+        message = "--split: parts of a body can't be compressed as they come (--store-compressed)"
         raise UsageError(message)
     if settings.engine != "threads":
         try:

@@ -109,7 +109,7 @@ class Run:
         self._plan, self._robots_queue = obey_robots(settings, plan, self._frontier, note)
         self._entrance = self._robots_queue or self._frontier
         rule = make_rule(settings.key, now)
-        self._reader = ListReader(sources, rule, self.wake)
+        self._reader = ListReader(sources, rule, self.wake, settings.store_compressed)
         self._engine: Engine | None = None
         self._prefilter: Prefilter
         policies = self._failure_policy, self._frontier, self._spacing, self._splitting

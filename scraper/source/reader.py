@@ -34,7 +34,8 @@ class ListReader:
     look at `empty` again, since a target may have arrived just before.
 
     Started with a shard, the targets are those of that shard, and `lines` counts only these.
-    `incomplete`: lines may be missing, since a list changed or broke off.
+    `form`: in which bodies are stored (--store-compressed). `incomplete`: lines may be missing,
+    since a list changed or broke off.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ListReader:
         sources: Sequence[Source],
         rule: KeyRule,
         on_arrival: Callable[[], None],
+        form: str | None = None,
     ) -> None:
         self.hungry = False
         self.incomplete = False
@@ -49,6 +51,7 @@ class ListReader:
         self._taken = 0
         self._sources = sources
         self._rule = rule
+        self._form = form
         self._shard: Shard | None = None
         self._on_arrival = on_arrival
         self._buffer: deque[lists.Read] = deque()
@@ -143,7 +146,8 @@ class ListReader:
                 self._on_arrival()
 
     def _items(self) -> Iterator[lists.Read]:
-        read = reader_of(self._rule, self._shard, self._notes.append, lambda: self._closed)
+        told = self._notes.append, lambda: self._closed
+        read = reader_of(self._rule, self._shard, *told, form=self._form)
         for source in self._sources:
             try:
                 yield from read(source)
@@ -159,9 +163,21 @@ class ListReader:
 
 
 def reader_of(
-    rule: KeyRule, shard: "Shard | None", note: Note, stopped: Callable[[], bool] = bool
+    rule: KeyRule,
+    shard: "Shard | None",
+    note: Note,
+    stopped: Callable[[], bool] = bool,
+    *,
+    form: str | None = None,
 ) -> Callable[[Source], Iterator[lists.Read]]:
-    """What reads a list, or what of it belongs to `shard`. See `lists.read`."""
+    """What reads a list, or what of it belongs to `shard`, for bodies of `form`."""
+    if form is not None:
+        from scraper.source.stored_form import in_form
+
+        read = reader_of(rule, shard, note, stopped)
+        return lambda source: (
+            in_form(item, form) if isinstance(item, Target) else item for item in read(source)
+        )
     if shard is None:
         return lambda source: lists.read(source, rule, note, stopped=stopped)
     from scraper.source.shard_filter import ShardFilter

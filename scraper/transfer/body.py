@@ -17,6 +17,7 @@ from scraper.model.errors import Kind, TransferError
 from scraper.model.records import Response, Stored, Target
 from scraper.sinks.base import Body, Sink, Upload
 from scraper.sinks.put_request import PutRequest, put_request_of
+from scraper.source.stored_form import plain_key
 from scraper.transfer.codings import codings
 from scraper.transfer.exchange import Reply, content_length
 from scraper.transfer.part_of_file import check_part
@@ -24,6 +25,8 @@ from scraper.transfer.plan import Plan
 
 if TYPE_CHECKING:
     from scraper.model.expected import Digests, Expected
+    from scraper.model.stored_forms import Compressed
+    from scraper.transfer.compression import Compression
     from scraper.transfer.integrity import IntegrityCheck
 
 _QUICK = 8  # pieces of a decoded body, of up to 1 MiB each, that a quick call writes
@@ -43,6 +46,8 @@ class Incoming:
     """
 
     __slots__ = (
+        "_compressed",
+        "_compression",
         "_decoder",
         "_digest",
         "_in_chunks",
@@ -82,8 +87,11 @@ class Incoming:
         self._most = plan.limits.max_size
         self._quota = plan.quota
         self._decoder: Decoder | None = None
+        self._compression = _compression(target.compressed) if target.compressed else None
+        self._compressed: Compressed | None = None
         if self.coding is not None and not plan.http.raw:
-            names = target.key, response.url_effective.partition("?")[0]
+            key = plain_key(target) if target.compressed else target.key
+            names = key, response.url_effective.partition("?")[0]
             which = codings(self.coding, response.content_type, names)
             self._decoder = make_decoder(which.undone, which.kept)
             if which.left is not None:
@@ -129,9 +137,9 @@ class Incoming:
         """
         if self._put is not None:
             self.abort()
-            return self._put.stored()
+            return self._told(self._put.stored())
         upload, facts = self._complete(source_url, fetched_at, check)
-        return upload.commit(facts)
+        return self._told(upload.commit(facts))
 
     @property
     def may_be_put(self) -> bool:
@@ -163,7 +171,20 @@ class Incoming:
             self.response = self.response._replace(expected_of="coded")
         upload = self._upload or self._open()
         facts = Body(source_url, fetched_at, self.size, self._digest.hexdigest(), self.response)
+        if self._compression is not None:
+            if rest := self._compression.finish():
+                upload.write(rest)
+            facts, self._compressed = self._compression.stored(facts)
         return upload, facts
+
+    def _told(self, stored: Stored) -> Stored:
+        """What is recorded of a body that is `stored`."""
+        if self._compressed is None:
+            return stored
+        response = self.response
+        if self._integrity is not None:  # what is stored is another form of it
+            response = response._replace(expected_of=response.expected_of or "body")
+        return stored._replace(response=response, compressed=self._compressed)
 
     def abort(self) -> None:
         """Drop what was written. Never raises."""
@@ -212,6 +233,8 @@ class Incoming:
         self._digest.update(piece)
         if self._integrity is not None:
             self._integrity.go_on()
+        if self._compression is not None and not (piece := self._compression.feed(piece)):
+            return
         (self._upload or self._open()).write(piece)
 
     def _check_size(self, size: int) -> None:
@@ -224,3 +247,9 @@ def _integrity_check(expected: "Expected", *, is_coded: bool) -> "IntegrityCheck
     from scraper.transfer.integrity import IntegrityCheck  # few lists tell digests
 
     return IntegrityCheck(expected, is_coded=is_coded)
+
+
+def _compression(form: str) -> "Compression":
+    from scraper.transfer.compression import Compression  # few runs compress
+
+    return Compression(form)

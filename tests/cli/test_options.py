@@ -39,7 +39,7 @@ VALUES = {
     *("--cookies", "--resolve"),
     *("--input-file", "--max-total-size", "--max-run-time", "--min-free-space", "--grace"),
     *("--max-failures", "--config", "--lock", "--engine", "--continue-above", "--contact"),
-    *("--split-above", "--warc-size"),
+    *("--split-above", "--warc-size", "--store-compressed"),
     *("--list-format", "--url-column", "--key-column", "--default-scheme", "--base"),
     "--shard",
     "--processes",

@@ -107,6 +107,7 @@ def test_the_defaults_in_the_help_are_those_of_settings() -> None:
         "list_format": "auto: by name, Content-Type, first line, or a column named",
         "url_column": "url",
         "warc_size": "1GiB",
+        "store_compressed": "none",
         "key_column": "key",
         "default_scheme": "none",
         "log_format": "text",

@@ -29,7 +29,7 @@ WIDER: dict[str, Any] = {
     "retry_on": str | Iterable[str | int] | None,
     "shard": str | None,
 }
-WORDS = {"lock", "engine", "s3_client"}
+WORDS = {"lock", "engine", "s3_client", "store_compressed"}
 
 
 def leaves() -> dict[str, Any]:

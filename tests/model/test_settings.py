@@ -83,6 +83,7 @@ DEFAULTS: dict[str, Any] = {
     "new_failures": False,
     "skip_existing": False,
     "warc_size": 1 << 30,
+    "store_compressed": None,
     "durable": False,
     "engine": "auto",
 }
@@ -187,6 +188,7 @@ def test_every_flat_name_reaches_its_place_in_the_tree() -> None:
         "new_failures": True,
         "skip_existing": True,
         "warc_size": 1_000_000,
+        "store_compressed": "gzip",
         "durable": True,
         "engine": "threads",
     }

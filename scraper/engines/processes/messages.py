@@ -141,15 +141,15 @@ class Unpacker:
 def flat(outcome: Ending) -> Message | Ending:
     """`outcome`, as a plain tuple if it is the usual one."""
     if type(outcome) is Stored:
-        return (tuple(outcome.response), outcome.size, outcome.sha256)
+        return (tuple(outcome.response), *outcome[1:])
     return outcome
 
 
 def unflat(told: Any) -> Ending:
     """The outcome that `flat` made this of."""
     if type(told) is tuple:
-        response, size, sha256 = told
-        return Stored(Response._make(response), size, sha256)
+        response, *rest = told
+        return Stored(Response._make(response), *rest)
     outcome: Ending = told
     return outcome
 
