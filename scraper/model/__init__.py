@@ -5,6 +5,6 @@ modules that several rooms need, `threads`, `happy_eyeballs`, `scratch` and `sha
 Others import the modules: `settings`, `headers`, `options`, `records`, `archived`, `errors`,
 `urls`, `authorities`, `codings`, `decode`, `expected`, `status_codes`, `proxy_urls`, `resolve`,
 `addresses`, `dates`, `threads`, `happy_eyeballs`, `run_id`, `scratch`, `shards`, `shared_numbers`,
-`version`.
+`stored_forms`, `version`.
 This face re-exports nothing: `scraper --help` needs settings, and no URL parser.
 """

@@ -112,6 +112,19 @@ def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(
     assert cli(f"{url}/x", "--to", "beside").status == 0
 
 
+def test_a_dry_run_makes_nothing_and_knows_what_is_done(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    a_list(cli, serve, "a", "b")
+    for option in ("--skip-existing", "--resume"):
+        ran = cli("urls", *archive.words, "--dry-run", option)
+        assert (ran.status, len(ran.lines)) == (0, 2), ran.err
+        assert cli.wrote == ["urls"]
+    assert cli("urls", *archive.words).status == 0
+    ran = cli("urls", *archive.words, "--dry-run", "--resume")
+    assert (ran.status, ran.lines) == (0, []), ran.err
+
+
 def test_with_a_manifest_elsewhere_nothing_lies_beside_it(
     archive: Archive, cli: Command, serve: Serve
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives.errors import reason_of, refused, unreadable
-from scraper.sinks.archives.members import Member
+from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.opened import Archive, open_archive
 from scraper.sinks.archives.place import ArchivePlace, archive_place
 from scraper.sinks.archives.writing import StoredFacts, WritingNote, unrecorded_from
@@ -167,12 +167,14 @@ class ArchiveSink:
 
     def listing(self, prefix: str) -> Iterator[Listed]:
         """Every member that counts, whose name begins with `prefix`."""
-        for member in self._read().members.named(prefix):
+        members = self._members()
+        for member in members.named(prefix) if members is not None else ():
             yield Listed(member.name, member.size, member.modified_s * 1000)
 
     def may_have_objects(self) -> bool:
         """Whether there is any member."""
-        return self._read().members.any()
+        members = self._members()
+        return members is not None and members.any()
 
     def remove(self, key: str) -> None:
         """Drop all members of this name. A tar is written anew when it is closed."""
@@ -182,11 +184,15 @@ class ArchiveSink:
             raise SinkError(f"can't delete {key!r}: {reason_of(error)}", transient=False) from None
 
     def _find(self, key: str) -> Member | None:
-        return self._read().members.find(key)
+        members = self._members()
+        return None if members is None else members.find(key)
 
-    def _read(self) -> Archive:
+    def _members(self) -> Members | None:
+        """What the archive holds. None: there is no archive, and this run makes none."""
         try:
-            return self._opened()
+            if not self._writes and not self.place.path.exists():
+                return None
+            return self._opened().members
         except OSError as error:
             raise unreadable(error, self.place.path.name) from None
 

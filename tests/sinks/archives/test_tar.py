@@ -15,6 +15,7 @@ import pytest
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives.crc import combined
 from scraper.sinks.archives.sink import ArchiveSink, open_archive_sink
+from scraper.sinks.archives.tar_format import head_of, read_head
 from scraper.sinks.archives.writing import StoredFacts
 from scraper.sinks.base import SinkOptions
 from scraper.testing import SINK_CASES, Place, SinkCase, store
@@ -324,3 +325,12 @@ def test_crcs_of_two_texts_make_that_of_both() -> None:
         first, second = dice.randbytes(dice.randrange(1000)), dice.randbytes(size)
         both = combined(zlib.crc32(first), zlib.crc32(second), size)
         assert both == zlib.crc32(first + second)
+
+
+def test_the_headers_of_a_member_of_9_gib_with_a_long_name_are_read_as_written() -> None:
+    head = head_of("ä" * 150, 9 << 30, 1_445_412_480)
+    found = read_head(lambda at, size: head[at : at + size], 0)
+    assert found is not None
+    assert (found.name, found.size, found.data) == ("ä" * 150, 9 << 30, len(head))
+    with tarfile.open(fileobj=io.BytesIO(head)) as opened:
+        assert (opened.next() or tarfile.TarInfo()).size == 9 << 30
