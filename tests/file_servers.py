@@ -7,6 +7,7 @@
 `server.root` is the same directory on this machine. A server that is not installed raises Missing.
 """
 
+import getpass
 import os
 import re
 import shutil
@@ -177,16 +178,23 @@ def _home_that_knows(directory: Path, port: int) -> Path:
 def _started(
     command: list[str], ready: str
 ) -> Iterator[tuple[subprocess.Popen[str], re.Match[str]]]:
-    """The process, once a line on its stderr says that it listens. It ends with the block."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    """The process, once a line that it says tells that it listens. It ends with the block."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # smbd ends its whole process group when it ends
+    ) as process:
+        assert process.stdout is not None
         try:
             said = ""
             while not (found := re.search(ready, said)):
-                line = process.stderr.readline()
+                line = process.stdout.readline()
                 assert line, f"{command[0]} ended: {said}"
                 said += line
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            threading.Thread(target=process.stdout.read, daemon=True).start()
             yield process, found
         finally:
             for child in psutil.Process(process.pid).children(recursive=True):
@@ -195,10 +203,93 @@ def _started(
             process.wait(WAIT_S)
 
 
+_WSGIDAV = """
+import sys
+from cheroot import wsgi
+from wsgidav.wsgidav_app import WsgiDAVApp
+root, user, password = sys.argv[1:4]
+app = WsgiDAVApp({
+    "provider_mapping": {"/": root},
+    "simple_dc": {"user_mapping": {"*": {user: {"password": password}}}},
+    "http_authenticator": {
+        "accept_basic": True, "accept_digest": False, "default_to_digest": False,
+    },
+    "verbose": 0, "logging": {"enable": False},
+})
+server = wsgi.Server(("127.0.0.1", 0), app, numthreads=12)
+server.prepare()
+print("port", server.bind_addr[1], file=sys.stderr, flush=True)
+server.serve()
+"""
+
+
+@contextmanager
+def wsgidav(directory: Path) -> Iterator[FileServer]:
+    """wsgidav's, by cheroot."""
+    root = directory / "root"
+    root.mkdir(parents=True)
+    command = [sys.executable, "-W", "ignore", "-c", _WSGIDAV, str(root), USER, PASSWORD]
+    with _started(command, r"port (\d+)") as (process, found):
+        url = f"webdav://{USER}@127.0.0.1:{found[1]}"
+        # MOVE deletes the old file first (RFC 4918 9.9.3); wsgidav takes `;` for its end.
+        breaks = frozenset({"a replacement is atomic", "keys may be deep, long and in any script"})
+        environment = {"SCRAPER_TO_PASSWORD": PASSWORD}
+        yield FileServer("wsgidav", url, root, process, environment, breaks)
+
+
+_SMB = """
+[global]
+private dir = {0}/private
+lock directory = {0}/lock
+state directory = {0}/state
+cache directory = {0}/cache
+pid directory = {0}/pid
+ncalrpc dir = {0}/ncalrpc
+passdb backend = tdbsam:{0}/private/passdb.tdb
+log file = {0}/log
+interfaces = 127.0.0.1/8
+bind interfaces only = yes
+smb ports = {1}
+server role = standalone server
+load printers = no
+disable spoolss = yes
+disable netbios = yes
+[share]
+path = {2}
+read only = no
+"""
+
+
+@contextmanager
+def smbd(directory: Path) -> Iterator[FileServer]:
+    """Samba's, with a password of its own for who runs the tests."""
+    program = shutil.which("smbd") or shutil.which("smbd", path="/usr/sbin")
+    if not program or not shutil.which("smbpasswd"):
+        raise Missing("Samba's server: apt-get install samba")
+    if os.geteuid() != 0:
+        raise Missing("Samba's server runs as root alone")
+    root, port, user = directory / "root", free_port(), getpass.getuser()
+    for name in ("root", "private", "lock", "state", "cache", "pid", "ncalrpc"):
+        (directory / name).mkdir(parents=True)
+    settings = directory / "smb.conf"
+    settings.write_text(_SMB.format(directory, port, root))
+    add = ["smbpasswd", "-c", str(settings), "-a", "-s", user]
+    subprocess.run(
+        add, check=True, input=f"{PASSWORD}\n{PASSWORD}\n", text=True, capture_output=True
+    )
+    command = [program, "-F", "--no-process-group", "--debug-stdout", "-d", "3"]
+    with _started([*command, "-s", str(settings)], "waiting for connections") as (process, _):
+        url = f"smb://{user}@127.0.0.1:{port}/share"
+        yield FileServer("samba", url, root, process, {"SCRAPER_TO_PASSWORD": PASSWORD})
+
+
 Making = Callable[[Path], AbstractContextManager[FileServer]]
 SERVERS: Mapping[str, Making] = {
     "sshd": sshd,
     "rclone-sftp": partial(rclone, kind="sftp"),
     "ftpd": ftpd,
+    "wsgidav": wsgidav,
+    "rclone-webdav": partial(rclone, kind="webdav"),
+    "smbd": smbd,
     "plain-ftpd": partial(ftpd, without=("MLST", "MLSD", "MFMT")),
 }

@@ -45,6 +45,10 @@ OURS = {
     "tar": "scraper.sinks.archives:open_sink",
     "warc": "scraper.sinks.warc:open_sink",
     "zip": "scraper.sinks.archives:open_sink",
+    "webdav": "scraper.sinks.remote_files:open_sink",
+    "webdavs": "scraper.sinks.remote_files:open_sink",
+    "smb": "scraper.sinks.remote_files:open_sink",
+    "hdfs": "scraper.sinks.remote_files:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")

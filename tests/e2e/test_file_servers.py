@@ -18,7 +18,10 @@ LAST_MODIFIED = "Wed, 21 Oct 2015 07:28:00 GMT"
 PAGES = 12
 
 
-@pytest.fixture(params=["sshd", "ftpd"])
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("wsgidav", "smbd")]
+
+
+@pytest.fixture(params=["sshd", "ftpd", *_SLOW])
 def files(request: pytest.FixtureRequest, cli: Command) -> Files:
     """A directory of each server."""
     made = place_of(request, cli)

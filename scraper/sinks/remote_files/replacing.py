@@ -4,6 +4,9 @@ The body goes under a temporary name into the same directory, so the rename is o
 something else is mounted below the destination. The size is asked of the server before the rename
 and after it.
 
+A server that was silent may carry out later what it was asked, and make a temporary file that was
+looked for in vain. So such names are looked for again at the end.
+
 Owns: that order, and temporary files that could not be removed yet. Does not know: keys.
 """
 
@@ -24,6 +27,7 @@ class Replacing:
         self.holds = _nobody_else
         self._directories = directories
         self._left: list[str] = []
+        self._late: set[str] = set()  # names that may come to be
 
     def put(self, server: Server, path: str, file: BinaryIO, size: int, at_ms: int | None) -> None:
         """Make `file`, of `size` bytes, the file at `path`. May be called again. Raises Fault."""
@@ -45,6 +49,15 @@ class Replacing:
                 self._left.append(path)
                 raise
 
+    def settle(self, server: Server) -> bool:
+        """Leave nothing, at the end of a run. Whether nothing can come later. Raises Fault."""
+        self.remove_left(server)
+        for path in list(self._late):
+            if server.stat(path) is not None:
+                remove(server, path)
+                self._late.discard(path)
+        return not self._late
+
     def _replace(
         self, server: Server, path: str, file: BinaryIO, size: int, at_ms: int | None
     ) -> None:
@@ -57,6 +70,8 @@ class Replacing:
             server.rename(name, path)
         except BaseException as error:
             self._left.append(name)
+            if isinstance(error, Fault) and error.trouble is Trouble.SILENT:
+                self._late.add(name)
             if not (isinstance(error, Fault) and error.spent):
                 self._try_to_remove_left(server)
             raise

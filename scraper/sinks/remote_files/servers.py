@@ -81,6 +81,10 @@ Connect = Callable[[Address, Settings], Server]
 CLASSES = {
     "sftp": ("fsspec.implementations.sftp.SFTPFileSystem", "sftp"),
     "ftp": ("fsspec.implementations.ftp.FTPFileSystem", "ftp"),
+    "webdav": ("webdav4.fsspec.WebdavFileSystem", "webdav"),
+    "webdavs": ("webdav4.fsspec.WebdavFileSystem", "webdav"),
+    "smb": ("fsspec.implementations.smb.SMBFileSystem", "smb"),
+    "hdfs": ("fsspec.implementations.arrow.HadoopFileSystem", "arrow"),
 }
 
 

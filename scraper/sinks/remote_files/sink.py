@@ -81,6 +81,7 @@ class RemoteSink:
         self._names = TemporaryNames(os.urandom(8).hex())
         self._directories = Directories()
         self._root = ""
+        self._refused: set[str] = set()
         self._is_first = True  # whether this process has made the mark of the run
         self._beginning = threading.Lock()
         self._begun = False
@@ -292,7 +293,7 @@ class RemoteSink:
         return probe(server, directory, self._names)
 
     def _use(self, probed: Probed) -> None:
-        self.ignores_case = probed.ignores_case
+        self.ignores_case, self._refused = probed.ignores_case, set(probed.refused)
         if probed.keeps_times:
             self.object_stat = self._stat
 
@@ -312,9 +313,9 @@ class RemoteSink:
             sweep(server, self._root, self._names.run, lambda: self._closed)
 
     def _end(self, server: Server) -> None:
-        """Leave nothing. The mark stays if a file could not be removed: a later run does it."""
-        self._files.remove_left(server)
-        remove_mark(server, self._root, self._names.run)
+        """Leave nothing. The mark stays if a file may come later: the next run removes it."""
+        if self._files.settle(server):
+            remove_mark(server, self._root, self._names.run)
 
     def _small(self, server: Server, key: str) -> str | None:
         path = self._path(key)
@@ -328,6 +329,10 @@ class RemoteSink:
             raise SinkError(
                 f"can't store {key!r}: a run's own files have such names", transient=False
             )
+        if found := self._refused.intersection(key):
+            shown = " ".join(map(repr, sorted(found)))
+            text = f"can't store {key!r}: the server takes {shown} in a name for something else"
+            raise SinkError(text, transient=False)
         return key
 
     @contextmanager

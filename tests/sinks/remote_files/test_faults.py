@@ -17,10 +17,10 @@ from scraper.sinks.remote_files.address import parse
 from scraper.sinks.remote_files.faults import Trouble, of_os_error, of_text
 from scraper.testing import store
 from tests.file_servers import PASSWORD, USER, FileServer, Missing, sshd
-from tests.servers import closed_port
+from tests.servers import Serve, closed_port
 from tests.sinks.remote_files.conftest import Open, There
 
-each = pytest.mark.parametrize("there", ["sshd", "ftpd"], indirect=True)
+each = pytest.mark.parametrize("there", ["sshd", "ftpd", "wsgidav", "smbd"], indirect=True)
 Start = Callable[[str], FileServer]
 
 
@@ -58,9 +58,9 @@ def test_a_full_disk_leaves_the_old_object_and_nothing_else(there: There) -> Non
         store(sink, "page", b"old")
         with pytest.raises((DestinationError, SinkError)) as failed:
             store(sink, "page", os.urandom(2_000_000))
-        if there.server.name == "sshd":  # pyftpdlib's answer is "426 None; transfer aborted."
+        if there.server.name in {"sshd", "samba"}:  # the answers of others don't say why
             assert isinstance(failed.value, DestinationError)
-            assert "no space is left" in str(failed.value)
+            assert "takes no more objects" in str(failed.value)
         assert (there.root / "page").read_bytes() == b"old"
         store(sink, "small", b"there is room for it")
         sink.close()
@@ -150,11 +150,16 @@ def test_the_config_of_ssh_says_host_port_user_and_key(
     assert (server.root / "by-config/page").read_bytes() == b"page"
 
 
-def test_a_wrong_password_is_refused(file_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = file_server("ftpd")
+@pytest.mark.parametrize(
+    ("name", "said"), [("ftpd", "530"), ("wsgidav", "401"), ("smbd", "authenticat")]
+)
+def test_a_wrong_password_is_refused(
+    name: str, said: str, file_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = file_server(name)
     monkeypatch.setenv("SCRAPER_TO_PASSWORD", "secret")
     error = refused(f"{server.url}/out")
-    assert "530" in str(error)
+    assert said in str(error)
     assert "SCRAPER_TO_PASSWORD" in error.hint
 
 
@@ -183,11 +188,11 @@ def open_and_close(url: str) -> None:
     sink.close()
 
 
-@pytest.mark.parametrize("scheme", ["sftp", "ftp"])
+@pytest.mark.parametrize("scheme", ["sftp", "ftp", "webdav", "smb"])
 def test_nobody_there_is_one_line(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
-    error = refused(f"{scheme}://me:secret@127.0.0.1:{port}/out")
-    assert str(error).startswith(f"can't use {scheme}://127.0.0.1:{port}/out: ")
+    error = refused(f"{scheme}://me:secret@127.0.0.1:{port}/out/x")
+    assert str(error).startswith(f"can't use {scheme}://127.0.0.1:{port}/out/x: ")
     assert "refused" in str(error) or "Unable to connect" in str(error)
 
 
@@ -205,6 +210,35 @@ def test_a_path_below_a_directory_that_may_not_be_written_is_refused(
     except Missing as missing:
         pytest.skip(str(missing))
     assert "denied" in str(refused(signed_in(server).url)).lower()
+
+
+def test_a_character_that_a_server_takes_for_something_else_is_refused(
+    file_server: Start, signed_in: Open
+) -> None:
+    there = signed_in(file_server("wsgidav"))
+    sink = there.sink()
+    sink.check()
+    store(sink, "a", b"a")
+    store(sink, "p%41c #1", b"encoded")  # webdav4 alone would store pAc
+    with pytest.raises(SinkError, match="takes ';' in a name") as failed:
+        store(sink, "a;b", b"it would replace a")
+    assert not failed.value.transient
+    sink.close()
+    assert there.names() == {"a", "p%41c #1"}
+
+
+def test_a_share_that_is_not_there_or_not_named_is_refused(
+    file_server: Start, signed_in: Open
+) -> None:
+    there = signed_in(file_server("smbd"))
+    host = there.server.url.removesuffix("/share")
+    assert "names no share" in str(refused(host))
+    refused(f"{host}/another/path")
+
+
+def test_an_http_server_that_is_no_webdav_is_refused(serve: Serve) -> None:
+    url = serve({"/": b"<html>"}).url.replace("http", "webdav")
+    refused(f"{url}/out")
 
 
 @pytest.mark.parametrize("there", ["sshd"], indirect=True)

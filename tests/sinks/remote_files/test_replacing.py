@@ -14,7 +14,9 @@ from scraper.testing import store
 from tests.file_servers import Missing, ftpd, sshd
 from tests.sinks.remote_files.conftest import Open, There
 
-each = pytest.mark.parametrize("there", ["sshd", "ftpd", "plain-ftpd"], indirect=True)
+each = pytest.mark.parametrize(
+    "there", ["sshd", "ftpd", "plain-ftpd", "wsgidav", "smbd"], indirect=True
+)
 RUN = "0123456789abcdef"  # of another run
 
 

@@ -1,0 +1,218 @@
+"""SMB, by fsspec's SMBFileSystem, which is smbprotocol's client.
+
+fsspec's `mv` refuses an existing name, so smbclient's `replace` is called. Each of our connections
+has one of TCP to itself: smbclient keeps one for each server, and a broken one would break all.
+
+smbprotocol waits for an answer for ever. But it asks a server for a sign of life when it has heard
+nothing for a while, and ends the connection when none comes. That while is our deadline.
+
+Names are those of Windows: a server may map others, or refuse them.
+"""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
+
+import smbclient
+from fsspec.implementations.smb import SMBFileSystem
+from smbprotocol import exceptions as smb
+from smbprotocol.header import NtStatus
+
+from scraper.sinks.remote_files.address import Address
+from scraper.sinks.remote_files.faults import Fault, Trouble, of_os_error, of_text, words_of
+from scraper.sinks.remote_files.servers import Entry, Settings
+
+_PIECE = 1 << 18
+_SHARED = "rwd"  # others may read, write and delete meanwhile
+_NS_OF_MS = 1_000_000
+_HINT = "smb://DOMAIN;user@host/share/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
+_OF_STATUS = {
+    NtStatus.STATUS_DISK_FULL: Trouble.FULL,
+    0xC0000044: Trouble.FULL,  # STATUS_QUOTA_EXCEEDED
+    0xC0000802: Trouble.FULL,  # STATUS_DISK_QUOTA_EXCEEDED
+    0xC00000A2: Trouble.READ_ONLY,  # STATUS_MEDIA_WRITE_PROTECTED
+    NtStatus.STATUS_ACCESS_DENIED: Trouble.DENIED,
+    NtStatus.STATUS_OBJECT_NAME_NOT_FOUND: Trouble.MISSING,
+    NtStatus.STATUS_OBJECT_PATH_NOT_FOUND: Trouble.MISSING,
+    NtStatus.STATUS_NO_SUCH_FILE: Trouble.MISSING,
+    NtStatus.STATUS_OBJECT_NAME_COLLISION: Trouble.EXISTS,
+    NtStatus.STATUS_OBJECT_NAME_INVALID: Trouble.NAME,
+    NtStatus.STATUS_LOGON_FAILURE: Trouble.SIGN_IN,
+    0xC00000CC: Trouble.SIGN_IN,  # STATUS_BAD_NETWORK_NAME: there is no such share
+}
+
+
+class _Alone(SMBFileSystem):  # type: ignore[misc]
+    """fsspec's class, with a connection of its own."""
+
+    cachable = False
+    protocol = ()
+
+    def _connect(self) -> None:
+        self.connections: dict[str, Any] = {}
+        smbclient.register_session(
+            self.host,
+            username=self.username,
+            password=self.password,
+            port=self._port,
+            connection_timeout=self.timeout,
+            connection_cache=self.connections,
+        )
+        for connection in self.connections.values():
+            connection._receive_timeout = max(1, self.timeout / 2)  # noqa: SLF001 - see the module
+
+
+class SmbServer:
+    """See `servers.Server`."""
+
+    def __init__(self, files: _Alone) -> None:
+        self._files = files
+        self._how: dict[str, Any] = {"port": files._port, "connection_cache": files.connections}  # noqa: SLF001
+
+    def home(self) -> str:
+        """There is none."""
+        raise Fault(Trouble.NAME, "the URL names no share: smb://user@host/share/path")
+
+    def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
+        """See `Server`."""
+        with _told(), self._open(path, "wb") as remote:
+            while piece := file.read(_PIECE):
+                written = 0
+                while written < len(piece):
+                    written += remote.write(memoryview(piece)[written:].tobytes())
+            remote.fd.flush()
+        if modified_ms is not None:
+            with _told():
+                ns = (modified_ms * _NS_OF_MS, modified_ms * _NS_OF_MS)
+                smbclient.utime(self._unc(path), ns=ns, **self._how)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """See `Server`."""
+        try:
+            with _told(), self._open(path, "xb") as remote:
+                remote.write(data)
+        except Fault as fault:
+            if fault.trouble is Trouble.EXISTS:
+                return False
+            raise
+        return True
+
+    def stat(self, path: str) -> Entry | None:
+        """See `Server`."""
+        try:
+            with _told():
+                found = smbclient.lstat(self._unc(path), **self._how)
+        except Fault as fault:
+            if fault.trouble is Trouble.MISSING:
+                return None
+            raise
+        mode = found.st_mode
+        at_ms = found.st_mtime_ns // _NS_OF_MS
+        return Entry(path, stat.S_ISREG(mode), stat.S_ISDIR(mode), found.st_size, at_ms)
+
+    def rename(self, old: str, new: str) -> None:
+        """See `Server`."""
+        with _told():
+            smbclient.replace(self._unc(old), self._unc(new), **self._how)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """See `Server`."""
+        with _told(), self._open(path, "rb") as remote:
+            while piece := remote.read(_PIECE):
+                yield piece
+
+    def list(self, path: str) -> Iterator[Entry]:
+        """See `Server`."""
+        with _told():
+            entries = [_entry(one) for one in smbclient.scandir(self._unc(path), **self._how)]
+        yield from entries
+
+    def make_directory(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            smbclient.mkdir(self._unc(path), **self._how)
+
+    def remove(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            smbclient.remove(self._unc(path), **self._how)
+
+    def remove_directory(self, path: str) -> None:
+        """See `Server`."""
+        with _told():
+            smbclient.rmdir(self._unc(path), **self._how)
+
+    def close(self) -> None:
+        """See `Server`. The server is not waited for."""
+        for connection in self._files.connections.values():
+            with suppress(Exception):
+                connection.transport.close()
+
+    def _open(self, path: str, mode: str) -> Any:
+        unc = self._unc(path)
+        return smbclient.open_file(unc, mode, buffering=0, share_access=_SHARED, **self._how)
+
+    def _unc(self, path: str) -> str:
+        return f"\\\\{self._files.host}{path}".replace("/", "\\")
+
+
+def connect(address: Address, settings: Settings) -> SmbServer:
+    """A new connection. Raises Fault."""
+    domain, semicolon, user = (address.user or "").partition(";")
+    name = f"{domain}\\{user}" if semicolon else domain
+    with _told():
+        return SmbServer(
+            _Alone(
+                address.host,
+                address.port,
+                name or None,
+                address.password,
+                timeout=settings.timeout_s,
+            )
+        )
+
+
+def _entry(found: Any) -> Entry:
+    """An entry of a list, without another request."""
+    info = found.smb_info
+    at_ms = int(info.last_write_time.timestamp() * 1000)
+    is_file = found.is_file(follow_symlinks=False)
+    return Entry(found.name, is_file, found.is_dir(follow_symlinks=False), info.end_of_file, at_ms)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of smbprotocol become Faults. Some are OSErrors, DiskFull and others are none."""
+    try:
+        yield
+    except (smb.SMBAuthenticationError, smb.LogonFailure) as error:
+        text = words_of(error).partition("\n")[0]
+        raise Fault(Trouble.SIGN_IN, text, hint=_HINT) from None
+    except smb.SMBConnectionClosed as error:
+        silent = "timed out" in str(error)
+        text = "the server did not answer in time" if silent else "the connection was closed"
+        raise Fault(Trouble.SILENT if silent else Trouble.BROKEN, text) from None
+    except smb.SMBOSError as error:
+        trouble = _OF_STATUS.get(error.ntstatus) or of_os_error(error)
+        raise Fault(trouble, words_of(error)) from None
+    except smb.SMBResponseException as error:
+        trouble = _OF_STATUS.get(error.status) or of_text(str(error))
+        raise Fault(trouble, _status_words(str(error))) from None
+    except smb.SMBException as error:
+        raise Fault(Trouble.BROKEN, words_of(error)) from None
+    except TimeoutError:
+        raise Fault(Trouble.SILENT, "the server did not answer in time") from None
+    except OSError as error:
+        trouble = of_os_error(error)
+        raise Fault(
+            Trouble.BROKEN if trouble is Trouble.UNKNOWN else trouble, words_of(error)
+        ) from None
+    except ValueError as error:  # how smbprotocol says that nobody listens
+        trouble = Trouble.BROKEN if "connect" in str(error).lower() else Trouble.NAME
+        raise Fault(trouble, words_of(error)) from None
+
+
+def _status_words(text: str) -> str:
+    """`Received unexpected status from the server: words (number) NAME: code` as `words NAME`."""
+    return text.rpartition("from the server: ")[2]
