@@ -35,15 +35,34 @@ _LINE = re.compile(
 )
 
 
+class _Closing(FTPFileSystem):  # type: ignore[misc]
+    """fsspec's class. It leaves the connection open when nobody is let in."""
+
+    cachable = False
+    protocol = ()
+
+    def _connect(self) -> None:
+        try:
+            super()._connect()
+        except BaseException:
+            if hasattr(self, "ftp"):
+                self.ftp.close()
+            raise
+
+
 class FtpServer:
     """See `servers.Server`."""
 
     def __init__(self, files: FTPFileSystem) -> None:
         self._files = files
         self._ftp: ftplib.FTP = files.ftp
-        with _told():
-            self._can = _features(self._ftp)
-            self._ftp.voidcmd("TYPE I")
+        try:
+            with _told():
+                self._can = _features(self._ftp)
+                self._ftp.voidcmd("TYPE I")
+        except Fault:
+            self.close()
+            raise
 
     def home(self) -> str:
         """See `Server`."""
@@ -156,7 +175,7 @@ class FtpServer:
 def connect(address: Address, settings: Settings) -> FtpServer:
     """A new connection. Raises Fault."""
     with _told():
-        files = FTPFileSystem(
+        files = _Closing(
             address.host,
             address.port or ftplib.FTP_PORT,
             address.user,

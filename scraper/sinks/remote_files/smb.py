@@ -51,16 +51,26 @@ class _Alone(SMBFileSystem):  # type: ignore[misc]
 
     def _connect(self) -> None:
         self.connections: dict[str, Any] = {}
-        smbclient.register_session(
-            self.host,
-            username=self.username,
-            password=self.password,
-            port=self._port,
-            connection_timeout=self.timeout,
-            connection_cache=self.connections,
-        )
+        try:
+            smbclient.register_session(
+                self.host,
+                username=self.username,
+                password=self.password,
+                port=self._port,
+                connection_timeout=self.timeout,
+                connection_cache=self.connections,
+            )
+        except BaseException:
+            self.disconnect()
+            raise
         for connection in self.connections.values():
             connection._receive_timeout = max(1, self.timeout / 2)  # noqa: SLF001 - see the module
+
+    def disconnect(self) -> None:
+        """Close the connection. Never raises."""
+        for connection in self.connections.values():
+            with suppress(Exception):
+                connection.transport.close()
 
 
 class SmbServer:
@@ -145,9 +155,7 @@ class SmbServer:
 
     def close(self) -> None:
         """See `Server`. The server is not waited for."""
-        for connection in self._files.connections.values():
-            with suppress(Exception):
-                connection.transport.close()
+        self._files.disconnect()
 
     def _open(self, path: str, mode: str) -> Any:
         unc = self._unc(path)
