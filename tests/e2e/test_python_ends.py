@@ -263,7 +263,7 @@ def test_a_killed_run_has_told_nothing_that_the_next_one_tells_again(
 ) -> None:
     """A slow reader of `--results`, and SIGKILL in the middle of a line."""
     server = serve(page)
-    cli.write("list", *(str(line) for line in urls(server, 3_000)))
+    cli.write("list", *(str(line) for line in urls(server, 600)))
     to = "out" if where == "directory" else f"s3://{moto_server.make_bucket()}/p"
     words = ["list", "-q", "--to", to, "--results", "-", "--s3-endpoint", moto_server.url]
     with cli.start(*words, env=CREDENTIALS) as process:
