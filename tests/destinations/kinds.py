@@ -17,11 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from warcio.archiveiterator import ArchiveIterator
+
 from tests import azurite, gcs
 from tests.e2e.command import Command
 from tests.file_servers import SERVERS, Missing
 from tests.s3servers import moto
 
+NO_DIRECTORY = "a-file"
 Bodies = Callable[[], list[bytes]]
 
 
@@ -53,6 +56,10 @@ def _files(root: Path, *, own: bool) -> list[bytes]:
     return [path.read_bytes() for path in found if own or not _is_own(path.relative_to(root))]
 
 
+def _plant(cli: Command) -> None:
+    (cli.directory / NO_DIRECTORY).write_bytes(b"")
+
+
 def _is_own(path: Path) -> bool:
     return any(name.startswith(".scraper") or ".scraper-" in name for name in path.parts)
 
@@ -60,13 +67,9 @@ def _is_own(path: Path) -> bool:
 @contextmanager
 def _directory(_: Path, cli: Command) -> Iterator[Place]:
     root = cli.directory / "out"
-    (cli.directory / "a file").write_bytes(b"")
-    yield Place(
-        ["--to", "out"],
-        partial(_files, root, own=False),
-        partial(_files, root, own=True),
-        ["--to", "./a file/out"],
-    )
+    _plant(cli)
+    files = partial(_files, root, own=False), partial(_files, root, own=True)
+    yield Place(["--to", "out"], *files, ["--to", f"./{NO_DIRECTORY}/out"])
 
 
 @contextmanager
@@ -122,9 +125,35 @@ def _archive(form: str, _: Path, cli: Command) -> Iterator[Place]:
         packed = gzip.decompress(path.read_bytes()) if form.endswith("gz") else path.read_bytes()
         return [packed, *bodies(), *_files(beside, own=True)]
 
-    yield Place(
-        ["--to", f"{scheme}:{path.name}"], bodies, raw, ["--to", f"{scheme}:/dev/full/x.{form}"]
-    )
+    _plant(cli)
+    wrong = ["--to", f"{scheme}:{NO_DIRECTORY}/pages.{form}"]
+    yield Place(["--to", f"{scheme}:{path.name}"], bodies, raw, wrong)
+
+
+def _pages(path: Path) -> Iterator[bytes]:
+    """The whole pages that warcio finds in an archive."""
+    with path.open("rb") as file:
+        for record in ArchiveIterator(file):
+            is_page = (
+                record.rec_type == "response" and record.http_headers.get_statuscode() == "200"
+            )
+            if is_page and record.rec_headers.get_header("WARC-Truncated") is None:
+                yield record.content_stream().read()
+
+
+@contextmanager
+def _warc(_: Path, cli: Command) -> Iterator[Place]:
+    root = cli.directory / "archive"
+
+    def bodies() -> list[bytes]:
+        return [body for path in sorted(root.glob("*.warc.gz")) for body in _pages(path)]
+
+    def raw() -> list[bytes]:
+        unpacked = [gzip.decompress(path.read_bytes()) for path in root.glob("*.gz")]
+        return unpacked + _files(root, own=True)
+
+    _plant(cli)
+    yield Place(["--to", "warc:archive"], bodies, raw, ["--to", f"warc:{NO_DIRECTORY}/archive"])
 
 
 KINDS = (
@@ -134,5 +163,6 @@ KINDS = (
     Kind("az (Azurite)", partial(_objects, azurite.azurite)),
     *(Kind(name, partial(_file_server, name)) for name in SERVERS),
     *(Kind(form, partial(_archive, form)) for form in ("tar", "tar.gz", "zip")),
+    Kind("warc", _warc),
 )
 __all__ = ["KINDS", "Kind", "Missing", "Place"]

@@ -5,17 +5,20 @@ test would raise. Runs are the installed program, as people run it.
 """
 
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 from tests.bench import measure
 from tests.destinations.kinds import Place
 from tests.destinations.site import Site, body
 from tests.e2e.command import WAIT_S, Command, Ran, parsed
+
+if TYPE_CHECKING:
+    import subprocess
 
 SECRET = "hunter2hunter2"
 FULL = "DESTINATIONS_FULL" in os.environ
