@@ -1,4 +1,4 @@
-"""Each kind of destination by each promise: a directory always, all that are here with PROOF_SLOW."""
+"""Every kind of destination by every promise: a directory always, the others with PROOF_SLOW."""
 
 from pathlib import Path
 
