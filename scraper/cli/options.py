@@ -182,7 +182,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "--durable/--no-durable", is_flag=True,
             help="Records survive a power cut, not only a crash of the program."
                  "  [default: no-durable]"),
-    _option(_WHERE, "--warc-size", type=Size(), metavar="BYTES", default="1GiB",
+    _option(_WHERE, "--warc-size", type=Size(), metavar="BYTES", default="1GiB; in stores 256MiB",
             help="Of an archive (--to warc:DIR): begin another file when one has so many bytes."),
     _option(_WHERE, "--dry-run", is_flag=True,
             help="Print URL<TAB>key and collisions, fetch nothing."),

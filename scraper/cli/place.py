@@ -69,7 +69,7 @@ def opened(
     from scraper.model.settings import S3
     from scraper.model.urls import redact
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
-    from scraper.sinks.home import home_of
+    from scraper.sinks.home import home_of, is_archive
 
     s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])
     manifest: str | None = options["manifest"]
@@ -87,6 +87,11 @@ def opened(
         if readable is not None and objects and not is_far:
             readable.reach()
         lines = lines_from(manifest, destination, sink)
+        if objects and is_archive(destination):
+            from scraper.manifest.adoption import archived_objects
+            from scraper.sinks.exchanges import learn
+
+            learn(sink, lambda: archived_objects(lines()))
         yield Place(destination, sink, lines, reading_of(manifest, destination, sink))
     finally:
         sink.close()

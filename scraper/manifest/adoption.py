@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from scraper.manifest.codec import parse
+from scraper.manifest.codec import object_modified_ms, parse
 from scraper.manifest.record import (
     add_archived,
     add_body,
@@ -23,7 +23,7 @@ from scraper.manifest.record import (
 from scraper.model.archived import Archived
 from scraper.model.errors import Kind
 from scraper.model.records import STATUSES, NotModified, Stored
-from scraper.sinks.exchanges import Unrecorded
+from scraper.sinks.exchanges import ArchivedObject, Unrecorded
 
 _FIELD = b'"warc":{"file":'
 _WHY = "the run was killed before it recorded this"
@@ -64,6 +64,36 @@ def adopted(
     for one in told():
         if one.archived not in known:
             yield _record(one, run)
+
+
+def archived_objects(lines: Iterable[bytes]) -> Iterator[ArchivedObject]:
+    """The objects that `lines` say are in an archive, the last one of a key last."""
+    for line in lines:
+        if _FIELD not in line:
+            continue
+        record = parse(line)
+        try:
+            if record["status"] == "stored":
+                yield _object(record)
+        except (LookupError, TypeError):
+            continue  # no record of ours
+
+
+def _object(record: dict[str, Any]) -> ArchivedObject:
+    warc, original = record["warc"], record["warc"].get("original", {})
+    archived = Archived(
+        warc["file"],
+        warc["start"],
+        warc["offset"],
+        warc["length"],
+        warc["records"],
+        original.get("file", ""),
+        original.get("offset", 0),
+    )
+    modified_ms = object_modified_ms({"variant": "", **record}, record.get("last_modified"))
+    left = record.get("content_encoding") or ""
+    facts = record["size"], record["sha256"], modified_ms or 0, left, record["url_effective"]
+    return ArchivedObject(record["key"], archived, *facts)
 
 
 def _record(one: Unrecorded, run: str) -> dict[str, Any]:

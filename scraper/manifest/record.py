@@ -129,9 +129,17 @@ def add_existing(record: dict[str, Any], existing: Existing | None) -> None:
             record["sha256"] = existing.sha256
 
 
+def _archived_fields(one: Archived) -> dict[str, Any]:
+    file, start, offset, length, records, original_file, original_offset = one
+    fields = {"file": file, "start": start, "offset": offset, "length": length, "records": records}
+    if original_file:
+        fields["original"] = {"file": original_file, "offset": original_offset}
+    return fields
+
+
 def add_archived(record: dict[str, Any], archived: Sequence[Archived]) -> None:
     """Add where an archive has the exchanges: of the last attempt, and of those before."""
-    *earlier, last = (one._asdict() for one in archived)
+    *earlier, last = map(_archived_fields, archived)
     record["warc"] = last
     if earlier:
         record["warc_earlier"] = earlier

@@ -326,8 +326,8 @@ class Settings(_Branch):
     s3: S3 = field(default_factory=S3)
     earlier: Earlier = field(default_factory=Earlier)
     shard: str | None = None
-    warc_size: int = 1 << 30  # bytes of one file of an archive
     store_compressed: str | None = None
+    warc_size: int | None = None  # bytes of one file of an archive
 
     def __post_init__(self) -> None:
         if self.shard is not None:

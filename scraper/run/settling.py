@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from scraper.manifest import ManifestStore, as_json, lines_from
 from scraper.sinks.base import Sink
-from scraper.sinks.exchanges import unrecorded
+from scraper.sinks.exchanges import learn, record_of, unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +43,10 @@ def settle(sink: Sink, store: ManifestStore, path: str | None, destination: str)
 
 def adopt(sink: Sink, store: ManifestStore, path: str | None, destination: str) -> None:
     """Record what a killed run has put into a web archive. Raises DestinationError."""
+    if store.begun and store.readable and record_of(sink) is not None:
+        from scraper.manifest.adoption import archived_objects
+
+        learn(sink, lambda: archived_objects(lines_from(path, destination, sink)()))
     told = partial(unrecorded, sink)
     if not store.readable or next(told(), None) is None:
         return

@@ -49,6 +49,9 @@ OURS = {
     "webdavs": "scraper.sinks.remote_files:open_sink",
     "smb": "scraper.sinks.remote_files:open_sink",
     "hdfs": "scraper.sinks.remote_files:open_sink",
+    "warc+s3": "scraper.sinks.warc:open_sink",
+    "warc+gs": "scraper.sinks.warc:open_sink",
+    "warc+az": "scraper.sinks.warc:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")
@@ -88,7 +91,7 @@ class SinkOptions(NamedTuple):
     durable: bool = False  # objects survive a power cut; see `Sink.sync`
     cacert: str | None = None  # --cacert
     together: bool = False  # other processes of the run store there at the same time (--processes)
-    warc_size: int = 1 << 30  # --warc-size: bytes of one file of an archive
+    warc_size: int | None = None  # --warc-size: bytes of one file of an archive
 
 
 class Upload(Protocol):

@@ -82,6 +82,29 @@ class Unrecorded(NamedTuple):
     started: float
 
 
+class ArchivedObject(NamedTuple):
+    """What the manifest says of an object in an archive: what an index needs to find it.
+
+    `left`: its content coding as it is stored, "" for none. `url` answered with it.
+    """
+
+    key: str
+    archived: Archived
+    size: int
+    sha256: str
+    modified_ms: int
+    left: str
+    url: str
+
+
+def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
+    """Tell an archive without an index where its objects are. Raises DestinationError."""
+    work: Callable[[Callable[[], Iterator[ArchivedObject]]], None] | None
+    work = getattr(sink, "learn", None)
+    if work is not None:
+        work(objects)
+
+
 def record_of(sink: Sink) -> Callable[[str, Mapping[str, Any]], Recording] | None:
     """The method `record` of `sink`, which is given a key and what tells the target. None: none."""
     return getattr(sink, "record", None)

@@ -82,8 +82,8 @@ DEFAULTS: dict[str, Any] = {
     "refresh": True,
     "new_failures": False,
     "skip_existing": False,
-    "warc_size": 1 << 30,
     "store_compressed": None,
+    "warc_size": None,
     "durable": False,
     "engine": "auto",
 }

@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
 
 def open_sink(destination: str, options: SinkOptions) -> "WarcSink":
-    """The sink for `warc:DIR`. Raises UsageError if the extra is not installed."""
+    """The sink for `warc:DIR` or `warc+s3://bucket/prefix`.
+
+    Raises UsageError if the extra is not installed.
+    """
     for name in ("isal", "surt"):  # surt takes a second to import, and few URLs need it
         if find_spec(name) is None:
             raise UsageError(f"--to warc: needs {name}: pip install 'scraper[warc]'")
+    if destination.lower().startswith("warc+"):
+        from scraper.sinks.warc.stored import StoredWarcSink
+
+        return StoredWarcSink(destination, options)
     from scraper.sinks.warc.sink import WarcSink
 
     return WarcSink(destination, options)

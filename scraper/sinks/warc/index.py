@@ -11,7 +11,7 @@ digests in memory, which grow with the archive.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -23,21 +23,21 @@ NAME = "index.db"
 _ENDS = ("", "-journal", "-wal", "-shm")
 _OBJECTS = """CREATE TABLE IF NOT EXISTS objects (
     key TEXT PRIMARY KEY, file TEXT, offset INT, length INT, size INT, sha256 TEXT, modified_ms INT,
-    undone TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT
+    left TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT
 ) WITHOUT ROWID"""
 _PAYLOADS = """CREATE TABLE IF NOT EXISTS payloads (
     digest BLOB PRIMARY KEY, url TEXT, date TEXT, file TEXT, offset INT
 ) WITHOUT ROWID"""
 _SCHEMA = (_OBJECTS, _PAYLOADS)
 _BUSY_S = 60.0
+_AT_ONCE = 1_000  # rows
 
 
 class Indexed(NamedTuple):
     """The object under `key`: the member of its record, and what is known of it.
 
-    `undone`: the content codings that are undone when it is read, in the order in which they were
-    applied, with commas. `url` and `date` are those of the record. The payload is in another
-    member if the record is a `revisit`.
+    `left`: the content codings that are not undone when it is read, "" for none. `url` and `date`
+    are those of the record. The payload is in another member if the record is a `revisit`.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Indexed(NamedTuple):
     size: int
     sha256: str
     modified_ms: int
-    undone: str
+    left: str
     url: str
     date: str
     payload_file: str
@@ -67,6 +67,8 @@ class Payload(NamedTuple):
 class Index:
     """The index in `directory`. Many threads use it. All methods raise DestinationError.
 
+    `flushes`: how many times what had waited was given to the database.
+
     `reads`: it is not changed, and may not be there.
     """
 
@@ -75,6 +77,9 @@ class Index:
         for end in _ENDS:
             check_own(path.with_name(NAME + end))
         self._path, self._lock = path, threading.Lock()
+        self._objects: dict[str, Indexed] = {}  # they wait for the database
+        self._payloads: dict[bytes, Payload] = {}
+        self.flushes = 0  # of both into it
         with self._told():
             if reads and not path.exists():
                 self._db = sqlite3.connect(":memory:", check_same_thread=False)
@@ -101,29 +106,53 @@ class Index:
         self._reads = reads
         self._into = "added." if reads else ""
 
-    def add(self, indexed: Indexed | None, payloads: list[Payload]) -> None:
+    def add(self, indexed: Indexed | None, payloads: Sequence[Payload]) -> None:
         """Add an object and payloads. A later object replaces an earlier one of its key."""
-        with self._told():
+        with self._lock:
             if indexed is not None:
-                marks = ",".join("?" * len(indexed))
-                asked = f"INSERT OR REPLACE INTO {self._into}objects VALUES ({marks})"  # noqa: S608
-                self._db.execute(asked, indexed)
+                self._objects[indexed.key] = indexed
             for payload in payloads:
-                asked = f"INSERT OR REPLACE INTO {self._into}payloads VALUES (?,?,?,?,?)"  # noqa: S608
-                self._db.execute(asked, payload)
+                self._payloads[payload.digest] = payload
+            full = len(self._objects) + len(self._payloads) >= _AT_ONCE
+        if full:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Give the database what waits for it: many rows at once cost a quarter."""
+        with self._told():
+            for table, rows in (("objects", self._objects), ("payloads", self._payloads)):
+                if rows:
+                    marks = ",".join("?" * len(next(iter(rows.values()))))
+                    asked = f"INSERT OR REPLACE INTO {self._into}{table} VALUES ({marks})"  # noqa: S608
+                    self._db.executemany(asked, rows.values())
+                    rows.clear()
+            self.flushes += 1
 
     def find(self, key: str) -> Indexed | None:
         """The object under `key`."""
+        waiting = self._objects.get(key)
+        if waiting is not None:
+            return waiting
         found = self._rows("objects", "key = ?", key)
         return Indexed(*found[-1]) if found else None
 
     def payload(self, digest: bytes) -> Payload | None:
         """The record that has this payload."""
+        waiting = self._payloads.get(digest)
+        if waiting is not None:
+            return waiting
         found = self._rows("payloads", "digest = ?", digest)
         return Payload(*found[0]) if found else None
 
+    def is_new(self, digest: bytes, flushes: int) -> bool:
+        """Whether a payload was added since it was looked for, when there had been so many."""
+        if digest in self._payloads:
+            return True
+        return self.flushes != flushes and self.payload(digest) is not None
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key that begins with `prefix`."""
+        self._flush()
         last = ""
         first = True
         while True:
@@ -141,8 +170,14 @@ class Index:
             if not keys:
                 return
 
+    def is_empty(self) -> bool:
+        """Whether it has no object: it is new, or was lost."""
+        self._flush()
+        return not self._rows("objects", "key >= ? LIMIT 1", "")
+
     def forget(self, file: str, start: int) -> None:
         """Forget the records of `file` from the byte `start` on: they are not there."""
+        self._flush()
         with self._told():
             for table in ("objects", "payloads"):
                 where = "file = ? AND offset >= ?"
@@ -152,6 +187,7 @@ class Index:
 
     def commit(self) -> None:
         """Make what was added lasting."""
+        self._flush()
         if not self._reads:
             with self._told():
                 self._db.execute("COMMIT")
@@ -159,6 +195,7 @@ class Index:
 
     def close(self) -> None:
         """Make it lasting, and close it."""
+        self._flush()
         with self._told():
             if not self._reads:
                 self._db.execute("COMMIT")

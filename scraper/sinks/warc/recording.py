@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from scraper.model.archived import Archived
-from scraper.model.codings import coding_of
 from scraper.model.errors import DestinationError
 from scraper.model.records import NotModified, Stored
 from scraper.sinks.base import Blocking, Body
@@ -125,7 +124,6 @@ class _Made(NamedTuple):
 
     def indexed(self, key: str, archived: Archived, body: Body) -> Indexed:
         """The object `key`, which is this response."""
-        original, left = self.response.original, body.response.content_encoding
         return Indexed(
             key,
             archived.file,
@@ -134,18 +132,16 @@ class _Made(NamedTuple):
             body.size,
             body.sha256,
             body.modified_ms,
-            _undone(self.done.head.codings, left),
+            body.response.content_encoding or "",
             self.done.exchange.url,
             self.response.date,
-            original.file if original else archived.file,
-            original.offset if original else archived.offset,
+            archived.original_file or archived.file,
+            archived.original_offset if archived.original_file else archived.offset,
         )
 
 
 class WarcRecording:
     """See `sinks.exchanges.Recording`. `temporary` opens a file without a name."""
-
-    blocking = Blocking.NEVER
 
     def __init__(
         self,
@@ -154,6 +150,7 @@ class WarcRecording:
         key: str,
         about: Mapping[str, Any],
     ) -> None:
+        self.blocking = Blocking.COMMIT if writer.may_block else Blocking.NEVER
         self.written: Archived | None = None
         self._writer, self._temporary = writer, temporary
         self._key, self._about = key, about
@@ -254,7 +251,7 @@ class WarcRecording:
     def _write(self, body: Body | None, outcome: NotModified | None) -> None:
         """Make the records, and append them. Raises Overtaken, OSError and DestinationError."""
         made: list[_Made] = []
-        at = 0
+        flushes, at = self._writer.index.flushes, 0
         for done in self._done:
             response = self._response(done)
             request = _request(done, response)
@@ -265,7 +262,10 @@ class WarcRecording:
         def describe(file: str, start: int) -> Unit:
             last = made[-1]
             where = start + last.at, len(last.response.data)
-            archived = self.written = Archived(file, start, *where, 2 * len(made))
+            original = last.response.original
+            payload = ("", 0) if original is None else (original.file, original.offset)
+            archived = Archived(file, start, *where, 2 * len(made), *payload)
+            self.written = archived
             return Unit(
                 start,
                 start + size,
@@ -280,7 +280,7 @@ class WarcRecording:
 
         members = [part for one in made for part in (one.request, one.response.data)]
         fresh = [one.response.fresh for one in made if one.response.fresh]
-        self._writer.append(members, fresh, describe)
+        self._writer.append(members, fresh, flushes, describe)
 
     def _response(self, done: Exchanged) -> _Response:
         """The record of the response, or a `revisit`. Raises OSError and DestinationError."""
@@ -331,7 +331,7 @@ class WarcRecording:
         date = records.date_of(exchange.moment)
         fields = [*_common(exchange, identity, date), ("WARC-Profile", records.NOT_MODIFIED)]
         there = self._writer.index.find(self._key)
-        if there is not None:
+        if there is not None and there.date:
             fields.append(("WARC-Refers-To-Target-URI", there.url))
             fields.append(("WARC-Refers-To-Date", there.date))
         framed = done.head.bare()
@@ -387,10 +387,3 @@ def _sha1(*parts: bytes) -> str:
     for part in parts:
         digest.update(part)
     return records.digest_text(digest.digest())
-
-
-def _undone(codings: str, left: str | None) -> str:
-    """Which of `codings`, a Content-Encoding, are undone where `left` still says the others."""
-    applied = [name for token in codings.split(",") if (name := coding_of(token))]
-    kept = [name for token in (left or "").split(",") if (name := coding_of(token))]
-    return ",".join(applied[len(kept) :])

@@ -9,7 +9,6 @@ as much, always compresses at level 9, and changes the bytes of heads.
 
 import os
 import time
-from base64 import b32encode
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -18,6 +17,9 @@ from scraper.model.version import __version__
 END = b"\r\n\r\n"  # of each record
 IDENTICAL = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
+_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE32 = [first + second for first in _CHARACTERS for second in _CHARACTERS]  # of ten bits
+_SHIFTS = range(150, -1, -10)  # base64.b32encode takes eight times as long
 REQUEST = "application/http; msgtype=request"
 RESPONSE = "application/http; msgtype=response"
 _FIELDS = "application/warc-fields"
@@ -43,7 +45,8 @@ def _second(moment: int) -> str:
 
 def digest_text(sha1: bytes) -> str:
     """A digest as records and indexes have it."""
-    return f"sha1:{b32encode(sha1).decode()}"
+    number = int.from_bytes(sha1)
+    return "sha1:" + "".join([_BASE32[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def header(kind: str, fields: Iterable[tuple[str, str]], media_type: str, size: int) -> bytes:

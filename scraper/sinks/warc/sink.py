@@ -10,8 +10,9 @@ record stays, whatever becomes of its page.
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from scraper.model.errors import DestinationError, SinkError
@@ -19,11 +20,12 @@ from scraper.sinks.base import Blocking, SinkOptions, Upload
 from scraper.sinks.directory import OWN
 from scraper.sinks.directory.open_directories import OpenDirectories
 from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
-from scraper.sinks.exchanges import Unrecorded
+from scraper.sinks.exchanges import ArchivedObject, Unrecorded
 from scraper.sinks.home import archive_directory
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.warc import recovery
-from scraper.sinks.warc.index import Index
+from scraper.sinks.warc.files import Files
+from scraper.sinks.warc.index import Index, Indexed
 from scraper.sinks.warc.journal import SUFFIX as JOURNAL
 from scraper.sinks.warc.objects import Objects
 from scraper.sinks.warc.recording import WarcRecording
@@ -34,25 +36,23 @@ _TEMPORARY = f"{OWN}/{NAME}"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def _nothing(_name: str) -> None:
-    """A finished file stays where it is."""
-
-
 class WarcSink:
     """The archive that `destination` names: a directory, behind `warc:`."""
 
     near = True
     blocking = Blocking.NEVER
+    usual_size = 1 << 30  # bytes of a file
 
-    def __init__(self, destination: str, options: SinkOptions) -> None:
-        self.root = archive_directory(destination)
+    def __init__(self, destination: str, options: SinkOptions, root: Path | None = None) -> None:
+        self.root = archive_directory(destination) if root is None else root
         self.disk = self.root.absolute()
+        self.files = Files(self.disk)
         self._own = self.disk / _OURS
-        self._most = options.warc_size
+        self._most = options.warc_size or self.usual_size
         self._writer: Writer | None = None
         self._reader: Objects | None = None
-        self._read_index: Index | None = None
-        self._files: TemporaryFiles | None = None
+        self._index: Index | None = None
+        self._temporary: TemporaryFiles | None = None
         self._names = count()
         self._opening = threading.Lock()
 
@@ -64,7 +64,7 @@ class WarcSink:
             for path in (_OURS, _TEMPORARY):
                 directories.at(path)  # refuses a link on the way
             directories.close()
-            self._files = TemporaryFiles(self.disk / _TEMPORARY)
+            self._temporary = TemporaryFiles(self.disk / _TEMPORARY)
         except OSError as error:
             exists = isinstance(error, FileExistsError)
             reason = "it is a file" if exists else error.strerror
@@ -74,24 +74,36 @@ class WarcSink:
 
     def recover(self) -> None:
         """Mend what a killed run has left, and be ready to write. The destination is held."""
-        writer = Writer(self.disk, self._own, self._most, _nothing)
+        writer = Writer(self.files, self._own, self._most)
         writer.recover()
         self._writer = writer
-        self._reader = Objects(self.disk, writer.index)
+        self._reader = Objects(self.files, writer.index)
 
     def unrecorded(self) -> Iterator[Unrecorded]:
         """See `sinks.exchanges`."""
         return iter(()) if self._writer is None else self._writer.unrecorded()
 
-    def all_recorded(self) -> None:
+    def learn(self, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
         """See `sinks.exchanges`."""
+        index = self._indexed()
+        if not index.is_empty():
+            return
+        for key, archived, size, sha256, modified_ms, left, url in objects():
+            payload = archived.file, archived.offset
+            if archived.original_file:
+                payload = archived.original_file, archived.original_offset
+            place = archived.file, archived.offset, archived.length
+            index.add(Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload), [])
+
+    def all_recorded(self) -> None:
+        """Finish the open files, and drop their journals: the manifest has what they say."""
         if self._writer is not None:
             self._writer.all_recorded()
 
     def record(self, key: str, about: Mapping[str, Any]) -> WarcRecording:
         """The recording of an attempt at `key`. `about` tells its target."""
         assert self._writer is not None, "between recover() and close()"
-        return WarcRecording(self._writer, self._temporary, key, about)
+        return WarcRecording(self._writer, self._spool, key, about)
 
     def open(self, key: str) -> Upload:
         """Bodies alone are not taken. Raises SinkError."""
@@ -109,12 +121,12 @@ class WarcSink:
             if writer is not None:
                 writer.close()
         finally:
-            if self._read_index is not None:
-                self._read_index.close()
-            self._reader = self._read_index = None
-            if self._files is not None:
-                self._files.close()
-                self._files = None
+            if self._index is not None:
+                self._index.close()
+            self._reader = self._index = None
+            if self._temporary is not None:
+                self._temporary.close()
+                self._temporary = None
 
     # ------------------------------------------------------------ reading
 
@@ -130,15 +142,15 @@ class WarcSink:
 
     def object_stat(self, key: str) -> ObjectStat | None:
         """Size, digest and time of the object. None if its record is not there."""
-        return self._objects.stat(key)
+        return self._objects().stat(key)
 
     def read(self, key: str) -> Iterator[bytes]:
         """The body of its record, decoded."""
-        return self._objects.read(key)
+        return self._objects().read(key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys of all objects."""
-        return self._objects.keys(prefix)
+        return self._objects().keys(prefix)
 
     def remove(self, key: str) -> None:
         """Nothing is removed from an archive. Raises SinkError."""
@@ -146,22 +158,31 @@ class WarcSink:
             f"can't delete {key!r}: nothing is deleted from an archive", transient=False
         )
 
-    @property
     def _objects(self) -> Objects:
-        """What reads objects. Without `recover` the journals are read, and nothing is changed."""
+        if self._reader is None:
+            self._reader = Objects(self.files, self._indexed())
+        return self._reader
+
+    def _indexed(self) -> Index:
+        """The index. Without `recover` the journals are read too, and nothing is changed."""
+        if self._writer is not None:
+            return self._writer.index
         with self._opening:
-            if self._reader is None:
-                index = self._read_index = Index(self._own, reads=True)
+            if self._index is None:
+                self._index = Index(self._own, reads=True)
                 for name in recovery.journaled(self._own):
                     with contextlib.suppress(FileNotFoundError):  # a run has ended meanwhile
-                        replay(index, self._own / (name + JOURNAL))
-                self._reader = Objects(self.disk, index)
-            return self._reader
+                        replay(self._index, self._own / (name + JOURNAL))
+            return self._index
 
-    def _temporary(self) -> int:
+    def new_file(self) -> Path:
+        """The path of a new temporary file."""
+        assert self._temporary is not None
+        return self._temporary.path / f"{next(self._names):x}"
+
+    def _spool(self) -> int:
         """A file without a name. Raises OSError."""
-        assert self._files is not None
-        path = self._files.path / f"{next(self._names):x}"
+        path = self.new_file()
         fd = os.open(path, _NEW_FILE, 0o600)
         os.unlink(path)
         return fd

@@ -11,7 +11,8 @@ import re
 
 # No escapes, no session ids (`...id=`, `;jsessionid`, `(S(...))/x.aspx`), no empty or dotted parts.
 _PLAIN = re.compile(
-    r"https?://(?:www\d*\.)?((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)(:[1-9]\d{0,4})?"
+    r"https?://(?:www\d*\.)?((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*|\d{1,3}(?:\.\d{1,3}){3})"
+    r"(:[1-9]\d{0,4})?"
     r"((?:/[A-Za-z0-9_~$,+@!-][A-Za-z0-9._~$,+@!-]*)*/?)(?:\?([A-Za-z0-9._~$,/+@!=&-]*))?"
 )
 _DEFAULT = {"http:": ":80", "https": ":443"}
@@ -23,7 +24,7 @@ def surt_of(url: str) -> str:
     if found is None:
         return _by_package(url)
     host, port, path, query = found.groups()
-    if host.startswith("www") or "." not in host:
+    if host.startswith("www"):
         return _by_package(url)
     if query:
         query = query.lower()

@@ -17,6 +17,7 @@ from scraper.model.errors import DestinationError
 from scraper.sinks.exchanges import Unrecorded
 from scraper.sinks.warc import journal, recovery
 from scraper.sinks.warc.archive_file import OPEN, SUFFIX, ArchiveFile, refused
+from scraper.sinks.warc.files import Files, StoredFiles
 from scraper.sinks.warc.index import Index, Payload
 from scraper.sinks.warc.journal import Unit
 from scraper.sinks.warc.members import Spooled
@@ -24,29 +25,27 @@ from scraper.sinks.warc.members import Spooled
 _LARGE = 1 << 22  # bytes of a unit that goes into the second file
 _MOST_NUMBERS = 100_000
 
-Finished = Callable[[str], None]
-
 
 class Overtaken(Exception):
     """A payload of the unit is in the archive by now, written by another attempt."""
 
 
 class Writer:
-    """Writes into `directory`, with our own files in `own`, once `recover` was called.
+    """Writes into the directory of `files`, with our own files in `own`, once `recover` was called.
 
-    `most`: bytes of a file. `finished` is called with the name of each finished file. Many threads
-    use it. All methods raise DestinationError.
+    `most`: bytes of a file. `may_block`: a finished file is put somewhere else. Many threads use
+    it. All methods raise DestinationError.
     """
 
-    def __init__(self, directory: Path, own: Path, most: int, finished: Finished) -> None:
-        self._directory, self._own = directory, own
-        self._most, self._finished = most, finished
+    def __init__(self, files: Files, own: Path, most: int) -> None:
+        self._directory, self._own, self._files = files.directory, own, files
+        self._most = most
+        self.may_block = isinstance(files, StoredFiles)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self._stem = f"scraper-{stamp}"
+        self._stem = f"scraper-{stamp}-{os.urandom(2).hex()}"  # of one run, on one machine
         self._number = 0
         self._lanes = (_Lane(), _Lane())
         self._naming = threading.Lock()
-        self._there: set[str] = set()  # files of other runs that were looked for
         self.index: Index
 
     def recover(self) -> None:
@@ -59,17 +58,18 @@ class Writer:
                 self.index.forget(name, opened[name])
             replay(self.index, self._own / (name + journal.SUFFIX))
         self.index.commit()
+        if isinstance(self._files, StoredFiles):
+            self._files.put_left()
         lanes = iter(self._lanes)
         for one in left:
             if not one.has_journal:
                 recovery.finish_without_journal(self._directory, one.name)
-                self._finished(one.name)
+                self._files.finished(one.name)
                 continue
             file = ArchiveFile(self._directory, self._own, one.name, begun=one.size)
             lane = next(lanes, None)
             if lane is None:
-                file.finish()
-                self._finished(one.name)
+                self._complete(file)
             else:
                 lane.file = file
 
@@ -77,36 +77,35 @@ class Writer:
         self,
         members: list[bytes | Spooled],
         payloads: list[bytes],
+        flushes: int,
         describe: Callable[[str, int], Unit],
     ) -> Unit:
         """Append a unit. `describe` is given its file and its first byte.
 
-        Raises Overtaken if one of `payloads` (SHA-1) is in the archive by now.
+        Raises Overtaken if one of `payloads` (SHA-1) was added to the index since it was looked
+        for, when that had been flushed so many times.
         """
         lane = self._lanes[sum(map(len, members)) >= _LARGE]
         with lane.lock:
-            if any(self.payload(digest) is not None for digest in payloads):
+            if any(self.index.is_new(digest, flushes) for digest in payloads):
                 raise Overtaken
             file = lane.file
             if file is None:
                 file = lane.file = self._begin()
             name = file.name
             unit = file.append(members, lambda start: describe(name, start))
-            self.index.add(unit.indexed, list(unit.payloads))
-            if file.size >= self._most:
-                self._finish(lane)
+            self.index.add(unit.indexed, unit.payloads)
+            full = file.size >= self._most
+            if full:
+                lane.file = None
+        if full:  # others go on meanwhile with the next one
+            self._complete(file)
         return unit
 
     def payload(self, digest: bytes) -> Payload | None:
         """The record that has this payload, unless somebody has removed its file."""
         found = self.index.payload(digest)
-        if found is None or found.file in self._there:
-            return found
-        for name in (found.file, found.file + OPEN):
-            if (self._directory / name).exists():
-                self._there.add(found.file)
-                return found
-        return None
+        return found if found is not None and self._files.has(found.file, 1) else None
 
     def sync(self) -> None:
         """Return when all units are on the disk."""
@@ -153,14 +152,16 @@ class Writer:
 
     def _finish(self, lane: "_Lane") -> None:
         file, lane.file = lane.file, None
-        if file is None:
-            return
+        if file is not None:
+            self._complete(file)
+
+    def _complete(self, file: ArchiveFile) -> None:
         if file.is_empty:
             file.discard()
             return
         file.finish()
         self.index.commit()
-        self._finished(file.name)
+        self._files.finished(file.name)
 
     def _begin(self) -> ArchiveFile:
         with self._naming:
@@ -185,6 +186,6 @@ def replay(index: Index, path: Path) -> None:
     """Add to `index` what the journal at `path` says. Raises DestinationError."""
     try:
         for _, unit in journal.units(path):
-            index.add(unit.indexed, list(unit.payloads))
+            index.add(unit.indexed, unit.payloads)
     except OSError as error:
         raise refused(error) from None

@@ -31,8 +31,8 @@ def archive(root: Path, warc_size: int = 1 << 30, *, ends: bool = True) -> Itera
         for lane in sink._writer._lanes:
             if lane.file is not None:
                 lane.file.close()
-        if sink._files is not None:
-            sink._files.close()
+        if sink._temporary is not None:
+            sink._temporary.close()
 
 
 def store(

@@ -1,0 +1,128 @@
+"""Archives in a store: `warc+s3://bucket/prefix`, and in the same way `warc+gs://`, `warc+az://`.
+
+Finished files are objects of the store. The file that grows, its journal, the index and large
+bodies on their way lie in a directory of this machine, one for each destination, below
+`$XDG_STATE_HOME/scraper/warc` (`~/.local/state`). Manifest, lease and summary are objects.
+
+So what a run has not finished is on the machine where it ran. A run on another machine goes on by
+the manifest; it can't refer to payloads that only this machine's index has.
+
+Owns: which of both holds what. Does not know: how either works.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scraper.model.errors import SinkError, UsageError
+from scraper.model.urls import redact
+from scraper.sinks.base import (
+    Blocking,
+    ConditionalSink,
+    ReadableSink,
+    SinkOptions,
+    SmallObject,
+    Upload,
+    find_sink,
+)
+from scraper.sinks.directory import OWN
+from scraper.sinks.lease import FencedSink
+from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.warc.files import StoredFiles
+from scraper.sinks.warc.sink import WarcSink
+
+_OURS = f"{OWN}/"
+
+
+class StoredWarcSink(WarcSink):
+    """The archive below a URL of a store, behind `warc+`."""
+
+    near = False
+    blocking = Blocking.COMMIT
+    usual_size = 1 << 28
+
+    def __init__(self, destination: str, options: SinkOptions) -> None:
+        url = destination.partition("+")[2]
+        inner = find_sink(url, options)
+        if not (isinstance(inner, ConditionalSink) and isinstance(inner, ReadableSink)):
+            raise UsageError(f"--to {redact(destination)!r}: archives can't be kept there")
+        self._inner = inner
+        self.endpoint: str = getattr(inner, "endpoint", "")
+        name = hashlib.sha256(f"{url.rstrip('/')} {self.endpoint}".encode()).hexdigest()[:16]
+        super().__init__(destination, options, _state() / "scraper" / "warc" / name)
+        self.files = StoredFiles(self.disk, inner, self.new_file)
+
+    @property
+    def client(self) -> str:
+        """What the store is asked by."""
+        return str(getattr(self._inner, "client", ""))
+
+    def check(self) -> None:
+        """Both must take something. Raises DestinationError."""
+        self._inner.check()
+        super().check()
+
+    def reach(self) -> None:
+        """Prepare for reading. Raises DestinationError."""
+        self._inner.reach()
+        super().check()  # objects are copied here to be read
+
+    def open(self, key: str) -> Upload:
+        """An object of our own. Raises SinkError."""
+        return self._inner.open(key) if key.startswith(_OURS) else super().open(key)
+
+    def object_stat(self, key: str) -> ObjectStat | None:
+        """See `WarcSink`."""
+        if key.startswith(_OURS):
+            size = self._inner.size(key)
+            return None if size is None else ObjectStat(size)
+        return super().object_stat(key)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """See `WarcSink`."""
+        return self._inner.read(key) if key.startswith(_OURS) else super().read(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """See `WarcSink`."""
+        return self._inner.keys(prefix) if prefix.startswith(_OURS) else super().keys(prefix)
+
+    def remove(self, key: str) -> None:
+        """See `WarcSink`. Objects of our own are removed."""
+        return self._inner.remove(key) if key.startswith(_OURS) else super().remove(key)
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """See `ConditionalSink`."""
+        return self._conditional.put_if(key, data, etag)
+
+    def get_small(self, key: str) -> SmallObject | None:
+        """See `ConditionalSink`."""
+        return self._conditional.get_small(key)
+
+    def fence(self, holds: Callable[[], bool]) -> None:
+        """See `FencedSink`."""
+        if isinstance(self._inner, FencedSink):
+            self._inner.fence(holds)
+
+    def close(self) -> None:
+        """Finish and put the open files, and close both."""
+        try:
+            super().close()
+        finally:
+            self._inner.close()
+
+    @property
+    def _conditional(self) -> ConditionalSink:
+        assert isinstance(self._inner, ConditionalSink)
+        return self._inner
+
+
+def _state() -> Path:
+    """Where programs keep what should outlive them (the XDG base directories)."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given)
+    home = Path.home()
+    if not home.is_absolute():
+        raise SinkError("there is no home directory for an archive's open file", transient=False)
+    return home / ".local" / "state"

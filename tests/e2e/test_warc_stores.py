@@ -1,0 +1,97 @@
+"""Archives in a store: finished files are objects, what grows is here, and others can read it."""
+
+import json
+import zlib
+from pathlib import Path
+
+from tests.e2e.command import Command
+from tests.s3servers import S3Server
+from tests.servers import Reply, Serve
+from tests.warcs import Record, members
+
+
+def records_in(server: S3Server, bucket: str) -> list[Record]:
+    """Of all archive files of the bucket."""
+    found = []
+    for key in server.keys(bucket):
+        if key.endswith(".warc.gz"):
+            data = server.read(bucket, key)
+            assert data is not None
+            found += [Record(key.rpartition("/")[2], at, one) for at, one in members(data)]
+    return found
+
+
+def test_an_archive_in_a_bucket_is_whole_and_read_from_anywhere(
+    moto_server: S3Server, serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    bodies = {f"/{n}": bytes([65 + n]) * (40_000 + n) for n in range(8)}
+    site = serve(
+        lambda request: (
+            Reply(body=bodies[request.path], headers={"ETag": '"1"'})
+            if request.headers.get("if-none-match") != '"1"'
+            else Reply(304, {"ETag": '"1"'})
+        )
+    )
+    bucket = moto_server.make_bucket()
+    cli.write("urls", *(f"{site.url}{path}" for path in bodies))
+    env = {**moto_server.credentials, "XDG_STATE_HOME": str(tmp_path / "here")}
+    to = ["--s3-endpoint", moto_server.url]
+    words = ["urls", "--to", f"warc+s3://{bucket}/web", *to]
+    ran = cli(*words, "--warc-size", 500, env=env)
+    assert ran.status == 0, ran.err
+    keys = moto_server.keys(bucket)
+    archives = sorted(key for key in keys if key.endswith(".warc.gz"))
+    assert len(archives) >= 3
+    assert (
+        sorted(key.replace(".cdxj", ".warc.gz") for key in keys if key.endswith(".cdxj"))
+        == archives
+    )
+    stored = {
+        one.url.rpartition("/")[2]: one.body
+        for one in records_in(moto_server, bucket)
+        if one.kind == "response"
+    }
+    assert stored == {path[1:]: body for path, body in bodies.items()}
+    assert not [path for path in (tmp_path / "here").rglob("*") if ".warc.gz" in path.name]
+
+    for home in ("here", "elsewhere"):  # the second one has no index
+        there = {**env, "XDG_STATE_HOME": str(tmp_path / home)}
+        ran = cli("verify", f"warc+s3://{bucket}/web", *to, env=there)
+        assert (ran.status, ran.out) == (0, ""), ran.err
+    asked = site.total
+    assert cli(*words, "--resume", env=env).status == 0
+    assert site.total == asked
+    elsewhere = {**env, "XDG_STATE_HOME": str(tmp_path / "third")}
+    assert cli(*words, env=elsewhere).status == 0
+    every = records_in(moto_server, bucket)
+    assert sum(one.kind == "revisit" for one in every) == len(bodies)  # 304s
+
+
+def test_what_a_killed_run_had_open_is_put_by_the_next(
+    moto_server: S3Server, serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    site = serve(lambda request: Reply(body=request.path.encode() * 1_000))
+    bucket = moto_server.make_bucket()
+    cli.write("urls", *(f"{site.url}/{number}" for number in range(300)))
+    env = {**moto_server.credentials, "XDG_STATE_HOME": str(tmp_path / "here")}
+    to = [f"warc+s3://{bucket}/web", "--s3-endpoint", moto_server.url]
+    with cli.start("urls", "--to", *to, "-c", 2, env=env) as process:
+        site.wait_until(lambda: site.total >= 40)
+        process.kill()
+    (left,) = (tmp_path / "here").rglob("*.warc.gz.open")
+    assert zlib.decompressobj(31).decompress(left.read_bytes())
+    ran = cli("urls", "--to", *to, "--resume", "--lock", "wait", env=env)
+    assert ran.status == 0, ran.err
+    every = records_in(moto_server, bucket)
+    urls = [one.url for one in every if one.kind in {"response", "revisit"}]
+    assert set(urls) == {f"{site.url}/{number}" for number in range(300)}
+    assert left.name.removesuffix(".open") in {one.file for one in every}
+    named = set()
+    for key in moto_server.keys(bucket):
+        if "/.scraper/manifest-" in key and not key.endswith(".key"):
+            data = moto_server.read(bucket, key) or b""
+            lines = (zlib.decompress(data, 31) if key.endswith(".gz") else data).splitlines()
+            named |= {
+                (one["warc"]["file"], one["warc"]["offset"]) for one in map(json.loads, lines)
+            }
+    assert named == {(one.file, one.offset) for one in every if one.kind in {"response", "revisit"}}
