@@ -168,8 +168,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Read a list of URLs, also at an http(s) URL; may be repeated."),
     *GRAMMAR_OPTIONS,
     _option(_WHERE, "-o", "--to", type=PATH, metavar="DEST", default="./out",
-            help="Directory; URL of s3, gs, az, sftp; tar:, zip:FILE; warc:DIR; -: stdout. {date} "
-                 "and {:%Y-%m-%d} are filled in."),
+            help="Directory; s3, gs, az, sftp URL; warc:, tar:, zip:...; -. {date}, {:%Y-%m-%d} "
+                 "are filled in."),
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
             help="How objects are named: url, hash, or a template of {host} {path} {ext} {hash} "
                  "{line} {date}."),
