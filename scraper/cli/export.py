@@ -16,6 +16,7 @@ from scraper.cli.commands import COMMANDS
 from scraper.cli.options import HELP, PATH
 from scraper.cli.place import opened, place_options
 from scraper.model.errors import UsageError
+from scraper.sinks.home import is_archive
 
 if TYPE_CHECKING:
     from scraper.cli.place import Place
@@ -32,9 +33,10 @@ _STDOUT = "-"
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["jsonl", "csv", "parquet", "sha256sum", "bagit"]),
+    type=click.Choice(["jsonl", "csv", "parquet", "sha256sum", "bagit", "wacz"]),
     required=True,
-    help="jsonl, csv, parquet: a row for each target; sha256sum, bagit: what is stored.",
+    help="jsonl, csv, parquet: a row for each target; sha256sum, bagit: what is stored; "
+    "wacz: a web archive (warc:) as one file.",
 )
 @click.option(
     "-o",
@@ -51,9 +53,11 @@ def export(destination: str, format_: str, output: str | None, **options: Any) -
     for each object, for `sha256sum -c` in DEST. bagit writes the files beside data/ that make DEST
     a bag. The exit status is 1 if an object was left out, as nobody knows its digest.
     """
-    if format_ == "parquet" and output is None:
-        raise UsageError("--format parquet is not for a terminal or a pipe: give -o FILE")
-    with opened(destination, options) as place:
+    if format_ in {"parquet", "wacz"} and output is None:
+        raise UsageError(f"--format {format_} is not for a terminal or a pipe: give -o FILE")
+    if format_ == "wacz" and not is_archive(destination):
+        raise UsageError("--format wacz is for web archives: --to warc:DIR makes one")
+    with opened(destination, options, objects=format_ == "wacz") as place:
         if format_ == "bagit":
             return _bag(place, output)
         with _open(output) as file:
@@ -75,6 +79,8 @@ def _write(format_: str, place: "Place", file: BinaryIO) -> int:
     from scraper.manifest.last_state import last_states
 
     records = last_states(place.lines, place.reading)
+    if format_ == "wacz":
+        return _write_wacz(place, records, file)
     if format_ == "csv":
         from scraper.report.export_csv import write_csv
 
@@ -85,6 +91,16 @@ def _write(format_: str, place: "Place", file: BinaryIO) -> int:
         write_parquet(records, file)
     else:
         _write_jsonl(records, file)
+    return 0
+
+
+def _write_wacz(place: "Place", records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
+    from scraper.report.export_wacz import write_wacz
+    from scraper.sinks.exchanges import finished_files
+
+    names, path_of = finished_files(place.sink)
+    if not write_wacz(names, path_of, records, file):
+        raise UsageError(f"{place.destination!r} has no finished archive file yet")
     return 0
 
 

@@ -9,6 +9,7 @@ Owns: these types. Does not know: any particular sink.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from scraper.model.archived import Archived
@@ -103,6 +104,15 @@ def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
     work = getattr(sink, "learn", None)
     if work is not None:
         work(objects)
+
+
+def finished_files(sink: Sink) -> tuple[Sequence[str], Callable[[str], Path]]:
+    """The names of an archive's finished files, and what tells where each can be read.
+
+    That also tells where the index of one is (`NAME.cdxj`). Raises SinkError.
+    """
+    ask: Callable[[], tuple[Sequence[str], Callable[[str], Path]]] = sink.finished_files  # type: ignore[attr-defined]
+    return ask()
 
 
 def record_of(sink: Sink) -> Callable[[str, Mapping[str, Any]], Recording] | None:

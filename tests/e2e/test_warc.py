@@ -3,7 +3,9 @@
 import gzip
 import json
 import re
+import zipfile
 import zlib
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,35 @@ def test_an_archive_never_loses_a_record_to_prune(serve: Serve, cli: Command) ->
     assert ran.status == 2
     assert "nothing is deleted from an archive" in ran.err
     assert cli("verify", "warc:out").status == 0
+
+
+def test_an_export_is_one_file_that_players_open(serve: Serve, cli: Command) -> None:
+    site = serve(answer)
+    cli.write("urls", *lines_of(site.url))
+    words = ["urls", "--to", "warc:out", "--retries", 0, "--warc-size", "1k", "-c", 1]
+    cli(*words)
+    ran = cli("export", "warc:out", "--format", "wacz", "-o", "out.wacz")
+    assert ran.status == 0, ran.err
+    files = sorted((cli.directory / "out").glob("*.warc.gz"))
+    assert len(files) > 3
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        assert made.testzip() is None
+        package = json.loads(made.read("datapackage.json"))
+        told = json.loads(made.read("datapackage-digest.json"))
+        assert told["hash"] == f"sha256:{sha256(made.read('datapackage.json')).hexdigest()}"
+        for one in package["resources"]:
+            data = made.read(one["path"])
+            assert one["bytes"] == len(data)
+            assert one["hash"] == f"sha256:{sha256(data).hexdigest()}"
+        for path in files:
+            assert made.read(f"archive/{path.name}") == path.read_bytes()
+        lines = made.read("indexes/index.cdx").splitlines()
+        assert lines == sorted(lines)
+        assert len(lines) == sum(one.indexed for one in records(cli.directory / "out"))
+        _, *pages = map(json.loads, made.read("pages/pages.jsonl").splitlines())
+    assert {page["url"].removeprefix(site.url) for page in pages} == {
+        *("/page", "/gzip", "/hopped?token=REDACTED", "/pieces", "/tagged", "/same", "/private"),
+        "/t?token=REDACTED",
+    }
+    ran = cli("export", "out", "--format", "wacz", "-o", "no.wacz")
+    assert (ran.status, "is for web archives" in ran.err) == (2, True)

@@ -54,6 +54,10 @@ class Files:
         final = self.directory / name
         return final if final.exists() else self.directory / (name + OPEN)
 
+    def names(self) -> list[str]:
+        """The names of all finished files. Raises SinkError."""
+        return sorted(path.name for path in self.directory.glob(f"*{SUFFIX}"))
+
     def finished(self, name: str) -> None:
         """A file has got its name. Raises SinkError and DestinationError."""
 
@@ -92,6 +96,10 @@ class StoredFiles(Files):
                     self._copies.pop(first).unlink()  # who reads it has it open
                 self._copies[name] = made
             return self._copies[name]
+
+    def names(self) -> list[str]:
+        """See `Files`."""
+        return sorted(key for key in self._readable.keys("") if key.endswith(SUFFIX))
 
     def finished(self, name: str) -> None:
         """See `Files`: put it, and its index, and remove both here."""

@@ -10,7 +10,7 @@ record stays, whatever becomes of its page.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,10 @@ class WarcSink:
                 self._temporary = None
 
     # ------------------------------------------------------------ reading
+
+    def finished_files(self) -> tuple[Sequence[str], Callable[[str], Path]]:
+        """See `sinks.exchanges`."""
+        return self.files.names(), self.files.path
 
     def reach(self) -> None:
         """Raise DestinationError unless there is such a directory."""
