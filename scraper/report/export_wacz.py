@@ -44,7 +44,7 @@ def write_wacz(
                     entry.write(piece)
                     digest.update(piece)
                     size += len(piece)
-            told: dict[str, object] = {"name": path.rpartition("/")[2], "path": path}
+            told: dict[str, object] = {"name": path.rpartition("/")[2].lower(), "path": path}
             return {**told, "hash": f"sha256:{digest.hexdigest()}", "bytes": size}
 
         resources = [add(f"archive/{name}", _pieces(path_of(name))) for name in names]
