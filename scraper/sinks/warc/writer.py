@@ -41,7 +41,8 @@ class Writer:
         self._directory, self._own, self._files = files.directory, own, files
         self._most = most
         self.may_block = isinstance(files, StoredFiles)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        now_ms = time.time_ns() // 1_000_000
+        stamp = time.strftime(f"%Y%m%dT%H%M%S{now_ms % 1000:03d}Z", time.gmtime(now_ms // 1000))
         self._stem = f"scraper-{stamp}-{os.urandom(2).hex()}"  # of one run, on one machine
         self._number = 0
         self._lanes = (_Lane(), _Lane())
