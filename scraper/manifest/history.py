@@ -20,6 +20,7 @@ from scraper.model.records import Existing, PreviousRecord, Result, Skipped, Tar
 from scraper.model.settings import Earlier
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, ignores_case, may_have_objects, object_stat_of
+from scraper.sinks.exchanges import record_of
 from scraper.sinks.object_stat import is_recorded
 
 if TYPE_CHECKING:
@@ -249,7 +250,8 @@ class History:
             return
         with contextlib.closing(self._index) as index, contextlib.suppress(DestinationError):
             store.confirm(index)
-            if whole and self._is_worth_it(index):
+            keeps_all = record_of(self._sink) is not None  # each record of an archive has a line
+            if whole and not keeps_all and self._is_worth_it(index):
                 store.catch_up(index)
                 store.compact(index)
 
