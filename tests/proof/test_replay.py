@@ -65,7 +65,7 @@ def pywb(players: Path, archive: Path, root: Path) -> Iterator[str]:
         subprocess.run([players / "wb-manager", *words], cwd=root, check=True, capture_output=True)
     lines = [line for path in archive.glob("*.cdxj") for line in path.read_bytes().splitlines(True)]
     (root / "collections/c/indexes/index.cdxj").write_bytes(b"".join(sorted(lines)))
-    words = [players / "wayback", "-p", str(port), "-b", "127.0.0.1"]
+    words: list[str | Path] = [players / "wayback", "-p", str(port), "-b", "127.0.0.1"]
     with subprocess.Popen(words, cwd=root, stderr=subprocess.DEVNULL) as process:
         try:
             url = f"http://127.0.0.1:{port}/"
@@ -104,6 +104,6 @@ def test_players_show_the_pages_as_they_were(
         status, page = shown(f"{player}{site.url}/gone")
         assert (status, b"not here" in page) == (404, True)
     assert cli("export", "warc:out", "--format", "wacz", "-o", "out.wacz").status == 0
-    words = [players / "wacz", "validate", "-f", cli.directory / "out.wacz"]
-    said = subprocess.run(words, capture_output=True, check=True).stdout
+    checks: list[str | Path] = [players / "wacz", "validate", "-f", cli.directory / "out.wacz"]
+    said = subprocess.run(checks, capture_output=True, check=True).stdout
     assert b"Validation succeeded" in said
