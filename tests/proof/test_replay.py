@@ -65,8 +65,8 @@ def pywb(players: Path, archive: Path, root: Path) -> Iterator[str]:
         subprocess.run([players / "wb-manager", *words], cwd=root, check=True, capture_output=True)
     lines = [line for path in archive.glob("*.cdxj") for line in path.read_bytes().splitlines(True)]
     (root / "collections/c/indexes/index.cdxj").write_bytes(b"".join(sorted(lines)))
-    words: list[str | Path] = [players / "wayback", "-p", str(port), "-b", "127.0.0.1"]
-    with subprocess.Popen(words, cwd=root, stderr=subprocess.DEVNULL) as process:
+    player: list[str | Path] = [players / "wayback", "-p", str(port), "-b", "127.0.0.1"]
+    with subprocess.Popen(player, cwd=root, stderr=subprocess.DEVNULL) as process:
         try:
             url = f"http://127.0.0.1:{port}/"
             while process.poll() is None:
