@@ -23,7 +23,7 @@ import orjson
 
 from scraper.manifest.codec import Reading, lost, object_modified_ms, verified
 from scraper.manifest.index import DENIED, GONE, OBJECT, Index
-from scraper.model.errors import BadTarget, SinkError
+from scraper.model.errors import BadTarget, Damaged, SinkError
 from scraper.model.expected import Digests, Expected, expected_of
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink, object_stat_of
@@ -175,6 +175,8 @@ def compare(
         for piece in readable.read(facts.key):
             on_piece()
             digest.update(piece)
+    except Damaged as error:
+        return Finding(Verdict.CHANGED, facts.key, error.message)
     except SinkError as error:
         return Finding(Verdict.UNREADABLE, facts.key, error.message)
     if digest.size == facts.size and not facts.sha256:

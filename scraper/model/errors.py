@@ -162,6 +162,13 @@ class SinkError(TransferError):
         self.retry_after_s = retry_after_s
 
 
+class Damaged(SinkError):
+    """What lies at the key is there, and is no whole object any more."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
+
+
 class Fenced(SinkError):
     """The sink changes nothing more: another run may have the destination. The run ends."""
 

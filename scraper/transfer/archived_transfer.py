@@ -176,5 +176,12 @@ class ArchivedTransfer(Transfer):
 def _why(error: TransferError | DestinationError) -> str:
     """The value of WARC-Truncated for a body that `error` broke off."""
     kind = error.kind if isinstance(error, TransferError) else None
-    reasons = {Kind.TIMEOUT: "time", Kind.TOO_LARGE: "length"}
-    return reasons.get(kind, "disconnect") if kind is not None else "unspecified"
+    match kind:
+        case Kind.CONNECT | Kind.TRUNCATED | Kind.TLS | Kind.PROXY:
+            return "disconnect"
+        case Kind.TIMEOUT:
+            return "time"
+        case Kind.TOO_LARGE:
+            return "length"
+        case _:
+            return "unspecified"

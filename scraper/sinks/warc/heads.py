@@ -5,8 +5,9 @@ goes, and Content-Length is that of the stored bytes. A status line of HTTP/2 or
 HTTP/1.1: players of archives refuse the others. Line ends become CRLF: one common reader finds no
 headers in a head with bare line feeds. All else stays byte for byte: names, case, order, repeats.
 
-Secrets do not reach the archive. A request has no header that may carry one. A Location with a
-secret in its URL is redacted, and Set-Cookie where the request was made with credentials.
+Secrets do not reach the archive. A request has no header that may carry one. A Location or
+Link with a secret in its URL is redacted, and Set-Cookie where the request was made with
+credentials.
 
 Owns: these rules. Does not know: records. Rejected: heads put together from parsed headers.
 """
@@ -73,8 +74,8 @@ class Head:
                 if name == b"content-length" and (said := value.strip()).isdigit():
                     self.length, self._length_line = int(said[:18]), line
                 continue
-            if name in _OF_URLS:
-                line = _redacted(raw, value, line)  # noqa: PLW2901
+            if name in _OF_URLS or name == b"link":
+                line = _redacted(raw, value, line, is_url=name in _OF_URLS)  # noqa: PLW2901
             elif secret and name == b"set-cookie":
                 line = raw + b": REDACTED\r\n"  # noqa: PLW2901
             elif name == b"content-type" and not self.media_type:
@@ -106,9 +107,11 @@ def _status_line(line: bytes) -> bytes:
     return b"HTTP/1.1 " + rest + (b"" if b" " in rest else b" ") + b"\r\n"
 
 
-def _redacted(raw: bytes, value: bytes, line: bytes) -> bytes:
+def _redacted(raw: bytes, value: bytes, line: bytes, *, is_url: bool) -> bytes:
     text = value.decode("latin-1")
-    shown = redact(text.strip()) if b"://" not in value else redact_text(redact(text.strip()))
+    shown = redact(text.strip()) if is_url else text.strip()
+    if b"://" in value or not is_url:
+        shown = redact_text(shown)
     return line if shown == text.strip() else raw + b": " + shown.encode("latin-1") + b"\r\n"
 
 

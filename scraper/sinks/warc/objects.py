@@ -3,16 +3,17 @@
 Owns: how a key leads to those bytes. Does not know: how they are written.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from scraper.model.codings import coding_of
 from scraper.model.decode import make_decoder
-from scraper.model.errors import SinkError, TransferError
+from scraper.model.errors import Damaged, SinkError, TransferError
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.warc.files import Files
 from scraper.sinks.warc.heads import Head
-from scraper.sinks.warc.index import Index, Indexed
+from scraper.sinks.warc.index import Index, Indexed, Payload
 from scraper.sinks.warc.reading import Block, NotWhole
 
 _PIECE = 1 << 20
@@ -46,18 +47,28 @@ class Objects:
             raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
         except NotWhole:
             where = f"{found.payload_file} at byte {found.payload_offset:,}"
-            raise SinkError(f"{where} is no whole record", transient=False) from None
+            raise Damaged(f"{where} is no whole record") from None
         except TransferError as error:
-            raise SinkError(f"can't decode {key!r}: {error.message}", transient=False) from None
+            raise Damaged(f"can't decode {key!r}: {error.message}") from None
+
+    def has_payload(self, payload: Payload) -> bool:
+        """Whether its record is there, whole, and has these bytes. It is read for that."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        try:
+            with open(self._files.path(payload.file), "rb") as file:
+                for piece in _behind_head(Block(file, payload.offset)):
+                    digest.update(piece)
+        except (OSError, NotWhole):
+            return False
+        return digest.digest() == payload.digest
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key that begins with `prefix`."""
         return self._index.keys(prefix)
 
 
-def _decoded(found: Indexed, block: Iterable[bytes]) -> Iterator[bytes]:
-    """The body behind the head of HTTP. Raises NotWhole, TransferError."""
-    pieces = iter(block)
+def _head_of(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
+    """The head of HTTP, and what came with it of the bytes behind. Raises NotWhole."""
     begun = b""
     for piece in pieces:
         begun += piece
@@ -66,6 +77,20 @@ def _decoded(found: Indexed, block: Iterable[bytes]) -> Iterator[bytes]:
     head, end, first = begun.partition(b"\r\n\r\n")
     if not end:
         raise NotWhole
+    return head, first
+
+
+def _behind_head(block: Iterable[bytes]) -> Iterator[bytes]:
+    """The payload of a response. Raises NotWhole."""
+    pieces = iter(block)
+    yield _head_of(pieces)[1]
+    yield from pieces
+
+
+def _decoded(found: Indexed, block: Iterable[bytes]) -> Iterator[bytes]:
+    """The body behind the head of HTTP. Raises NotWhole, TransferError."""
+    pieces = iter(block)
+    head, first = _head_of(pieces)
     lines = [line + b"\r\n" for line in head.split(b"\r\n")]
     names = _undone(Head(lines, secret=False).codings, found.left)
     decoder = make_decoder(names)

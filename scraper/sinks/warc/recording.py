@@ -237,7 +237,8 @@ class WarcRecording:
         if now is None:
             return
         assert head is not None
-        truncated = self._truncated
+        # What came whole, and is not what its coding says, was cut off by nobody.
+        truncated = "" if head.length == self._size else self._truncated
         if not truncated and head.length not in {None, self._size} and now.status not in _NO_BODY:
             truncated = "disconnect"
         if truncated and large is not None:  # gigabytes of which nobody knows the rest

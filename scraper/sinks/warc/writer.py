@@ -21,9 +21,11 @@ from scraper.sinks.warc.files import Files, StoredFiles
 from scraper.sinks.warc.index import Index, Payload
 from scraper.sinks.warc.journal import Unit
 from scraper.sinks.warc.members import Spooled
+from scraper.sinks.warc.objects import Objects
 
 _LARGE = 1 << 22  # bytes of a unit that goes into the second file
 _MOST_NUMBERS = 100_000
+_MOST_WHOLE = 100_000  # 20 MB
 
 
 class Overtaken(Exception):
@@ -47,6 +49,7 @@ class Writer:
         self._number = 0
         self._lanes = (_Lane(), _Lane())
         self._naming = threading.Lock()
+        self._whole = set[tuple[str, int]]()  # records that this run has written or read
         self.index: Index
 
     def recover(self) -> None:
@@ -96,6 +99,8 @@ class Writer:
             name = file.name
             unit = file.append(members, lambda start: describe(name, start))
             self.index.add(unit.indexed, unit.payloads)
+            for payload in unit.payloads:
+                self._note_whole((payload.file, payload.offset))
             full = file.size >= self._most
             if full:
                 lane.file = None
@@ -104,9 +109,25 @@ class Writer:
         return unit
 
     def payload(self, digest: bytes) -> Payload | None:
-        """The record that has this payload, unless somebody has removed its file."""
+        """The record that has this payload, if it is there and whole.
+
+        One of an earlier run is read for that, once: what refers to a damaged record would be
+        lost with it. Of a file in a store only the size is asked.
+        """
         found = self.index.payload(digest)
-        return found if found is not None and self._files.has(found.file, 1) else None
+        if found is None or not self._files.has(found.file, found.offset + 1):
+            return None
+        place = found.file, found.offset
+        if place not in self._whole and not self.may_block:
+            if not Objects(self._files, self.index).has_payload(found):
+                return None
+            self._note_whole(place)
+        return found
+
+    def _note_whole(self, place: tuple[str, int]) -> None:
+        if len(self._whole) >= _MOST_WHOLE:
+            self._whole.clear()  # some are read again
+        self._whole.add(place)
 
     def sync(self) -> None:
         """Return when all units are on the disk."""

@@ -10,6 +10,7 @@ from scraper.model.archived import Archived
 from scraper.model.records import Response
 from scraper.sinks.base import Body, SinkOptions, find_sink
 from scraper.sinks.exchanges import Exchange
+from scraper.sinks.warc.recording import WarcRecording
 from scraper.sinks.warc.sink import WarcSink
 
 PLAIN = (b"HTTP/1.1 200 OK\r\n", b"Content-Type: text/html; charset=utf-8\r\n")
@@ -46,14 +47,11 @@ def store(
 ) -> Archived:
     """Store `body`, which came as `wire`, under `key`."""
     url = f"http://example.com/{key}"
-    recording = sink.record(key, {"url": url, "key": key})
     came = body if wire is None else wire
     if not any(line.lower().startswith((b"content-length", b"transfer")) for line in lines):
         lines += (b"Content-Length: %d\r\n" % len(came),)
     status = int(lines[0].split()[1])
-    recording.exchange(
-        Exchange(url, "example.com", (("User-Agent", "t"),), lines, status, time.time(), "::1")
-    )
+    recording = begun(sink, key, lines)
     for start in range(0, len(came), 50_000):
         recording.body(came[start : start + 50_000])
     response = Response(status, url, content_encoding=left)
@@ -61,6 +59,16 @@ def store(
     recording.open(key).commit(facts)
     assert recording.written is not None
     return recording.written
+
+
+def begun(sink: WarcSink, key: str, lines: tuple[bytes, ...]) -> WarcRecording:
+    """A recording whose response has this head."""
+    url, status = f"http://example.com/{key}", int(lines[0].split()[1])
+    recording = sink.record(key, {"url": url, "key": key})
+    recording.exchange(
+        Exchange(url, "example.com", (("User-Agent", "t"),), lines, status, time.time(), "::1")
+    )
+    return recording
 
 
 def finished(root: Path) -> list[Path]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from scraper.model.errors import DestinationError, SinkError
-from tests.sinks.warc.exchanges import PLAIN, archive, finished, store
-from tests.warcs import payload, records, said_by_others
+from scraper.model.errors import Damaged, DestinationError, SinkError
+from tests.sinks.warc.exchanges import PLAIN, archive, begun, finished, store
+from tests.warcs import payload, records, records_of, said_by_others
 
 PAGE = b"<html>a page</html>" * 50
 LARGE = random.Random(19).randbytes(700_000)
@@ -83,6 +83,41 @@ def test_equal_payloads_are_stored_once_also_by_a_later_run(tmp_path: Path) -> N
     assert all(payload(one, every) == PAGE for one in every if one.kind == "revisit")
     assert all(said_by_others(path) == GOOD for path in finished(tmp_path))
     assert sum(one.kind == "response" and one.body == b"" for one in every) == 2  # nothing is saved
+
+
+@pytest.mark.parametrize("body", [PAGE, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("harm", ["cut", "bit"])
+def test_no_record_refers_to_one_that_is_damaged(harm: str, body: bytes, tmp_path: Path) -> None:
+    """Seen by a stranger: bodies were fetched again, and written as references to what was lost."""
+    with archive(tmp_path) as sink:
+        place = store(sink, "page", body)
+    (path,) = finished(tmp_path)
+    with path.open("r+b") as file:
+        if harm == "cut":
+            file.truncate(place.offset + place.length // 2)
+        else:
+            file.seek(place.offset + place.length // 2)
+            (byte,) = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
+    with archive(tmp_path) as sink:
+        with pytest.raises(Damaged, match="no whole record"):
+            list(sink.read("page"))
+        for key in ("page", "another"):
+            store(sink, key, body)
+            assert b"".join(sink.read(key)) == body
+    kinds = [one.kind for one in records_of(finished(tmp_path)[-1]) if one.indexed]
+    assert kinds == ["response", "revisit"]
+
+
+def test_what_came_whole_is_not_told_as_cut_off(tmp_path: Path) -> None:
+    """A body that is not what its coding says. Nobody disconnected."""
+    with archive(tmp_path) as sink:
+        recording = begun(sink, "page", (*CODED, b"Content-Length: %d\r\n" % len(PAGE)))
+        recording.body(PAGE)
+        recording.broken("disconnect")
+        recording.seal()
+    assert "WARC-Truncated" not in records(tmp_path)[-1].head
 
 
 def test_files_are_rolled_at_their_size_and_no_name_is_used_twice(tmp_path: Path) -> None:

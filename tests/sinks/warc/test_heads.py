@@ -37,8 +37,11 @@ def test_no_secret_of_a_request_is_kept() -> None:
 
 @pytest.mark.parametrize("secret", [False, True])
 def test_a_response_keeps_cookies_unless_a_secret_led_to_them(secret: bool) -> None:
-    lines = (STATUS, b"Location: /p?token=abc&a=1\r\n", b"Set-Cookie: s=abc; Path=/\r\n")
+    lines = [STATUS, b"Location: /p?token=abc&a=1\r\n", b"Set-Cookie: s=abc; Path=/\r\n"]
+    lines.append(b'Link: <http://h.example/?token=abc&a=1>; rel="next", </q?sig=abc>; rel=prev\r\n')
     head = Head((*lines, b"Location: http://u:abc@h.example/\r\n"), secret=secret).bare()
+    link = b'Link: <http://h.example/?token=REDACTED&a=1>; rel="next", </q?sig=REDACTED>; rel=prev'
+    assert link in head
     assert head.count(b"abc") == (0 if secret else 1)
     assert b"Location: /p?token=REDACTED&a=1\r\n" in head
     assert b"Location: http://REDACTED@h.example/\r\n" in head
