@@ -6,9 +6,11 @@ Owns: what a sink may ask of it, and which class serves a form.
 from collections.abc import Iterator
 from typing import Protocol
 
+from scraper.sinks.archives.journal import Journal
 from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.packed import Packed
 from scraper.sinks.archives.place import ArchivePlace, Form
+from scraper.sinks.archives.writing import Proof
 from scraper.sinks.spool import Spool, Spools
 
 
@@ -23,6 +25,8 @@ class Archive(Protocol):
 
     def pack(self, name: str, modified_s: int, spool: Spool, spools: Spools) -> Packed:
         """The body in `spool` as a member. Any thread."""
+
+    journal: Journal | None  # is told of each member before it is written
 
     def append(self, name: str, modified_s: int, size: int, packed: Packed) -> None:
         """Append a member, and return when it is on the disk."""
@@ -40,20 +44,18 @@ class Archive(Protocol):
         """Close it."""
 
 
-def open_archive(
-    place: ArchivePlace, *, writes: bool, ours_from: int | None, durable: bool
-) -> Archive:
+def open_archive(place: ArchivePlace, *, writes: bool, proof: Proof, durable: bool) -> Archive:
     """The archive at `place`. Raises OSError, DestinationError. See `TarArchive`."""
     if place.form is Form.ZIP:
         from scraper.sinks.archives.zip_archive import ZipArchive
 
-        return ZipArchive(place.path, writes=writes, ours_from=ours_from, durable=durable)
+        return ZipArchive(place.path, writes=writes, proof=proof, durable=durable)
     from scraper.sinks.archives.tar_archive import TarArchive
 
     return TarArchive(
         place.path,
         gzip=place.form is Form.TAR_GZ,
         writes=writes,
-        ours_from=ours_from,
+        proof=proof,
         durable=durable,
     )

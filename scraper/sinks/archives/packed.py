@@ -69,6 +69,13 @@ def checked(packed: Packed) -> Iterator[bytes]:
         raise OSError(errno.EIO, "a body changed while it was stored")
 
 
+def peeked(packed: Packed) -> tuple[bytes, Packed]:
+    """The first piece, and the same member with all of its pieces."""
+    pieces = iter(packed.pieces)
+    first = next(pieces, b"")
+    return first, packed._replace(pieces=chained([first] if first else [], pieces))
+
+
 def chained(*parts: Iterable[bytes]) -> Iterator[bytes]:
     """The bytes of all `parts`."""
     for part in parts:

@@ -17,6 +17,8 @@ from scraper.sinks.archives.members import Member
 from scraper.sinks.archives.tar_format import Head, Incomplete, NotTar, read_head
 
 _PIECE = 1 << 18
+_TORN = "it ends within a member, or is no archive"
+_DAMAGED = "it is damaged there, or another program wrote it"
 _FLUSHED = b"\0\0\xff\xff"  # the end of an empty stored block, as each flush leaves one
 
 
@@ -31,7 +33,8 @@ class Rest(Enum):
 class Scan:
     """Iterates over the members that are files. `state` and `rest` are known at the end.
 
-    `why`: what stands there, for people, if `rest` is OTHER. Raises OSError.
+    `why`: what stands there, for people. `torn`: what its headers say, if the file ends within a
+    member. Raises OSError.
     """
 
     def __init__(self, fd: int, size: int) -> None:
@@ -39,7 +42,8 @@ class Scan:
         self._size = size
         self.state = State(0)
         self.rest = Rest.END
-        self.why = ""
+        self.why = _TORN
+        self.torn: Member | None = None
 
     def plain(self) -> Iterator[Member]:
         """The members of a plain tar."""
@@ -47,7 +51,8 @@ class Scan:
             try:
                 head = read_head(self._pread, self.state.end)
             except Incomplete:
-                self.rest = Rest.TORN if self.state.end < self._size else Rest.END
+                if self._pread(self.state.end, _PIECE).strip(b"\0"):
+                    self.rest = Rest.TORN
                 return
             except NotTar as error:
                 self.rest, self.why = Rest.OTHER, str(error)
@@ -57,23 +62,28 @@ class Scan:
                 return
             if head.end > self._size:
                 self.rest = Rest.TORN
+                self.torn = _member(head)
                 return
             self.state = State(head.end, head.end)
             if head.is_file:
-                yield Member(head.name, head.start, head.data, head.end, *_facts(head))
+                yield _member(head)
 
     def gzip(self) -> Iterator[Member]:
         """The members of a tar.gz of ours."""
         begun = self._pread(0, len(GZIP_HEADER))
         self.state = State(len(begun))
         if begun != GZIP_HEADER:
-            self.rest = Rest.TORN if GZIP_HEADER.startswith(begun) else Rest.OTHER
-            self.why = "it was compressed by another program"
+            if not GZIP_HEADER.startswith(begun):
+                self.rest = Rest.OTHER
+                self.why = "it was compressed by another program"
             return
         while self.state.end < self._size:
             segment = _Segment(self._fd, self.state.end)
             if not segment.read():
-                self.rest, self.why = segment.rest, "it was compressed by another program"
+                self.rest = segment.rest
+                self.why = _TORN if self.rest is Rest.TORN else _DAMAGED
+                if self.rest is Rest.TORN and segment.head is not None:
+                    self.torn = _member(segment.head)
                 return
             head = segment.head
             assert head is not None
@@ -141,6 +151,7 @@ class _Segment:
                 if not some and not data:
                     break
         except zlib.error:
+            self.rest = Rest.OTHER
             return False
         if self._inflater.eof:
             return False
@@ -166,6 +177,10 @@ class _Segment:
             self.rest = Rest.OTHER
             return False
         return True
+
+
+def _member(head: Head) -> Member:
+    return Member(head.name, head.start, head.data, head.end, *_facts(head))
 
 
 def _facts(head: Head) -> tuple[int, int]:

@@ -13,13 +13,19 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives.errors import reason_of, refused, unreadable
 from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.opened import Archive, open_archive
 from scraper.sinks.archives.place import ArchivePlace, archive_place
-from scraper.sinks.archives.writing import StoredFacts, WritingNote, unrecorded_from
+from scraper.sinks.archives.writing import (
+    Proof,
+    StoredFacts,
+    WritingNote,
+    unrecorded_from,
+)
 from scraper.sinks.base import Blocking, Body, Listed, SinkOptions
 from scraper.sinks.directory import OWN, make_directory
 from scraper.sinks.directory.open_directories import OpenDirectories
@@ -77,14 +83,13 @@ class ArchiveSink:
         Raises DestinationError.
         """
         try:
-            archive, note = self._opened(), self._note
+            archive, note = self._opened(stored=stored), self._note
             assert note is not None
             begin = archive.end
             if note.found and note.manifest == manifest:
-                self._cut_unrecorded(archive, note.begin, stored)
+                self._cut_unrecorded(archive, note, stored)
                 begin = min(note.begin, archive.end)
-            note.write(begin, manifest)
-            self._noted = True
+            self._begin(archive, note, begin, manifest)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -122,6 +127,8 @@ class ArchiveSink:
             ) from None
         if self._note is not None and self._all_recorded:
             self._note.remove()
+        elif self._note is not None:
+            self._note.journal.close()
 
     def all_recorded(self) -> None:
         """Know that the manifest has all that was stored. Nothing will be cut off."""
@@ -198,8 +205,13 @@ class ArchiveSink:
 
     # ------------------------------------------------------------ the archive
 
-    def _opened(self, *, writes: bool = False, notes: bool = False) -> Archive:
-        """The archive. `notes`: there has to be a note. Raises OSError, DestinationError."""
+    def _opened(
+        self, *, writes: bool = False, notes: bool = False, stored: Iterable[StoredFacts] = ()
+    ) -> Archive:
+        """The archive. `notes`: there has to be a note. Raises OSError, DestinationError.
+
+        `stored`: what the manifest has, if that is known.
+        """
         with self._opening:
             if self._closed:
                 raise OSError(9, "the run is over")
@@ -210,25 +222,49 @@ class ArchiveSink:
                     self._archive = None
             if self._archive is None:
                 note = WritingNote(self.place.home)
-                ours_from = note.begin if note.found else None
+                proof = Proof(note, stored)
                 self._archive = open_archive(
-                    self.place, writes=self._writes, ours_from=ours_from, durable=self._durable
+                    self.place, writes=self._writes, proof=proof, durable=self._durable
                 )
                 self._note = note if self._writes else None
             if notes and not self._noted and self._note is not None:
-                self._note.write(self._archive.end, _NO_MANIFEST)
-                self._noted = True
+                self._begin(self._archive, self._note, self._archive.end, _NO_MANIFEST)
             return self._archive
 
-    def _cut_unrecorded(self, archive: Archive, begin: int, stored: Iterable[StoredFacts]) -> None:
+    def _begin(self, archive: Archive, note: WritingNote, begin: int, manifest: str) -> None:
+        note.write(begin, manifest)
+        archive.journal = note.journal
+        self._noted = True
+
+    def _cut_unrecorded(
+        self, archive: Archive, note: WritingNote, stored: Iterable[StoredFacts]
+    ) -> None:
+        """Cut off what the killed run has not recorded. Raises DestinationError if it is not its.
+
+        What stands before the last member of someone else is not cut off either: nobody could cut
+        that out.
+        """
         members: list[Member] = []
-        for member in archive.members.by_place(begin):
+        for member in archive.members.by_place(note.begin):
             members.append(member)
             if len(members) > _MOST_UNRECORDED:
                 del members[: _MOST_UNRECORDED // 2]
         cut = unrecorded_from(members, stored)
-        if cut is not None:
-            archive.cut(cut)
+        if cut is None:
+            return
+        end = cut
+        for member in members:
+            if member.offset >= cut:
+                if member.offset != end or not note.journal.has(member):
+                    break
+                end = member.end
+        if end != archive.end:
+            raise DestinationError(
+                f"{str(self.place.path)!r} has members from byte {end:,} on that the run before,"
+                " which was killed, did not write",
+                hint=f"rm {quote(note.path)} keeps all that is there; or --to another archive",
+            )
+        archive.cut(cut)
 
     def _temporary(self) -> Path:
         """The directory for temporary files, reached without a link."""

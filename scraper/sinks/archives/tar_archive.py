@@ -3,7 +3,7 @@
 Each write has the member and, behind it, what ends an archive. The next write begins where that
 end began. So between two writes the file is whole, for every reader. A run that is killed within a
 write leaves a member that is not whole, and the next run cuts it off before it appends anything.
-What is no member at all is cut off only if a run of ours was writing there (`writing.py`).
+Whatever can't be proved to be ours stays, and the archive is refused (`writing.py`).
 
 A disk that is full takes back at once what it took of a member: the archive ends as before.
 
@@ -15,23 +15,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError
 from scraper.sinks.archives.coding import Coding, Gzip, Plain, State
 from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.inflate import inflated
 from scraper.sinks.archives.members import Member, Members
-from scraper.sinks.archives.packed import Packed, chained, checked, in_groups
+from scraper.sinks.archives.packed import Packed, chained, checked, in_groups, peeked
 from scraper.sinks.archives.rewrite import read_range, replaced
 from scraper.sinks.archives.scan import Rest, Scan
+from scraper.sinks.archives.writing import Proof
 from scraper.sinks.spool import Spool, Spools
+
+if TYPE_CHECKING:
+    from scraper.sinks.archives.journal import Journal
 
 
 class TarArchive:
     """The archive at `path`. Any thread. All methods raise OSError, DestinationError.
 
-    `writes`: it is made if it is not there, and what is torn is cut off. `ours_from`: from which
-    byte on a run of ours that was killed has written; None: there was none.
+    `writes`: it is made if it is not there, and what is torn is cut off, if `proof` has it that it
+    is ours.
     """
 
     def __init__(
@@ -40,17 +46,18 @@ class TarArchive:
         *,
         gzip: bool,
         writes: bool,
-        ours_from: int | None = None,
+        proof: Proof,
         durable: bool = False,
     ) -> None:
         self.members = Members()
+        self.journal: Journal | None = None
         self._coding: Coding = Gzip() if gzip else Plain()
         self._writing = threading.Lock()  # guards what follows
         self._state = State(0)
         self._removed = False
         self._file = ArchiveFile(path, writes=writes, durable=durable)
         try:
-            self._open(gzip=gzip, writes=writes, ours_from=ours_from)
+            self._open(gzip=gzip, writes=writes, proof=proof)
         except BaseException:
             self.close()
             raise
@@ -70,15 +77,20 @@ class TarArchive:
             self._file.look()
             start = self._state
             state = start.after(packed.size, packed.plain, packed.crc)
+            data = packed.head if packed.plain else start.end + packed.head
+            facts = data, state.end, size, modified_s, packed.crc, packed.plain
+            member, tail = Member(name, start.end, *facts), self._coding.tail(state)
+            if self.journal is not None:
+                first, packed = peeked(packed)
+                most = max(self._file.size, state.end + len(tail))
+                self.journal.tell(member, first, most)
             try:
-                self._write(start.end, packed, self._coding.tail(state))
+                self._write(start.end, packed, tail)
             except BaseException:
                 self._cut_back()
                 raise
             self._state = state
-            data = packed.head if packed.plain else start.end + packed.head
-            facts = data, state.end, size, modified_s, packed.crc, packed.plain
-            self.members.add(Member(name, start.end, *facts))
+            self.members.add(member)
         self._file.flush()
 
     def cut(self, end: int) -> None:
@@ -118,7 +130,7 @@ class TarArchive:
 
     # ------------------------------------------------------------ as it was found
 
-    def _open(self, *, gzip: bool, writes: bool, ours_from: int | None) -> None:
+    def _open(self, *, gzip: bool, writes: bool, proof: Proof) -> None:
         size, header = self._file.size, self._coding.header
         scan = Scan(self._file.fd, size)
         for member in scan.gzip() if gzip else scan.plain():
@@ -126,16 +138,37 @@ class TarArchive:
         self._state = scan.state
         if size < len(header):
             self._state = State(len(header))
-        if scan.rest is Rest.OTHER and (ours_from is None or scan.state.end < ours_from):
-            at = f"{str(self._file.path)!r} can't be read from byte {scan.state.end:,} on"
-            raise DestinationError(f"{at}: {scan.why}", hint="--to another archive")
+        if gzip:
+            self._look_at_tail(scan)
         if not writes:
+            if scan.rest is Rest.OTHER and not proof.running:
+                raise self._refusal(scan)
             return
+        if scan.rest is not Rest.END and not proof.tore(
+            scan.state.end, size, self._file.read, scan.torn
+        ):
+            raise self._refusal(scan)
         tail = self._coding.tail(self._state)
         if scan.rest is not Rest.END or self._file.read(self.end, len(tail)) != tail:
             self._file.put(header, 0)
             self._file.truncate(self.end)
             self._file.put(tail, self.end)
+
+    def _look_at_tail(self, scan: Scan) -> None:
+        """What follows the last member of a tar.gz is its end, or a part of that, or not ours."""
+        tail = self._coding.tail(self._state)
+        if tail.startswith(self._file.read(self.end, len(tail) + 1)):
+            scan.rest = Rest.END
+        elif scan.rest is Rest.END:
+            scan.rest, scan.why = Rest.OTHER, "something stands behind its end"
+
+    def _refusal(self, scan: Scan) -> DestinationError:
+        shown, end = repr(str(self._file.path)), scan.state.end
+        why = f"{shown} can't be read from byte {end:,} on: {scan.why}"
+        hint = "--to another archive"
+        if scan.rest is Rest.TORN and self.members.any():
+            hint = f"truncate -s {end} {quote(str(self._file.path))} cuts that off; or {hint}"
+        return DestinationError(why, hint=hint)
 
     # ------------------------------------------------------------ what is written
 

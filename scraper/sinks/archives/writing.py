@@ -3,23 +3,26 @@
 It says from which byte on the run has written, and which manifest has its records. It is removed
 when the run ends in order. A run that finds one knows that the run before it was killed. Whatever
 that one has stored behind its last record is cut off: it will be fetched again anyway, and nobody
-finds a member in the archive that no record tells of.
+finds a member in the archive that no record tells of. Only what the run is proved to have written
+is cut off (`journal.py`). Without a note that is a torn member that a record tells of.
 
 Owns: that note, and which members these are. Does not know: how they are cut off.
 """
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from scraper.sinks.archives.journal import Journal, second_of
 from scraper.sinks.archives.members import Member
 from scraper.sinks.directory import OWN, open_own, replace_own
 
 _NAME = "writing.json"
 _NEW = ".new"
+_JOURNAL = "writing.members"
 _MOST_BYTES = 1 << 16
 
 
@@ -34,11 +37,14 @@ class StoredFacts(NamedTuple):
 class WritingNote:
     """The note in the directory `home`. `found`: whether there is one; of which `manifest`.
 
-    `begin`: the first byte that the run before has written. Raises DestinationError, OSError.
+    `begin`: the first byte that the run before has written. `path`: where it is.
+    Raises DestinationError, OSError.
     """
 
     def __init__(self, home: Path) -> None:
         self._path = home / OWN / _NAME
+        self.path = str(self._path)
+        self.journal = Journal(home / OWN / _JOURNAL)
         self.found, self.begin, self.manifest = False, 0, ""
         with suppress(FileNotFoundError, NotADirectoryError):
             fd = open_own(self._path, os.O_RDONLY)
@@ -54,11 +60,37 @@ class WritingNote:
             os.mkdir(self._path.parent)
         with replace_own(self._path, _NAME + _NEW, sync=False) as file:
             file.write(told)
+        self.journal.begin()
 
     def remove(self) -> None:
         """Say that this run has ended in order."""
+        self.journal.remove()
         with suppress(OSError):
             os.unlink(self._path)
+
+
+class Proof:
+    """What tells whether the rest of an archive is ours. `running`: a run was, or is, writing it.
+
+    `stored` is what the manifest has; it is read once, and only if there is no note.
+    """
+
+    def __init__(self, note: WritingNote, stored: Iterable[StoredFacts] = ()) -> None:
+        self.running = note.found
+        self._note, self._stored = note, stored
+
+    def tore(
+        self, at: int, size: int, read: Callable[[int, int], bytes], torn: Member | None
+    ) -> bool:
+        """Whether what stands from byte `at` on, up to `size`, is a torn member of ours.
+
+        `torn`: what its headers say, if they are whole and the bytes end within it.
+        """
+        if self.running:
+            return self._note.journal.tore(at, size, read)
+        if torn is None:
+            return False
+        return unrecorded_from([torn], self._stored) is None
 
 
 def unrecorded_from(members: Sequence[Member], stored: Iterable[StoredFacts]) -> int | None:
@@ -75,11 +107,11 @@ def unrecorded_from(members: Sequence[Member], stored: Iterable[StoredFacts]) ->
     cut = None
     for member in reversed(members):
         fact = (member.name, member.size)
-        if (*fact, member.modified_s) in known or fact in untimed:
+        if (*fact, second_of(member.modified_s)) in known or fact in untimed:
             break
         cut = member.offset
     return cut
 
 
 def _second(one: StoredFacts) -> int | None:
-    return None if one.modified_ms is None else one.modified_ms // 1000
+    return None if one.modified_ms is None else second_of(one.modified_ms // 1000)

@@ -24,16 +24,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from scraper.model.errors import DestinationError
 from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.members import Member, Members
-from scraper.sinks.archives.packed import Packed, checked
+from scraper.sinks.archives.packed import Packed, checked, peeked
 from scraper.sinks.archives.rewrite import read_range, replaced
+from scraper.sinks.archives.writing import Proof
 from scraper.sinks.archives.zip_directory import DirectoryBytes
 from scraper.sinks.archives.zip_pack import pack_member
 from scraper.sinks.archives.zip_scan import ZipScan, content
 from scraper.sinks.spool import Spool, Spools
+
+if TYPE_CHECKING:
+    from scraper.sinks.archives.journal import Journal
 
 _SMALL = 32 << 10  # bytes of a directory that is written for each member
 _OLD_FACTOR = 8  # so many times rarer is a directory that has to be made anew
@@ -45,14 +51,13 @@ _NO_HEADER = bytes(4)
 class ZipArchive:
     """The archive at `path`. Any thread. All methods raise OSError, DestinationError.
 
-    `writes`: it is made if it is not there, and what is torn is cut off. `ours_from`: from which
-    byte on a run of ours that was killed has written; None: there was none.
+    `writes`: it is made if it is not there, and what is torn is cut off, if `proof` has it that it
+    is ours.
     """
 
-    def __init__(
-        self, path: Path, *, writes: bool, ours_from: int | None = None, durable: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, writes: bool, proof: Proof, durable: bool = False) -> None:
         self.members = Members()
+        self.journal: Journal | None = None
         self._durable = durable
         self._writing = threading.Lock()  # guards what follows
         self._file = ArchiveFile(path, writes=writes, durable=durable)
@@ -61,7 +66,7 @@ class ZipArchive:
         self._copy = 0  # where the copy of the directory begins; 0: there is none
         self._directory: DirectoryBytes | None = None
         try:
-            self._open(writes=writes, ours_from=ours_from)
+            self._open(writes=writes, proof=proof)
         except BaseException:
             self._release()
             raise
@@ -79,14 +84,17 @@ class ZipArchive:
             if not self._has_room(packed.size, name):
                 self._list_all()
                 self._make_hole(packed.size, name)
+            data, end = start + packed.head, start + packed.size
+            facts = data, end, size, modified_s, packed.crc, end - data
+            member = Member(name, start, *facts)
+            if self.journal is not None:
+                first, packed = peeked(packed)
+                self.journal.tell(member, first, max(self._file.size, end))
             try:
-                end = self._file.put_all(checked(packed), start)
+                self._file.put_all(checked(packed), start)
             except BaseException:
                 self._take_back()
                 raise
-            data = start + packed.head
-            facts = data, end, size, modified_s, packed.crc, end - data
-            member = Member(name, start, *facts)
             replaces = self.members.find(name) is not None
             self.members.add(member)
             directory.add(member, replaces=replaces)
@@ -127,25 +135,43 @@ class ZipArchive:
 
     # ------------------------------------------------------------ as it was found
 
-    def _open(self, *, writes: bool, ours_from: int | None) -> None:
+    def _open(self, *, writes: bool, proof: Proof) -> None:
         size = self._file.size
         scan = ZipScan(self._file)
         for member in scan.members():
             self.members.add(member)
         self.end = self._listed = scan.end
-        is_ours = ours_from is not None and scan.end >= ours_from
-        if size and not scan.is_whole and not is_ours:
-            why = f"{str(self._file.path)!r} was made by another program, or is not whole"
-            raise DestinationError(why, hint="--to another archive")
         if not writes:
+            if size and not scan.is_whole and not proof.running and not scan.end:
+                raise self._refusal(scan)
             return
         self._directory = DirectoryBytes(self._file.path.parent, self.members)
         self._directory.make_old()
-        if not scan.is_whole:
-            self._copy = 1
-            self._list_all()
-        else:
+        if scan.is_whole:
             self._directory.make()
+            return
+        if not self._is_ours(scan, size, proof):
+            raise self._refusal(scan)
+        self._copy = 1
+        self._list_all()
+
+    def _is_ours(self, scan: ZipScan, size: int, proof: Proof) -> bool:
+        """Whether nothing is lost if what stands behind the last whole member is cut off."""
+        assert self._directory is not None
+        if self._directory.found_at(self._file, scan.end, size, copied=proof.running):
+            return True
+        if proof.running and scan.listed is not None:
+            return scan.listed <= scan.end  # nothing behind is in the directory
+        return proof.tore(scan.end, size, self._file.read, scan.torn)
+
+    def _refusal(self, scan: ZipScan) -> DestinationError:
+        shown, hint = repr(str(self._file.path)), "--to another archive"
+        if not scan.end:
+            why = f"{shown} was made by another program, or is not whole"
+            return DestinationError(why, hint=hint)
+        cut = f"truncate -s {scan.end} {quote(str(self._file.path))} cuts that off"
+        why = f"{shown} is not whole, or another program went on with it, from byte {scan.end:,} on"
+        return DestinationError(why, hint=f"{cut}; or {hint}")
 
     # ------------------------------------------------------------ the directory
 

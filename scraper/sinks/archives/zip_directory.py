@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.members import Member, Members
-from scraper.sinks.archives.packed import in_groups
+from scraper.sinks.archives.packed import PIECE, in_groups
 from scraper.sinks.archives.zip_format import MOST_END, central_entry, end_record
 
 
@@ -53,6 +53,32 @@ class DirectoryBytes:
         with mmap.mmap(self._fd, length, access=mmap.ACCESS_READ) as whole:
             file.put(whole, at)  # in one call: a kill leaves the end of a file that has all of it
         return at + length
+
+    def found_at(self, file: ArchiveFile, at: int, size: int, *, copied: bool) -> bool:
+        """Whether `file`, of `size` bytes, has this directory at `at`, or its begin, and no more.
+
+        `copied`: behind the whole of it, a hole and the begin of a copy may follow.
+        """
+        self._make_anew()
+        os.pwrite(self._fd, end_record(self._count, self._size, at), self._size)
+        whole = self._size + len(end_record(self._count, self._size, at))
+        if not self._same(file, at, min(whole, size - at)):
+            return False
+        at += whole
+        while copied and at < size and not (some := file.read(at, PIECE)).strip(b"\0"):
+            at += len(some)
+        if at >= size or not copied:
+            return at >= size
+        at += len(some) - len(some.lstrip(b"\0"))
+        return size - at <= self.most and self._same(file, at, min(self._size, size - at))
+
+    def _same(self, file: ArchiveFile, at: int, size: int) -> bool:
+        """Whether `size` bytes of `file` from `at` on are those that this begins with."""
+        for start in range(0, size, PIECE):
+            count = min(PIECE, size - start)
+            if file.read(at + start, count) != os.pread(self._fd, count, start):
+                return False
+        return True
 
     def make_old(self) -> None:
         """Have all entries made anew, at the next write."""

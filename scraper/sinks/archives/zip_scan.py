@@ -33,7 +33,9 @@ _CENTRAL_BYTES = 46
 class ZipScan:
     """Iterates over the members. Afterwards `end` is where the last one ends. Raises OSError.
 
-    `is_whole`: the directory follows at once, and nothing else.
+    `is_whole`: the directory follows at once, and nothing else. `listed`: members that begin before
+    this byte are in the directory at the end; None: there is none. `torn`: what its header says, if
+    the file ends within a member.
     """
 
     def __init__(self, file: ArchiveFile) -> None:
@@ -41,14 +43,16 @@ class ZipScan:
         self._size = file.size
         self.end = 0
         self.is_whole = False
+        self.listed: int | None = None
+        self.torn: Member | None = None
 
     def members(self) -> Iterator[Member]:
         """In the order they stand, also those that were replaced."""
         directory = read_end(self._file.read(max(0, self._size - MOST_END), MOST_END))
-        listed = 0 if directory is None else self._listed(directory)
+        self.listed = None if directory is None else self._listed(directory)
         while True:
             member = self._at(self.end)
-            if member is None or (member.offset >= listed and not self._is_right(member)):
+            if member is None or not (self._is_listed(member) or self._is_right(member)):
                 break
             self.end = member.end
             yield member
@@ -58,8 +62,14 @@ class ZipScan:
         for size in (HEADER_USUAL, HEADER_MOST):
             with suppress(NotOurs):
                 member = read_local(self._file.read(offset, size), offset)
-                return member if member.end <= self._size else None
+                if member.end <= self._size:
+                    return member
+                self.torn = member
+                return None
         return None
+
+    def _is_listed(self, member: Member) -> bool:
+        return self.listed is not None and member.offset < self.listed
 
     def _is_right(self, member: Member) -> bool:
         """Whether its bytes have its CRC."""
@@ -70,15 +80,15 @@ class ZipScan:
             return crc == member.crc
         return False
 
-    def _listed(self, directory: Directory) -> int:
-        """Members that begin before this byte are in the directory. 0 if it is not whole."""
+    def _listed(self, directory: Directory) -> int | None:
+        """Members that begin before this byte are in the directory. None if it is not whole."""
         if directory.offset + directory.size > self._size:
-            return 0
+            return None
         last, at, end = 0, directory.offset, directory.offset + directory.size
         while at < end:
             entry = self._file.read(at, HEADER_USUAL)
             if entry[:4] != CENTRAL or len(entry) < _CENTRAL_BYTES:
-                return 0
+                return None
             lengths = struct.unpack_from("<HHH", entry, 28)
             (offset,) = struct.unpack_from("<L", entry, 42)
             if offset == 0xFFFFFFFF:

@@ -1,11 +1,13 @@
 """Tars and tar.gz: every reader reads them, whatever a killed run or a full disk has left."""
 
+import gzip
 import io
 import os
 import random
 import shutil
 import subprocess
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -158,18 +160,18 @@ def test_cut_anywhere_it_keeps_each_whole_member_and_is_gone_on_with(
     """As a write leaves it that was broken off at that byte; the note says that a run was on."""
     path = tmp_path / name
     sink = sink_of(path)
-    ends = [0]
-    for key, body in BODIES.items():
+    ends, own, homes = [0], sink.place.home / ".scraper", tmp_path / "homes"
+    for number, (key, body) in enumerate(BODIES.items()):
         store(sink, key, body)
         ends.append(sink._opened().end)
-    note = sink.place.home / ".scraper/writing.json"
-    told = note.read_bytes()
+        shutil.copytree(own, homes / str(number))  # as the run has left it that wrote this member
     sink.close()
     whole, keys = path.read_bytes(), list(BODIES)
     for cut in spots(ends, len(whole)):
-        path.write_bytes(whole[:cut])
-        note.write_bytes(told)
         count = sum(end <= cut for end in ends[1:])
+        path.write_bytes(whole[:cut])
+        shutil.rmtree(own)
+        shutil.copytree(homes / str(min(count, len(keys) - 1)), own)
         again = sink_of(path)
         assert list(again.keys()) == sorted(keys[:count], key=str.encode), f"cut at {cut}"
         for key in keys[count:]:
@@ -285,6 +287,124 @@ def test_what_would_be_lost_by_appending_is_refused_in_one_line(tmp_path: Path) 
         with pytest.raises(DestinationError, match=why):
             store(sink_of(path), "ours", b"ours")
         assert path.read_bytes() == before
+
+
+def appended_by_a_user(path: Path, *keys: str) -> None:
+    """As a user does it after a kill."""
+    if path.suffix == ".tar":
+        for key in keys:
+            (path.parent / key).write_bytes(b"mine")
+        subprocess.run(["tar", "rf", path, "-C", path.parent, *keys], check=True)
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path, "a") as opened:
+            for key in keys:
+                opened.writestr(key, b"mine")
+    else:
+        path.write_bytes(path.read_bytes() + gzip.compress(b"mine"))
+
+
+def sink_for(path: Path) -> ArchiveSink:
+    kind = "zip" if path.suffix == ".zip" else "tar"
+    sink = open_archive_sink(f"{kind}:{path}", SinkOptions())
+    sink.check()
+    return sink
+
+
+each_archive = pytest.mark.parametrize("name", ["out.tar", "out.tar.gz", "out.zip"])
+
+
+@each_archive
+@pytest.mark.parametrize("what", ["appended", "replaced", "overwritten"])
+def test_after_a_kill_what_a_user_put_there_stays(what: str, name: str, tmp_path: Path) -> None:
+    """The killed run has recorded nothing; the archive is refused, in one line with a way out."""
+    path, other = tmp_path / name, tmp_path / f"other-{name}"
+    sink = sink_for(path)
+    sink.settle("m", ())
+    for key in ("one", "two"):
+        store(sink, key, key.encode())  # it is not closed: that is the kill
+    theirs = sink_for(other)
+    for key in ("one", "their"):
+        store(theirs, key, b"theirs")
+    theirs.close()
+    if what == "appended":
+        appended_by_a_user(path, "mine")
+    elif what == "replaced":
+        other.rename(path)
+    else:
+        path.write_bytes(other.read_bytes())  # the same inode
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(DestinationError) as raised:
+            sink_for(path).settle("m", ())
+        assert raised.value.hint, "a way out"
+        assert path.read_bytes() == before
+
+
+def test_after_a_kill_the_way_out_keeps_what_a_user_appended(tmp_path: Path) -> None:
+    path = tmp_path / "out.tar"
+    sink = sink_of(path)
+    sink.settle("m", ())
+    store(sink, "one", b"one")
+    appended_by_a_user(path, "mine")
+    with pytest.raises(DestinationError, match="did not write") as raised:
+        sink_of(path).settle("m", ())
+    assert raised.value.hint is not None
+    subprocess.run(raised.value.hint.partition(" keeps ")[0], shell=True, check=True)
+    again = sink_of(path)
+    again.settle("m", ())
+    store(again, "two", b"two")
+    again.close()
+    assert [key for key, _ in whole_members(path)] == ["one", "mine", "two"]
+
+
+@each_archive
+@pytest.mark.parametrize("what", ["notes", "torn", "torn in the first member"])
+def test_without_a_note_nothing_is_cut_off(what: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    sink = sink_for(path)
+    for key in ("one", "two"):
+        store(sink, key, random.Random(key).randbytes(3000))
+    ends = [0, *(one.end for one in sink._opened().members.by_place())]
+    sink.close()
+    shutil.rmtree(sink.place.home)
+    whole = path.read_bytes()
+    cut = ends[1] + 2000 if what == "torn" else 1200
+    before = b"milk, eggs, and so on ..\n" if what == "notes" else whole[:cut]
+    path.write_bytes(before)
+    with pytest.raises(DestinationError) as raised:
+        sink_for(path).settle("m", ())
+    assert path.read_bytes() == before
+    assert raised.value.hint is not None
+    if what == "torn":  # the way out, or that it is ours by the record
+        sink = sink_for(path)
+        sink.settle("m", [StoredFacts("two", 3000, MODIFIED_MS)])
+        sink.all_recorded()
+        sink.close()
+        assert list(sink_for(path).keys()) == ["one"]
+        path.write_bytes(before)
+        subprocess.run(raised.value.hint.partition(" cuts ")[0], shell=True, check=True)
+        sink = sink_for(path)
+        store(sink, "two", random.Random("two").randbytes(3000))
+        sink.close()
+        assert path.read_bytes() == whole
+
+
+@each_archive
+def test_an_empty_file_is_taken_and_one_whose_end_is_missing(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    sink = sink_for(path)
+    store(sink, "one", b"one")
+    sink.close()
+    shutil.rmtree(sink.place.home)
+    whole = path.read_bytes()
+    for missing in (1, 10, 15):
+        path.write_bytes(whole[:-missing])
+        again = sink_for(path)
+        again.settle("m", ())
+        again.all_recorded()
+        again.close()
+        assert path.read_bytes() == whole
 
 
 @each_form
