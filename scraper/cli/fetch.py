@@ -7,6 +7,7 @@ does (`signals.py`). Everything heavy is imported when the command really runs.
 
 import math
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -94,7 +95,7 @@ def _fetch(
 
         return show(context, settings)
     check_destination(settings.to)
-    _check_stdout(settings.to, ours)
+    _check_stdout(settings.to, {**ours, "manifest": settings.manifest})
     inputs = _inputs(arguments, input_files, settings, grammar)
     ours = {**_checked(ours), "caveats": unknown(context)}
     if ours["dry_run"]:
@@ -133,10 +134,22 @@ def _check_stdout(to: str, ours: Mapping[str, Any]) -> None:
     from scraper.sinks.home import is_stream
 
     if is_stream(to):
-        for name in ("results", "log_file", "metrics"):
-            if ours[name] in {"-", "/dev/stdout"}:
+        for name in ("results", "log_file", "metrics", "manifest"):
+            if _is_stdout(ours[name]):
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} {ours[name]}: stdout has the bodies (--to {to})")
+
+
+def _is_stdout(path: str | None) -> bool:
+    """Whether what is written to `path` comes out of stdout, whatever it is called."""
+    if path is None or path in {"-", "/dev/stdout", "/dev/fd/1"}:
+        return path is not None
+    try:
+        ours, found = os.fstat(1), os.stat(path)
+    except OSError:
+        return False
+    # A terminal is stderr too, and what goes to /dev/null does not mix.
+    return os.path.samestat(ours, found) and not stat.S_ISCHR(ours.st_mode)
 
 
 def _inputs(

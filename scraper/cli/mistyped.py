@@ -77,6 +77,9 @@ def check_destination(to: str) -> None:
         raise UsageError(f"--to {to!r}: objects can't be sent there", hint=hint)
     if "://" in to or scheme_of(to) != "file":
         return
+    if packed := re.match(r"(?:tar\.?|t)(gz|bz2|xz|zst):-$", to, re.IGNORECASE):
+        tool = {"gz": "gzip", "bz2": "bzip2", "zst": "zstd"}.get(packed[1].lower(), "xz")
+        raise UsageError(f"--to {to!r} is no destination", hint=f"--to tar:- | {tool}")
     remote = re.match(r"([A-Za-z][\w-]+):(?=[^/]|/[^/])/?", to)
     if remote and not os.path.exists(to):
         rest = to[remote.end() :]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from scraper.model.errors import DestinationError
 from scraper.model.options import EngineName
+from scraper.sinks.stdout.stream import Stdout
 from tests.e2e.command import WAIT_S, Command
 from tests.e2e.watch import end
 from tests.servers import RawServer, Reply, Request, Serve, in_turn, then_reset
@@ -112,6 +114,10 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
     [
         (["--to", "-", "--results", "-"], "--results -: stdout has the bodies"),
         (["--to", "tar:-", "--results", "/dev/stdout"], "stdout has the bodies"),
+        (["--to", "-", "--manifest", "/proc/self/fd/1"], "stdout has the bodies"),
+        (["--to", "tar:-", "--log-file", "/dev/fd/1"], "stdout has the bodies"),
+        (["--to", "tar.gz:-"], "--to tar:- | gzip"),
+        (["--to", "tar:~/x.tar"], 'tar:"$HOME"/x.tar'),
         (["--to", "-", "--processes", "2"], "--processes: one process writes to '-'"),
         (["--to", "tar:x.tar", "--shard", "0/2"], "--shard: several runs can't write"),
         (["--to", "tar:x.tar.zst"], "ends with .tar, .tar.gz or .tgz"),
@@ -145,6 +151,22 @@ def test_a_tar_goes_through_a_pipe(cli: Command, serve: Serve, engine: EngineNam
     assert found == {"a": b"/a" * 3000, "b/c": b"/b/c" * 3000}
     records = [json.loads(line) for line in (cli.directory / "m.jsonl").read_text().splitlines()]
     assert sorted(record["status"] for record in records) == ["failed", "stored", "stored"]
+
+
+def test_a_tar_of_nothing_is_one(cli: Command, serve: Serve) -> None:
+    server = serve(bodies)
+    ran = cli(f"{server.url}/gone", "--to", "tar:-")
+    assert (ran.status, ran.out) == (1, "\0" * 1024)
+
+
+def test_all_targets_tell_why_stdout_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stdout()
+    with open("/dev/full", "wb") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        stdout.check()
+        for _ in range(2):
+            with pytest.raises(DestinationError, match="takes no more: No space left"):
+                stdout.write([b"body"])
 
 
 def test_a_file_that_stdout_is_takes_back_what_a_full_disk_took_of_a_body(

@@ -49,6 +49,11 @@ def archive_place(destination: str) -> ArchivePlace:
             f"--to {destination!r}: a zip has its directory at the end and is written in a file;"
             " tar:- goes to stdout"
         )
+    if path.startswith("~/"):
+        raise UsageError(
+            f"--to {destination!r}: the shell replaces ~ only where a word begins",
+            hint=f'--to {scheme}:"$HOME"{path[1:]}; a directory called ~ is {scheme}:./{path}',
+        )
     name = path.rpartition("/")[2].lower()
     if scheme == "zip":
         if not name.endswith(".zip"):

@@ -68,8 +68,8 @@ class Scan:
             if head.is_file:
                 yield _member(head)
 
-    def gzip(self) -> Iterator[Member]:
-        """The members of a tar.gz of ours."""
+    def gzip(self, *, salvages: bool = False) -> Iterator[Member]:
+        """The members of a tar.gz of ours. `salvages`: also those behind one that is damaged."""
         begun = self._pread(0, len(GZIP_HEADER))
         self.state = State(len(begun))
         if begun != GZIP_HEADER:
@@ -80,6 +80,13 @@ class Scan:
         while self.state.end < self._size:
             segment = _Segment(self._fd, self.state.end)
             if not segment.read():
+                if salvages and segment.rest is not Rest.END:
+                    start, end = self.state.end, self._next_whole(self.state.end)
+                    if end and segment.head is not None:  # whoever reads it learns the truth
+                        yield _member(segment.head)._replace(offset=start, end=end)
+                    if end:
+                        self.state = State(end)
+                        continue
                 self.rest = segment.rest
                 self.why = _TORN if self.rest is Rest.TORN else _DAMAGED
                 if self.rest is Rest.TORN and segment.head is not None:
@@ -92,6 +99,19 @@ class Scan:
             if head.is_file:
                 facts = *_facts(head), crc, segment.plain
                 yield Member(head.name, start, head.data, self.state.end, *facts)
+
+    def _next_whole(self, at: int) -> int:
+        """Where the next whole member behind byte `at` begins, or the end. 0: nowhere."""
+        while len(piece := self._pread(at, _PIECE)) >= len(_FLUSHED):
+            found = piece.find(_FLUSHED)
+            if found < 0:
+                at += len(piece) - len(_FLUSHED) + 1
+                continue
+            at += found + len(_FLUSHED)
+            segment = _Segment(self._fd, at)
+            if segment.read() or segment.rest is Rest.END:
+                return at
+        return 0
 
     def _pread(self, offset: int, size: int) -> bytes:
         return os.pread(self._fd, size, offset)

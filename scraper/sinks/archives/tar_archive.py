@@ -133,15 +133,15 @@ class TarArchive:
     def _open(self, *, gzip: bool, writes: bool, proof: Proof) -> None:
         size, header = self._file.size, self._coding.header
         scan = Scan(self._file.fd, size)
-        for member in scan.gzip() if gzip else scan.plain():
+        for member in scan.gzip(salvages=not writes) if gzip else scan.plain():
             self.members.add(member)
         self._state = scan.state
         if size < len(header):
             self._state = State(len(header))
-        if gzip:
+        if gzip and writes:
             self._look_at_tail(scan)
         if not writes:
-            if scan.rest is Rest.OTHER and not proof.running:
+            if scan.rest is Rest.OTHER and not proof.running and not self.members.any():
                 raise self._refusal(scan)
             return
         if scan.rest is not Rest.END and not proof.tore(
@@ -168,6 +168,8 @@ class TarArchive:
         hint = "--to another archive"
         if scan.rest is Rest.TORN and self.members.any():
             hint = f"truncate -s {end} {quote(str(self._file.path))} cuts that off; or {hint}"
+        elif self.members.any():
+            hint = f"scraper verify names what is whole; {hint}"
         return DestinationError(why, hint=hint)
 
     # ------------------------------------------------------------ what is written

@@ -50,6 +50,7 @@ class StdoutSink:
         self._stdout = Stdout()
         self._spools = Spools(_MEMORY, _MEMORY_OF_ALL)
         self._plain = Plain()
+        self._in_order = False
 
     def check(self) -> None:
         """Raise DestinationError if stdout is closed, or a tar would go to a terminal."""
@@ -64,9 +65,13 @@ class StdoutSink:
         """Return when what was written is on the disk, where stdout is a file."""
         self._stdout.sync()
 
+    def all_recorded(self) -> None:
+        """Know that the run ends in order: a tar without members has its end, too."""
+        self._in_order = True
+
     def close(self) -> None:
         """End the tar, and drop what was not committed."""
-        if self._as_tar and self._stdout.begun:
+        if self._as_tar and (self._stdout.begun or self._in_order):
             with suppress(SinkError, DestinationError):
                 self._stdout.write([END])
         self._stdout.close()

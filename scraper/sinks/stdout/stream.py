@@ -64,9 +64,10 @@ class Stdout:
                 self._broken = ReaderLeft(READER_LEFT)
                 raise self._broken from None
             except OSError as error:
+                why = DestinationError(f"stdout takes no more: {error.strerror or error}")
+                self._broken = why
                 self._take_back(start)
-                reason = error.strerror or str(error)
-                raise DestinationError(f"stdout takes no more: {reason}") from None
+                raise why from None
             self._broken, self.begun = None, True
 
     def sync(self) -> None:

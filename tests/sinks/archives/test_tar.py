@@ -389,6 +389,25 @@ def test_without_a_note_nothing_is_cut_off(what: str, name: str, tmp_path: Path)
         assert path.read_bytes() == whole
 
 
+def test_behind_a_damaged_member_of_a_tar_gz_all_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "out.tar.gz"
+    dice = random.Random(5)
+    whole = {f"m{number}": dice.randbytes(3000) for number in range(4)}
+    stored(path, whole)
+    data = bytearray(path.read_bytes())
+    for number in (1, 3):
+        at = {one.name: one for one in sink_of(path)._opened().members.by_place()}[f"m{number}"]
+        data[at.offset : at.offset + 3] = b"\xff" * 3  # no deflate begins so
+    path.write_bytes(data)
+    reader = sink_of(path, checked=False)
+    assert sorted(reader.keys()) == ["m0", "m2"]
+    assert b"".join(reader.read("m2")) == whole["m2"]
+    with pytest.raises(DestinationError, match="damaged") as raised:
+        store(sink_of(path), "new", b"new")
+    assert path.read_bytes() == data
+    assert "verify" in (raised.value.hint or "")
+
+
 @each_archive
 def test_an_empty_file_is_taken_and_one_whose_end_is_missing(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
