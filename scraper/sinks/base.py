@@ -372,7 +372,7 @@ def _installed(scheme: str, shown: str) -> SinkFactory:
     points = entry_points(group=ENTRY_POINT_GROUP)
     found = [point for point in points if point.name == scheme]
     if not found:
-        known = ", ".join(sorted({point.name for point in points}))
+        known = ", ".join(sorted({point.name for point in points} - {"stdout"} | {"-"}))
         raise UsageError(f"--to {shown!r}: no sink for {scheme}:// (there are: {known})")
     factory: SinkFactory = found[0].load()
     return factory

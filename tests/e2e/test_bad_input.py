@@ -33,7 +33,7 @@ BAD_OPTIONS = [
     (["-4", "-6"], "--ipv4 and --ipv6 contradict each other"),
     (["--to", "out/{host}"], "--to 'out/{host}' has a field other than {date}"),
     (["--to", ""], "--to is empty"),
-    (["--to", "gopher://somewhere/"], "no sink for gopher:// (there are: file, s3)"),
+    (["--to", "gopher://somewhere/"], "no sink for gopher:// (there are: -, az, file, ftp, gs, "),
     (["--to", "s3:///prefix"], "names no bucket"),
     (["--to", "s3://b", "--s3-sse", "rot13"], "--s3-sse 'rot13' is not"),
     (["--url-column", "0"], "--url-column 0: columns are counted from 1 on"),
