@@ -37,11 +37,11 @@ COLUMNS: Mapping[str, str] = {
     "body_sha256": TEXT,
     "verified": TEXT,
     **dict.fromkeys(("mirror", "lastmod", "expected_of"), TEXT),
-    **dict.fromkeys(("urls", "headers", "expected"), TEXT),  # as JSON
+    **dict.fromkeys(("urls", "headers", "expected", "warc", "warc_earlier"), TEXT),  # as JSON
     **dict.fromkeys(("identity", "destination", "run"), TEXT),
 }
 _TYPES: Mapping[str, tuple[type, ...]] = {TEXT: (str,), WHOLE: (int,), NUMBER: (float, int)}
-_AS_JSON = frozenset({"urls", "headers", "expected"})
+_AS_JSON = frozenset({"urls", "headers", "expected", "warc", "warc_earlier"})
 _MOST = 2**63
 
 

@@ -224,7 +224,7 @@ def test_another_command_has_one_help(name: str, cli: Command) -> None:
 def test_the_help_says_in_two_sentences_what_is_a_url_and_what_a_list(cli: Command) -> None:
     text = " ".join(cli("--help").out.split())
     assert "An argument that is an http(s) URL is fetched itself. Any other argument is a" in text
-    assert "a list at an http(s) URL is given with -i." in text
+    assert "one at an http(s) URL is given with -i." in text
 
 
 # ---------------------------------------------------------------- the shell's completion
