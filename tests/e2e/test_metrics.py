@@ -98,7 +98,7 @@ def test_shards_have_a_label(cli: Command, serve: Serve) -> None:
 
 
 def test_secrets_are_no_labels(cli: Command) -> None:
-    ran = cli("http://127.0.0.1/", "--to", "ftp://me:secret@h/x", "--metrics", "m.prom")
+    ran = cli("http://127.0.0.1/", "--to", "gopher://me:secret@h/x", "--metrics", "m.prom")
     assert ran.status == 2
     text = (cli.directory / "m.prom").read_text()
     assert "secret" not in text
