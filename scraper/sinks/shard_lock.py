@@ -115,8 +115,9 @@ def hold_shard(  # noqa: PLR0913, PLR0917 - as `lock.hold`, and the shard
             limit.on_wait("")
         except OSError as error:
             raise DestinationError(f"can't lock {destination!r}: {error.strerror}") from None
-        except SinkError as error:
-            raise DestinationError(f"can't lock {redact(destination)}: {error}") from None
+        except SinkError as error:  # a wait outlives a store that is out of order for a moment
+            if not error.transient or time.monotonic() >= until or limit.left():
+                raise DestinationError(f"can't lock {redact(destination)}: {error}") from None
         # Two that keep each other out do not come back at the same moment.
         time.sleep((_FAR_S if home is None else _NEAR_S) * random.uniform(0.5, 1.5))  # noqa: S311
 
