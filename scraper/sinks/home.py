@@ -8,6 +8,7 @@ Owns: that choice. Does not know: what the files are called (each has one owner)
 
 from pathlib import Path
 
+from scraper.model.errors import UsageError
 from scraper.sinks.base import scheme_of
 from scraper.sinks.directory import path_of
 from scraper.sinks.directory.names import root_of
@@ -39,5 +40,8 @@ def is_archive(destination: str) -> bool:
 
 
 def archive_directory(destination: str) -> Path:
-    """The directory that `warc:DIR` names."""
-    return root_of(destination.partition(":")[2].removeprefix("//"))
+    """The directory that `warc:DIR` names. Raises UsageError if it names none."""
+    path = destination.partition(":")[2].removeprefix("//")
+    if not path:
+        raise UsageError(f"--to {destination!r} names no directory: warc:DIR")
+    return root_of(path)

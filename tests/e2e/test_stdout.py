@@ -124,6 +124,7 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
         (["--to", "zip:-"], "is written in a file"),
         (["--to", "zip:x.tar"], "the name of a zip ends with .zip"),
         (["--to", "tar:"], "names no file"),
+        (["--to", "warc:"], "names no directory"),
         (["--to", "-", "--skip-existing"], "can't be read back"),
     ],
 )
