@@ -12,6 +12,7 @@
     └── TransferError         one attempt at one target failed
         ├── BadTarget         a line that is no target
         └── SinkError         the sink refused one object
+            ├── Damaged       what lies there is no whole object any more
             └── Fenced        another run may have the destination
 
 Owns: these names. Does not know: what is retried (`schedule/retry.py`), how an error is
