@@ -113,9 +113,12 @@ def _items(
     source: Source, shard: "Shard | None", rule: KeyRule, log: Log, form: str | None
 ) -> Iterator[lists.Read]:
     """What is read of one list, as a run would read it."""
+
+    def note(text: str) -> None:
+        log.say("warning", "list", text)
+
     try:
-        told = lambda text: log.say("warning", "list", text)  # noqa: E731
-        yield from reader_of(rule, shard, told, form=form)(source)
+        yield from reader_of(rule, shard, note, form=form)(source)
     except ListBroken as error:
         if tells_of_lists(shard):
             yield lists.broken_off(error, source.name)

@@ -22,6 +22,7 @@ from scraper.sinks.archives.writing import StoredFacts
 from scraper.sinks.base import SinkOptions
 from scraper.testing import SINK_CASES, Place, SinkCase, store
 from tests.proof.places import whole_members
+from tests.sinks.archives.opened import sink_of, stored
 
 MODIFIED_MS = 1_445_412_480_000  # of `body_of`
 each_form = pytest.mark.parametrize("name", ["out.tar", "out.tar.gz"])
@@ -33,20 +34,6 @@ BODIES = {
     "l/" + "n" * 240: b"long",
     "z/block": b"x" * 512,
 }
-
-
-def sink_of(path: Path, *, checked: bool = True) -> ArchiveSink:
-    sink = open_archive_sink(f"tar:{path}", SinkOptions())
-    if checked:
-        sink.check()
-    return sink
-
-
-def stored(path: Path, bodies: dict[str, bytes]) -> None:
-    sink = sink_of(path)
-    for key, body in bodies.items():
-        store(sink, key, body)
-    sink.close()
 
 
 def names_beside(root: Path) -> set[str]:

@@ -17,10 +17,9 @@ import pytest
 from scraper.model.errors import DestinationError
 from scraper.sinks.archives import zip_format
 from scraper.sinks.archives.members import Member
-from scraper.sinks.archives.sink import ArchiveSink, open_archive_sink
 from scraper.sinks.archives.writing import StoredFacts
-from scraper.sinks.base import SinkOptions
 from scraper.testing import SINK_CASES, Place, SinkCase, store
+from tests.sinks.archives.opened import sink_of, stored
 
 MODIFIED_MS = 1_445_412_480_000  # of `body_of`
 BODIES = {
@@ -30,20 +29,6 @@ BODIES = {
     "ä/日本語/🙂.txt": b"kana",
     "l/" + "n" * 240: b"long",
 }
-
-
-def sink_of(path: Path, *, checked: bool = True) -> ArchiveSink:
-    sink = open_archive_sink(f"zip:{path}", SinkOptions())
-    if checked:
-        sink.check()
-    return sink
-
-
-def stored(path: Path, bodies: dict[str, bytes]) -> None:
-    sink = sink_of(path)
-    for key, body in bodies.items():
-        store(sink, key, body)
-    sink.close()
 
 
 def listed(path: Path) -> list[tuple[str, bytes]]:
@@ -192,6 +177,7 @@ def test_after_each_system_call_it_can_be_opened_and_what_it_lists_is_whole(
 WRITER = """
 import random, sys
 from pathlib import Path
+from tests.sinks.archives.opened import sink_of, stored
 from tests.sinks.archives.test_zip import sink_of, store
 sink, dice = sink_of(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
 for number in range(int(sys.argv[3]), 100_000):
