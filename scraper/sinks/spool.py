@@ -21,7 +21,8 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from scraper.sinks.directory.temporary_files import TemporaryFiles
+from scraper.model.errors import DestinationError
+from scraper.sinks.directory.temporary_files import TemporaryFiles, remove_leftovers
 
 MIB = 1 << 20
 _FREE = 64 * 1024  # the first bytes of each body are not counted
@@ -61,6 +62,11 @@ class Spools:
         """Give memory back."""
         with self._lock:
             self._left += size
+
+    def remove_leftovers(self) -> None:
+        """Remove the files of runs that were killed. Never raises."""
+        with contextlib.suppress(OSError, DestinationError):
+            remove_leftovers(self._parent())
 
     def path(self) -> Path:
         """A path for a new file. A later run removes it if this one is killed. Raises OSError."""

@@ -44,6 +44,7 @@ from tests.servers import (
     Script,
     closed_port,
     drips,
+    free_port,
     in_turn,
     read_head,
     reset,
@@ -646,9 +647,9 @@ def test_a_name_that_moved_is_looked_up_again(
         return system(address, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", moving)
-    made = bench(PATIENT)
-    with HttpServer({"/": Reply(body=b"old", close=True)}, host="127.0.0.2") as server:
-        url, port = server.url_of("some.name.example"), server.port
+    made, port = bench(PATIENT), free_port()
+    with HttpServer({"/": Reply(body=b"old", close=True)}, host="127.0.0.2", port=port) as server:
+        url = server.url_of("some.name.example")
         assert made.body(made.fetch(url)) == b"old"
     with HttpServer({"/": b"new"}, port=port):
         refused = failure(made.fetch(url))

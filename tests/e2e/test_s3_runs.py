@@ -1,6 +1,7 @@
 """Whole runs into S3: moto's and rclone's servers, wires that break, servers that refuse."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -427,3 +428,22 @@ def test_a_killed_upload_leaves_nothing_under_a_final_name(
     assert (ran.status, ran.err) == (0, "")
     assert bucket.files() == {"large": body}
     assert spooled(cli) == []  # of both runs
+
+
+@pytest.mark.parametrize("small", [["s3"], ["--to", "-"], ["--to", "tar:out.tar"]], ids=str)
+def test_a_run_that_spools_nothing_removes_what_a_killed_one_left(
+    cli: Command, moto_bucket: Bucket, serve: Serve, small: list[str]
+) -> None:
+    """Not only one that needs a temporary file itself."""
+    env = with_spool(cli)
+    own = cli.directory / f"spool/scraper-spool-{os.geteuid()}"
+    if "tar:out.tar" in small:
+        own = cli.directory / "out.tar.scraper/.scraper/tmp"
+    dead = own / "run-dead"
+    dead.mkdir(parents=True)
+    (dead / "lock").touch()
+    (dead / "0").write_bytes(BIG)
+    words = moto_bucket.words if small == ["s3"] else small
+    ran = cli("-q", f"{serve(echo).url}/page", *words, env=env)
+    assert (ran.status, ran.err) == (0, "")
+    assert not dead.exists()

@@ -125,7 +125,7 @@ class Story:
         assert objects.keys() == self.keys.keys(), sorted(objects.keys() ^ self.keys.keys())
         for key, path in self.keys.items():
             assert objects[key] == self.site.body(path), f"{key!r} is not the page of now"
-        assert self.place.leftovers() == []
+        assert self.place.leftovers() == [], self.place.leftovers()
         assert [path for path in self._temporary.rglob("*") if path.name.startswith("run-")] == []
         return ran
 

@@ -81,3 +81,17 @@ def test_closing_removes_every_file(temporary: Path) -> None:
     assert list(temporary.rglob("run-*")) == []
     with pytest.raises(OSError, match="the run is over"):
         spooled(spools, 100)
+
+
+def test_what_a_killed_run_has_left_is_removed_by_one_that_needs_no_file(temporary: Path) -> None:
+    """Only `remove_leftovers` is called; another run that is under way keeps its files."""
+    other = Spools(memory=10, memory_of_all=MIB)
+    kept = spooled(other, 11).on_disk()
+    dead = kept.parent.with_name("run-dead")
+    dead.mkdir()
+    (dead / "lock").touch()
+    (dead / "0").write_bytes(b"x" * 11)
+    Spools(memory=10, memory_of_all=MIB).remove_leftovers()
+    assert list(temporary.rglob("run-*")) == [kept.parent]
+    assert kept.exists()
+    other.close()

@@ -47,7 +47,7 @@ class TemporaryFiles:
             self.path = parent / f"{_PREFIX}{os.urandom(8).hex()}"
             self.path.mkdir(mode=0o700)
             self._lock = lock_own(self.path / _LOCK)
-            self._remove_leftovers(parent)
+            _remove_leftovers(parent, self._removing, self.path)
 
     def close(self) -> None:
         """Remove the directory and every file in it."""
@@ -58,20 +58,16 @@ class TemporaryFiles:
             with contextlib.suppress(OSError):
                 os.close(lock)
 
-    def _remove_leftovers(self, parent: Path) -> None:
-        """Remove the directories in `parent` whose runs have ended."""
-        for left in parent.glob(_PREFIX + "*"):
-            if left == self.path:
-                continue
-            with contextlib.suppress(DestinationError, OSError):  # planted, or of another user
-                lock = lock_own(left / _LOCK)
-                if lock is None:
-                    continue
-                try:
-                    self._removing(left)
-                    _remove(left)
-                finally:
-                    os.close(lock)
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove what runs that have ended have left in `parent`. Never raises.
+
+    For a run that may need no temporary files itself.
+    """
+    with contextlib.suppress(OSError, DestinationError):
+        if any(parent.glob(_PREFIX + "*")):
+            with _locked(parent):
+                _remove_leftovers(parent, lambda _run: None)
 
 
 def remove_workspace(own: Path) -> None:
@@ -94,6 +90,24 @@ def _locked(parent: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _remove_leftovers(
+    parent: Path, removing: Callable[[Path], None], own: Path | None = None
+) -> None:
+    """Remove the directories in `parent` whose runs have ended; not `own`."""
+    for left in parent.glob(_PREFIX + "*"):
+        if left == own:
+            continue
+        with contextlib.suppress(DestinationError, OSError):  # planted, or of another user
+            lock = lock_own(left / _LOCK)
+            if lock is None:
+                continue
+            try:
+                removing(left)
+                _remove(left)
+            finally:
+                os.close(lock)
 
 
 def _remove(directory: Path) -> None:

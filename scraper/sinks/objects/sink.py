@@ -55,6 +55,7 @@ class ObjectSink:
 
     def check(self) -> None:
         """Put a small object and delete it. Raises DestinationError; UsageError for --s3-client."""
+        self._spools.remove_leftovers()
         try:
             self._service.check(self._name(_PROBE_KEY))
         except StoreError as error:

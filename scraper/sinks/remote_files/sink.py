@@ -92,6 +92,7 @@ class RemoteSink:
 
     def check(self) -> None:
         """Replace a small file by another one. Raises DestinationError."""
+        self._spools.remove_leftovers()
         self._reach()
         try:
             probed = self._connections.run(self._probe)

@@ -54,6 +54,7 @@ class StdoutSink:
 
     def check(self) -> None:
         """Raise DestinationError if stdout is closed, or a tar would go to a terminal."""
+        self._spools.remove_leftovers()
         if self._stdout.check() and self._as_tar:
             raise DestinationError("tar:- is not written to a terminal: | tar -x, or > FILE.tar")
 
