@@ -64,11 +64,12 @@ def failed(destination: str, **options: Any) -> int:
     As they come they are a list for scraper, with the same keys: a URL a line, and URL<TAB>key
     where that is needed. --format tsv says why each is not done.
     """
-    from scraper.manifest.not_done import not_done
+    from scraper.manifest.not_done import form_of, not_done
 
     wanted = _wanted(options)
     as_line = _FORMATS[options["format_"]]
     left_out: Counter[Missing] = Counter()
+    forms: set[str] = set()
     any_told = False
     with opened(destination, options) as place:
         from scraper.cli.table import flush, row, say
@@ -81,11 +82,15 @@ def failed(destination: str, **options: Any) -> int:
                 if isinstance(line, bytes):
                     say(line)
                     any_told = True
+                    forms.add(form_of(record))
                 else:
                     left_out[line] += 1
         flush()
     for text in left_out_of_list(left_out, destination):
         click.echo(f"scraper: {text}", err=True)
+    if options["format_"] == "urls":
+        for text in _forms_of_list(forms):
+            click.echo(f"scraper: {text}", err=True)
     if any_told and options["format_"] == "urls" and sys.stdout.isatty():  # no pipe needs a hint
         click.echo(f"hint: why: scraper failed --format tsv {quote(redact(destination))}", err=True)
     return 0
@@ -108,9 +113,9 @@ def _values(given: Iterable[str]) -> frozenset[str]:
 
 
 def _as_list(record: Mapping[str, Any]) -> "bytes | Missing":
-    from scraper.manifest.not_done import list_line
+    from scraper.manifest.not_done import form_of, list_line
 
-    return list_line(record)
+    return list_line(record, form_of(record))
 
 
 def _as_row(record: Mapping[str, Any]) -> bytes:
@@ -141,6 +146,13 @@ _FORMATS: Mapping[str, "Callable[[Mapping[str, Any]], bytes | Missing]"] = {
 }
 
 
+def _forms_of_list(forms: set[str]) -> Iterable[str]:
+    """What to say of a list whose targets were stored compressed: a list can't say it."""
+    for form in sorted(forms - {""}):
+        more = " some of" if len(forms) > 1 else ""
+        yield f"for{more} these give --store-compressed {form} again"
+
+
 def left_out_of_list(left_out: "Counter[Missing]", destination: str) -> Iterable[str]:
     """What to say of targets that no line of a list can name: a line each."""
     from scraper.manifest.not_done import Missing
@@ -151,5 +163,10 @@ def left_out_of_list(left_out: "Counter[Missing]", destination: str) -> Iterable
         yield f"{count:,} left out, since {why}; with their list: {again}"
     if count := left_out[Missing.KEY]:
         yield f"{count:,} left out, since no list can give their keys; with their list: {again}"
+    for missing in (Missing.PLAIN, Missing.GZIP, Missing.ZSTD):
+        if count := left_out[missing]:
+            given = f"--store-compressed {missing.value}" if missing.value else ""
+            had = f"had {given}: give it again" if given else "had no --store-compressed"
+            yield f"{count:,} left out, since their run {had}"
     if count := left_out[Missing.TARGET]:
         yield f"{count:,} left out, since they name no target (bad_url): see --format tsv"

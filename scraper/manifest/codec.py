@@ -36,7 +36,7 @@ _STATES = {
 _TAKING_OVER = frozenset({"skipped", "not_modified"})  # with a size: see `is_taken_over`
 _TARGET_FIELDS = (
     *("url", "line", "source", "key", "headers"),
-    *("expected", "urls", "lastmod", "identity", "destination"),
+    *("expected", "urls", "lastmod", "identity", "destination", "compressed"),
 )
 _TEXT = (str, type(None))
 _NO_RECORD = (ValueError, LookupError, TypeError, AttributeError, BadTarget)
@@ -209,8 +209,8 @@ def _stored(record: dict[str, Any], target: int, key: int) -> Entry | None:
             if REDACTED in record["url_effective"]:  # nobody knows which URL answered
                 etag = modified = None
         variant = record.get("variant")
-        if "expected" in record:
-            variant = checked_variant(variant, record["expected"])
+        if "expected" in record or "compressed" in record:
+            variant = checked_variant(variant, record)
     except _NO_RECORD:
         return None
     texts = isinstance(etag, _TEXT) and isinstance(modified, _TEXT) and isinstance(variant, _TEXT)

@@ -27,7 +27,7 @@ from scraper.manifest.codec import ANY, Reading, Seen, parse, read_bad_line, rea
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord
 
-_FORMAT = 10
+_FORMAT = 11
 _CACHE_KIB = 16 * 1024  # as much again while sorting
 _BATCH = 1_000_000  # lines merged at a time
 _ASKED = 200  # targets looked up by one statement

@@ -32,9 +32,11 @@ from scraper.manifest.record import as_json
 from scraper.model import urls
 from scraper.model.errors import BadTarget, Kind
 from scraper.model.records import Target
+from scraper.model.stored_forms import ENDINGS
 from scraper.source import lists
 from scraper.source.keys import url_key
 from scraper.source.sources import from_iterable
+from scraper.source.stored_form import in_form
 
 Record = Mapping[str, Any]
 
@@ -157,31 +159,43 @@ class Missing(Enum):
     TARGET = auto()  # it is none, or another target of its list has its key: `bad_url`
     SECRET = auto()  # the manifest does not keep secrets of URLs, nor headers of JSON lines
     KEY = auto()  # a list can't give the key
+    PLAIN = ""  # its run had no --store-compressed, and this one has
+    GZIP = "gzip"  # its run had this one
+    ZSTD = "zstd"
 
 
-def list_line(record: Record) -> bytes | Missing:
+def form_of(record: Record) -> str:
+    """The form that its body is stored in (--store-compressed), "" for none."""
+    form = record.get("compressed")
+    return form if form in ENDINGS else ""
+
+
+def list_line(record: Record, form: str | None = None) -> bytes | Missing:
     """The line of a list, without its end, that names the target of `record` with its key.
 
-    The line is `URL`, `URL<TAB>key` if the rule `url` makes another key, or JSON if the URL has
-    characters that a terminal must not see, if a size or a digest is expected, or if it has
-    mirrors. One mirror with a secret is enough for none: without it the target might fail for good.
+    It names it in a run with --store-compressed `form`, which gives the key its ending. The line is
+    `URL`, `URL<TAB>key` if the rule `url` makes another key, or JSON if the URL has characters that
+    a terminal must not see, if a size or a digest is expected, or if it has mirrors. One mirror
+    with a secret is enough for none: without it the target might fail for good.
     """
     if "key" not in record or kind_of(record) == Kind.BAD_URL:
         return Missing.TARGET
-    url, key = record["url"], record["key"]
+    url, key = record["url"], record["key"].removesuffix(ENDINGS.get(form_of(record), ""))
     others = _others(record)
     if any(REDACTED in one for one in (url, *others)) or "headers" in record:
         return Missing.SECRET
-    target = of_record(record)
+    target = of_record(record), form_of(record)
     more = dict(record.get("expected") or {})
     if others:
         more["urls"] = others
     if url.isprintable() and key.isprintable() and not more:
         for text in (url, f"{url}\t{key}"):
-            if _named_by(line := text.encode()) == target:
+            if _named_by(line := text.encode(), form) == target:
                 return line
     line = as_json({"url": url, "key": key, **more})
-    return line if _named_by(line) == target else Missing.KEY
+    if _named_by(line, form) == target:
+        return line
+    return Missing.KEY if form_of(record) == (form or "") else Missing(form_of(record))
 
 
 def _others(record: Record) -> list[str]:
@@ -191,9 +205,13 @@ def _others(record: Record) -> list[str]:
     return [one for one in texts if one != record["url"]]
 
 
-def _named_by(line: bytes) -> int | None:
-    """The identity of the target that `line` names, None if it names none."""
+def _named_by(line: bytes, form: str | None) -> tuple[int, str] | None:
+    """Identity and form of the target that `line` names in a run with --store-compressed `form`.
+
+    None if it names none.
+    """
     for target in lists.read(from_iterable([line]), url_key):
         if isinstance(target, Target):
-            return plain(target.key, target.url, target.userinfo)
+            named = in_form(target, form) if form else target
+            return plain(named.key, named.url, named.userinfo), named.compressed
     return None

@@ -73,6 +73,8 @@ def target_fields(target: Target) -> dict[str, Any]:
         record["key"] = target.key
     if target.headers:  # their names: without them the target can't be asked for again
         record["headers"] = sorted(target.headers)
+    if target.compressed:  # also of what failed: the key has the ending of the form
+        record["compressed"] = target.compressed
     if target.expected:
         record["expected"] = target.expected.as_fields()
     if target.lastmod is not None:
@@ -110,7 +112,7 @@ def add_body(record: dict[str, Any], stored: Stored) -> None:
     """Add what a record keeps of a stored body, beside its response."""
     response, record["size"], record["sha256"], compressed = stored
     if compressed is not None:
-        record["compressed"], record["body_size"], record["body_sha256"] = compressed
+        _, record["body_size"], record["body_sha256"] = compressed
     if response.variant is not None:
         record["variant"] = response.variant
     if response.parts is not None:

@@ -36,6 +36,7 @@ class NotDone:
         self.source = Source(NAME, self._lines)
         self._destination = destination
         self._manifest = settings.manifest
+        self._form = settings.store_compressed
         self._sink = find_sink(
             destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
         )
@@ -55,7 +56,7 @@ class NotDone:
             self._check()
             reading = reading_of(manifest, destination, sink)
             for record in not_done(lines_from(manifest, destination, sink), reading):
-                line = list_line(record)
+                line = list_line(record, self._form)
                 if isinstance(line, bytes):
                     yield line
                 elif not is_permanent(record):

@@ -179,10 +179,10 @@ class Incoming:
 
     def _told(self, stored: Stored) -> Stored:
         """What is recorded of a body that is `stored`."""
-        if self._compressed is None:
+        if self._compression is None:
             return stored
-        response = self.response
-        if self._integrity is not None:  # what is stored is another form of it
+        response = self.response  # the sink was told another type
+        if self._compressed is not None and self._integrity is not None:  # it has another form
             response = response._replace(expected_of=response.expected_of or "body")
         return stored._replace(response=response, compressed=self._compressed)
 

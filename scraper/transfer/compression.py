@@ -68,11 +68,10 @@ class Compression:
 
         And what is recorded beside that.
         """
+        facts = body._replace(response=self._response(body.response))
         if self._compressor is None:
-            return body, None
-        facts = body._replace(
-            size=self._size, sha256=self._digest.hexdigest(), response=self._response(body.response)
-        )
+            return facts, None
+        facts = facts._replace(size=self._size, sha256=self._digest.hexdigest())
         return facts, Compressed(self._form, body.size, body.sha256)
 
     def _response(self, response: Response) -> Response:

@@ -11,9 +11,10 @@ import pytest
 
 import scraper
 from scraper.model.options import EngineName
-from tests.e2e.command import Command
+from tests.e2e.command import Command, parsed
 from tests.e2e.places import Place
 from tests.proof.places import Archive
+from tests.s3servers import S3Server
 from tests.servers import Reply, Request, Serve
 
 PAGE = b"<p>a page that becomes smaller</p>\n" * 400
@@ -88,7 +89,23 @@ def test_a_body_that_is_in_the_form_is_not_packed_twice(cli: Command, serve: Ser
     assert ran.status == 0
     assert cli.files()["d.gz"] == ALREADY
     (record,) = [one for one in cli.records() if one["key"] == "d.gz"][-1:]
-    assert "compressed" not in record
+    assert record["compressed"] == "gzip"
+    assert "body_size" not in record
+
+
+def test_a_store_undoes_no_coding_of_what_is_in_the_form_already(
+    cli: Command, serve: Serve, moto_server: S3Server
+) -> None:
+    coded = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+    server, bucket = serve(lambda _: Reply(body=ALREADY, headers=coded)), moto_server.make_bucket()
+    cli.write("urls", f"{server.url}/page\tpage.html")
+    words = ["--to", f"s3://{bucket}", *moto_server.words(), "--store-compressed", "gzip", "--raw"]
+    assert cli("urls", *words, "--results", "m", env=moto_server.environment()).status == 0
+    assert moto_server.read(bucket, "page.html.gz") == ALREADY
+    told = moto_server.client.head_object(Bucket=bucket, Key="page.html.gz")
+    assert (told["ContentType"], told.get("ContentEncoding")) == ("application/gzip", None)
+    (record,) = parsed((cli.directory / "m").read_bytes())
+    assert (record["content_type"], record["content_encoding"]) == ("text/html", "gzip")
 
 
 def test_what_a_list_expects_is_expected_of_the_body(cli: Command, serve: Serve) -> None:
@@ -139,6 +156,41 @@ def test_what_failed_is_tried_again_in_the_same_form(cli: Command, serve: Serve)
     ((key, data),) = cli.files().items()
     assert key.endswith("/page.html.gz")
     assert gzip.decompress(data) == PAGE
+
+
+def test_what_failed_is_not_tried_again_in_another_form(cli: Command, serve: Serve) -> None:
+    fails = [True]
+    server = serve(lambda request: Reply(503) if fails else pages(request))
+    cli.write("urls", f"{server.url}/page.html", f"{server.url}/other\tx/other.txt")
+    words = ["--to", "out", "--retries", 0]
+    assert cli("urls", *words, "--store-compressed", "gzip").status == 1
+    fails.clear()
+    for other in ([], ["--store-compressed", "zstd"]):
+        ran = cli("--retry-failed", *words, *other)
+        assert (ran.status, cli.files()) == (1, {})
+        assert "2 left out, since their run had --store-compressed gzip: give it again" in ran.err
+    listed = cli("failed", "out")
+    assert listed.lines == [f"{server.url}/page.html", f"{server.url}/other\tx/other.txt"]
+    assert listed.err == "scraper: for these give --store-compressed gzip again\n"
+    again = cli("-", *words, "--store-compressed", "gzip", "--resume", stdin=listed.out)
+    assert again.status == 0
+    assert {gzip.decompress(data) for data in cli.files().values()} == {PAGE}
+    assert cli("failed", "out").lines == []
+    (cli.directory / "out" / "x/other.txt.gz").unlink()
+    assert cli("verify", "out", "--repair").status == 1
+    assert cli("failed", "out").lines == [f"{server.url}/other\tx/other.txt"]
+
+
+def test_a_key_that_has_the_ending_does_not_hide_the_form(cli: Command, serve: Serve) -> None:
+    server = serve(pages)
+    cli.write("urls", f"{server.url}/page\tpage.gz")
+    form = ["--store-compressed", "gzip"]
+    for words in ([], form, []):
+        assert cli("urls", "--to", "out", "--resume", *words).status == 0
+        found = cli.files()["page.gz"]
+        assert (gzip.decompress(found) if words else found) == PAGE
+        assert "1 skipped" in cli("urls", "--to", "out", "--resume", *words).err
+        assert "1 not modified" in cli("urls", "--to", "out", *words).err
 
 
 @pytest.mark.parametrize("name", ["out.tar", "out.zip"])
