@@ -26,6 +26,7 @@ _OFTEN_OTHER = frozenset(
     {"content-length", "date", "etag", "last-modified", "age", "expires", "set-cookie"}
 )
 
+_statuses: dict[bytes, int] = {}  # by status line
 _names: dict[bytes, str] = {}  # in lower case
 _known: dict[bytes, tuple[str, str]] = {}  # by line: most lines of a server are the same
 
@@ -36,12 +37,19 @@ class NotHttp(Exception):
 
 def status_of(line: bytes) -> int:
     """The status of a status line. Raises NotHttp."""
+    known = _statuses.get(line)
+    return _read_status(line) if known is None else known
+
+
+def _read_status(line: bytes) -> int:
     if len(line) > MOST_LINE:
         check_line(line, len(line))
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
         raise NotHttp("its status line is none")
-    return int(found[1])
+    status = int(found[1])
+    _keep(_statuses, line, status)
+    return status
 
 
 def is_interim(status: int) -> bool:
@@ -105,7 +113,7 @@ def _read(line: bytes) -> tuple[str, str]:
     return header
 
 
-def _keep(known: dict[bytes, Any], what: bytes, means: tuple[str, str] | str) -> None:
+def _keep(known: dict[bytes, Any], what: bytes, means: tuple[str, str] | str | int) -> None:
     if len(what) <= _SHORT:
         if len(known) >= _MOST_KNOWN:
             known.clear()

@@ -125,6 +125,8 @@ class FailurePolicy:
 
     def stored(self) -> None:
         """Note that the destination took an object."""
+        if not self.breaker.failures:
+            return
         if self.breaker.is_open:
             message = "the destination takes objects again"
             self._note("info", "circuit_breaker", {"message": message})

@@ -17,7 +17,10 @@ from typing import NamedTuple
 
 from scraper.model.dates import parse_http_date
 
-_FAMILIES = ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
+_FAMILIES = tuple(
+    (f"{family}-remaining", f"{family}-reset")
+    for family in ("x-ratelimit", "ratelimit", "x-rate-limit")
+)
 _EPOCH_S = 1e9  # a number as large is a date, in seconds
 _EPOCH_MS = 1e12  # in milliseconds
 # Compiled when a server announces something: few do, and each start would pay for it.
@@ -41,11 +44,11 @@ def announced(get: Callable[[str], str | None]) -> Announced | None:
     combined = get("ratelimit")
     if combined is not None and (found := _combined(combined, get("ratelimit-policy"))) is not None:
         return found
-    for family in _FAMILIES:
-        remaining = get(family + "remaining")
-        if remaining is None:
+    for remaining, reset in _FAMILIES:
+        value = get(remaining)
+        if value is None:
             continue
-        left, reset_s = _number(remaining), _reset_s(get(family + "reset"), get("date"))
+        left, reset_s = _number(value), _reset_s(get(reset), get("date"))
         if left is not None and reset_s is not None:
             return Announced(int(left), reset_s)
     return None

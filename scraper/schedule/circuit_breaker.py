@@ -60,6 +60,8 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether everything seems to fail."""
+        if not self.failures:
+            return False
         return self.failures - self.finals >= self.opens_after or self._seems_final
 
     @property

@@ -124,8 +124,9 @@ class Frontier:
     def start(self, now: float) -> Attempt:
         """The target that starts now, of the host whose turn it is. Ask `may_start` first."""
         host = self._ready.first()
-        self._ready.drop(host)
         attempt = host.take(now)
+        if not (host.waiting or host.retries):  # else it stays, and moves back
+            self._ready.drop(host)
         self._waiting -= 1
         self._places -= attempt.target.places
         self._begin(host, attempt, now)
@@ -251,7 +252,7 @@ class Frontier:
 
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
-        if self._ready:
+        if self.may_start(now) or self._ready:
             return max(now, self._next_start)
         return self._sleepers[0][0] if self._sleepers else None
 
@@ -305,12 +306,14 @@ class Frontier:
 
     def _place(self, host: Host, now: float) -> None:
         """Put `host` where its next start is: among the ready, the sleepers, or nowhere."""
-        if self._ready.move(host, host.in_flight):  # `may_start` looks again when its turn comes
+        if host.level is not None:  # `may_start` looks again when its turn comes
+            if host.level != host.in_flight:
+                self._ready.put(host)
             return
         due = host.ready_at()
         if due <= now:
             host.due = _NEVER
-            self._ready.put(host, host.in_flight)
+            self._ready.put(host)
         elif due < host.due:
             host.due = due
             heapq.heappush(self._sleepers, (due, next(self._ticket), host))

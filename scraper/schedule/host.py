@@ -44,6 +44,7 @@ class Host:
         "first_start",
         "in_flight",
         "last_sent",
+        "level",
         "limit",
         "name",
         "new_first",
@@ -66,6 +67,7 @@ class Host:
         self.waiting: deque[Attempt] = deque()
         self.retries: list[tuple[float, int, Attempt]] = []  # heap by due time
         self.in_flight = 0
+        self.level: int | None = None  # see `LeastLoaded`
         self.limit = limit  # transfers at once
         self.allowed: int | None = None  # starts that its announced limit leaves
         self.allowed_until = -_NEVER

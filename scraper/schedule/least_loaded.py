@@ -10,53 +10,56 @@ slot longer, and soon has them all.
 """
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-Host = TypeVar("Host")
+
+class Queued(Protocol):
+    """What stands here. `level` is the queue's: None while it does not stand here."""
+
+    in_flight: int
+    level: int | None
+
+
+Host = TypeVar("Host", bound=Queued)
 
 
 class LeastLoaded(Generic[Host]):
     """Hosts in the order of their turns, each once."""
 
     def __init__(self) -> None:
-        self._levels: list[OrderedDict[Host, None]] = []  # by transfers in flight
-        self._at: dict[Host, int] = {}
+        self._levels: list[OrderedDict[Host, None]] = [OrderedDict()]  # by transfers in flight
         self._least = 0  # no level below has a host
+        self._count = 0
 
-    def __bool__(self) -> bool:
-        """Whether there is any host."""
-        return bool(self._at)
+    def __len__(self) -> int:
+        """How many hosts there are."""
+        return self._count
 
-    def __contains__(self, host: Host) -> bool:
-        """Whether `host` is here."""
-        return host in self._at
-
-    def put(self, host: Host, in_flight: int) -> None:
-        """Put `host` behind the others that have as many `in_flight`, unless it is there."""
-        before = self._at.get(host)
-        if before == in_flight:
+    def put(self, host: Host) -> None:
+        """Put `host` behind the others that have as many in flight, unless it stands there."""
+        before, level = host.level, host.in_flight
+        if before == level:
             return
-        if before is not None:
-            del self._levels[before][host]
-        while in_flight >= len(self._levels):
-            self._levels.append(OrderedDict())
-        self._levels[in_flight][host] = None
-        self._at[host] = in_flight
-        self._least = min(self._least, in_flight)
-
-    def move(self, host: Host, in_flight: int) -> bool:
-        """Put `host` where its transfers `in_flight` belong, if it is here; whether it is."""
-        if host not in self._at:
-            return False
-        self.put(host, in_flight)
-        return True
+        levels = self._levels
+        if before is None:
+            self._count += 1
+        else:
+            del levels[before][host]
+        while level >= len(levels):
+            levels.append(OrderedDict())
+        levels[level][host] = None
+        host.level = level
+        self._least = min(self._least, level)
 
     def first(self) -> Host:
         """The host whose turn it is; there must be one."""
-        while not self._levels[self._least]:
+        while not (level := self._levels[self._least]):
             self._least += 1
-        return next(iter(self._levels[self._least]))
+        return next(iter(level))
 
     def drop(self, host: Host) -> None:
-        """Take `host` out."""
-        del self._levels[self._at.pop(host)][host]
+        """Take `host` out; it must stand here."""
+        assert host.level is not None
+        del self._levels[host.level][host]
+        host.level = None
+        self._count -= 1

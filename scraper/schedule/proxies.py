@@ -86,17 +86,16 @@ class Proxy:
 
 
 class Proxies:
-    """All of them. `through(url)` names the one that a URL goes through; None: there are none."""
+    """All of them. `through(url)` names the one that a URL goes through; None: there are none.
+
+    `any`: whether there may be any.
+    """
 
     def __init__(self, through: Callable[[str], str | None] | None, patience_s: float) -> None:
         self._through = through
+        self.any = through is not None
         self._patience_s = patience_s
         self._all: dict[str, Proxy] = {}
-
-    @property
-    def any(self) -> bool:
-        """Whether there may be any."""
-        return self._through is not None
 
     def of(self, url: str) -> Proxy | None:
         """The one that `url` goes through."""

@@ -102,7 +102,8 @@ class Incoming:
             self._digest = self._integrity.digests
             self._integrity.announce(self.expected)
         if self._decoder is None and self.expected is not None:
-            self._check_size(self.expected)
+            if self._most is not None:
+                self._check_size(self.expected, self._most)
             if self._quota is not None:
                 self._quota.expect(self.expected)
 
@@ -137,9 +138,11 @@ class Incoming:
         """
         if self._put is not None:
             self.abort()
-            return self._told(self._put.stored())
-        upload, facts = self._complete(source_url, fetched_at, check)
-        return self._told(upload.commit(facts))
+            stored = self._put.stored()
+        else:
+            upload, facts = self._complete(source_url, fetched_at, check)
+            stored = upload.commit(facts)
+        return stored if self._compression is None else self._told(stored)
 
     @property
     def may_be_put(self) -> bool:
@@ -178,9 +181,7 @@ class Incoming:
         return upload, facts
 
     def _told(self, stored: Stored) -> Stored:
-        """What is recorded of a body that is `stored`."""
-        if self._compression is None:
-            return stored
+        """What is recorded of a body that is `stored`; its form may be another one."""
         response = self.response  # the sink was told another type
         if self._compressed is not None and self._integrity is not None:  # it has another form
             response = response._replace(expected_of=response.expected_of or "body")
@@ -227,7 +228,8 @@ class Incoming:
 
     def _write(self, piece: bytes) -> None:
         self.size += len(piece)
-        self._check_size(self.size)
+        if self._most is not None:
+            self._check_size(self.size, self._most)
         if self._quota is not None:
             self._quota.take(len(piece))
         self._digest.update(piece)
@@ -237,9 +239,10 @@ class Incoming:
             return
         (self._upload or self._open()).write(piece)
 
-    def _check_size(self, size: int) -> None:
-        if self._most is not None and size > self._most:
-            message = f"body is longer than --max-size {self._most:,} bytes"
+    @staticmethod
+    def _check_size(size: int, most: int) -> None:
+        if size > most:
+            message = f"body is longer than --max-size {most:,} bytes"
             raise TransferError(Kind.TOO_LARGE, message, transient=False)
 
 

@@ -38,15 +38,16 @@ class RootMovedError(OSError):
 class OpenDirectory:
     """An open directory. It is closed when the last reference to this object is gone."""
 
-    __slots__ = ("_found", "fd")
+    __slots__ = ("_place", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._found = os.fstat(fd)
+        found = os.fstat(fd)
+        self._place = found.st_dev, found.st_ino
 
     def is_what_was(self, found: os.stat_result) -> bool:
         """Whether `found` was found of this directory."""
-        return os.path.samestat(self._found, found)
+        return self._place == (found.st_dev, found.st_ino)
 
     def __del__(self) -> None:
         """Close it."""
