@@ -316,7 +316,7 @@ def test_every_module_begins_with_what_it_is(path: Path) -> None:
 
 def test_the_tests_of_a_room_lie_in_a_folder_of_its_name() -> None:
     tests = Path(__file__).parent
-    others = {"bench", "conformance", "destinations", "e2e", "hostile", "proof", "stores"}
+    others = {"bench", "conformance", "destinations", "e2e", "hostile", "proof", "scale", "stores"}
     folders = {path.name for path in tests.iterdir() if path.is_dir()}
     folders -= {*others, "__pycache__"}
     assert folders <= set(FLOORS)
