@@ -73,8 +73,7 @@ class Frontier:
         self._ticket = count()
         self._ended_early: deque[tuple[Attempt, Outcome]] = deque()
         self._given_up: deque[Host] = deque(maxlen=_SHOWN_DOWN)  # the last of them
-        self._waiting = 0
-        self._places = 0  # that they take
+        self._waiting = self._places = 0  # targets, and the places that they take
         self.in_flight = 0
 
     def __len__(self) -> int:
@@ -387,8 +386,7 @@ class Frontier:
         waiting = host.in_flight + len(host.waiting) + len(host.retries)
         if breaker is None or breaker.may_wait(waiting, now):
             return None
-        failed = breaker.failures
-        message = f"{host.name} is down: {failed} connections failed ({reason.message})"
+        message = f"{host.name} is down: {breaker.failures} connections failed ({reason.message})"
         return Failed(Failure(Kind.HOST_DOWN, message, transient=False))
 
     def _end_all(self, host: Host, now: float) -> None:

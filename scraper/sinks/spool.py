@@ -63,10 +63,14 @@ class Spools:
         with self._lock:
             self._left += size
 
-    def remove_leftovers(self) -> None:
-        """Remove the files of runs that were killed. Never raises."""
+    def remove_leftovers(self, place: Path | None = None) -> None:
+        """Remove the files of runs that were killed. Never raises.
+
+        `place`: where the files lie, if there are any. None: that of the system.
+        """
         with contextlib.suppress(OSError, DestinationError):
-            remove_leftovers(self._parent())
+            if (place or _place()).is_dir():
+                remove_leftovers(self._parent())
 
     def path(self) -> Path:
         """A path for a new file. A later run removes it if this one is killed. Raises OSError."""
@@ -170,9 +174,13 @@ class Spool:
             self._spools.give(taken)
 
 
+def _place() -> Path:
+    return Path(tempfile.gettempdir()) / f"scraper-spool-{os.geteuid()}"
+
+
 def _directory() -> Path:
     """Our own directory, in the system's directory for temporary files. Raises OSError."""
-    path = Path(tempfile.gettempdir()) / f"scraper-spool-{os.geteuid()}"
+    path = _place()
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()

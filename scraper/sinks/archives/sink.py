@@ -83,7 +83,7 @@ class ArchiveSink:
         Raises DestinationError.
         """
         try:
-            self._spools.remove_leftovers()
+            self._spools.remove_leftovers(self.place.home / OWN / NAME)
             archive, note = self._opened(stored=stored), self._note
             assert note is not None
             begin = archive.end
