@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from scraper.manifest.sink_store import SEGMENT_BYTES, SEGMENT_S
 from scraper.schedule.shard_plan import MOST_LINES, PER_WORKER
-from scraper.sinks.lease import LEASE_S, RENEWALS
+from scraper.sinks.lease import LEASE_S
+from scraper.sinks.lease_watch import RENEWALS
 
 # Measured with the program on 2026-11-30, seconds of CPU. The page says how.
 PLAN_S = 2.0e-6  # `scraper plan`, for each line

@@ -50,6 +50,7 @@ def test_a_shard_sends_to_s3_what_the_page_counts(cli: Command, moto_server: S3S
         Front(moto_server.url, lambda _: None) as front,
     ):
         cli.write("urls.txt", *(f"http://{host}:{farm.port}/" for host in HOSTS))
+        before = 0
         for shard in ("0/2", "1/2"):
             front.asked.clear()
             before = farm.total
