@@ -114,12 +114,32 @@ class Keeping(AbstractedFS):
         if os.path.exists(new):
             raise FilesystemError("there is one already")
         super().rename(old, new)
+class Hiding(AbstractedFS):
+    def listdir(self, path):
+        names = super().listdir(path)
+        asked = self.cmd_channel.asks_for_all
+        return [*names, "."] if asked else [name for name in names if name[0] != "."]
 class Handler(FTPHandler):
-    pass
+    asks_for_all = False
+    def pre_process_command(self, line, cmd, arg):
+        self.asks_for_all = (cmd, arg) == ("LIST", "-a")
+        super().pre_process_command(line, cmd, arg)
+class Curt(Handler):
+    def ftp_MLST(self, path):
+        shown = self.fs.fs2ftp(path)
+        if os.path.exists(os.path.join(root, "busy")):
+            return self.respond(f"450 {shown} is in use")
+        if not os.path.lexists(path):
+            return self.respond(f"550 '{shown}' cannot be listed")
+        return super().ftp_MLST(path)
+if "plain answers" in sys.argv[6:]:
+    Handler = Curt
 Handler.authorizer = authorizer
 Handler.timeout = int(timeout)
 if "replace" in sys.argv[6:]:
     Handler.abstracted_fs = Keeping
+if "hidden names" in sys.argv[6:]:
+    Handler.abstracted_fs = Hiding
 for name in sys.argv[6:]:
     Handler.proto_cmds = {key: it for key, it in Handler.proto_cmds.items() if key != name}
 server = FTPServer(("127.0.0.1", 0), Handler)
@@ -134,6 +154,10 @@ def ftpd(
     directory: Path, without: Sequence[str] = (), *, most: int = 1000, idle_s: int = 300
 ) -> Iterator[FileServer]:
     """pyftpdlib's, `without` some commands; or without `replace`: it renames over no file.
+
+    Without `hidden names` LIST leaves out what begins with a dot, as vsftpd does, unless it gets
+    `-a`. Without `plain answers` MLST repeats the path, as ProFTPD does, and while there is a file
+    `busy` in the root it says 450.
 
     `most`: connections at once, data included; `idle_s`: until it closes one that says nothing.
     """

@@ -38,7 +38,7 @@ class ArrowServer:
     def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
         """See `Server`. No time can be set."""
         del modified_ms
-        with _told(), self._fs.open_output_stream(path) as remote:
+        with _told(path), self._fs.open_output_stream(path) as remote:
             while piece := file.read(_PIECE):
                 remote.write(piece)
 
@@ -53,35 +53,35 @@ class ArrowServer:
 
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             found = self._fs.get_file_info(path)
         return None if found.type is FileType.NotFound else _entry(path, found)
 
     def rename(self, old: str, new: str) -> None:
         """See `Server`, and the module."""
-        with _told():
+        with _told(f"{old}/{new}"):
             self._fs.move(old, new)
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""
-        with _told(), self._fs.open_input_stream(path) as remote:
+        with _told(path), self._fs.open_input_stream(path) as remote:
             while piece := remote.read(_PIECE):
                 yield piece
 
     def list(self, path: str) -> Iterator[Entry]:
         """See `Server`."""
-        with _told():
+        with _told(path):
             found = self._fs.get_file_info(FileSelector(path or "/"))
         yield from (_entry(one.base_name, one) for one in found)
 
     def make_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._fs.create_dir(path, recursive=False)
 
     def remove(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._fs.delete_file(path)
 
     def remove_directory(self, path: str) -> None:
@@ -112,16 +112,16 @@ def _entry(name: str, found: Any) -> Entry:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors of pyarrow become Faults."""
+def _told(path: str = "") -> Iterator[None]:
+    """Errors of pyarrow become Faults. `path` is what was asked for."""
     try:
         yield
     except OSError as error:
         text = words_of(error)
-        trouble = of_os_error(error)
+        trouble = of_os_error(error, path)
         if "Unable to load libjvm" in str(error) or "libhdfs" in str(error):
             hint = "JAVA_HOME and HADOOP_HOME, and CLASSPATH from `hadoop classpath --glob`"
             raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
         raise Fault(trouble, text) from None
     except ArrowException as error:
-        raise Fault(of_text(str(error)), str(error)) from None
+        raise Fault(of_text(str(error), about=path), str(error)) from None

@@ -9,6 +9,7 @@ Owns: the kinds, and what words in an answer mean. Does not know: what a Fault m
 
 import errno
 import re
+from collections.abc import Callable
 from enum import Enum, auto
 
 
@@ -43,6 +44,17 @@ class Fault(Exception):
         self.spent = spent or trouble in GONE
 
 
+def was_made(make: Callable[[], object]) -> bool:
+    """Whether `make` made something. False: it was there already. Raises Fault."""
+    try:
+        make()
+    except Fault as fault:
+        if fault.trouble is Trouble.EXISTS:
+            return False
+        raise
+    return True
+
+
 _OF_ERRNO = {
     errno.ENOENT: Trouble.MISSING,
     errno.EEXIST: Trouble.EXISTS,
@@ -63,24 +75,40 @@ _OF_TEXT = (  # the first that matches
     (Trouble.DENIED, r"denied|not permitted|forbidden|not allowed|not enough privileges"),
 )
 
+CLOSED = "closed"
+_WORDS = (CLOSED, *(words for _, words in _OF_TEXT))
 
-def of_text(text: str, otherwise: Trouble = Trouble.UNKNOWN) -> Trouble:
-    """What the words of an answer say."""
+
+def of_text(text: str, otherwise: Trouble = Trouble.UNKNOWN, about: str = "") -> Trouble:
+    """What the words of an answer say.
+
+    `about`: the path that was asked for. Many servers repeat it, and a file may be called
+    `disk-quota.html`: what is in its names is not said by the server.
+    """
+    text = without_names(text, about)
     for trouble, words in _OF_TEXT:
         if re.search(words, text, re.IGNORECASE):
             return trouble
     return otherwise
 
 
-def of_os_error(error: OSError) -> Trouble:
-    """What an error with a number says. One without is judged by its words."""
+def without_names(text: str, path: str) -> str:
+    """The text without `path`, and without those of its names that have words of an answer."""
+    for name in (path, *path.split("/")):
+        if name and any(re.search(words, name, re.IGNORECASE) for words in _WORDS):
+            text = text.replace(name, " ")
+    return text
+
+
+def of_os_error(error: OSError, about: str = "") -> Trouble:
+    """What an error with a number says. One without is judged by its words, see `of_text`."""
     if isinstance(error, TimeoutError):
         return Trouble.SILENT
     if isinstance(error, ConnectionError):
         return Trouble.BROKEN
     if error.errno in _OF_ERRNO:
         return _OF_ERRNO[error.errno]
-    return of_text(str(error))
+    return of_text(words_of(error), about=about)
 
 
 def words_of(error: BaseException) -> str:

@@ -15,7 +15,7 @@ import contextlib
 import ftplib
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -56,6 +56,8 @@ class FtpServer:
     def __init__(self, files: FTPFileSystem) -> None:
         self._files = files
         self._ftp: ftplib.FTP = files.ftp
+        self._home = ""  # known once it is asked for, or left
+        self._hides = True  # LIST leaves out names that begin with a dot, as far as is known
         try:
             with _told():
                 self._can = _features(self._ftp)
@@ -67,11 +69,12 @@ class FtpServer:
     def home(self) -> str:
         """See `Server`."""
         with _told():
-            return self._ftp.pwd()
+            self._home = self._home or self._ftp.pwd()
+        return self._home
 
     def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._ftp.storbinary(f"STOR {path}", file, _PIECE)
             if modified_ms is not None and "MFMT" in self._can:
                 at = datetime.fromtimestamp(modified_ms // 1000, UTC).strftime(_TIME)
@@ -90,23 +93,25 @@ class FtpServer:
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
         try:
-            with _told():
+            with _told(path):
                 if "MLST" in self._can:
                     return self._mlst(path)
                 return self._size(path)
         except Fault as fault:
-            if fault.trouble in {Trouble.MISSING, Trouble.UNKNOWN}:
+            # Some say no more than "550 Can't check". Any other answer does not say "none".
+            unsaid = fault.trouble is Trouble.UNKNOWN and str(fault).startswith("550")
+            if fault.trouble is Trouble.MISSING or unsaid:
                 return None
             raise
 
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(f"{old}/{new}"):
             self._ftp.rename(old, new)
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""
-        with _told():
+        with _told(path):
             with self._ftp.transfercmd(f"RETR {path}") as connection:
                 while piece := connection.recv(_PIECE):
                     yield piece
@@ -114,29 +119,27 @@ class FtpServer:
 
     def list(self, path: str) -> Iterator[Entry]:
         """See `Server`."""
-        lines: list[str] = []
-        command = "MLSD" if "MLSD" in self._can or "MLST" in self._can else "LIST"
-        with _told():
+        with _told(path):
             self._change_to(path)
-            try:
-                self._ftp.retrlines(command, lines.append)
-            finally:
-                self._ftp.voidcmd("TYPE I")
-        yield from filter(None, map(_of_mlsd if command == "MLSD" else _of_list, lines))
+            if "MLSD" in self._can or "MLST" in self._can:
+                entries = map(_of_mlsd, _lines(self._ftp, "MLSD"))
+            else:
+                entries = map(_of_list, self._all_lines())
+        yield from filter(None, entries)
 
     def make_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._ftp.mkd(path)
 
     def remove(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._ftp.delete(path)
 
     def remove_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._change_to("/")
             self._ftp.rmd(path)
 
@@ -145,8 +148,22 @@ class FtpServer:
         with contextlib.suppress(Exception):
             self._ftp.close()
 
+    def _all_lines(self) -> Iterable[str]:
+        """LIST, with names that begin with a dot: vsftpd and others leave them out unless asked.
+
+        A server that takes `-a` for a path does not list the directory itself.
+        """
+        if self._hides:
+            with contextlib.suppress(ftplib.error_perm):
+                lines = _lines(self._ftp, "LIST -a")
+                if any(line.endswith(" .") for line in lines):
+                    return lines
+            self._hides = False
+        return _lines(self._ftp, "LIST")
+
     def _change_to(self, path: str) -> None:
         """For a list: not every server takes a path with blanks or a dash as its argument."""
+        self._home = self._home or self._ftp.pwd()
         self._ftp.voidcmd(f"CWD {path}")
 
     def _mlst(self, path: str) -> Entry | None:
@@ -196,6 +213,16 @@ def _features(ftp: ftplib.FTP) -> set[str]:
     return {line.split()[0].upper() for line in lines if line[:1] == " " and line.strip()}
 
 
+def _lines(ftp: ftplib.FTP, command: str) -> list[str]:
+    """What a command lists of the directory."""
+    lines: list[str] = []
+    try:
+        ftp.retrlines(command, lines.append)
+    finally:
+        ftp.voidcmd("TYPE I")
+    return lines
+
+
 def _of_mlsd(line: str) -> Entry | None:
     """`fact=value;fact=value; name`, RFC 3659 7.2. None for the directory itself."""
     told, _, name = line.partition("; ")
@@ -232,12 +259,12 @@ def _ms(text: str) -> int | None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(path: str = "") -> Iterator[None]:
     """Errors of ftplib become Faults. Its error_temp and error_perm are no OSErrors."""
     try:
         yield
     except ftplib.Error as error:
-        raise _of_answer(str(error)) from None
+        raise _of_answer(str(error), path) from None
     except EOFError:
         raise Fault(Trouble.BROKEN, "the server closed the connection") from None
     except TimeoutError:
@@ -252,8 +279,8 @@ def _told() -> Iterator[None]:
         raise Fault(trouble, words_of(error)) from None
 
 
-def _of_answer(text: str) -> Fault:
-    """What an answer says, by its code (RFC 959 4.2.1) and its words."""
+def _of_answer(text: str, path: str) -> Fault:
+    """What an answer says, by its code (RFC 959 4.2.1) and its words. `path` was asked for."""
     code = text[:3]
     if code in {"530", "532", "430", "331", "332"}:
         hint = "ftp://user@host/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
@@ -263,6 +290,6 @@ def _of_answer(text: str) -> Fault:
     if code in {"452", "552"}:
         return Fault(Trouble.FULL, text)
     if code == "553":
-        return Fault(of_text(text, Trouble.NAME), text)
+        return Fault(of_text(text, Trouble.NAME, path), text)
     # After a transfer that broke off, pyftpdlib did not answer the next command.
-    return Fault(of_text(text), text, spent=code[:1] == "4")
+    return Fault(of_text(text, about=path), text, spent=code[:1] == "4")

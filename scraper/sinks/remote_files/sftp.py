@@ -29,7 +29,15 @@ from paramiko.sftp import CMD_EXTENDED
 from paramiko.sftp_attr import SFTPAttributes
 
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import GONE, Fault, Trouble, of_os_error, words_of
+from scraper.sinks.remote_files.faults import (
+    CLOSED,
+    GONE,
+    Fault,
+    Trouble,
+    of_os_error,
+    without_names,
+    words_of,
+)
 from scraper.sinks.remote_files.servers import Entry, Settings
 from scraper.sinks.remote_files.ssh_config import Route, fingerprint, route_to
 
@@ -141,7 +149,7 @@ class SftpServer:
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
         try:
-            with _told():
+            with _told(path):
                 return _entry(path, self._sftp.lstat(path))
         except Fault as fault:
             if fault.trouble is Trouble.MISSING:
@@ -150,19 +158,19 @@ class SftpServer:
 
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
-        with self._judged(new):
+        with self._judged(new), _told(f"{old}/{new}"):
             self._sftp.posix_rename(old, new)
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""
-        with _told(), self._sftp.open(path, "rb") as remote:
+        with _told(path), self._sftp.open(path, "rb") as remote:
             remote.prefetch(max_concurrent_requests=_AT_ONCE)
             while piece := remote.read(_PIECE):
                 yield piece
 
     def list(self, path: str) -> Iterator[Entry]:
         """See `Server`."""
-        with _told():
+        with _told(path):
             for found in self._sftp.listdir_iter(path):
                 yield _entry(found.filename, found)
 
@@ -178,7 +186,7 @@ class SftpServer:
 
     def remove_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told():
+        with _told(path):
             self._sftp.rmdir(path)
 
     def close(self) -> None:
@@ -217,7 +225,7 @@ class SftpServer:
     def _judged(self, path: str) -> Iterator[None]:
         """Errors of a change become Faults. A bare "Failure" is asked about."""
         try:
-            with _told():
+            with _told(path):
                 yield
         except Fault as fault:
             if fault.trouble is Trouble.UNKNOWN:
@@ -263,8 +271,8 @@ def _entry(name: str, found: SFTPAttributes) -> Entry:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors of paramiko become Faults."""
+def _told(path: str = "") -> Iterator[None]:
+    """Errors of paramiko become Faults. `path` is what was asked for."""
     try:
         yield
     except paramiko.BadHostKeyException as error:
@@ -287,13 +295,13 @@ def _told() -> Iterator[None]:
     except EOFError:
         raise Fault(Trouble.BROKEN, "the server closed the connection") from None
     except OSError as error:
-        raise Fault(_trouble(error), words_of(error)) from None
+        raise Fault(_trouble(error, path), words_of(error)) from None
 
 
-def _trouble(error: OSError) -> Trouble:
+def _trouble(error: OSError, path: str) -> Trouble:
     """An error without a number is an answer of the server, or of paramiko's closed socket."""
     numbers = {errno.EPIPE, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOTCONN, errno.EBADF}
     broken = isinstance(error, socket.gaierror | paramiko.ssh_exception.NoValidConnectionsError)
-    if broken or error.errno in numbers or "closed" in str(error).lower():
+    if broken or error.errno in numbers or CLOSED in without_names(str(error), path).lower():
         return Trouble.BROKEN
-    return of_os_error(error)
+    return of_os_error(error, path)

@@ -20,7 +20,14 @@ from smbprotocol import exceptions as smb
 from smbprotocol.header import NtStatus
 
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import Fault, Trouble, of_os_error, of_text, words_of
+from scraper.sinks.remote_files.faults import (
+    Fault,
+    Trouble,
+    of_os_error,
+    of_text,
+    was_made,
+    words_of,
+)
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _PIECE = 1 << 18
@@ -33,6 +40,7 @@ _OF_STATUS = {
     0xC0000802: Trouble.FULL,  # STATUS_DISK_QUOTA_EXCEEDED
     0xC00000A2: Trouble.READ_ONLY,  # STATUS_MEDIA_WRITE_PROTECTED
     NtStatus.STATUS_ACCESS_DENIED: Trouble.DENIED,
+    NtStatus.STATUS_SHARING_VIOLATION: Trouble.UNKNOWN,  # another program has it open: it may pass
     NtStatus.STATUS_OBJECT_NAME_NOT_FOUND: Trouble.MISSING,
     NtStatus.STATUS_OBJECT_PATH_NOT_FOUND: Trouble.MISSING,
     NtStatus.STATUS_NO_SUCH_FILE: Trouble.MISSING,
@@ -99,14 +107,12 @@ class SmbServer:
 
     def put_new(self, path: str, data: bytes) -> bool:
         """See `Server`."""
-        try:
+
+        def put() -> None:
             with _told(), self._open(path, "xb") as remote:
                 remote.write(data)
-        except Fault as fault:
-            if fault.trouble is Trouble.EXISTS:
-                return False
-            raise
-        return True
+
+        return was_made(put)
 
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
@@ -122,9 +128,15 @@ class SmbServer:
         return Entry(path, stat.S_ISREG(mode), stat.S_ISDIR(mode), found.st_size, at_ms)
 
     def rename(self, old: str, new: str) -> None:
-        """See `Server`."""
-        with _told():
-            smbclient.replace(self._unc(old), self._unc(new), **self._how)
+        """See `Server`. A file that somebody has open without sharing is "denied": it may pass."""
+        try:
+            with _told():
+                smbclient.replace(self._unc(old), self._unc(new), **self._how)
+        except Fault as fault:
+            if fault.trouble is Trouble.DENIED and self.stat(new) is not None:
+                text = f"{fault}; another program may have the file open"
+                raise Fault(Trouble.UNKNOWN, text) from None
+            raise
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""

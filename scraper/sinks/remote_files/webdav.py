@@ -26,7 +26,7 @@ from webdav4.fsspec import WebdavFileSystem
 from webdav4.multistatus import Response
 
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import Fault, Trouble, of_text
+from scraper.sinks.remote_files.faults import Fault, Trouble, of_text, was_made
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _HINT = "webdavs://user@host/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
@@ -66,13 +66,7 @@ class WebdavServer:
 
         if self.stat(path) is not None:
             return False
-        try:
-            self._put(path, BytesIO(data), {"If-None-Match": "*"})
-        except Fault as fault:
-            if fault.trouble is Trouble.EXISTS:
-                return False
-            raise
-        return True
+        return was_made(lambda: self._put(path, BytesIO(data), {"If-None-Match": "*"}))
 
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
@@ -196,8 +190,8 @@ def _told() -> Iterator[None]:
     except dav.HTTPError as error:
         raise _of_response(error.response) from None
     except dav.ClientError as error:
-        text = str(error)
-        raise Fault(*_OF_CLASS.get(type(error), (of_text(text), text))) from None
+        text, about = str(error), str(getattr(error, "path", ""))
+        raise Fault(*_OF_CLASS.get(type(error), (of_text(text, about=about), text))) from None
     except httpx.TimeoutException:
         raise Fault(Trouble.SILENT, "the server did not answer in time") from None
     except httpx.TransportError as error:
@@ -213,7 +207,8 @@ def _of_response(response: httpx.Response) -> Fault:
     """What a status says, or where it says little, the words of the answer."""
     code = response.status_code
     text = f"HTTP {code} {response.reason_phrase}".strip()
-    trouble = _OF_CODE.get(code) or of_text(response.text[:_READ])
+    asked = response.request.url.path
+    trouble = _OF_CODE.get(code) or of_text(response.text[:_READ], about=asked)
     if response.has_redirect_location:
         text = f"{text}: another URL has it now"
     return Fault(trouble, text, hint=_HINT if trouble is Trouble.SIGN_IN else "")

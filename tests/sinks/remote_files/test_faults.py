@@ -287,6 +287,16 @@ def test_an_answer_is_judged_by_its_words(text: str, trouble: Trouble) -> None:
     assert of_os_error(OSError(text)) is trouble
 
 
+@pytest.mark.parametrize("name", ["disk-quota", "read-only", "denied", "exists", "bad message"])
+def test_a_name_in_an_answer_says_nothing(name: str) -> None:
+    path = f"/pages/{name}/a"
+    for text in (f"550 '{path}' cannot be listed", f"can't make {name}", f"open {path}: failure"):
+        assert of_text(text, about=path) is Trouble.UNKNOWN
+        assert of_os_error(OSError(text), path) is Trouble.UNKNOWN
+    assert of_text(f"550 {path}: No such file", about=path) is Trouble.MISSING
+    assert of_os_error(OSError(errno.ESTALE, "Stale", path)) is Trouble.UNKNOWN
+
+
 def test_an_error_with_a_number_is_judged_by_it() -> None:
     assert of_os_error(OSError(errno.EDQUOT, "Failure")) is Trouble.FULL
     assert of_os_error(TimeoutError()) is Trouble.SILENT

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.process_identity import own_process
+from scraper.sinks.remote_files.address import parse
 from scraper.testing import store
 from tests.file_servers import Missing, ftpd, sshd
 from tests.sinks.remote_files.conftest import Open, There
@@ -53,6 +55,31 @@ def test_a_file_of_another_client_is_seen_as_it_is_now(there: There) -> None:
     assert {(one.key, one.size) for one in sink.listing("d/")} == {("d/ours", 300), ("d/theirs", 1)}
     assert sink.size("d/theirs") == 1
     sink.close()
+
+
+@pytest.mark.parametrize("there", ["smbd"], indirect=True)
+def test_a_file_that_another_program_has_open_may_be_replaced_later(
+    there: There, stack: ExitStack
+) -> None:
+    import smbclient  # where there is Samba, it is installed
+
+    sink = there.sink()
+    sink.check()
+    store(sink, "page", b"old")
+    address = parse(there.url, "--to", variable=True)
+    how: dict[str, Any] = {"port": address.port, "connection_cache": {}}
+    smbclient.register_session("127.0.0.1", address.user, address.password, **how)
+    stack.callback(smbclient.reset_connection_cache, connection_cache=how["connection_cache"])
+    path = f"//127.0.0.1{address.path}/page".replace("/", "\\")
+    with smbclient.open_file(path, "rb", buffering=0, share_access="r", **how) as opened:
+        with pytest.raises(SinkError, match="another program may have the file open") as failed:
+            store(sink, "page", b"new")
+        assert failed.value.transient
+        assert opened.read() == b"old"
+    store(sink, "page", b"new")
+    sink.close()
+    assert (there.root / "page").read_bytes() == b"new"
+    assert there.names() == {"page"}
 
 
 @each
