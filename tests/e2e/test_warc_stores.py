@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from tests.e2e.command import Command
+from tests.gcs import gcs
 from tests.s3servers import S3Server
 from tests.servers import Reply, Serve
 from tests.warcs import Record, members
@@ -95,3 +96,28 @@ def test_what_a_killed_run_had_open_is_put_by_the_next(
                 (one["warc"]["file"], one["warc"]["offset"]) for one in map(json.loads, lines)
             }
     assert named == {(one.file, one.offset) for one in every if one.kind in {"response", "revisit"}}
+
+
+def test_what_a_killed_run_had_open_is_not_put_into_another_store_of_that_name(
+    serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    site = serve(lambda request: Reply(body=request.path.encode() * 1_000))
+    cli.write("urls", *(f"{site.url}/{number}" for number in range(300)))
+    with gcs() as one, gcs() as other:
+        for store in (one, other):
+            store.make_bucket("same")
+        first, second = (
+            {**store.environment(), "XDG_STATE_HOME": str(tmp_path)} for store in (one, other)
+        )
+        with cli.start("urls", "--to", "warc+gs://same/web", "-c", 2, env=first) as process:
+            site.wait_until(lambda: site.total >= 40)
+            process.kill()
+        assert cli(f"{site.url}/another", "--to", "warc+gs://same/web", env=second).status == 0
+        listed = cli("list", "warc+gs://same/web", "--format", "json", env=second)
+        assert [one["url"] for one in listed.records] == [f"{site.url}/another"]
+        ran = cli("urls", "--to", "warc+gs://same//web/", "--resume", "--lock", "wait", env=first)
+        assert ran.status == 0, ran.err
+        for env in (first, second):
+            verified = cli("verify", "warc+gs://same/web", env=env)
+            assert (verified.status, verified.out) == (0, ""), verified.err
+    assert not [path for path in tmp_path.rglob("*") if ".warc.gz" in path.name]

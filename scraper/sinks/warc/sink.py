@@ -44,10 +44,7 @@ class WarcSink:
     usual_size = 1 << 30  # bytes of a file
 
     def __init__(self, destination: str, options: SinkOptions, root: Path | None = None) -> None:
-        self.root = archive_directory(destination) if root is None else root
-        self.disk = self.root.absolute()
-        self.files = Files(self.disk)
-        self._own = self.disk / _OURS
+        self._lie_in(archive_directory(destination) if root is None else root)
         self._most = options.warc_size or self.usual_size
         self._writer: Writer | None = None
         self._reader: Objects | None = None
@@ -55,6 +52,12 @@ class WarcSink:
         self._temporary: TemporaryFiles | None = None
         self._names = count()
         self._opening = threading.Lock()
+
+    def _lie_in(self, root: Path) -> None:
+        self.root = root
+        self.disk = root.absolute()
+        self.files = Files(self.disk)
+        self._own = self.disk / _OURS
 
     def check(self) -> None:
         """Make the directories. Raises DestinationError."""

@@ -7,6 +7,9 @@ bodies on their way lie in a directory of this machine, one for each destination
 So what a run has not finished is on the machine where it ran. A run on another machine goes on by
 the manifest; it can't refer to payloads that only this machine's index has.
 
+Which store it is, its endpoint tells: two of them may have a bucket of the same name. It is known
+once the store has answered. So nothing lies here before `check` or `reach`.
+
 Owns: which of both holds what. Does not know: how either works.
 """
 
@@ -14,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scraper.model.errors import SinkError, UsageError
 from scraper.model.urls import redact
@@ -33,6 +37,7 @@ from scraper.sinks.warc.files import StoredFiles
 from scraper.sinks.warc.sink import WarcSink
 
 _OURS = f"{OWN}/"
+_AMAZON = "amazonaws.com"
 
 
 class StoredWarcSink(WarcSink):
@@ -48,10 +53,13 @@ class StoredWarcSink(WarcSink):
         if not (isinstance(inner, ConditionalSink) and isinstance(inner, ReadableSink)):
             raise UsageError(f"--to {redact(destination)!r}: archives can't be kept there")
         self._inner = inner
-        self.endpoint: str = getattr(inner, "endpoint", "")
-        name = hashlib.sha256(f"{url.rstrip('/')} {self.endpoint}".encode()).hexdigest()[:16]
-        super().__init__(destination, options, _state() / "scraper" / "warc" / name)
-        self.files = StoredFiles(self.disk, inner, self.new_file)
+        self._url = url
+        super().__init__(destination, options, _state())
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the service, "" before it is known."""
+        return str(getattr(self._inner, "endpoint", ""))
 
     @property
     def client(self) -> str:
@@ -61,11 +69,13 @@ class StoredWarcSink(WarcSink):
     def check(self) -> None:
         """Both must take something. Raises DestinationError."""
         self._inner.check()
+        self._settle()
         super().check()
 
     def reach(self) -> None:
         """Prepare for reading. Raises DestinationError."""
         self._inner.reach()
+        self._settle()
         super().check()  # objects are copied here to be read
 
     def open(self, key: str) -> Upload:
@@ -111,18 +121,34 @@ class StoredWarcSink(WarcSink):
         finally:
             self._inner.close()
 
+    def _settle(self) -> None:
+        name = hashlib.sha256(f"{_place(self._url)} {_service(self.endpoint)}".encode())
+        self._lie_in(_state() / name.hexdigest()[:16])
+        self.files = StoredFiles(self.disk, self._inner, self.new_file)
+
     @property
     def _conditional(self) -> ConditionalSink:
         assert isinstance(self._inner, ConditionalSink)
         return self._inner
 
 
+def _place(url: str) -> str:
+    """The URL of a destination, in the one way of writing it."""
+    scheme, _, path = url.partition("://")
+    return f"{scheme.lower()}://{'/'.join(filter(None, path.split('/')))}"
+
+
+def _service(endpoint: str) -> str:
+    """What tells one store from another. A bucket of Amazon's has one name in all regions."""
+    host = urlsplit(endpoint).hostname or ""
+    return _AMAZON if host == _AMAZON or host.endswith(f".{_AMAZON}") else endpoint.rstrip("/")
+
+
 def _state() -> Path:
     """Where programs keep what should outlive them (the XDG base directories)."""
     given = os.environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(given):
-        return Path(given)
     home = Path.home()
-    if not home.is_absolute():
+    if not (os.path.isabs(given) or home.is_absolute()):
         raise SinkError("there is no home directory for an archive's open file", transient=False)
-    return home / ".local" / "state"
+    state = Path(given) if os.path.isabs(given) else home / ".local" / "state"
+    return state / "scraper" / "warc"
