@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Response
@@ -54,6 +55,13 @@ class Files:
         final = self.directory / name
         return final if final.exists() else self.directory / (name + OPEN)
 
+    def opened(self, name: str) -> BinaryIO:
+        """It, to be read. Raises SinkError, OSError."""
+        try:
+            return open(self.path(name), "rb")
+        except FileNotFoundError:  # it was finished in this moment
+            return open(self.path(name), "rb")
+
     def names(self) -> list[str]:
         """The names of all finished files. Raises SinkError."""
         return sorted(path.name for path in self.directory.glob(f"*{SUFFIX}"))
@@ -72,7 +80,7 @@ class StoredFiles(Files):
         super().__init__(directory)
         self._inner, self._temporary = inner, temporary
         self._copies: dict[str, Path] = {}
-        self._copying = threading.Lock()
+        self._copying = threading.RLock()
 
     def size(self, name: str) -> int | None:
         """See `Files`."""
@@ -96,6 +104,11 @@ class StoredFiles(Files):
                     self._copies.pop(first).unlink()  # who reads it has it open
                 self._copies[name] = made
             return self._copies[name]
+
+    def opened(self, name: str) -> BinaryIO:
+        """See `Files`. No other thread removes the copy before it is open."""
+        with self._copying:
+            return super().opened(name)
 
     def names(self) -> list[str]:
         """See `Files`."""

@@ -40,7 +40,7 @@ class Objects:
         if found is None:
             raise SinkError(f"the archive has no record of {key!r}", transient=False)
         try:
-            with open(self._files.path(found.payload_file), "rb") as file:
+            with self._files.opened(found.payload_file) as file:
                 yield from _decoded(found, Block(file, found.payload_offset))
         except OSError as error:
             reason = error.strerror or str(error)
@@ -55,7 +55,7 @@ class Objects:
         """Whether its record is there, whole, and has these bytes. It is read for that."""
         digest = hashlib.sha1(usedforsecurity=False)
         try:
-            with open(self._files.path(payload.file), "rb") as file:
+            with self._files.opened(payload.file) as file:
                 for piece in _behind_head(Block(file, payload.offset)):
                     digest.update(piece)
         except (OSError, NotWhole):
