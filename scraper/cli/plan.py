@@ -89,6 +89,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     check_destination(settings.to)
     inputs = inputs_of(arguments, input_files, piped=is_piped()).read_by(grammar)
     sources = inputs.open(opener(settings), child_opener(settings, time.monotonic()))
+    sources = planning.again_readable(sources)
     counted = planning.count(sources, settings, _note)
     if not counted.lines:
         raise UsageError("the list has no URL")
@@ -97,7 +98,13 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     found = plan_shards(
         counted.hosts, counted.buckets, pace, workers=ours["workers"], shards=ours["shards"]
     )
-    written = None if ours["dry_run"] else planning.keep(found, settings)
+    written = None
+    if not ours["dry_run"]:
+        with planning.held(settings) as place:
+            kept = planning.keep(found, settings, sources, place)
+        written = kept.written
+        if kept.secret:
+            _note(f"{kept.secret} has a secret, so DEST gets no lists of the shards")
     _tell(_Told(counted, found, pace, ours["workers"], written), as_json=ours["as_json"])
     return 0
 

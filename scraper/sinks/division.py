@@ -27,6 +27,24 @@ _MOST_BUCKETS = 1 << 22
 _MOST_BYTES = 64 << 20
 
 
+class Lists(NamedTuple):
+    """What a plan knows of the lists of its shards: what they were made of, and their `lines`.
+
+    `digest` tells the lists, and how they were read, from others. `key`: the rule of the keys.
+    """
+
+    digest: str
+    key: str
+    lines: Sequence[int]
+
+
+class Planned(NamedTuple):
+    """A plan that was written. `lists`: None if its shards have none."""
+
+    plan: Plan
+    lists: Lists | None
+
+
 class Written(NamedTuple):
     """A division that was written: its plan, and the file."""
 
@@ -34,10 +52,8 @@ class Written(NamedTuple):
     place: str
 
 
-def write(
-    sink: Sink, destination: str, found: Sequence[Kept], shards: int, division: Division
-) -> Written:
-    """Begin a plan of so many `shards`. The destination is held alone; `found` is what is kept.
+def begin(sink: Sink, destination: str, found: Sequence[Kept], shards: int) -> Plan:
+    """The plan that is to be written. The destination is held alone; `found` is what is kept.
 
     A plan of which no run has begun gives way. Raises DestinationError.
     """
@@ -45,18 +61,24 @@ def write(
     for one in found:
         if one.plan not in begun:
             remove(sink, destination, one)
-    found = [one for one in found if one.plan in begun]
-    plan = Plan(max((one.plan.number for one in found), default=0) + 1, shards)
+    return Plan(max((plan.number for plan in begun), default=0) + 1, shards)
+
+
+def write(
+    sink: Sink, destination: str, plan: Plan, division: Division, lists: Lists | None = None
+) -> Written:
+    """Write `plan`. What its shards have is there. Raises DestinationError."""
     prefix = plan.prefix_of(0)
     place = f"{destination.rstrip('/')}/{prefix}{PLAN}"
-    data = orjson.dumps(
-        {
-            "rule": RULE,
-            "shards": shards,
-            "apart": dict(division.apart),
-            "buckets": list(division.buckets),
-        }
-    )
+    record = {
+        "rule": RULE,
+        "shards": plan.shards,
+        "apart": dict(division.apart),
+        "buckets": list(division.buckets),
+    }
+    if lists is not None:
+        record["lists"] = lists._asdict()
+    data = orjson.dumps(record)
     try:
         if (home := home_of(destination)) is not None:
             path = make_directories(home, prefix) / PLAN
@@ -69,6 +91,30 @@ def write(
     except (OSError, SinkError) as error:
         raise DestinationError(f"can't write {place!r}: {error}") from None
     return Written(plan, place)
+
+
+def planned(sink: Sink, destination: str, found: Sequence[Kept]) -> Planned | None:
+    """The last plan, if it was written. Raises DestinationError."""
+    begun = [one.plan for one in found if one.is_begun]
+    if not begun:
+        return None
+    plan = begun[-1]
+    place = f"{destination.rstrip('/')}/{plan.prefix_of(0)}{PLAN}"
+    try:
+        data = _data(sink, destination, plan.prefix_of(0) + PLAN)
+        if data is None:
+            return None
+        record = orjson.loads(data)
+        _division(record, plan.shards)
+        told = record.get("lists")
+        lists = told and Lists(str(told["digest"]), str(told["key"]), told["lines"])
+        if lists and len(lists.lines) != plan.shards:
+            raise ValueError  # noqa: TRY301 - told below
+    except (OSError, SinkError) as error:
+        raise DestinationError(f"can't read {place!r}: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DestinationError(f"{place!r} is no plan of {plan.shards} shards") from None
+    return Planned(plan, lists)
 
 
 def as_planned(shard: Shard, plan: Plan, sink: Sink, destination: str) -> Shard:

@@ -272,6 +272,11 @@ class Lease:
         return _said(found).get("run") == self._run
 
 
+def is_ours(found: SmallObject | None) -> bool:
+    """Whether this process holds the lease that was found."""
+    return own_process().items() <= _said(found).items()
+
+
 def lease_holder(sink: ConditionalSink, key: str = LEASE_KEY) -> str:
     """Who holds the lease `key` in `sink`, in words; "" if nobody does. Nothing is written.
 

@@ -1,6 +1,6 @@
 """Plans: where shards keep what is theirs, below `.scraper/plans/` of a destination.
 
-    .scraper/plans/0001-of-8/shard-3/   lock or lease, manifest, summary.json, done.json
+    .scraper/plans/0001-of-8/shard-3/   lock or lease, manifest, summary.json, done.json, list.gz
 
 A plan is a stretch of time in which a destination was divided into one number of shards. Runs with
 another number begin another plan, with the next number of its own. Shards of one plan may run at
@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.sinks.base import ReadableSink, Sink
-from scraper.sinks.directory import OWN
+from scraper.sinks.base import ConditionalSink, ReadableSink, Sink
+from scraper.sinks.directory import OWN, open_own
 from scraper.sinks.home import home_of
 from scraper.sinks.lease import LEASE_NAME
 from scraper.sinks.mutex import MUTEX_PREFIX
@@ -35,9 +35,13 @@ from scraper.sinks.mutex import MUTEX_PREFIX
 PLANS = f"{OWN}/plans/"
 DONE = "done.json"
 PLAN = "plan.json"  # beside what shard 0 keeps; see `division.py`
+LIST = "list.gz"  # its lines of the lists that were planned; see `shard_lists.py`
+STOP = "stop.json"  # beside PLAN: all runs of a cluster shall end; see `stop_file.py`
+COORDINATOR = f"{PLANS}cluster/"  # the lock or lease of who runs all shards (`--cluster`)
 MANIFEST = "manifest.jsonl"  # in a directory; else segments
 LOCK = "lock"  # in a directory; else a lease
 _LOCKS = (LOCK, LEASE_NAME, MUTEX_PREFIX.removeprefix(f"{OWN}/"))
+_PLANNED = {PLAN, LIST, STOP}
 # A text: few runs need it, and `re` compiles it on its first use.
 _FILE = r"(\d{4,9})-of-(\d{1,6})/shard-(\d{1,6})/(.+)"
 
@@ -67,13 +71,13 @@ class Kept(NamedTuple):
 
     @property
     def is_begun(self) -> bool:
-        """Whether a run of it left more than a lock."""
-        return not all(name.startswith(_LOCKS) for name in self.names)
+        """Whether a run of it left more than a lock, or there is the plan itself."""
+        return not all(name.startswith(_LOCKS) or name == LIST for name in self.names)
 
     @property
     def is_only_planned(self) -> bool:
         """Whether no run of it left anything but a lock."""
-        return all(name.startswith(_LOCKS) or name == PLAN for name in self.names)
+        return all(name.startswith(_LOCKS) or name in _PLANNED for name in self.names)
 
     @property
     def is_done(self) -> bool:
@@ -140,6 +144,25 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
                 sink.remove(shard.prefix + name)
     except (OSError, SinkError) as error:
         raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None
+
+
+def has_file(sink: Sink, destination: str, key: str) -> bool:
+    """Whether there is a file of a plan, by its whole key. Raises SinkError, DestinationError."""
+    if (home := home_of(destination)) is not None:
+        return (home / key).is_file()
+    return isinstance(sink, ReadableSink) and sink.size(key) is not None
+
+
+def leave_mark(sink: Sink, destination: str, prefix: str, name: str) -> None:
+    """Leave an empty file with what a shard keeps. Raises DestinationError."""
+    try:
+        if (home := home_of(destination)) is not None:
+            path = make_directories(home, prefix) / name
+            os.close(open_own(path, os.O_WRONLY | os.O_CREAT))
+        elif isinstance(sink, ConditionalSink):
+            sink.put_if(prefix + name, b"", None)
+    except (OSError, SinkError) as error:
+        raise DestinationError(f"can't write {prefix + name!r}: {error}") from None
 
 
 def make_directories(home: Path, prefix: str) -> Path:

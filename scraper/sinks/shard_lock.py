@@ -38,6 +38,7 @@ from scraper.sinks.lease import (
     LEASE_S,
     Lease,
     Patience,
+    is_ours,
     judge,
     lease_holder,
     now_s,
@@ -47,12 +48,23 @@ from scraper.sinks.lease_watch import LeaseWatch, Life
 from scraper.sinks.lock import NO_LIMIT, Limit, Lock, OnLost
 from scraper.sinks.mutex import Mutex
 from scraper.sinks.network_mounts import local_lock
-from scraper.sinks.plans import LOCK, PLANS, Kept, Plan, current, kept, make_directories, remove
+from scraper.sinks.plans import (
+    COORDINATOR,
+    LOCK,
+    PLANS,
+    Kept,
+    Plan,
+    current,
+    kept,
+    make_directories,
+    remove,
+)
 from scraper.sinks.process_identity import own_process
 
 if TYPE_CHECKING:
     from scraper.model.shared_numbers import SharedNumbers
 
+_COORDINATOR = f"{COORDINATOR}{LEASE_NAME}"
 _NEAR_S, _FAR_S = 0.2, 1.0  # between two attempts, and between two looks at a lease
 
 
@@ -156,7 +168,14 @@ def refuse_shards(lease: Lease, sink: Sink, destination: str, wait_s: float, lim
     """
     with ExitStack() as undone:
         undone.callback(lease.release)
-        held = _leases(kept(sink, destination))
+        found = kept(sink, destination)
+        held = _leases(found)
+        if (
+            found
+            and isinstance(sink, ConditionalSink)
+            and not is_ours(sink.get_small(_COORDINATOR))
+        ):
+            held.append(_COORDINATOR)
         if isinstance(sink, ConditionalSink) and (who := _holder(sink, held, wait_s, limit)):
             raise Held(f"runs of shards hold {redact(destination)} ({who})")
         undone.pop_all()

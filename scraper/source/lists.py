@@ -69,6 +69,10 @@ def read(
     if source.format is None and source.unseen:
         source = by_its_first_line(source)
     form = source.format
+    if source.of_shard:
+        from scraper.source.shard_list import read_shard_list
+
+        return read_shard_list(source, rule)
     if form in DOCUMENTS:
         from scraper.source.list_index import ListIndex  # few lists are documents
 
@@ -106,11 +110,11 @@ def _read_lines(
                     yield target
                 elif (parts := line_of.parts(text)) is not None:
                     shown = parts[0]
-                    yield _target(parts, number, rule, line_of)
+                    yield target_of(parts, number, rule, line_of)
             except UnicodeDecodeError:
-                yield _bad(raw, number, name, "line is not UTF-8")
+                yield bad_line(raw, number, name, "line is not UTF-8")
             except BadTarget as error:
-                yield _bad(shown, number, name, error.message)
+                yield bad_line(shown, number, name, error.message)
     except ListBroken as broken:
         broken.line = number + 1
         raise
@@ -127,7 +131,7 @@ def _read_document(
             if isinstance(entry, ListAt):
                 yield from _read_listed(entry.url, number, rule, note, index)
             elif isinstance(entry, BadTarget):
-                yield _bad("", number, source.name, entry.message)
+                yield bad_line("", number, source.name, entry.message)
             else:
                 yield _read_entry(entry, number, rule, line_of)
     except ListBroken as broken:
@@ -154,7 +158,7 @@ def _read_listed(
     except ListBroken as broken:
         yield broken_off(broken, source.name if source else url)
     except ScraperError as error:
-        yield _bad(url, number, index.name, str(error))
+        yield bad_line(url, number, index.name, str(error))
     finally:
         index.close()
 
@@ -168,15 +172,16 @@ def _read_entry(fields: Mapping[str, Any], number: int, rule: keys.KeyRule, line
             target = plain_target(url, number, line_of.source)
         if target is None:
             check_length(url.encode())
-            target = _target(line_of.of_fields(fields), number, rule, line_of)
+            target = target_of(line_of.of_fields(fields), number, rule, line_of)
     except UnicodeEncodeError:
-        return _bad(url.encode("utf-8", "backslashreplace"), number, line_of.source, "no UTF-8")
+        return bad_line(url.encode("utf-8", "backslashreplace"), number, line_of.source, "no UTF-8")
     except BadTarget as error:
-        return _bad(url, number, line_of.source, error.message)
+        return bad_line(url, number, line_of.source, error.message)
     return target if date is None else target._replace(lastmod=date)
 
 
-def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: Line) -> Target:
+def target_of(given: "Parts", line: int, rule: keys.KeyRule, line_of: Line) -> Target:
+    """The target that `given` means, which line `line` says. Raises BadTarget."""
     url, key, headers, expected, more = given
     source = line_of.source
     mirrors: tuple[Mirror, ...] = ()
@@ -198,7 +203,8 @@ def _target(given: "Parts", line: int, rule: keys.KeyRule, line_of: Line) -> Tar
     return Target(url, href, origin.host, final, line, source, *more_of)
 
 
-def _bad(shown: bytes | str, line: int, source: str, reason: str) -> Result:
+def bad_line(shown: bytes | str, line: int, source: str, reason: str) -> Result:
+    """The failed Result of a line that names no target."""
     if isinstance(shown, bytes):
         shown = shown.decode("utf-8", "backslashreplace")
     listed = shown.strip(" \r\n")
@@ -234,12 +240,12 @@ def _read_given(given: object, line: int, rule: keys.KeyRule, line_of: Line) -> 
         parts = line_of.fields.parts(fields, what)
         texts = *parts[:2], *parts[2], *parts[2].values(), *parts[4]
         check_length("\t".join(texts).encode())
-        return _target(parts, line, rule, line_of)
+        return target_of(parts, line, rule, line_of)
     except UnicodeEncodeError:
         shown = url.encode("utf-8", "backslashreplace")
-        return _bad(shown, line, source, "target is not UTF-8")
+        return bad_line(shown, line, source, "target is not UTF-8")
     except BadTarget as error:
-        return _bad(url.encode("utf-8", "backslashreplace"), line, source, error.message)
+        return bad_line(url.encode("utf-8", "backslashreplace"), line, source, error.message)
 
 
 def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator[Read]:
@@ -262,10 +268,10 @@ def _read_table(source: Source, rule: keys.KeyRule, form: "Dialect") -> Iterator
                     parts = line_of.completed(parts)
                     if told:
                         parts = (*parts[:3], _expected(cells, told), ())
-                    yield _target(parts, number, rule, line_of)
+                    yield target_of(parts, number, rule, line_of)
                 except BadTarget as error:
                     raw = first if wrong else url.encode("utf-8", "surrogateescape") or first
-                    yield _bad(raw, number, name, error.message)
+                    yield bad_line(raw, number, name, error.message)
         except ListBroken as broken:
             broken.line = table.count + 1
             raise

@@ -71,7 +71,7 @@ class Source(NamedTuple):
     `format` is None if neither its name nor an option says it. Lines are bytes; Given may be
     among them if it is `mixed`. `path` is that of a file, else "". `unseen`: its format was not
     looked for in its first line, since it can be read once only. `open_child` opens the lists that
-    it names.
+    it names. `of_shard`: it has what lists have for one shard (`shard_list.py`).
     """
 
     name: str
@@ -83,6 +83,7 @@ class Source(NamedTuple):
     path: str = ""
     unseen: bool = False
     open_child: OpenChild | None = None
+    of_shard: bool = False
 
 
 def open_sources(

@@ -7,7 +7,7 @@ import pytest
 
 from scraper.model.errors import DestinationError
 from scraper.model.shards import Division, Shard
-from scraper.sinks.division import as_planned, as_planned_now, write
+from scraper.sinks.division import as_planned, as_planned_now, begin, write
 from scraper.sinks.plans import PLAN, Plan, kept, missing
 from tests.sinks.test_shard_lock import Destination, place
 
@@ -20,7 +20,8 @@ DIVISION = Division({"giant.example": 0}, [2, 1, 1, 2])
 
 def planned(place: Destination, shards: int = 3, division: Division = DIVISION) -> Plan:
     sink = place.sink()
-    return write(sink, place.name, kept(sink, place.name), shards, division).plan
+    plan = begin(sink, place.name, kept(sink, place.name), shards)
+    return write(sink, place.name, plan, division).plan
 
 
 def test_a_shard_is_divided_as_it_was_planned(place: Destination) -> None:
