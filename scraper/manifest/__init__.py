@@ -3,8 +3,9 @@
 Owns: the record as JSON, where its lines are kept, what earlier runs said, and the comparison of
 that with what is there. Does not know: requests, the loop. Others import the names below.
 `manifest.verify`, `manifest.not_done`, `manifest.stored`, `manifest.key_set`, `manifest.survey`,
-`manifest.run_records`, `manifest.preview`, `manifest.prune`, `manifest.adoption` and
-`manifest.last_state` are imported by their own names, since most runs do not need them.
+`manifest.run_records`, `manifest.preview`, `manifest.prune`, `manifest.adoption`,
+`manifest.every_manifest`, `manifest.shard_store` and `manifest.last_state` are imported by their
+own names, since most runs do not need them.
 """
 
 from scraper.manifest.codec import Reading, is_permanent, status_of

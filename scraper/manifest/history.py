@@ -26,6 +26,7 @@ from scraper.sinks.object_stat import is_recorded
 if TYPE_CHECKING:
     from scraper.manifest.existing import Finder
     from scraper.manifest.index import Index
+    from scraper.manifest.told_lines import ToldLines
 
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
@@ -121,7 +122,12 @@ def _needs_records(earlier: Earlier) -> str:
 
 
 class History:
-    """What the manifest knows of a run's targets. With `index` None it knows nothing."""
+    """What the manifest knows of a run's targets. With `index` None it knows nothing.
+
+    `told`: what a part of the same run has told before.
+    """
+
+    told: "ToldLines | None" = None
 
     def __init__(
         self,
@@ -146,7 +152,9 @@ class History:
     def recall(self, targets: Sequence[Target], is_another: IsAnother = _never) -> list[Decision]:
         """The decision for each of `targets`. Raises DestinationError."""
         decisions = self._recall(targets, is_another)
-        return decisions if self._finder is None else self._with_existing(targets, decisions)
+        if self._finder is not None:
+            decisions = self._with_existing(targets, decisions)
+        return decisions if self.told is None else self.told.over(targets, decisions)
 
     def _recall(self, targets: Sequence[Target], is_another: IsAnother) -> list[Decision]:
         """The same, by the records alone."""

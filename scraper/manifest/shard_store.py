@@ -36,6 +36,7 @@ from scraper.source.keys import host_segment
 if TYPE_CHECKING:
     from scraper.manifest.index import Index
     from scraper.manifest.store import ManifestStore
+    from scraper.manifest.told_lines import ToldLines
 
 Lines = Callable[[], Iterator[bytes]]
 _MOST = 1 << 17  # origins that are remembered
@@ -106,6 +107,12 @@ class ShardStore:
     def release(self) -> None:
         """See `ManifestStore`."""
         self._own.release()
+
+    def told(self, run: str) -> "ToldLines":
+        """The lines that the run has recorded already, before it was begun again."""
+        from scraper.manifest.told_lines import ToldLines
+
+        return ToldLines(self._own_lines(), run)
 
     def catch_up(self, index: "Index") -> None:
         """Let `index` absorb what concerns the shard. Once: later only `compact` would need it."""

@@ -1,8 +1,8 @@
 """One run: the loop, what it opens and closes, what follows a failure, how it stops.
 
 Owns: the order in which the other rooms are asked. Does not know: Click, HTTP, S3.
-Others import the modules: `loop` (`Run`), `not_done`, `build`, `planning`, `prefilter`, `remote`,
-`stopping`.
+Others import the modules: `loop` (`Run`), `not_done`, `build`, `events`, `planning`, `prefilter`,
+`remote`, `stopping`.
 `api`, `aio` and `result` are for `scraper` itself.
 
 `scraper.run` is also the public function. Python gives the name `run` in `scraper` to this

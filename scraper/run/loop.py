@@ -72,24 +72,24 @@ class Run:
     """One run over some lists: a context manager, and an iterator of its Results.
 
     Entering checks the destination and raises DestinationError; nothing is written before.
-    `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears
-    of retries, and that transfers in flight may end. `begun`: since when it lasts, in monotonic
-    seconds. `id` is on all records. While `paused` is true nothing starts; call `wake` after it.
+    `receivers` hear of Results once the manifest has them. `note(level, event, record)` hears of
+    retries, and that transfers in flight may end. `begun`: since when it lasts (monotonic). `id` is
+    on all records; `of` is that of a larger run. While `paused` nothing starts; then call `wake`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - facts of one run
         self,
         settings: Settings,
         sources: Sequence[Source],
         receivers: Sequence[Receiver] = (),
         note: Note = lambda _level, _name, _record: None,
         begun: float | None = None,
+        of: str = "",
     ) -> None:
         now, self._process = datetime.now().astimezone(), os.getpid()
-        self.id = new_run_id(now.timestamp())
+        self.id = of or new_run_id(now.timestamp())
         self.settings, self.destination = settings, expand_date(settings.to, now)
-        self.places = Places(redact(self.destination), "")
-        self._note = note
+        self.places, self._note = Places(redact(self.destination), ""), note
         self.paused: Callable[[], bool] = lambda: False
         begun, limits = time.monotonic() if begun is None else begun, settings.run_limits
         self._stop = Stop(self.wake, note, limit_at(begun, limits.max_run_time), limits.grace)
@@ -102,7 +102,7 @@ class Run:
         self._frontier = Frontier(settings.politeness, longest_s, patience, through)
         self._spacing = Spacing(self._frontier, self.wake, settings.politeness)
         self._make_engine, self._transfer = choose_engine(settings), transfer_type(settings)
-        self._resources = RunResources(settings, self.destination, self.id)
+        self._resources = RunResources(settings, self.destination, self.id, is_part=bool(of))
         self._quota = Quota(limits, begun, disk_of(self._resources.sink))
         plan = make_plan(settings, self._resources.sink, self._quota)
         plan, self._splitting = divide_bodies(settings, plan, self._frontier, self.wake, note)

@@ -44,7 +44,9 @@ _WITHDRAW_S = 1.0  # to take back what others would wait for
 
 
 class RunResources:
-    """See the module. `store` and `history` exist after `open`. `run`: the id of the run.
+    """See the module. `store` and `history` exist after `open`.
+
+    `run`: the id of the run. `is_part`: it is that of a larger run, which this one is a part of.
 
     `summary`: the summary as it was kept, empty if it was not.
 
@@ -57,7 +59,9 @@ class RunResources:
     store: ManifestStore
     history: History
 
-    def __init__(self, settings: Settings, destination: str, run: str) -> None:
+    def __init__(
+        self, settings: Settings, destination: str, run: str, *, is_part: bool = False
+    ) -> None:
         at_once, durable = settings.politeness.max_concurrency, settings.durable
         cacert = settings.http.cacert
         self.options = SinkOptions(at_once, settings.s3, durable=durable, cacert=cacert)
@@ -68,7 +72,7 @@ class RunResources:
         self.summary_file = SummaryFile(
             self.sink, destination, durable=durable, manifest=settings.manifest
         )
-        self._settings = settings
+        self._settings, self._is_part = settings, is_part
         self.abandoned = False
         self.summary: Mapping[str, Any] = {}
         self._lock: Lock | None = None
@@ -250,4 +254,6 @@ class RunResources:
             settle(self.sink, self.store, self._settings.manifest, self.destination)
             adopt(self.sink, self.store, self._settings.manifest, self.destination)
             self.history = remember(self._settings.earlier, self.store, self.sink)
+            if self._is_part and self._shard_place is not None:
+                self._shard_place.go_on(self.history, self.store, self._run)
             undone.pop_all()

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from scraper.manifest import ManifestStore, StoreTimeouts, open_shard_store
+from scraper.manifest import History, ManifestStore, StoreTimeouts, open_shard_store
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.shards import Shard
 from scraper.report.summary_file import KEY, SummaryFile
@@ -38,6 +38,13 @@ class ShardPlace:
         """Its manifest. Raises DestinationError."""
         place = self._destination, self._sink, timeouts
         return open_shard_store(*place, self._shard, self._kept, durable=durable)
+
+    def go_on(self, history: History, store: ManifestStore, run: str) -> None:
+        """The run was begun before, and goes on. Raises DestinationError."""
+        from scraper.manifest.shard_store import ShardStore
+
+        assert isinstance(store, ShardStore)
+        history.told = store.told(run)
 
     def begin(self) -> None:
         """The shard is not done any more. Raises DestinationError."""
