@@ -71,6 +71,7 @@ OPTIONS = (
     Option("split-above", "1M", '"1M"', 1_000_000, "2M"),
     Option("limit-rate", "2M", "2000000", 2_000_000, "9"),
     Option("shard", "3/8", '"3/8"', "3/8", "0/2"),
+    Option("cluster", "local:2", '"local:2"', "local:2", "local"),
     Option("robots", "true", "true", True, "0"),
     Option("robots-agent", "FooBot", '"FooBot"', "FooBot", "9"),
     Option("robots-tags", "noai,noindex", '"noai,noindex"', "noai,noindex", "none"),

@@ -20,6 +20,7 @@ MAP = Path(__file__).parent.parent / "docs/architecture.md"
 # From the top floor down: a room imports from the rooms behind it in this list only.
 FLOORS = (
     "cli",
+    "cluster",
     "run",
     "report",
     "engines",
@@ -53,6 +54,8 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "s3transfer": "sinks/s3/",
     "obstore": "sinks/cloud/",
     "google": "sinks/cloud/google_credentials.py",
+    "dask": "cluster/dask_",
+    "distributed": "cluster/dask_",
     "click": "cli/",
     "click_default_group": "cli/",
     "moto": "demo.py",

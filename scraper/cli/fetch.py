@@ -21,6 +21,7 @@ from scraper.cli.options import LIST_OPTIONS, PATH, WHOLE_HELP, SectionedCommand
 from scraper.model.errors import (
     EXIT_DESTINATION,
     EXIT_HELD,
+    ClusterError,
     DestinationError,
     Held,
     ReaderLeft,
@@ -31,17 +32,20 @@ from scraper.model.errors import (
 if TYPE_CHECKING:
     from scraper.cli.arguments import Inputs
     from scraper.cli.metrics import Metrics
+    from scraper.cluster.coordinator import ClusterRun
     from scraper.model.records import Result
     from scraper.model.settings import Settings
     from scraper.report.log import Log
     from scraper.report.streams import Lines
+    from scraper.run.loop import Run
     from scraper.run.not_done import NotDone
-    from scraper.source.sources import OpenChild, OpenRemote, RemoteList
+    from scraper.source.sources import OpenChild, OpenRemote, RemoteList, Source
 
 _MAY_WAIT = "--lock wait waits for it, --lock skip leaves the work to it"
 _LAST_LOOK_S = 0.3  # for readers, when the run itself took all of its grace
 _OURS = (
     "show_config",
+    "cluster",
     "dry_run",
     "results",
     "log_format",
@@ -69,6 +73,10 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
     from scraper.cli.metrics import metrics_of
 
     ours = {name: options.pop(name) for name in _OURS}
+    if ours["cluster"] is not None and not ours["show_config"]:
+        from scraper.cluster.refused import refuse_of_command
+
+        refuse_of_command(ours)
     with metrics_of(ours, options) as metrics:
         return _fetch(arguments, options, ours, metrics)
 
@@ -95,6 +103,10 @@ def _fetch(
 
         return show(context, settings)
     check_destination(settings.to)
+    if ours["cluster"] is not None:
+        from scraper.cluster.refused import refuse
+
+        refuse(settings)
     _check_stdout(settings.to, {**ours, "manifest": settings.manifest})
     inputs = _inputs(arguments, input_files, settings, grammar)
     ours = {**_checked(ours), "caveats": unknown(context)}
@@ -195,7 +207,6 @@ class _Fetch:
         from scraper.cli.receivers import Receivers
         from scraper.cli.signals import Signals
         from scraper.manifest import path_for
-        from scraper.run.loop import Run
         from scraper.sinks.home import is_stream
 
         self._settings = settings
@@ -206,7 +217,7 @@ class _Fetch:
         sources = inputs.open(_opener(settings, self._begun, ours), open_child)
         if self._not_done is not None:
             sources = [self._not_done.source]
-        run = self._run = Run(settings, sources, [self._tell], self._note, self._begun)
+        run = self._run = self._made(sources, ours["cluster"])
         # Options are known to be right from here on.
         manifest = path_for(settings.manifest, run.destination)
         written = {"--manifest": manifest and str(manifest), "--metrics": ours["metrics"]}
@@ -214,10 +225,22 @@ class _Fetch:
         keep_apart(inputs.lists, written)
         keeps = settings.manifest is not None or not is_stream(settings.to)
         run.ending.invocation = invocation(sys.argv[1:], inputs.lists, keeps=keeps)
+        if ours["cluster"] is not None:
+            run.ending.invocation = run.ending.invocation.of_cluster()
         run.ending.final_status = self._final_status
         self._signals = Signals(run)
         self._receivers = Receivers(ours, sources, run, self._signals)
         run.paused = self._is_behind
+
+    def _made(self, sources: "list[Source]", cluster: str | None) -> "Run | ClusterRun":
+        """The run, which has not begun. Raises UsageError."""
+        if cluster is None:
+            from scraper.run.loop import Run
+
+            return Run(self._settings, sources, [self._tell], self._note, self._begun)
+        from scraper.cluster.coordinator import ClusterRun
+
+        return ClusterRun(self._settings, sources, cluster, self._note, self._begun)
 
     def run(self) -> int:
         """Fetch, and return the exit status."""
@@ -235,7 +258,7 @@ class _Fetch:
             except ReaderLeft as error:
                 status = status_of(error)
                 self._receivers.mute()
-            except (DestinationError, UsageError) as error:
+            except (DestinationError, UsageError, ClusterError) as error:
                 status = status_of(error)
                 self._receivers.say_error(f"scraper: {error}", error.hint)
             except Held as error:
@@ -255,11 +278,15 @@ class _Fetch:
         """Let the metrics be those of this run, from now on."""
         if self._metrics is None:
             return
+        from scraper.run.loop import Run
+
+        run = self._run
+        assert isinstance(run, Run), "--cluster refuses metrics"
 
         def lost(text: str) -> None:
             self._receivers.note("warning", "metrics", {"message": text})
 
-        self._metrics.begin(self._run, stack, lost)
+        self._metrics.begin(run, stack, lost)
         if self._metrics.url is not None:
             self._receivers.say_port(self._metrics.url)
 

@@ -218,6 +218,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Bytes a second, of all bodies together, at most: 500k, 10M."),
     _option(_AT_ONCE, "--shard", metavar="I/N",
             help="Only the hosts of shard I of N, from 0; others fetch the rest into DEST."),
+    _option(_AT_ONCE, "--cluster", metavar="URL",
+            help="Run the list as shards on a Dask cluster: tcp://HOST:PORT, or local:N for N "
+                 "workers here. -c is each worker's."),
     _option(_AT_ONCE, "--robots", is_flag=True,
             help="Obey robots.txt (RFC 9309) and its Crawl-delay."),
     _option(_AT_ONCE, "--robots-agent", metavar="TOKEN", default="first word of the User-Agent",

@@ -23,6 +23,7 @@ from scraper.model.errors import READER_LEFT, NoThread, UsageError
 from scraper.model.version import __version__
 
 if TYPE_CHECKING:
+    from scraper.cluster.coordinator import ClusterRun
     from scraper.model.records import Result
     from scraper.report.log import Event, Log
     from scraper.report.progress import Display
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
 
 _WIPE_S = 1.0  # a terminal that is stopped is not waited for any longer
 _IN_WORDS = frozenset(  # events that have a text of their own
-    ("lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list", "metrics")
+    (
+        *("lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list", "metrics"),
+        "cluster",
+    )
 )
 _DUMB_EVERY_S = 10.0  # a terminal that can't draw gets totals as often
 
 
 def make_log(
-    ours: Mapping[str, Any], run: "Run | None" = None, *, screen: bool = False
+    ours: Mapping[str, Any], run: "Run | ClusterRun | None" = None, *, screen: bool = False
 ) -> "tuple[Lines, Log]":
     """Where the lines of the log go, and the log. The file is not open yet. Raises UsageError.
 
@@ -115,7 +119,11 @@ class Receivers:
     """
 
     def __init__(
-        self, ours: Mapping[str, Any], sources: "Sequence[Source]", run: "Run", signals: Signals
+        self,
+        ours: Mapping[str, Any],
+        sources: "Sequence[Source]",
+        run: "Run | ClusterRun",
+        signals: Signals,
     ) -> None:
         from scraper.report.streams import ResultStream
         from scraper.report.terminal import terminal_of

@@ -26,6 +26,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from scraper.cluster.coordinator import ClusterRun
     from scraper.run.loop import Run
 
 
@@ -37,7 +38,7 @@ class Signals:
     the display finds the signal pending.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: "Run | ClusterRun") -> None:
         self.number: int | None = None
         self.at: float | None = None
         self.tell_state: Callable[[], None] = lambda: None

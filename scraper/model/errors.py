@@ -9,6 +9,7 @@
     │   ├── ReaderLeft        whoever read stdout has enough       (exit 1)
     │   └── NoThread          the system gives no thread           (exit 3)
     ├── Held                  another run has the destination      (exit 75)
+    ├── ClusterError          the cluster can't run the shards     (exit 1)
     └── TransferError         one attempt at one target failed
         ├── BadTarget         a line that is no target
         └── SinkError         the sink refused one object
@@ -114,6 +115,10 @@ class NoThread(DestinationError):
 
 class Held(ScraperError):
     """Another run holds the destination, or took it over during this run."""
+
+
+class ClusterError(ScraperError):
+    """The cluster can't run the shards: no scheduler, a worker of another version."""
 
 
 class TransferError(ScraperError):

@@ -42,6 +42,10 @@ class Invocation(NamedTuple):
     resume: str = ""
     retry_failed: str = ""
 
+    def of_cluster(self) -> "Invocation":
+        """The same for a run of all shards: `--resume` asks again for what failed."""
+        return self._replace(retry_failed=self.resume)
+
 
 NO_INVOCATION = Invocation()
 

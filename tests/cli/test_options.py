@@ -43,6 +43,7 @@ VALUES = {
     *("--list-format", "--url-column", "--key-column", "--default-scheme", "--base"),
     "--shard",
     "--processes",
+    "--cluster",
 }
 SHORT = {
     "-i": "--input-file",
@@ -58,6 +59,7 @@ SHORT = {
 }
 RUN_ALONE = {
     "show_config",
+    "cluster",
     "input_files",
     "list_format",
     "url_column",

@@ -15,6 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.e2e.command import WAIT_S, Command, program
+from tests.e2e.dask import Cluster
 from tests.s3servers import S3Server
 from tests.servers import HttpFarm, Reply
 
@@ -22,10 +23,10 @@ PAGE = Path(__file__).parent.parent.parent / "docs/shards.md"
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(
-        rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
-    )
+def block(language: str, having: str = "") -> str:
+    """The block of that language, with these words in it."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = (text for text in blocks if having in text)
     assert isinstance(found, str)
     return found
 
@@ -91,7 +92,7 @@ def test_the_kubernetes_job(ready: Command, site: HttpFarm, moto_server: S3Serve
 
 
 def test_the_slurm_array(ready: Command, site: HttpFarm) -> None:
-    script = block("bash")
+    script = block("bash", "#SBATCH")
     array = re.search(r"^#SBATCH --array=0-(\d+)$", script, re.MULTILINE)
     assert array is not None
     (ready.directory / "job.sh").write_text(script)
@@ -117,3 +118,20 @@ def test_gnu_parallel(ready: Command, site: HttpFarm) -> None:
     assert ran.returncode == 0, ran.stderr
     assert site.total == len(HOSTS)
     assert ready("status", "out").status == 0
+
+
+def test_the_cluster(ready: Command, site: HttpFarm, moto_server: S3Server) -> None:
+    scheduler, worker, command = (
+        line.split("  ")[0].split() for line in block("bash", "dask worker").splitlines()
+    )
+    assert scheduler == ["dask", "scheduler"]
+    bucket = moto_server.make_bucket()
+    variables = {**moto_server.credentials, "AWS_ENDPOINT_URL": moto_server.url}
+    with Cluster(ready, variables) as cluster:
+        assert worker[:3] == ["dask", "worker", "tcp://10.0.0.1:8786"]
+        cluster.worker(int(worker[worker.index("--nthreads") + 1]))
+        words = [cluster.url if word == worker[2] else word for word in command[1:]]
+        words = [word.replace("s3://my-bucket", f"s3://{bucket}") for word in words]
+        ran = ready(*words, env=variables)
+        assert ran.status == 0, ran.err
+    assert site.total == len(HOSTS)

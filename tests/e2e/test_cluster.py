@@ -1,0 +1,340 @@
+"""`--cluster`: shards that workers run are as one run, whatever is killed meanwhile."""
+
+import json
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.command import Command
+from tests.e2e.dask import Cluster
+from tests.e2e.places import Directory, Place
+from tests.servers import HttpFarm, Reply, Request
+
+HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 13))
+SAME = ("line", "source", "url", "key", "status", "size", "sha256", "of_line")
+
+
+@pytest.fixture
+def site() -> Iterator[HttpFarm]:
+    """Twelve hosts. `/gone...` is 404."""
+
+    def answer(request: Request) -> Reply:
+        if request.path.startswith("/gone"):
+            return Reply(404)
+        return Reply(body=f"{request.headers['host']}{request.path}".encode())
+
+    with HttpFarm(answer, HOSTS) as farm:
+        yield farm
+
+
+def write_list(cli: Command, site: HttpFarm) -> list[str]:
+    origins = [f"http://{host}:{site.port}" for host in HOSTS]
+    pages = [f"{origin}/a/{page}.html" for page in range(5) for origin in origins]
+    odd = ["no url", "# a comment", f"{origins[2]}/gone", f"{origins[0]}:x/"]
+    lines = [*pages, *odd, *pages[:5], f'{{"url": "{origins[5]}/json?q=1"}}']
+    cli.write("urls.txt", *lines)
+    return lines
+
+
+def account(records: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(json.dumps({name: one.get(name) for name in SAME}) for one in records)
+
+
+def records_of(cli: Command, to: str) -> list[dict[str, Any]]:
+    """The last record of each line, of all shards."""
+    found = {}
+    for path in (cli.directory / to).glob(".scraper/**/manifest.jsonl"):
+        for line in path.read_text().splitlines():
+            one = json.loads(line)
+            found[one["line"]] = one
+    return [*found.values()]
+
+
+def summary_of(cli: Command, to: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((cli.directory / to / ".scraper/summary.json").read_text())
+    return found
+
+
+def objects(cli: Command, to: str) -> dict[str, bytes]:
+    return {key: body for key, body in cli.files(to).items() if not key.startswith(".scraper/")}
+
+
+def test_workers_on_this_machine_are_as_one_run(cli: Command, site: HttpFarm) -> None:
+    write_list(cli, site)
+    words = ("urls.txt", "--retries", 0, "-q")
+    whole = cli(*words, "--to", "one")
+    asked = Counter(site.hits)
+    site.hits.clear()
+    ran = cli(*words, "--to", "many", "--cluster", "local:2")
+    assert ran.status == whole.status == 1
+    assert "69 targets: 61 stored, 5 duplicate, 3 failed in " in ran.err
+    assert "69 targets: 61 stored, 5 duplicate, 3 failed in " in whole.err
+    assert site.hits == asked
+    assert objects(cli, "many") == objects(cli, "one")
+    assert account(records_of(cli, "many")) == account(records_of(cli, "one"))
+    one, many = summary_of(cli, "one"), summary_of(cli, "many")
+    for name in ("statuses", "tried", "attempts", "bytes", "errors", "http_codes", "exit_status"):
+        assert many[name] == one[name], name
+    status = cli("status", "many")
+    assert "done" in status.out
+
+
+def test_a_scheduler_and_workers(cli: Command, site: HttpFarm) -> None:
+    write_list(cli, site)
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        cluster.worker(2)
+        ran = cli("urls.txt", "--retries", 0, "--to", "many", "--cluster", cluster.url)
+        assert ran.status == 1, ran.err + cluster.logs()
+    assert summary_of(cli, "many")["statuses"]["stored"] == 61
+
+
+class Gate:
+    """Requests wait until the gate is opened, but for the first `free` ones."""
+
+    def __init__(self, site: HttpFarm, free: int = 0) -> None:
+        self._opened, self._free, self._site = threading.Event(), free, site
+        self._answer = site.handler
+        site.handler = self
+
+    def __call__(self, request: Request) -> Reply | None:
+        if self._site.total > self._free:
+            assert self._opened.wait(100)
+        return self._answer(request)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def write_pages(cli: Command, site: HttpFarm, pages: int = 6) -> int:
+    cli.write("urls.txt", *(f"{url}/{page}" for page in range(pages) for url in site.urls))
+    return pages * len(site.urls)
+
+
+WORDS = ("urls.txt", "--per-host", "2", "--no-refresh", "--retries", "2", "--to", "out")
+
+
+def test_a_killed_worker_costs_what_was_in_flight(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with Cluster(cli) as cluster:
+        first, _ = cluster.worker(2), cluster.worker(2)
+        cluster.wait_for_workers(2)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.in_flight > 4)  # of both workers
+            lost = site.in_flight
+            first.kill()
+            first.wait()
+            gate.open()
+            ran = cli.ended(process)
+    assert ran.status == 0, ran.err
+    told = summary_of(cli, "out")
+    assert told["statuses"]["stored"] == count == told["targets"]
+    assert told["bytes"] == sum(map(len, objects(cli, "out").values()))
+    assert len(objects(cli, "out")) == count
+    assert count < site.total <= count + lost
+    assert max(site.max_in_flight_by_host.values()) <= 2
+
+
+def test_a_worker_that_is_told_to_end_costs_nothing(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with Cluster(cli) as cluster:
+        first = cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 20 and site.in_flight >= 4)
+            first.terminate()
+            cluster.worker(2)
+            gate.open()
+            assert first.wait(60) == 0
+            ran = cli.ended(process)
+    assert ran.status == 0, ran.err
+    told = summary_of(cli, "out")
+    assert told["statuses"]["stored"] == count == told["targets"] == site.total
+    assert max(site.max_in_flight_by_host.values()) <= 2
+
+
+def test_a_lost_scheduler_is_told_and_the_next_run_does_the_rest(
+    cli: Command, site: HttpFarm
+) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 20 and site.in_flight >= 4)
+            cluster.scheduler.kill()
+            ran = cli.ended(process)
+            assert (ran.status, "the scheduler" in ran.err) == (1, True), ran.err
+        gate.open()
+    done = site.total
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        ran = cli(*WORDS, "--resume", "--cluster", cluster.url)
+    assert ran.status == 0, ran.err
+    assert len(objects(cli, "out")) == count
+    told = summary_of(cli, "out")
+    assert told["targets"] == count
+    assert told["statuses"]["stored"] + told["statuses"]["skipped"] == count
+    assert done < site.total <= count + 4
+
+
+def test_a_killed_coordinator_is_followed_by_another(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 20 and site.in_flight >= 4)
+            second = cli(*WORDS, "--resume", "--cluster", cluster.url)
+            assert second.status == 75, second.err
+            assert "a coordinator" in second.err
+            process.kill()
+            process.wait()
+        gate.open()
+        ran = cli(*WORDS, "--resume", "--cluster", cluster.url)
+    assert ran.status == 0, ran.err
+    assert len(objects(cli, "out")) == count == site.total
+    assert summary_of(cli, "out")["targets"] == count
+
+
+def test_a_coordinator_that_is_told_to_end_stops_all_shards(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 20 and site.in_flight >= 4)
+            process.send_signal(signal.SIGINT)
+            threading.Timer(2.0, gate.open).start()
+            ran = cli.ended(process)
+        assert ran.status == 130, ran.err
+        stored = len(objects(cli, "out"))
+        told = summary_of(cli, "out")
+        assert stored == site.total == told["statuses"]["stored"] < count
+        ran = cli(*WORDS, "--resume", "--cluster", cluster.url)
+        assert ran.status == 0, ran.err
+        assert len(objects(cli, "out")) == count == site.total
+
+
+def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
+    cli: Command, site: HttpFarm
+) -> None:
+    count = write_pages(cli, site)
+    answer, killed = site.handler, list[int]()
+
+    def poison(request: Request) -> Reply | None:
+        if (request.host, request.path) == (f"127.0.0.3:{site.port}", "/2"):
+            for one in psutil.net_connections("tcp4"):
+                if one.laddr == request.client and one.pid not in {None, os.getpid()}:
+                    assert one.pid
+                    killed.append(one.pid)
+                    os.kill(one.pid, signal.SIGKILL)
+        return answer(request)
+
+    site.handler = poison
+    ran = cli(*WORDS, "--cluster", "local:2")
+    assert ran.status == 1, ran.err
+    assert len(set(killed)) == 6
+    told = summary_of(cli, "out")
+    assert told["reason"].startswith("shard "), told
+    assert " is not done (" in told["reason"], told
+    stored = {key.split("_")[0] for key in objects(cli, "out")}
+    assert stored == set(HOSTS)
+    others = [key for key in objects(cli, "out") if not key.startswith("127.0.0.3_")]
+    assert len(others) == count - 6
+    assert told["statuses"]["stored"] == len(objects(cli, "out"))
+    status = cli("status", "out")
+    assert (status.status, "11 of 12 done" in status.out) == (3, True), status.out
+
+
+def test_a_signal_to_everything_at_once_loses_nothing(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 20)
+    with cli.start(*WORDS, "--cluster", "local:2", start_new_session=True) as process:
+        site.wait_until(lambda: site.total > 20 and site.in_flight >= 4)
+        os.killpg(process.pid, signal.SIGTERM)
+        threading.Timer(1.0, gate.open).start()
+        ran = cli.ended(process)
+    assert ran.status == 143, ran.err
+    assert len(objects(cli, "out")) == site.total < count
+    assert summary_of(cli, "out")["statuses"]["stored"] == site.total
+    ran = cli(*WORDS, "--resume", "--cluster", "local:2")
+    assert ran.status == 0, ran.err
+    assert len(objects(cli, "out")) == count == site.total
+
+
+def test_a_failure_over_the_budget_stops_all_shards(cli: Command, site: HttpFarm) -> None:
+    urls = [f"{url}/gone{page}" for page in range(20) for url in site.urls]
+    cli.write("urls.txt", *urls)
+    ran = cli(*WORDS, "--fail-fast", "--delay", "0.3", "--cluster", "local:1")
+    assert ran.status == 1, ran.err
+    assert summary_of(cli, "out")["reason"] == "--fail-fast: more failures than --max-failures"
+    assert site.total < len(urls)
+
+
+def test_a_bucket_is_filled_by_workers(cli: Command, place: Place, site: HttpFarm) -> None:
+    if isinstance(place, Directory):
+        pytest.skip("all other tests are of a directory")
+    count, gate = write_pages(cli, site), Gate(site, 30)
+    words = ("urls.txt", "--per-host", "2", *place.words, "--cluster")
+    with Cluster(cli, place.environment) as cluster:
+        first = cluster.worker(2)
+        cluster.worker(2)
+        cluster.wait_for_workers(2)
+        with cli.start(*words, cluster.url, env=place.environment) as process:
+            site.wait_until(lambda: site.in_flight > 4)
+            second = cli(*words, cluster.url, "--resume", env=place.environment)
+            assert second.status == 75, second.err
+            alone = cli(*words[:-1], "--resume", env=place.environment)
+            assert alone.status == 75, alone.err
+            first.kill()
+            first.wait()  # one that is not waited for is there still
+            gate.open()
+            ran = cli.ended(process)
+        assert ran.status == 0, ran.err
+        assert len(place.files()) == count
+        cli.write("urls.txt", *(f"{url}/new" for url in site.urls))
+        ran = cli(*words, cluster.url, env=place.environment)
+        assert ran.status == 0, ran.err
+    assert len(place.files()) == count + len(site.urls)
+    status = cli("status", *place.words[1:], env=place.environment)
+    assert status.status == 0, status.out + status.err
+    secret = cli(
+        "plan", "-", *place.words, stdin="http://a.example/?token=s3cr3t\n", env=place.environment
+    )
+    assert "-:1 has a secret, so DEST gets no lists" in secret.err
+    assert max(site.max_in_flight_by_host.values()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shard", "0/2"], "--shard is one shard"),
+        (["--processes", "2"], "--processes"),
+        (["--manifest", "m.jsonl"], "--manifest names one file"),
+        (["--max-total-size", "1M"], "--max-total-size"),
+        (["--results", "-"], "--results"),
+        (["--dry-run"], "--dry-run"),
+        (["--metrics", "m.prom"], "--metrics"),
+        (["--metrics-port", "0"], "--metrics-port"),
+        (["--retry-failed"], "--retry-failed"),
+        (["--key", "{path}"], "two shards might make one key"),
+        (["--to", "-"], "several workers can't write to '-'"),
+        (["--to", "tar:a.tar"], "several workers can't write to 'tar:a.tar'"),
+        (["--to", "zip:a.zip"], "several workers"),
+        (["--to", "warc:a"], "several workers"),
+        (["--cluster", "remote"], "--cluster 'remote' is not local"),
+        (["--cluster", "local:0"], "is not local"),
+    ],
+)
+def test_what_a_cluster_can_not_keep_is_refused(cli: Command, words: list[str], said: str) -> None:
+    cli.write("urls.txt", "http://a.example/")
+    ran = cli("urls.txt", "--cluster", "local:1", *words)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.complaints[0]
+    assert cli.wrote == ["urls.txt"]
