@@ -171,7 +171,7 @@ def name_finally(path: Path, final: Path) -> None:
 
 def write_index(directory: Path, own: Path, name: str) -> None:
     """Write the CDXJ of the finished file `name`, from its journal. Raises OSError."""
-    lines = (line for _, unit in journal.units(own / (name + journal.SUFFIX)) for line in unit.cdx)
+    lines = journal.index_lines(own / (name + journal.SUFFIX))
     index = name.removesuffix(SUFFIX) + INDEX
     with replace_own(directory / index, f"{index}.new") as file:
         file.writelines(cdxj.in_order(lines))

@@ -34,9 +34,11 @@ def line_of(  # noqa: PLR0913 - the fields of a line
     filename: str,
 ) -> str:
     """The line of a record, without its line feed. `date`: its WARC-Date."""
-    fields = {"url": url, "mime": _PARAMETER.split(mime, maxsplit=1)[0], "status": status}
-    fields |= {"digest": digest, "length": str(length), "offset": str(offset)}
-    told = {name: value for name, value in fields.items() if value} | {"filename": filename}
+    told = {"url": url}
+    if kind := _PARAMETER.split(mime, maxsplit=1)[0]:
+        told["mime"] = kind
+    told |= {"status": status, "digest": digest, "length": str(length), "offset": str(offset)}
+    told["filename"] = filename
     return f"{surt_of(url)} {_NO_DIGIT.sub('', date)[:14]} {json.dumps(told)}"
 
 

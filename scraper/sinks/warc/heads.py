@@ -12,7 +12,7 @@ credentials.
 Owns: these rules. Does not know: records. Rejected: heads put together from parsed headers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from scraper.model.urls import is_secret_header, redact, redact_text
@@ -25,20 +25,29 @@ _BLANKS = b" \t"
 
 def request_head(url: str, fields: Iterable[tuple[str, str]], host: str) -> bytes:
     """The head of the request for `url`, which is redacted, in the form of HTTP/1.1."""
-    target = url[url.index("/", 8) :]
-    lines = [f"GET {target} HTTP/1.1\r\n"]
-    others = [line for name, value in fields if (line := _field(name, value))]
-    if not any(line[:5].lower() == "host:" for line in others):
-        lines.append(f"Host: {host}\r\n")
-    return ("".join(lines + others) + "\r\n").encode("utf-8", "replace")
+    text = f"GET {url[url.index('/', 8) :]} HTTP/1.1\r\n{_rest(tuple(fields), host)}\r\n"
+    return text.encode("utf-8", "replace")
+
+
+@lru_cache(512)
+def _rest(fields: tuple[tuple[str, str], ...], host: str) -> str:
+    """The lines behind the first one."""
+    lines = [line for name, value in fields if (line := _field(name, value))]
+    if not any(line[:5].lower() == "host:" for line in lines):
+        lines.insert(0, f"Host: {host}\r\n")
+    return "".join(lines)
 
 
 def carries_secret(fields: Iterable[tuple[str, str]]) -> bool:
     """Whether a request with these headers is made with credentials."""
-    return any(not _field(name, "") for name, _ in fields)
+    return _any_secret(tuple(name for name, _ in fields))
 
 
 @lru_cache(512)
+def _any_secret(names: tuple[str, ...]) -> bool:
+    return any(map(is_secret_header, names))
+
+
 def _field(name: str, value: str) -> str:
     """The line of a header, "" for one that may carry a secret."""
     return "" if is_secret_header(name) else f"{name}: {redact_text(value)}\r\n"
@@ -115,9 +124,9 @@ def _redacted(raw: bytes, value: bytes, line: bytes, *, is_url: bool) -> bytes:
     return line if shown == text.strip() else raw + b": " + shown.encode("latin-1") + b"\r\n"
 
 
-def protocols(line: bytes, tls: str | None) -> Iterator[str]:
+@lru_cache(256)
+def protocols(line: bytes, tls: str | None) -> Sequence[str]:
     """The values of WARC-Protocol: those of a status line, and of TLS as OpenSSL names it."""
     version = line.partition(b" ")[0].strip().lower().decode("latin-1")
-    yield {"http/2": "h2", "http/2.0": "h2", "http/3": "h3"}.get(version, version)
-    if tls:
-        yield tls.lower().replace("tlsv", "tls/").replace("sslv", "ssl/")
+    told = ({"http/2": "h2", "http/2.0": "h2", "http/3": "h3"}.get(version, version),)
+    return told if not tls else (*told, tls.lower().replace("tlsv", "tls/").replace("sslv", "ssl/"))

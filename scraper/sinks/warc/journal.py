@@ -85,6 +85,17 @@ def first_line() -> bytes:
     return orjson.dumps({"boot": boot()}) + b"\n"
 
 
+def index_lines(path: Path) -> Iterator[str]:
+    """The lines of the CDXJ of all units. Raises OSError. A torn line ends it."""
+    with open(open_own(path, os.O_RDONLY), "rb") as file:
+        file.readline()
+        for line in file:
+            try:
+                yield from orjson.loads(line)["cdx"]
+            except (ValueError, TypeError, LookupError):
+                return
+
+
 def units(path: Path) -> Iterator[tuple[int, Unit]]:
     """Each unit, and the byte behind its line. Raises OSError. A torn line ends it."""
     with open(open_own(path, os.O_RDONLY), "rb") as file:

@@ -254,8 +254,9 @@ class WarcRecording:
         made: list[_Made] = []
         flushes, at = self._writer.index.flushes, 0
         for done in self._done:
-            response = self._response(done)
-            request = _request(done, response)
+            common = _common(done.exchange)
+            response = self._response(done, common)
+            request = _request(done, response, common)
             made.append(_Made(done, request, response, at + len(request)))
             at += len(request) + len(response.data)
         size, moment = at, self._done[0].exchange.moment
@@ -283,11 +284,11 @@ class WarcRecording:
         fresh = [one.response.fresh for one in made if one.response.fresh]
         self._writer.append(members, fresh, flushes, describe)
 
-    def _response(self, done: Exchanged) -> _Response:
+    def _response(self, done: Exchanged, common: str) -> _Response:
         """The record of the response, or a `revisit`. Raises OSError and DestinationError."""
         exchange, head = done.exchange, done.head
         if exchange.status == 304:
-            return self._not_modified(done)
+            return self._not_modified(done, common)
         large = done.large
         if large is None:
             size, payload = len(done.small), hashlib.sha1(done.small, usedforsecurity=False)
@@ -300,7 +301,7 @@ class WarcRecording:
         digest = records.digest_text(sha1)
         identity = records.record_id()
         date = records.date_of(exchange.moment)
-        fields = [*_common(exchange, identity, date)]
+        fields = [("WARC-Record-ID", identity), ("WARC-Date", date)]
         if original is not None:
             fields += [
                 ("WARC-Profile", records.IDENTICAL),
@@ -309,7 +310,7 @@ class WarcRecording:
                 ("WARC-Block-Digest", _sha1(framed)),
                 ("WARC-Payload-Digest", digest),
             ]
-            begun = records.header("revisit", fields, records.RESPONSE, len(framed))
+            begun = records.header("revisit", fields, records.RESPONSE, len(framed), common)
             data: bytes | Spooled = member(begun + framed + records.END)
             return _Response(data, identity, date, "warc/revisit", digest, original=original)
         if done.truncated:
@@ -320,24 +321,25 @@ class WarcRecording:
             block = large.block.digest()
             fields.append(("WARC-Block-Digest", records.digest_text(block)))
         fields.append(("WARC-Payload-Digest", digest))
-        begun = records.header("response", fields, records.RESPONSE, len(framed) + size) + framed
+        whole = len(framed) + size
+        begun = records.header("response", fields, records.RESPONSE, whole, common) + framed
         data = member(begun + done.small + records.END) if large is None else large.ended(begun)
         fresh = sha1 if may_refer else b""
         return _Response(data, identity, date, head.media_type, digest, fresh)
 
-    def _not_modified(self, done: Exchanged) -> _Response:
+    def _not_modified(self, done: Exchanged, common: str) -> _Response:
         """The `revisit` that a 304 is. Players answer with its empty body, so it has no index."""
-        exchange = done.exchange
         identity = records.record_id()
-        date = records.date_of(exchange.moment)
-        fields = [*_common(exchange, identity, date), ("WARC-Profile", records.NOT_MODIFIED)]
+        date = records.date_of(done.exchange.moment)
+        fields = [("WARC-Record-ID", identity), ("WARC-Date", date)]
+        fields.append(("WARC-Profile", records.NOT_MODIFIED))
         there = self._writer.index.find(self._key)
         if there is not None and there.date:
             fields.append(("WARC-Refers-To-Target-URI", there.url))
             fields.append(("WARC-Refers-To-Date", there.date))
         framed = done.head.bare()
         fields.append(("WARC-Block-Digest", _sha1(framed)))
-        begun = records.header("revisit", fields, records.RESPONSE, len(framed))
+        begun = records.header("revisit", fields, records.RESPONSE, len(framed), common)
         return _Response(member(begun + framed + records.END), identity, date, "", "")
 
 
@@ -361,26 +363,27 @@ class ArchiveUpload:
         """Nothing: the recording knows that its body is not whole."""
 
 
-def _request(done: Exchanged, response: _Response) -> bytes:
+def _request(done: Exchanged, response: _Response, common: str) -> bytes:
     exchange = done.exchange
     block = request_head(exchange.url, exchange.fields, exchange.host)
-    fields = [
-        *_common(exchange, records.record_id(), response.date),
+    fields = (
+        ("WARC-Record-ID", records.record_id()),
+        ("WARC-Date", response.date),
         ("WARC-Concurrent-To", response.record_id),
         ("WARC-Block-Digest", _sha1(block)),
-    ]
-    begun = records.header("request", fields, records.REQUEST, len(block))
+    )
+    begun = records.header("request", fields, records.REQUEST, len(block), common)
     return member(begun + block + records.END)
 
 
-def _common(exchange: Exchange, identity: str, date: str) -> Iterator[tuple[str, str]]:
-    yield "WARC-Record-ID", identity
-    yield "WARC-Date", date
-    yield "WARC-Target-URI", exchange.url
+def _common(exchange: Exchange) -> str:
+    """The lines that both records of an exchange have in their headers."""
+    text = f"WARC-Target-URI: {exchange.url}\r\n"
     if exchange.remote_ip:
-        yield "WARC-IP-Address", exchange.remote_ip
+        text += f"WARC-IP-Address: {exchange.remote_ip}\r\n"
     for protocol in protocols(exchange.lines[0], exchange.tls):
-        yield "WARC-Protocol", protocol
+        text += f"WARC-Protocol: {protocol}\r\n"
+    return text
 
 
 def _sha1(*parts: bytes) -> str:
