@@ -42,6 +42,31 @@ END
 endef
 export DEMO
 
+# make cluster-demo: twelve hosts of the demo site, 20 pages each, three workers of two shards at once. Worker 1 is
+# killed when the first 60 pages are there.
+DASK_PORT ?= 8786
+define CLUSTER_DEMO
+rm -rf build/cluster && mkdir -p build/cluster
+for host in 1 2 3 4 5 6 7 8 9 10 11 12; do for page in 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20; do
+  echo "http://site$$host.example:$(PORT)/articles/00$$page.html"; done; done > build/cluster/urls.txt
+echo "a scheduler and three workers on this machine; their logs are in build/cluster" >&2
+dask scheduler --host 127.0.0.1 --port $(DASK_PORT) --no-dashboard --no-show > build/cluster/scheduler.log 2>&1 & running=$$!
+trap 'kill -9 $$running 2>/dev/null || :; wait || :' EXIT
+for number in 1 2 3; do
+  dask worker tcp://127.0.0.1:$(DASK_PORT) --nthreads 2 --no-nanny --no-dashboard --memory-limit 0 --name worker-$$number \
+    --local-directory build/cluster/$$number > build/cluster/worker-$$number.log 2>&1 & running="$$running $$!"
+  test $$number != 1 || first=$$!
+done
+until [ "$$(grep -c 'Register worker' build/cluster/scheduler.log)" = 3 ]; do sleep 0.1; done
+{ until [ "$$(find build/cluster/out -name '*.html' 2>/dev/null | wc -l)" -ge 60 ]; do sleep 0.1; done
+  kill -9 $$first; echo "-- worker 1 was killed --" >&2; } &
+scraper build/cluster/urls.txt --to build/cluster/out --resolve '*:$(PORT):127.0.0.1' --delay 0.2 --stats 1 \
+  --cluster tcp://127.0.0.1:$(DASK_PORT) $(ARGS)
+scraper status build/cluster/out
+scraper verify build/cluster/out
+endef
+export CLUSTER_DEMO
+
 # What pip installs, named while it does: the first time takes a minute or so.
 define INSTALL
 echo 'installing into $(VENV), from the package index (a minute or so, once):'; rm -f $(VENV)/.failed; \
@@ -72,10 +97,10 @@ HAS_HOLES := requests==2.19.0
 AS_LINES := import json, sys; found = [one["metadata"] for one in json.load(sys.stdin)["install"]]; \
 	print(*(one["name"] + "==" + one["version"] for one in found if one["name"] != "scraper"), sep="\n")
 
-.PHONY: help run test lint types docs bench audit stores wheel clean
+.PHONY: help run cluster-demo test lint types docs bench audit stores wheel clean
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 run: $(VENV)/.demo ## fetch the demo site into ./out and an S3 bucket; or URLS=list TO=destination
 ifdef URLS
@@ -84,6 +109,9 @@ else
 	@[ -e $(DEMO_LIST) ] || { mkdir -p build && $(BIN)/scraper demo --port $(PORT) --write-list > $(DEMO_LIST); }
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$DEMO"
 endif
+
+cluster-demo: $(VENV)/.dev ## a scheduler, three workers, one of them killed, on the demo site
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$CLUSTER_DEMO"
 
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"

@@ -107,6 +107,7 @@ class ClusterRun:
             stack.callback(self._sink.close)
             self._sink.check()
             cluster = DaskCluster(self._address, f"scraper-{self.id}")
+            self.abandoned = True  # threads of Dask may wait for a server that never answers
             if not is_local:
                 stack.enter_context(cluster)
             place, how = (self._sink, self.destination), self.settings.lock
@@ -126,6 +127,7 @@ class ClusterRun:
             self._shards.submit_all()
             self._cluster = cluster
             self._stack = stack.pop_all()
+        self.abandoned = False
         self.begun = self.ending.begun = True
         return self
 

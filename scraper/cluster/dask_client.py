@@ -14,6 +14,7 @@ could.
 
 import logging
 import queue
+import time
 import warnings
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -28,6 +29,7 @@ from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError
 from scraper.model.urls import redact_text
 from scraper.model.version import __version__
+from scraper.run.timeout import call_until
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -85,6 +87,9 @@ class DaskCluster:
                 self._client.subscribe_topic(self._topic, self._on_told)
             except ClusterError:
                 raise
+            except TimeoutError as error:
+                text = f"{self._address.url}: no scheduler answers"
+                raise ClusterError(f"{text}: {error}" if str(error) else text) from None
             except Exception as error:  # noqa: BLE001 - another server may answer anything
                 raise ClusterError(f"{self._address.url}: {_in_a_line(error)}") from None
             self._stack = stack.pop_all()
@@ -98,7 +103,7 @@ class DaskCluster:
             self._stack.close()
 
     def _connected(self, stack: ExitStack) -> Client:
-        local = self._address.local
+        local, until = self._address.local, time.monotonic() + 2 * _CONNECT_S
         url: Any = self._address.url
         if local:
             # A shard that kills its worker is counted by us.
@@ -114,7 +119,11 @@ class DaskCluster:
                     silence_logs=logging.CRITICAL,
                 )
             )
-        client = Client(url, timeout=_CONNECT_S, set_as_default=False)
+        client = call_until(
+            lambda: Client(url, timeout=_CONNECT_S, set_as_default=False),
+            lambda: until,
+            lambda late: late.close(0),
+        )
         stack.callback(client.close, _CLOSE_S)
         return client
 

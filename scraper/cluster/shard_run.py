@@ -215,7 +215,7 @@ class _Beside:
                 [one.host, one.left_s, one.targets, one.is_down, one.reason and one.reason.message]
                 for one in seen.hosts[:_HOSTS]
             ],
-            "notes": [redact_text(one) for one in seen.notes],
+            "notes": [redact_text(one) for one in seen.notes if "lines of the list" not in one],
         }
 
 

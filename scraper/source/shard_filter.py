@@ -52,7 +52,7 @@ class ShardFilter:
 
     def read(self, source: Source) -> Iterator[Read]:
         """The targets of `source` that are in the shard. See `lists.read`."""
-        self._is_known = False
+        self._is_known = source.of_shard  # all of it is ours
         items = lists.read(source, self._rule, self._note, self._passes_over, self._stopped)
         for item in items:
             if (ours := self._judge(item)) is not None:

@@ -85,6 +85,7 @@ def test_workers_on_this_machine_are_as_one_run(cli: Command, site: HttpFarm) ->
     assert "done" in status.out
 
 
+@pytest.mark.slow
 def test_a_scheduler_and_workers(cli: Command, site: HttpFarm) -> None:
     write_list(cli, site)
     with Cluster(cli) as cluster:
@@ -253,6 +254,7 @@ def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
     assert (status.status, "11 of 12 done" in status.out) == (3, True), status.out
 
 
+@pytest.mark.slow
 def test_a_signal_to_everything_at_once_loses_nothing(cli: Command, site: HttpFarm) -> None:
     count, gate = write_pages(cli, site), Gate(site, 20)
     with cli.start(*WORDS, "--cluster", "local:2", start_new_session=True) as process:
@@ -277,6 +279,7 @@ def test_a_failure_over_the_budget_stops_all_shards(cli: Command, site: HttpFarm
     assert site.total < len(urls)
 
 
+@pytest.mark.slow
 def test_a_bucket_is_filled_by_workers(cli: Command, place: Place, site: HttpFarm) -> None:
     if isinstance(place, Directory):
         pytest.skip("all other tests are of a directory")
@@ -338,3 +341,44 @@ def test_what_a_cluster_can_not_keep_is_refused(cli: Command, words: list[str], 
     assert (ran.status, ran.out) == (2, "")
     assert said in ran.complaints[0]
     assert cli.wrote == ["urls.txt"]
+
+
+def test_a_pipe_is_kept_while_it_is_divided(cli: Command, site: HttpFarm) -> None:
+    lines = "".join(f"{url}/{page}\n" for url in site.urls for page in range(2))
+    ran = cli("-", "--to", "out", "--cluster", "local:1", "--max-run-time", "600", stdin=lines)
+    assert ran.status == 0, ran.err
+    told = {(one["source"], one["line"]) for one in records_of(cli, "out")}
+    assert told == {("-", number) for number in range(1, 25)}
+
+
+@pytest.mark.slow
+def test_the_time_of_the_whole_run_is_the_coordinators(cli: Command, site: HttpFarm) -> None:
+    count, gate = write_pages(cli, site), Gate(site, 10)
+    words = (*WORDS, "--cluster", "local:1", "--max-run-time", "20", "--grace", "1")
+    with cli.start(*words) as process:
+        site.wait_until(lambda: site.total > 10)
+        ran = cli.ended(process)
+    gate.open()
+    assert ran.status == 1, ran.err
+    assert summary_of(cli, "out")["reason"] == "--max-run-time 20 s is over"
+    assert len(objects(cli, "out")) < count
+
+
+@pytest.mark.slow
+def test_a_server_that_is_no_scheduler_is_told_in_a_line(cli: Command, site: HttpFarm) -> None:
+    write_pages(cli, site)
+    ran = cli(*WORDS, "--cluster", f"tcp://127.0.0.1:{site.port}")
+    assert (ran.status, ran.out, len(ran.errors)) == (1, "", 1)
+    assert ran.err == f"scraper: tcp://127.0.0.1:{site.port}: no scheduler answers\n"
+
+
+def test_without_dask_there_is_one_clear_line(cli: Command, site: HttpFarm) -> None:
+    write_pages(cli, site)
+    (cli.directory / "without").mkdir()
+    (cli.directory / "without/dask.py").write_text("raise ImportError('no dask')\n")
+    env = {"PYTHONPATH": str(cli.directory / "without")}
+    ran = cli(*WORDS, "--cluster", "local:1", env=env)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        "scraper: --cluster needs dask and distributed: pip install 'scraper[cluster]' (no dask)\n"
+    )

@@ -223,3 +223,13 @@ def test_make_test_installs_what_it_tries_from_debian_where_it_can(
     assert [line.split()[1] for line in asked.read_text().splitlines()] == (
         ["update", "install"] if works else ["update"]
     )
+
+
+@pytest.mark.slow
+def test_make_cluster_demo_loses_a_worker_and_nothing_else(tree: Command) -> None:
+    ports = f"PORT={free_port()}", f"S3_PORT={free_port()}", f"DASK_PORT={free_port()}"
+    ran = make(tree, "cluster-demo", *ports)
+    assert ran.status == 0, ran.out + ran.err
+    assert "-- worker 1 was killed --" in ran.err
+    assert "240 targets: 240 stored in " in ran.err
+    assert "12 of 12 done" in ran.out
