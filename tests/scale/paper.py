@@ -20,7 +20,7 @@ from scraper.sinks.lease_watch import RENEWALS
 # Measured with the program on 2026-11-30, seconds of CPU. The page says how.
 PLAN_S = 2.0e-6  # `scraper plan`, for each line
 LOOK_S = 1 / 600_000  # a shard, for each line of another one
-TASK_S = 1.9e-3  # the scheduler of Dask 2026.8, for each task
+TASK_S = 1.4e-3  # the scheduler of Dask 2026.8, for each task
 RECORD_BYTES = 766  # in the manifest, of a URL of 68 bytes
 # Requests of one shard to S3 beside bodies, segments and renewals: its probe, lock, summary, done.
 PUTS, LISTS, GETS = 5, 4, 10
