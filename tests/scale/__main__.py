@@ -1,7 +1,7 @@
-"""A simulation: `python -m tests.scale --urls 1_000_000`, about a minute on one core.
+"""A simulation: `python -m tests.scale --urls 1_000_000`, a minute or two on one core.
 
 It compares ways to divide one list over many workers, and prints a table in Markdown. It is no test
-and no part of CI. 1,000,000 URLs take a minute and 0.5 GB, 10,000,000 ten times as much.
+and no part of CI. 1,000,000 URLs take 0.25 GB; 10,000,000 ten times as long and as much.
 """
 
 import argparse
