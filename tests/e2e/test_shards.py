@@ -245,6 +245,24 @@ def test_commands_read_all_shards_as_one_run(
     assert Counter(one["status"] for one in place.records())["pruned"] == 8
 
 
+def test_an_export_of_all_shards_is_that_of_one_run(
+    make: Callable[[str], Destination], look: Callable[..., Ran], site: HttpFarm
+) -> None:
+    urls, place = urls_of(site), make("")
+    place.run(urls)
+    one = {kind: look("export", "--format", kind).lines for kind in ("jsonl", "sha256sum", "csv")}
+    place.run(urls, shard="0/3", resume=True)  # what is there is taken over
+    for shard in ("1/3", "2/3"):
+        place.run(urls, shard=shard)
+    for kind, before in one.items():
+        after = look("export", "--format", kind).lines
+        assert len(after) == len(before)
+        if kind == "jsonl":
+            assert account(list(map(json.loads, after))) == account(list(map(json.loads, before)))
+        if kind == "sha256sum":
+            assert sorted(after) == sorted(before)
+
+
 def test_a_shard_that_was_killed_is_not_done_and_goes_on(
     make: Callable[[str], Destination],
     look: Callable[..., Ran],

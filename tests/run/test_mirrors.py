@@ -183,6 +183,22 @@ def test_politeness_is_of_the_mirrors_own_host(farm: Farm, tmp_path: Path) -> No
     assert not [hit for hit in site.requests if hit.address == "127.0.0.2" and "/no" in hit.path]
 
 
+def test_with_shards_a_target_is_of_the_host_of_its_first_url(farm: Farm, tmp_path: Path) -> None:
+    site = farm(lambda request: Reply(404) if request.address == "127.0.0.1" else ok(request))
+    hosts = [f"http://127.0.0.{number}:{site.port}" for number in (1, 2, 3, 4)]
+    lines = [{"urls": [f"{hosts[0]}/{n}", f"{hosts[1 + n % 3]}/{n}"]} for n in range(6)]
+    lines += [{"urls": [f"{host}/own", f"{hosts[0]}/own"]} for host in hosts[1:]]
+    told = [
+        result
+        for shard in ("0/3", "1/3", "2/3")
+        for result in scraper.run(lines, to=tmp_path, **{**QUICK, "shard": shard})
+    ]
+    assert sorted(one.target.line or 0 for one in told) == [*range(1, 10)]
+    assert {one.status for one in told} == {"stored"}
+    assert [one.mirror is not None for one in told if one.url.startswith(hosts[0])] == [True] * 6
+    assert len(site.requests) == 6 * 2 + 3
+
+
 def test_headers_of_the_line_go_to_each_of_its_urls_and_are_not_told(
     serve: Serve, tmp_path: Path
 ) -> None:

@@ -74,6 +74,17 @@ def test_a_large_body_comes_in_parts_at_once(serve: Serve, tmp_path: Path) -> No
     assert len({one.connection for one in site.requests}) == 4
 
 
+def test_a_large_body_of_a_mirror_comes_in_parts(serve: Serve, tmp_path: Path) -> None:
+    """Its parts are asked of the mirror, not of the URL that failed."""
+    gone, site = serve({"/big": Reply(404)}), RangeSite(BODY, holds=3)
+    urls = [f"{gone.url}/big", f"{serve(site).url}/big"]
+    (result,) = fetch([json.dumps({"urls": urls})], tmp_path, **SPLIT)
+    check(result, tmp_path, 4)
+    assert result.mirror is not None
+    assert (gone.total, result.attempts) == (1, 2)
+    assert spans(site.asked) == IN_FOUR
+
+
 def test_a_body_is_known_by_its_date_too(serve: Serve, tmp_path: Path) -> None:
     dates = {
         "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT",
