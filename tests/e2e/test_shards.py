@@ -62,8 +62,9 @@ class Destination:
     def __init__(self, place: Place, name: str, patch: pytest.MonkeyPatch) -> None:
         self.options: dict[str, Any] = {}
         if isinstance(place, Bucket):
-            self.to = place.words[1]
-            self.options["s3_endpoint"] = place.words[3]
+            _, self.to, *endpoint = place.words
+            if endpoint:
+                self.options["s3_endpoint"] = endpoint[1]
             for variable, value in place.environment.items():
                 patch.setenv(variable, value)
         else:
