@@ -116,7 +116,7 @@ def _answered(status: int, body: str, kind: Kind, doing: str) -> StoreError:
 def _unanswered(what: str, reason: str, text: str, endpoint: str) -> StoreError:
     """The error for a request without an answer. `what` is object_store's word for it."""
     asked = _URL.search(text)
-    where = _origin(asked[1]) if asked else endpoint
+    where = (_origin(asked[1]) if asked else "") or endpoint
     if "computeMetadata" in text or "169.254.169.254" in text:
         text = f"no credentials were found, and {where} gives none"
         return StoreError(text, fatal=True, code=NO_CREDENTIALS)
@@ -140,7 +140,7 @@ def _reason(debug: str) -> str:
 def _of_credentials(text: str, status: int, message: str) -> StoreError:
     """The error for an answer of who gives tokens."""
     asked = _URL.search(text)
-    where = _origin(asked[1]) if asked else "the server of tokens"
+    where = (_origin(asked[1]) if asked else "") or "the server of tokens"
     reason = f"{where} gives no token: {status} {message}"
     passing = status >= 500 or status in {408, 429}
     code = "" if passing else NO_CREDENTIALS
@@ -148,8 +148,9 @@ def _of_credentials(text: str, status: int, message: str) -> StoreError:
 
 
 def _origin(url: str) -> str:
+    """Where a URL leads; "" for one that obstore keeps for itself, since it has a signature."""
     parts = urlsplit(redact(url))
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def _said(body: str) -> str:

@@ -283,7 +283,7 @@ def _of_answer(text: str, path: str) -> Fault:
     """What an answer says, by its code (RFC 959 4.2.1) and its words. `path` was asked for."""
     code = text[:3]
     if code in {"530", "532", "430", "331", "332"}:
-        hint = "ftp://user@host/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
+        hint = "the name in the URL, its password in SCRAPER_TO_PASSWORD or ~/.netrc"
         return Fault(Trouble.SIGN_IN, text, hint=hint)
     if code in {"421", "425"}:
         return Fault(Trouble.BROKEN, text)

@@ -33,7 +33,7 @@ from scraper.sinks.remote_files.servers import Entry, Settings
 _PIECE = 1 << 18
 _SHARED = "rwd"  # others may read, write and delete meanwhile
 _NS_OF_MS = 1_000_000
-_HINT = "smb://DOMAIN;user@host/share/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
+_HINT = "the name in the URL (DOMAIN;NAME), its password in SCRAPER_TO_PASSWORD or ~/.netrc"
 _OF_STATUS = {
     NtStatus.STATUS_DISK_FULL: Trouble.FULL,
     0xC0000044: Trouble.FULL,  # STATUS_QUOTA_EXCEEDED

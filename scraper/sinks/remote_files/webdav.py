@@ -29,7 +29,7 @@ from scraper.sinks.remote_files.address import Address
 from scraper.sinks.remote_files.faults import Fault, Trouble, of_text, was_made
 from scraper.sinks.remote_files.servers import Entry, Settings
 
-_HINT = "webdavs://user@host/, and its password in SCRAPER_TO_PASSWORD or ~/.netrc"
+_HINT = "the name in the URL, its password in SCRAPER_TO_PASSWORD or ~/.netrc"
 _OF_CODE = {
     400: Trouble.NAME,
     401: Trouble.SIGN_IN,

@@ -142,6 +142,13 @@ def test_an_unreachable_endpoint_is_told(cloud_server: Server, given: Callable[.
     assert said == f"can't connect to {url}: Connection refused"
 
 
+def test_an_endpoint_behind_a_signature_is_named_without_it(given: Callable[..., None]) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/account"
+    given({"AZURE_STORAGE_ACCOUNT": "account", "AZURE_STORAGE_ENDPOINT": url})
+    given({"AZURE_STORAGE_SAS_TOKEN": "sv=2018-11-09&sp=rwdl&sig=ya29"})
+    assert refusal("az://bucket/p")[0] == f"can't connect to {url}: Connection refused"
+
+
 def test_an_endpoint_that_hangs_up_is_told(
     cloud_server: Server, given: Callable[..., None]
 ) -> None:
