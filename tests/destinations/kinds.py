@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.file_servers import SERVERS, Missing
 from tests.s3servers import moto
 
 NO_DIRECTORY = "a-file"
+_GZIP = b"\x1f\x8b"
 Bodies = Callable[[], list[bytes]]
 
 
@@ -130,15 +132,12 @@ def _archive(form: str, _: Path, cli: Command) -> Iterator[Place]:
     yield Place(["--to", f"{scheme}:{path.name}"], bodies, raw, wrong)
 
 
-def _pages(path: Path) -> Iterator[bytes]:
+def _pages(archive: bytes) -> Iterator[bytes]:
     """The whole pages that warcio finds in an archive."""
-    with path.open("rb") as file:
-        for record in ArchiveIterator(file):
-            is_page = (
-                record.rec_type == "response" and record.http_headers.get_statuscode() == "200"
-            )
-            if is_page and record.rec_headers.get_header("WARC-Truncated") is None:
-                yield record.content_stream().read()
+    for record in ArchiveIterator(BytesIO(archive)):
+        is_page = record.rec_type == "response" and record.http_headers.get_statuscode() == "200"
+        if is_page and record.rec_headers.get_header("WARC-Truncated") is None:
+            yield record.content_stream().read()
 
 
 @contextmanager
@@ -146,7 +145,9 @@ def _warc(_: Path, cli: Command) -> Iterator[Place]:
     root = cli.directory / "archive"
 
     def bodies() -> list[bytes]:
-        return [body for path in sorted(root.glob("*.warc.gz")) for body in _pages(path)]
+        return [
+            body for path in sorted(root.glob("*.warc.gz")) for body in _pages(path.read_bytes())
+        ]
 
     def raw() -> list[bytes]:
         unpacked = [gzip.decompress(path.read_bytes()) for path in root.glob("*.gz")]
@@ -154,6 +155,29 @@ def _warc(_: Path, cli: Command) -> Iterator[Place]:
 
     _plant(cli)
     yield Place(["--to", "warc:archive"], bodies, raw, ["--to", f"warc:{NO_DIRECTORY}/archive"])
+
+
+@contextmanager
+def _warc_objects(
+    make: Callable[[], AbstractContextManager[Any]], home: Path, cli: Command
+) -> Iterator[Place]:
+    """An archive in a store, whose open file lies below `home`."""
+    here = home / "state"
+    with _objects(make, home, cli) as place:
+
+        def archives() -> list[bytes]:
+            return [data for data in place.bodies() if data[:2] == _GZIP]
+
+        def raw() -> list[bytes]:
+            return [*place.raw(), *map(gzip.decompress, archives()), *_files(here, own=True)]
+
+        yield Place(
+            ["--to", f"warc+{place.words[1]}", *place.words[2:]],
+            lambda: [body for archive in archives() for body in _pages(archive)],
+            raw,
+            ["--to", f"warc+{place.wrong[1]}", *place.wrong[2:]],
+            {**place.environment, "XDG_STATE_HOME": str(here)},
+        )
 
 
 KINDS = (
@@ -164,5 +188,8 @@ KINDS = (
     *(Kind(name, partial(_file_server, name)) for name in SERVERS),
     *(Kind(form, partial(_archive, form)) for form in ("tar", "tar.gz", "zip")),
     Kind("warc", _warc),
+    Kind("warc+s3 (moto)", partial(_warc_objects, moto)),
+    Kind("warc+gs (a server of ours)", partial(_warc_objects, gcs.gcs)),
+    Kind("warc+az (Azurite)", partial(_warc_objects, azurite.azurite)),
 )
 __all__ = ["KINDS", "Kind", "Missing", "Place"]
