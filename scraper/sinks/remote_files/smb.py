@@ -9,6 +9,7 @@ nothing for a while, and ends the connection when none comes. That while is our 
 Names are those of Windows: a server may map others, or refuse them.
 """
 
+import logging
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +75,11 @@ class _Alone(SMBFileSystem):  # type: ignore[misc]
         for connection in self.connections.values():
             connection._receive_timeout = max(1, self.timeout / 2)  # noqa: SLF001 - see the module
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is still the connection that was made."""
+        return all(one.transport.connected for one in self.connections.values())
+
     def disconnect(self) -> None:
         """Close the connection. Never raises."""
         for connection in self.connections.values():
@@ -86,7 +92,12 @@ class SmbServer:
 
     def __init__(self, files: _Alone) -> None:
         self._files = files
-        self._how: dict[str, Any] = {"port": files._port, "connection_cache": files.connections}  # noqa: SLF001
+        self._how: dict[str, Any] = {
+            "port": files._port,  # noqa: SLF001
+            "connection_cache": files.connections,
+            "username": files.username,
+            "password": files.password,
+        }
 
     def home(self) -> str:
         """There is none."""
@@ -174,11 +185,15 @@ class SmbServer:
         return smbclient.open_file(unc, mode, buffering=0, share_access=_SHARED, **self._how)
 
     def _unc(self, path: str) -> str:
+        """The path as it is called there. smbclient would replace a broken connection silently."""
+        if not self._files.is_connected:
+            raise Fault(Trouble.BROKEN, "the connection was closed")
         return f"\\\\{self._files.host}{path}".replace("/", "\\")
 
 
 def connect(address: Address, settings: Settings) -> SmbServer:
     """A new connection. Raises Fault."""
+    logging.getLogger("smbprotocol").setLevel(logging.CRITICAL)  # it logs what it raises
     domain, semicolon, user = (address.user or "").partition(";")
     name = f"{domain}\\{user}" if semicolon else domain
     with _told():

@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.ftp import FtpServer
 from scraper.sinks.remote_files.sftp import SftpServer
 from scraper.sinks.remote_files.sink import RemoteSink
+from scraper.sinks.remote_files.smb import SmbServer
 from scraper.testing import store
-from tests.file_servers import Missing, ftpd, sshd
+from tests.file_servers import Making, Missing, ftpd, smbd, sshd
 from tests.servers import WAIT_S
 from tests.sinks.remote_files.conftest import Open, There
 
@@ -33,22 +35,26 @@ def wait_for_the_end(sink: RemoteSink) -> None:
             transport = server._files.client.get_transport()
             transport.join(WAIT_S)
             assert not transport.is_active()
+        elif isinstance(server, SmbServer):
+            for connection in server._files.connections.values():
+                connection._t_worker.join(WAIT_S)
+                assert not connection.transport.connected
 
 
-@pytest.mark.parametrize("kind", ["sshd", "ftpd"])
+@pytest.mark.parametrize("kind", ["sshd", "ftpd", "smbd"])
 def test_a_connection_that_was_cut_costs_no_object(
     kind: str, tmp_path: Path, signed_in: Open, stack: ExitStack
 ) -> None:
     try:
-        opening = sshd(tmp_path / "s") if kind == "sshd" else ftpd(tmp_path / "s", idle_s=1)
-        server = stack.enter_context(opening)
+        made: dict[str, Making] = {"sshd": sshd, "ftpd": partial(ftpd, idle_s=1), "smbd": smbd}
+        server = stack.enter_context(made[kind](tmp_path / "s"))
     except Missing as missing:
         pytest.skip(str(missing))
     there = signed_in(server)
     sink = there.sink()
     sink.check()
     store(sink, "first", b"1")
-    if kind == "sshd":
+    if kind != "ftpd":
         server.cut()
     wait_for_the_end(sink)  # FTP: the server is tired of waiting
     store(sink, "second", b"2")
