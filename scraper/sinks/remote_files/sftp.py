@@ -47,6 +47,7 @@ _AT_ONCE = 64  # requests for pieces of 32 KiB: they bound the memory that a lar
 _READ_ONLY = 1  # the flag ST_RDONLY of statvfs@openssh.com
 _LEAST_FREE = 1 << 16  # bytes: below this a disk is full
 _NO_BANNER = ("No existing session", "protocol banner")  # what paramiko says of silence
+_ENDED = ("transport shut down", "Authentication timeout")  # a server that ended, or is too busy
 _UNSUPPORTED = "unsupported"
 
 
@@ -281,6 +282,8 @@ def _told(path: str = "") -> Iterator[None]:
         hint = "somebody may be in between; if the server has a new key: ssh-keygen -R HOST"
         raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
+        if any(words in str(error) for words in _ENDED):
+            raise Fault(Trouble.BROKEN, words_of(error)) from None
         hint = "a key in ~/.ssh or an agent, a password in SCRAPER_TO_PASSWORD or ~/.netrc"
         raise Fault(Trouble.SIGN_IN, words_of(error), hint=hint) from None
     except paramiko.SSHException as error:

@@ -3,8 +3,10 @@
 import errno
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,10 +16,11 @@ from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.remote_files import open_sink
 from scraper.sinks.remote_files.address import parse
-from scraper.sinks.remote_files.faults import Trouble, of_os_error, of_text
+from scraper.sinks.remote_files.faults import Fault, Trouble, of_os_error, of_text
+from scraper.sinks.remote_files.servers import Settings, connector
 from scraper.testing import store
 from tests.file_servers import PASSWORD, USER, FileServer, Missing, sshd
-from tests.servers import Serve, closed_port
+from tests.servers import WAIT_S, Serve, closed_port
 from tests.sinks.remote_files.conftest import Open, There
 
 each = pytest.mark.parametrize("there", ["sshd", "ftpd", "wsgidav", "smbd"], indirect=True)
@@ -131,6 +134,38 @@ def test_without_a_key_or_with_a_wrong_one_sftp_is_refused(
     key = tmp_path / ".ssh/id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     assert "uthentication failed" in str(refused(server.url))
+
+
+def test_a_server_that_ends_while_it_lets_us_in_may_let_us_in_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
+) -> None:
+    import paramiko  # where OpenSSH is not installed, too
+
+    class Ends(paramiko.ServerInterface):
+        def check_auth_password(self, username: str, password: str) -> int:
+            transport.sock.close()
+            return paramiko.common.AUTH_FAILED
+
+    listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    host, port = listening.getsockname()
+    key = paramiko.ECDSAKey.generate()
+    (tmp_path / ".ssh").mkdir()
+    known = f"[{host}]:{port} {key.get_name()} {key.get_base64()}\n"
+    (tmp_path / ".ssh/known_hosts").write_text(known)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        connecting = pool.submit(
+            connector("sftp"),
+            parse(f"sftp://me:secret@{host}:{port}/p", "--to", variable=False),
+            Settings(WAIT_S),
+        )
+        transport = paramiko.Transport(listening.accept()[0])
+        stack.callback(transport.close)
+        transport.add_server_key(key)
+        transport.start_server(server=Ends())
+        with pytest.raises(Fault) as failed:
+            connecting.result()
+    assert failed.value.trouble is Trouble.BROKEN
 
 
 def test_the_config_of_ssh_says_host_port_user_and_key(
