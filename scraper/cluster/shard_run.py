@@ -21,14 +21,15 @@ from contextlib import closing, suppress
 from typing import Any
 
 from scraper.cluster.task import Message, Task
-from scraper.model.errors import ClusterError, NoThread, ScraperError
+from scraper.model.errors import ClusterError, DestinationError, Held, NoThread, ScraperError
 from scraper.model.threads import start_thread
 from scraper.model.urls import redact_text
 from scraper.model.version import __version__
 from scraper.run.events import log_event
 from scraper.run.loop import Run
 from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink
-from scraper.sinks.plans import DONE, PLAN, has_file, leave_mark
+from scraper.sinks.pauses_file import PausesFile
+from scraper.sinks.plans import DONE, PLAN, has_file, leave_mark, names_in
 from scraper.sinks.shard_lists import list_lines
 from scraper.sinks.stop_file import StopFile
 from scraper.source.sources import Source
@@ -38,6 +39,7 @@ ATTEMPT = "attempt-"
 _TOLD = 5  # warnings of one run, at most
 _HOSTS = 3  # that wait
 _FLIGHTS = 3
+_ASKED = {"wait", "deferred"}  # events that a host has asked for patience
 _ENDING_S = 7.0  # a nanny kills its worker 8 s after it was told to end
 _LAST_GRACE_S = 5.0
 
@@ -98,20 +100,24 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     own = plan.prefix_of(task.shard)
     if not has_file(sink, settings.to, plan.prefix_of(0) + PLAN):
         raise ClusterError(f"the worker sees no plan {plan.number} in the destination")
-    if has_file(sink, settings.to, own + DONE):
+    names = names_in(sink, settings.to, own)
+    if DONE in names:
         return {"ended": "done"}
     if stop_file.reason() is not None:
         return {"ended": "stopped"}
     leave_mark(sink, settings.to, own, f"{ATTEMPT}{task.run}-{os.urandom(4).hex()}")
     lines = list_lines(sink, settings.to, plan, task.shard)
     source = Source("the list of the shard", lines, of_shard=True)
-    notes = _Notes(task, tell)
+    notes = _Notes(task, tell, PausesFile(sink, settings.to, own))
     run = Run(settings, [source], (), notes, of=task.run)
     runs.add(run)
     beside = _Beside(run, task, stop_file, tell)
+    beside.while_it_goes = notes.keep_pauses
     try:
         with beside, run:
             beside.has_begun()
+            if any(name.startswith(ATTEMPT) for name in names):
+                _keep_gaps(run, notes.pauses)
             for _ in run:
                 pass
     except ScraperError:
@@ -123,6 +129,14 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     return {"ended": "done" if is_done else "stopped", "pulse": beside.pulse()}
 
 
+def _keep_gaps(run: Run, pauses: PausesFile) -> None:
+    """Leave hosts alone as the run before this one would have done, whose end nobody saw."""
+    for host, left_s in pauses.left().items():
+        run.view().pause(host, left_s)
+    until = time.monotonic() + run.settings.politeness.delay
+    run.paused = lambda: time.monotonic() < until
+
+
 def _is_told_to_end(run: Run) -> bool:
     """Whether a run that waited for its lock was stopped meanwhile."""
     return not run.begun
@@ -131,16 +145,31 @@ def _is_told_to_end(run: Run) -> bool:
 class _Notes:
     """Passes warnings of the run on, not too many of them."""
 
-    def __init__(self, task: Task, tell: Tell) -> None:
+    def __init__(self, task: Task, tell: Tell, pauses: PausesFile) -> None:
+        self.pauses = pauses
         self._task, self._tell, self._told = task, tell, 0
+        self._waits: dict[str, tuple[float, float]] = {}
+        self._kept = self._waits
 
     def __call__(self, level: str, name: str, record: Any) -> None:
         """See `Run`."""
         log_event(level, name, record)
+        if name in _ASKED and "delay_s" in record:
+            self._waits = {**self._waits, record["host"]: (time.time(), record["delay_s"])}
         if level in {"warning", "error"} and "message" in record and self._told < _TOLD:
             self._told += 1
             said = redact_text(str(record["message"]))
             self._tell({"shard": self._task.shard, "note": [level, name, said]})
+
+    def keep_pauses(self) -> None:
+        """Keep what hosts have asked for since the last time. On the thread beside the run."""
+        waits, now = self._waits, time.time()
+        if waits is self._kept:
+            return
+        self._kept = waits
+        left = {host: wait for host, wait in waits.items() if sum(wait) > now}
+        with suppress(DestinationError, Held):  # the next change is written again
+            self.pauses.write(left)
 
 
 class _Beside:
@@ -149,6 +178,7 @@ class _Beside:
     def __init__(self, run: Run, task: Task, stop_file: StopFile, tell: Tell) -> None:
         self._run, self._task, self._tell = run, task, tell
         self._stop_file = stop_file
+        self.while_it_goes: Callable[[], None] = lambda: None
         self._over = threading.Event()
         self._begun = False
         self._thread: threading.Thread | None = None
@@ -180,6 +210,7 @@ class _Beside:
                 if (reason := self._stop_file.reason()) is not None:
                     self._run.stop(reason)
                     look_at = now + 3600
+            self.while_it_goes()
             if now >= pulse_at:
                 pulse_at = now + self._task.pulse_s
                 self._tell(self.pulse())
@@ -215,7 +246,7 @@ class _Beside:
                 [one.host, one.left_s, one.targets, one.is_down, one.reason and one.reason.message]
                 for one in seen.hosts[:_HOSTS]
             ],
-            "notes": [redact_text(one) for one in seen.notes if "lines of the list" not in one],
+            "notes": [redact_text(one) for one in seen.notes if one.startswith("the destination")],
         }
 
 

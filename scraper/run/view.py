@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from scraper.model.errors import Kind
+from scraper.model.records import Failure
 from scraper.report.snapshot import Flight, Load, Snapshot
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from scraper.schedule import Frontier
     from scraper.source.reader import ListReader
     from scraper.transfer import Transfer
+
+_ASKED = "the host asked for a wait, before the run of its shard was lost"
 
 
 class Parts(NamedTuple):
@@ -81,6 +85,11 @@ class RunView:
     def tally(self) -> "Tally":
         """The counts so far."""
         return self._run.tally
+
+    def pause(self, host: str, left_s: float) -> None:
+        """The host asked for a wait, and so much of it is left. On the thread of the loop."""
+        failure = Failure(Kind.HTTP_STATUS, _ASKED, transient=True, retry_after_s=left_s)
+        self._parts.frontier.pause(host, failure, time.monotonic())
 
     def load(self) -> Load:
         """How busy it is now, in numbers: for metrics."""

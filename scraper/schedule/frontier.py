@@ -26,14 +26,7 @@ from scraper.model.settings import Politeness
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import PROBE_EVERY_S
 from scraper.schedule.host import Host
-from scraper.schedule.hosts import (
-    Charge,
-    HostChange,
-    HostStatistics,
-    HostWait,
-    change_of,
-    together,
-)
+from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait, change_of, together
 from scraper.schedule.least_loaded import LeastLoaded
 from scraper.schedule.proxies import Proxies, shows_life
 
@@ -249,6 +242,10 @@ class Frontier:
             host.delay = delay_s
             host.next_start = max(host.next_start, max(last_start, host.last_sent) + delay_s)
 
+    def pause(self, name: str, failure: Failure, now: float) -> None:
+        """The host asked for patience before this run: `failure` tells for how long."""
+        self._be_patient(self._host(name, now), failure, failure.retry_after_s or 0.0, now)
+
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
         if self.may_start(now) or self._ready:
@@ -273,9 +270,7 @@ class Frontier:
 
     def statistics(self) -> Iterator[HostStatistics]:
         """What each host did that is still remembered. From any thread."""
-        for one in list(self._hosts.values()):
-            if one.attempts:
-                yield HostStatistics(one.name, one.attempts, one.failures, one.total_s, one.state)
+        return (one.statistics for one in list(self._hosts.values()) if one.attempts)
 
     def _leave(self, attempt: Attempt) -> Host:
         """Take `attempt` out of those in flight; its host."""

@@ -15,7 +15,7 @@ from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failed, Failure, Outcome, Target
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
-from scraper.schedule.hosts import Charge, HostState, HostWait
+from scraper.schedule.hosts import Charge, HostState, HostStatistics, HostWait
 from scraper.schedule.pacing import Pace, Shares
 from scraper.schedule.retry import is_transient
 
@@ -113,6 +113,11 @@ class Host:
         if self.via is not None:
             due = max(due, self.via.until)
         return max(due, self.paused_until, self.next_start)
+
+    @property
+    def statistics(self) -> HostStatistics:
+        """What it did in this run."""
+        return HostStatistics(self.name, self.attempts, self.failures, self.total_s, self.state)
 
     @property
     def state(self) -> HostState:

@@ -146,6 +146,18 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
         raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None
 
 
+def names_in(sink: Sink, destination: str, prefix: str) -> frozenset[str]:
+    """The files that one shard keeps. Raises SinkError, DestinationError."""
+    try:
+        if (home := home_of(destination)) is not None:
+            return frozenset(os.listdir(home / prefix))
+    except OSError:
+        return frozenset()
+    if not isinstance(sink, ReadableSink):
+        return frozenset()
+    return frozenset(key.removeprefix(prefix) for key in sink.keys(prefix))
+
+
 def has_file(sink: Sink, destination: str, key: str) -> bool:
     """Whether there is a file of a plan, by its whole key. Raises SinkError, DestinationError."""
     if (home := home_of(destination)) is not None:

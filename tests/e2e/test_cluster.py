@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psutil
@@ -223,6 +225,7 @@ def test_a_coordinator_that_is_told_to_end_stops_all_shards(cli: Command, site: 
         assert len(objects(cli, "out")) == count == site.total
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
     cli: Command, site: HttpFarm
 ) -> None:
@@ -231,11 +234,9 @@ def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
 
     def poison(request: Request) -> Reply | None:
         if (request.host, request.path) == (f"127.0.0.3:{site.port}", "/2"):
-            for one in psutil.net_connections("tcp4"):
-                if one.laddr == request.client and one.pid not in {None, os.getpid()}:
-                    assert one.pid
-                    killed.append(one.pid)
-                    os.kill(one.pid, signal.SIGKILL)
+            for pid in pids_of(request):
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
         return answer(request)
 
     site.handler = poison
@@ -382,3 +383,40 @@ def test_without_dask_there_is_one_clear_line(cli: Command, site: HttpFarm) -> N
     assert ran.err == (
         "scraper: --cluster needs dask and distributed: pip install 'scraper[cluster]' (no dask)\n"
     )
+
+
+def test_what_a_host_asked_a_killed_worker_for_holds_for_the_next_one(
+    cli: Command, site: HttpFarm
+) -> None:
+    count, asked, asking = write_pages(cli, site, 8), list[float](), list[int]()
+    answer, busy = site.handler, f"127.0.0.5:{site.port}"
+
+    def log(request: Request) -> Reply | None:
+        if request.host != busy:
+            return answer(request)
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            return answer(request)
+        asking.extend(pids_of(request))
+        return Reply(503, {"Retry-After": "7"})
+
+    site.handler = log
+    words = ("--per-host", "1", "--delay", "0.5", "--to", "out", "--cluster")
+    with Cluster(cli) as cluster:
+        workers = [cluster.worker(6), cluster.worker(6)]
+        cluster.wait_for_workers(2)
+        with cli.start("urls.txt", *words, cluster.url) as process:
+            kept = partial(cli.directory.glob, "out/**/pauses.json")
+            site.wait_until(lambda: bool(asked) and any(kept()))
+            (first,) = [one for one in workers if one.pid in asking]
+            first.kill()
+            ran = cli.ended(process)
+    assert ran.status == 0, ran.err
+    assert len(objects(cli, "out")) == count
+    assert min(asked[1:]) - asked[0] >= 6.5
+
+
+def pids_of(request: Request) -> list[int]:
+    """The process that sent it."""
+    found = [one.pid for one in psutil.net_connections("tcp4") if one.laddr == request.client]
+    return [pid for pid in found if pid is not None and pid != os.getpid()]
