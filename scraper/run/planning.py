@@ -98,12 +98,14 @@ def keep(
     shards = len(plan.shards)
     begun = begin(sink, destination, kept(sink, destination), shards)
     with ListsOfPlan(sink, destination, begun) as lists:
-        divided = ShardLists(plan.division, shards, _rule(settings), lists.append)
+        is_private = home_of(destination) is not None
+        given = plan.division, shards, _rule(settings), lists.append
+        divided = ShardLists(*given, looks=not is_private)
         for source in sources:
             divided.read(source)
         divided.finish()
         found = None
-        secret = divided.secret if home_of(destination) is None else ""
+        secret = "" if is_private else divided.secret
         if secret and refuses_secrets:
             raise UsageError(
                 f"--cluster: {secret} has a secret, and whoever reads DEST could read it there:"

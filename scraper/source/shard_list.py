@@ -34,7 +34,7 @@ from scraper.model.urls import redact
 from scraper.source import lists
 from scraper.source.keys import KeyRule, hash_key, url_key
 from scraper.source.line import Line
-from scraper.source.lines import BLANK, Note, check_length, nobody
+from scraper.source.lines import BLANK, check_length, nobody
 from scraper.source.lists import Read, bad_line, target_of
 from scraper.source.plain import plain_target
 from scraper.source.shard_filter import host_of, text_of
@@ -52,15 +52,15 @@ class ShardLists:
     """Writes the lists of all shards. `keep` is called with a shard and bytes to append to its own.
 
     `lines`: of each shard, with bad ones. `secret`: the first line that has a secret in its URL or
-    its headers, as `source:line`, "" if none has one.
+    its headers, as `source:line`, "" if none has one, or nobody `looks`.
     """
 
     def __init__(
-        self, division: Division, shards: int, rule: KeyRule, keep: Keep, note: Note = nobody
+        self, division: Division, shards: int, rule: KeyRule, keep: Keep, *, looks: bool = True
     ) -> None:
         self.lines = [0] * shards
         self.secret = ""
-        self._division, self._rule, self._keep, self._note = division, rule, keep, note
+        self._division, self._rule, self._keep, self._looks = division, rule, keep, looks
         self._buffers = [bytearray() for _ in range(shards)]
         self._named = [""] * shards  # the list that is named last in each
         self._size = 0
@@ -72,7 +72,7 @@ class ShardLists:
         copies = self._rule in _PLAIN_RULES and source.format in {None, "lines"}
         self._source, self._number = source.name, 0
         passes_over = self._copies if copies and not source.unseen else None
-        for item in lists.read(source, self._rule, self._note, passes_over):
+        for item in lists.read(source, self._rule, nobody, passes_over):
             shard, number, text = self._form(item)
             self._append(shard, number, text.encode())
 
@@ -95,7 +95,7 @@ class ShardLists:
                 self._shards.clear()
             shard = self._shards[text] = self._division.shard_of(host)
         assert isinstance(line, bytes)
-        if not self.secret and any(sign in line for sign in _SECRET):
+        if self._looks and not self.secret and any(sign in line for sign in _SECRET):
             shown = line.decode("utf-8", "replace")
             self._see_secret(self._number, is_one=redact(shown) != shown)
         self._append(shard, self._number, line.rstrip(b"\r\n"))

@@ -11,11 +11,14 @@ import io
 import tempfile
 from collections.abc import Generator
 from contextlib import closing
+from itertools import islice
 
 from scraper.model.errors import ListError
 from scraper.source.grammar import DOCUMENTS
 from scraper.source.lines import Unbuffered, read_lines, read_pieces
 from scraper.source.sources import Source, by_its_first_line
+
+_AT_ONCE = 1_000  # lines
 
 
 def spooled(source: Source) -> Source:
@@ -52,6 +55,6 @@ def digest_of(sources: "list[Source]") -> str:
         base = source.grammar.base
         found.update(repr((source.name, source.format, grammar, base and base.href)).encode())
         with closing(source.open()) as lines:
-            for line in lines:
-                found.update(line)
+            while piece := b"".join(islice(lines, _AT_ONCE)):
+                found.update(piece)
     return found.hexdigest()
