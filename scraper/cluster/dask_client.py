@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LOCAL_SLOTS = 2  # shards that are open at once in each worker of local:N
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
+_LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, which it serves in any case
 
 
 class Told(NamedTuple):
@@ -114,6 +115,8 @@ class DaskCluster:
                     threads_per_worker=LOCAL_SLOTS,
                     processes=True,
                     dashboard_address=None,
+                    worker_dashboard_address=_LOOPBACK,
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": _LOOPBACK},
                     security=True,
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
