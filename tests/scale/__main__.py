@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = worlds.make(given.urls, given.hosts or given.urls // 10, given.zipf, most, given.seed)
     print(*header(world, setup), sep="\n", flush=True)
     pace = Pace(setup.slots, setup.per_host, setup.delay_s, _LATENCY_S)
-    for number, plan in enumerate(plans(world, pace, setup.workers, given.open)):
+    for number, plan in enumerate(plans(world, pace, setup.workers, given.open, given.threads)):
         if number in (given.plans or range(100)):
             print(simulate(world, plan, setup, given.seed), flush=True)
     return 0
@@ -60,7 +60,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--slots", type=int, default=16, help="of a worker (-c)")
     add("--per-host", type=int, default=4)
     add("--delay", type=float, default=0.0)
-    add("--open", type=int, default=8, help="shards open in a worker, where there are several")
+    add("--open", type=int, default=8, help="shards open in a worker, where they share its slots")
+    add("--threads", type=int, default=4, help="shards open in a worker, where each has its own")
     add("--dispatch", type=float, default=0.002, help="seconds of the scheduler, for each shard")
     add(
         "--lasts",

@@ -5,9 +5,10 @@ is open. The network, the servers and the cluster's scheduler are simulated: a r
 as the world says, and the scheduler gives out one shard after the other.
 
 A worker that has a free slot, and no request for it, opens one more shard, up to so many. The shard
-opened first comes first. A worker that has nothing to do, and finds nothing, goes home. One that is
-lost breaks off its requests, and its last records are lost as well. Its shards are given out again
-when its lease has ended, and another worker begins in its place.
+opened first comes first. Or it opens so many at once, and each has its part of the slots. A worker
+that has nothing to do, and finds nothing, goes home. One that is lost breaks off its requests, and
+its last records are lost as well. Its shards are given out again when its lease has ended, and
+another worker begins in its place.
 
 Owns: these events. Does not know: how the list was divided (`plans.py`), what is polite
 (`judge.py`).
@@ -66,10 +67,11 @@ class _Worker:
 class _Open:
     """A shard that a worker has open."""
 
-    __slots__ = ("frontier", "is_lost", "left", "number", "recent", "waiting", "worker")
+    __slots__ = ("free", "frontier", "is_lost", "left", "number", "recent", "waiting", "worker")
 
-    def __init__(self, number: int, worker: _Worker, frontier: Frontier) -> None:
+    def __init__(self, number: int, worker: _Worker, frontier: Frontier, free: int) -> None:
         self.number, self.worker, self.frontier = number, worker, frontier
+        self.free = free  # slots
         self.left = 0  # lines that are not done
         self.waiting: list[Attempt] = []  # those that are not in the window
         self.recent: deque[tuple[float, int]] = deque()  # when which host answered
@@ -84,6 +86,7 @@ class Cluster:
         self._rng = Random(seed)
         together = setup.workers if plan.is_one else 1
         self._slots = setup.slots * together
+        self._slots_each = self._slots // (plan.at_once if plan.has_own else 1)
         self._politeness = Politeness(self._slots, setup.per_host, setup.delay_s)
         self._window = math.inf if plan.is_one else WINDOW // plan.at_once
         self._workers = [_Worker(number) for number in range(setup.workers // together)]
@@ -183,7 +186,7 @@ class Cluster:
     # ------------------------------------------------------------ requests
 
     def _open(self, now: float, worker: _Worker, number: int) -> None:
-        one = _Open(number, worker, Frontier(self._politeness, _PATIENCE_S))
+        one = _Open(number, worker, Frontier(self._politeness, _PATIENCE_S), self._slots_each)
         for host in self._plan.shards[number]:
             lines = self._world.lines[host] - self._judge.done[host]
             one.waiting += [_attempt(self._world.names[host], host)] * lines
@@ -203,11 +206,11 @@ class Cluster:
         """Give the free slots away."""
         wakes = math.inf
         for one in worker.opened:
-            while worker.free and one.frontier.may_start(now):
+            while worker.free and one.free and one.frontier.may_start(now):
                 self._start(now, worker, one)
             if not worker.free:
                 return
-            due = one.frontier.wake_at(now)
+            due = one.frontier.wake_at(now) if one.free else None
             wakes = min(wakes, math.inf if due is None else due)
         if wakes < worker.wakes:
             worker.wakes = wakes
@@ -228,6 +231,7 @@ class Cluster:
             one.frontier.sent(attempt.target, now)
         takes_s = self._world.answer_s(host, self._judge.begins(host, now))
         worker.free -= 1
+        one.free -= 1
         self._at(now + takes_s, self._end, one, attempt, now)
         if one.waiting:
             self._take_in(now, one)
@@ -240,6 +244,7 @@ class Cluster:
         self._judge.ends(host, now)
         worker = one.worker
         worker.free += 1
+        one.free += 1
         one.left -= 1
         if self._plan.has_losses:
             one.recent.append((now, host))

@@ -16,29 +16,38 @@ from tests.scale.world import World
 class Plan(NamedTuple):
     """Shards as numbers of their hosts, in the order in which they begin.
 
-    `at_once`: shards that a worker has open at most. `is_fixed`: shard I is for worker I. Without:
-    they are taken in turn. `is_one`: all workers are one, which no machine could be.
+    `at_once`: shards that a worker has open at most. They share its slots, or each `has_own` ones,
+    as many as the others. `is_fixed`: shard I is for worker I. Without: they are taken in turn.
+    `is_one`: all workers are one, which no machine could be.
     """
 
     name: str
     shards: Sequence[Sequence[int]]
     at_once: int = 1
+    has_own: bool = False
     is_fixed: bool = False
     is_one: bool = False
     has_losses: bool = False
 
 
-def plans(world: World, pace: Pace, workers: int, at_once: int) -> Iterator[Plan]:
-    """The plans that are compared, the one of the program last."""
+def plans(world: World, pace: Pace, workers: int, at_once: int, threads: int) -> Iterator[Plan]:
+    """The plans that are compared, those of `--cluster` last.
+
+    A worker has at most `at_once` shards open where they share its slots, else one in each thread.
+    """
     yield Plan(
         "one frontier over everything (can't be had)", [range(len(world.names))], is_one=True
     )
-    yield Plan("hash, one shard a worker", by_hash(world, workers), is_fixed=True)
+    yield Plan("hash, one shard a worker (`--shard`)", by_hash(world, workers), is_fixed=True)
     yield Plan("hash, four a worker, one at a time", by_hash(world, 4 * workers))
     apart = planned(world, pace, workers)
-    yield Plan("giants apart, longest first, one at a time", apart)
-    yield Plan("**the same, several open**", apart, at_once)
-    yield Plan("the same, workers are lost", apart, at_once, has_losses=True)
+    yield Plan("giants apart, longest first, one at a time (`scraper plan`)", apart)
+    yield Plan(f"the same, up to {at_once} open share the slots", apart, at_once)
+    each = pace._replace(at_once=pace.at_once // threads)
+    cluster = planned(world, each, workers * threads)
+    name = f"**{threads} open, each with its part of the slots (`--cluster`)**"
+    yield Plan(name, cluster, threads, has_own=True)
+    yield Plan("the same, workers are lost", cluster, threads, has_own=True, has_losses=True)
 
 
 def by_hash(world: World, shards: int) -> list[list[int]]:

@@ -22,6 +22,7 @@ SETUP = Setup(
     restart_s=1.0,
 )
 AT_ONCE = 4
+THREADS = 2
 Found = dict[str, tuple[Plan, Judge, Cluster]]
 
 
@@ -39,7 +40,7 @@ def worked_off(world: World, plan: Plan, setup: Setup = SETUP) -> tuple[Judge, C
 
 def plans_of(world: World, setup: Setup = SETUP) -> list[Plan]:
     pace = Pace(setup.slots, setup.per_host, setup.delay_s, 0.2)
-    return list(plans(world, pace, setup.workers, AT_ONCE))
+    return list(plans(world, pace, setup.workers, AT_ONCE, THREADS))
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,8 @@ def test_nothing_but_what_was_in_flight_is_asked_twice_where_no_record_is_lost(
 
 
 def test_the_plan_is_nearer_to_the_ideal_than_the_hash(found: Found) -> None:
-    _, hashed, _ = found["hash, one shard a worker"]
-    _, planned, _ = found["**the same, several open**"]
+    _, hashed, _ = found["hash, one shard a worker (`--shard`)"]
+    _, planned, _ = found["**2 open, each with its part of the slots (`--cluster`)**"]
     assert planned.end_s < hashed.end_s
     assert planned.most_done_s < hashed.most_done_s
 
@@ -122,6 +123,6 @@ def test_the_command_prints_a_row_for_each_plan(capsys: pytest.CaptureFixture[st
     words = ["--urls", "2_000", "--most", "200", "--workers", "10", "--lasts", "20"]
     assert command.main(words) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 + 6
+    assert len(rows) == 2 + 7
     assert {row.count("|") for row in rows} == {rows[0].count("|")}
     assert {row.split("|")[-3].strip() for row in rows[2:]} == {"0"}
