@@ -15,7 +15,9 @@ PAGE = (Path(__file__).parent.parent.parent / "docs/scale.md").read_text(encodin
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
 
 
-@pytest.mark.parametrize("words", [[], ["--shards", "100"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [[], ["--way", "shard", "--shards", "100"]], ids=["cluster", "shard"]
+)
 def test_the_page_has_the_table_as_it_is_printed(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -24,21 +26,22 @@ def test_the_page_has_the_table_as_it_is_printed(
 
 
 def test_prices_are_the_readers_own(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--urls", "1_000_000", "--put-price", "1", "--get-price", "2"]
+    words = ["--way", "shard", "--urls", "1_000_000", "--put-price", "1", "--get-price", "2"]
     assert paper.main(words) == 0
     printed = capsys.readouterr().out
     assert "| PUT of bodies | 1,000,000 | 1,000.00 |" in printed
-    assert f"| GET | {500 * paper.GETS:,} | {paper.GETS:,}.00 |" in printed
+    gets = paper.WAYS["shard"].gets
+    assert f"| GET and HEAD | {500 * gets:,} | {gets:,}.00 |" in printed
 
 
 def test_more_shards_cost_nothing_but_their_own_requests_and_lists() -> None:
     few, many = (
-        paper.work_out(paper.Job(10**8, 100, 500.0, shards, 0.005, 0.0004))
+        paper.work_out(paper.Job(10**8, 100, 500.0, shards, "shard", 0.005, 0.0004))
         for shards in (1_000, 10_000)
     )
     assert many.of_shards == 10 * few.of_shards
     assert many.names > 10 * few.names  # each shard lists what all others keep
-    same = ("plan_s", "look_s", "run_s", "bodies", "segments", "renewals", "record_bytes")
+    same = ("look_s", "run_s", "bodies", "segments", "renewals", "record_bytes")
     assert all(getattr(few, name) == getattr(many, name) for name in same)
 
 
@@ -61,15 +64,15 @@ def test_a_shard_sends_to_s3_what_the_page_counts(cli: Command, moto_server: S3S
             )
             assert ran.status == 0, ran.err
         bodies = farm.total - before
-    kinds = Counter(map(kind_of, front.asked))
+    kinds, way = Counter(map(kind_of, front.asked)), paper.WAYS["shard"]
     assert bodies > 0
     assert kinds["PUT body"] == bodies
     assert kinds["PUT segment"] >= 1
     assert kinds["LIST plans"] == paper.LISTS_OF_PLANS
-    assert kinds["LIST"] == paper.LISTS
+    assert kinds["LIST"] == way.lists
     # A lease is put again, and read, where the shard takes longer than a part of it.
-    assert len({one.path for one in front.asked if kind_of(one) == "PUT"}) == paper.PUTS
-    assert kinds["GET"] >= paper.GETS
+    assert len({one.path for one in front.asked if kind_of(one) == "PUT"}) == way.puts
+    assert kinds["GET"] >= way.gets
 
 
 def kind_of(asked: Asked) -> str:
