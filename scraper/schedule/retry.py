@@ -8,14 +8,24 @@ Owns: the table of what is retried, and reading Retry-After. Does not know: host
 urllib3's Retry, which sleeps in the worker and caps Retry-After by itself.
 """
 
+# ruff: noqa: E402 - see `_tornado`
+
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+# tenacity imports tornado where it is installed (for --cluster), and so asyncio and ssl: as much as
+# all the rest of a small run.
+_tornado = sys.modules.setdefault("tornado", None)  # type: ignore[arg-type]
 
 from tenacity import Future, RetryCallState, Retrying
 from tenacity.retry import retry_if_exception
 from tenacity.stop import stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
+
+if _tornado is None:
+    del sys.modules["tornado"]
 
 from scraper.model.dates import parse_http_date
 from scraper.model.errors import Kind
