@@ -144,7 +144,8 @@ def _memory(trial: Trial) -> str:
     peaks = [_peak(trial, [f"/p/{n}" for n in range(number)]) for number in (FEW, MANY)]
     peaks.append(_peak(trial, [f"/huge/{HUGE}"]))
     few, many, huge = (f"{peak / 1e6:.0f}" for peak in peaks)
-    assert peaks[1] - peaks[0] < 40 << 20, (few, many, huge)
+    # The window of a list, and what is kept of its first 250,000 targets (source/duplicates.py).
+    assert peaks[1] - peaks[0] < 64 << 20, (few, many, huge)
     assert peaks[2] - peaks[0] < 128 << 20, (few, many, huge)
     return f"{few}, {many} and {huge} MB"
 
