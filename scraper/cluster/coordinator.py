@@ -205,10 +205,9 @@ class ClusterRun:
                 if error is not None:
                     self._fail(error)
             case Lost():
-                text = f"the scheduler {self._address.url} is gone: shards that run go on to their"
-                self._fail(
-                    ClusterError(f"{text} end", hint="the same command with --resume does the rest")
-                )
+                text = f"the scheduler {self._address.url} is gone: its workers end the shards"
+                hint = "the same command with --resume does the rest"
+                self._fail(ClusterError(f"{text} that run", hint=hint))
             case Woken():
                 pass
 

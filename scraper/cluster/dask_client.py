@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 LOCAL_SLOTS = 2  # shards that are open at once in each worker of local:N
+_LOGGERS = ("distributed", "tornado", "asyncio")  # what they say is told in other words
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 _LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, which it serves in any case
@@ -78,8 +79,9 @@ class DaskCluster:
 
     def __enter__(self) -> Self:
         """Connect. Raises ClusterError."""
-        for name in ("distributed", "tornado", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        for name in (*_LOGGERS, *logging.root.manager.loggerDict):  # Dask gives each a level
+            if name.partition(".")[0] in _LOGGERS:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         with ExitStack() as stack:
             try:
                 self._client = self._connected(stack)

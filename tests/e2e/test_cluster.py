@@ -174,6 +174,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_does_the_rest(
             cluster.scheduler.kill()
             ran = cli.ended(process)
             assert (ran.status, "the scheduler" in ran.err) == (1, True), ran.err
+            assert "Error" not in ran.err, "no line of Dask's own"
         gate.open()
     done = site.total
     with Cluster(cli) as cluster:
