@@ -110,15 +110,15 @@ else
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$DEMO"
 endif
 
-cluster-demo: $(VENV)/.dev ## a scheduler, three workers, one of them killed, on the demo site
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$CLUSTER_DEMO"
-
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
 	@$(call FROM_DEBIAN,$(SHELLS) $(FAULTS))
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
 	@$(BIN)/python -m pytest -n 4 --maxschedchunk 2 $(ARGS)
+
+cluster-demo: $(VENV)/.dev ## a scheduler, three workers, one of them killed, on the demo site
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/scraper demo --port $(PORT) --s3-port $(S3_PORT) -- sh -ec "$$CLUSTER_DEMO"
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo 'ruff: clean'
