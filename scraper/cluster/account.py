@@ -18,9 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from scraper.manifest import status_of
+from scraper.manifest.run_records import records_of_run
 from scraper.model.records import STATUSES
 from scraper.report.failures import FailureGroup, FailureGroups, HostFailures
 from scraper.report.summary import Ending, Places, Summary, slowest
@@ -96,17 +95,9 @@ class Account:
         `lines`: its manifest. `told`: the summary of its last run, if that came to an end.
         """
         last: dict[tuple[str, int], dict[str, Any]] = {}
-        mark = orjson.dumps(self.run)
-        for line in lines:
-            if mark not in line:
-                continue
-            try:
-                record = orjson.loads(line)
-            except ValueError:  # torn off by a kill
-                continue
-            if isinstance(record, dict) and record.get("run") == self.run:
-                place = str(record.get("source")), int(record.get("line") or 0)
-                last[place] = {name: record[name] for name in _KEPT if name in record}
+        for record in records_of_run(lines, self.run):
+            place = str(record.get("source")), int(record.get("line") or 0)
+            last[place] = {name: record[name] for name in _KEPT if name in record}
         groups = FailureGroups()
         for record in last.values():
             self._add_record(record)

@@ -1,9 +1,10 @@
 """The records of a manifest run by run: those that a fetch wrote, each with its target's identity.
 
     for identity, record in run_records(lines()): ...
+    for record in records_of_run(lines(), run): ...   # of one run, whoever wrote them
 
 Owns: which records these are, which run was the last. A line that is none of ours is passed over,
-as by all readers. Does not know: what is made of them (`cli/report.py`).
+as by all readers. Does not know: what is made of them.
 """
 
 import contextlib
@@ -33,6 +34,20 @@ def run_records(lines: Iterator[bytes]) -> Iterator[tuple[int | None, dict[str, 
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, BadTarget):
             identity = of_record(record)
         yield identity, record
+
+
+def records_of_run(lines: Iterable[bytes], run: str) -> Iterator[dict[str, Any]]:
+    """The records of the run with this id, in order. Other lines are not parsed."""
+    mark = orjson.dumps(run)
+    for line in lines:
+        if mark not in line:
+            continue
+        try:
+            record = orjson.loads(line)
+        except ValueError:  # torn off by a kill
+            continue
+        if isinstance(record, dict) and record.get("run") == run:
+            yield record
 
 
 def last_run(lines: Lines) -> str | None:

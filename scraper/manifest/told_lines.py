@@ -10,9 +10,8 @@ Owns: which lines these are, in a bit for each. Does not know: why a shard is ru
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
 from scraper.manifest.codec import status_of
+from scraper.manifest.run_records import records_of_run
 from scraper.model.records import PreviousRecord, Skipped, Target
 
 if TYPE_CHECKING:
@@ -26,16 +25,9 @@ class ToldLines:
 
     def __init__(self, lines: Iterable[bytes], run: str) -> None:
         self._bits: dict[str, bytearray] = {}
-        mark = orjson.dumps(run)
-        for line in lines:
-            if mark not in line:
-                continue
-            try:
-                record = orjson.loads(line)
-            except ValueError:  # torn off by a kill
-                continue
+        for record in records_of_run(lines, run):
             number = record.get("line")
-            if record.get("run") == run and isinstance(number, int):
+            if isinstance(number, int):
                 is_final = status_of(record) != "not_reached"
                 self._set(str(record.get("source")), number, is_final=is_final)
 

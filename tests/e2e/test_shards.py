@@ -18,22 +18,15 @@ from scraper.run.result import Result
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 from tests.e2e.command import Command, Ran
 from tests.e2e.places import Bucket, Directory, Place
+from tests.e2e.twelve_hosts import HOSTS, twelve_hosts
 from tests.servers import HttpFarm, Reply, Request
 
-HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 13))
 SAME = ("line", "url", "key", "status", "size", "sha256", "of_line")
 
 
 @pytest.fixture
 def site() -> Iterator[HttpFarm]:
-    """Twelve hosts. `/gone...` is 404."""
-
-    def answer(request: Request) -> Reply:
-        if request.path.startswith("/gone"):
-            return Reply(404)
-        return Reply(body=f"{request.headers['host']}{request.path}".encode())
-
-    with HttpFarm(answer, HOSTS) as farm:
+    with twelve_hosts() as farm:
         yield farm
 
 

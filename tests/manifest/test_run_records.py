@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from scraper.manifest.run_records import last_run, run_records
+from scraper.manifest.run_records import last_run, records_of_run, run_records
 
 PRUNED = {"url": "http://h/", "key": "k", "status": "pruned", "run": "p"}
 
@@ -32,3 +32,9 @@ def test_what_is_no_record_is_passed_over() -> None:
     ((identity, record),) = run_records(manifest(of("a"), PRUNED)())
     assert isinstance(identity, int)
     assert record["run"] == "a"
+
+
+def test_of_one_run_whatever_else_names_it() -> None:
+    lines = [b'{"run": "a", "line": 1}\n', b'{"run": "b"}\n', b'["a"]\n', b'{"run": "a", "li']
+    lines.append(b'{"run": "c", "key": "a"}\n')
+    assert list(records_of_run(lines, "a")) == [{"run": "a", "line": 1}]
