@@ -16,6 +16,8 @@ import select
 import socket
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -47,6 +49,7 @@ class PoliteSite(RawServer):
         self.log: list[Asked] = []
         self.refusals: list[Asked] = []  # `came` is when that was sent
         self.most: Counter[str] = Counter()  # in flight at once, by host
+        self._may_refuse = True
         self._in_flight: defaultdict[str, set[socket.socket]] = defaultdict(set)
         super().__init__(self._talk, HOSTS)
         for listening in self._listening:
@@ -61,6 +64,17 @@ class PoliteSite(RawServer):
     def pages_of(self, run: str) -> list[Asked]:
         """Requests of `run` so far, without those for robots.txt."""
         return [one for one in self.log if one.run == run and one.path != "/robots.txt"]
+
+    @contextmanager
+    def refusing_nobody(self) -> Iterator[int]:
+        """Yields how many refusals have been sent, or are about to be."""
+        with self._changed:
+            self._may_refuse = False
+        try:
+            yield len(self.refusals)
+        finally:
+            with self._changed:
+                self._may_refuse = True
 
     def judge(self) -> None:
         """What must hold over all processes, and within the life of each run."""
@@ -133,7 +147,7 @@ class PoliteSite(RawServer):
             full = self._changed.wait_for(
                 lambda: len(self._in_flight[asked.host]) == CAP or is_gone(sock), _HELD_S / 2
             )
-            if not full or is_gone(sock):
+            if not full or is_gone(sock) or not self._may_refuse:
                 return False
             self.refusals.append(asked._replace(came=time.time()))
             return True

@@ -118,12 +118,25 @@ def test_a_run_with_children_that_is_killed_is_as_polite_as_one_process(
 def test_a_run_whose_children_are_killed_is_as_polite_as_one_process(
     cli: Command, site: PoliteSite, directory: Place
 ) -> None:
-    """The run knows all of its hosts: their delays and pauses hold over the lives of children."""
+    """The run knows all of its hosts: their delays and pauses hold over the lives of children.
+
+    A pause that a child has read, and not yet told the run, is lost with the child. So a child
+    dies when the run has told of each pause that the site has asked for.
+    """
     cli.write("urls.txt", *site.listed)
-    with cli.start("urls.txt", *OPTIONS, "--processes", 2, "-H", "X-Run: all") as process:
+    options = [one for one in OPTIONS if one != "-q"]
+    words = ("urls.txt", *options, "-v", "--processes", 2, "-H", "X-Run: all")
+    pauses = 0
+    with cli.start(*words) as process:
+        assert process.stderr
         for seen in (8, 24):
             site.wait_until(lambda seen=seen: len(site.pages_of("all")) >= seen)  # type: ignore[misc]
-            os.kill(children_of(process.pid)[0], signal.SIGKILL)
+            with site.refusing_nobody() as sent:
+                while pauses < sent:
+                    line = process.stderr.readline()
+                    assert line, "the run has ended"
+                    pauses += line.startswith(b"wait ")
+                os.kill(children_of(process.pid)[0], signal.SIGKILL)
         assert cli.ended(process).status == 1  # robots.txt forbids some
     site.judge()
     all_is_stored(directory)
