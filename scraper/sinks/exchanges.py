@@ -28,7 +28,7 @@ class Exchange(NamedTuple):
 
     url: str
     host: str
-    fields: Sequence[tuple[str, str]]
+    fields: tuple[tuple[str, str], ...]
     lines: Sequence[bytes]
     status: int
     moment: float

@@ -8,11 +8,12 @@ lines are kept until their file is finished.
 """
 
 import heapq
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted  # as json.dumps does
 from typing import IO
 
 from scraper.sinks.warc.surts import surt_of
@@ -34,12 +35,22 @@ def line_of(  # noqa: PLR0913 - the fields of a line
     filename: str,
 ) -> str:
     """The line of a record, without its line feed. `date`: its WARC-Date."""
-    told = {"url": url}
-    if kind := _PARAMETER.split(mime, maxsplit=1)[0]:
-        told["mime"] = kind
-    told |= {"status": status, "digest": digest, "length": str(length), "offset": str(offset)}
-    told["filename"] = filename
-    return f"{surt_of(url)} {_NO_DIGIT.sub('', date)[:14]} {json.dumps(told)}"
+    return (
+        f'{surt_of(url)} {_digits_of(date[:19])} {{"url": {_quoted(url)}, {_kind_of(mime)}'
+        f'"status": "{status}", "digest": "{digest}", "length": "{length}", "offset": "{offset}", '
+        f'"filename": {_quoted(filename)}}}'
+    )
+
+
+@lru_cache(256)
+def _kind_of(media_type: str) -> str:
+    kind = _PARAMETER.split(media_type, maxsplit=1)[0]
+    return f'"mime": {_quoted(kind)}, ' if kind else ""
+
+
+@lru_cache(64)
+def _digits_of(second: str) -> str:
+    return _NO_DIGIT.sub("", second)
 
 
 def in_order(lines: Iterable[str]) -> Iterator[bytes]:

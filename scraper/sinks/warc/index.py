@@ -29,6 +29,10 @@ _PAYLOADS = """CREATE TABLE IF NOT EXISTS payloads (
     digest BLOB PRIMARY KEY, url TEXT, date TEXT, file TEXT, offset INT
 ) WITHOUT ROWID"""
 _SCHEMA = (_OBJECTS, _PAYLOADS)
+_OBJECT = "SELECT * FROM objects WHERE key = ?"
+_PAYLOAD = "SELECT * FROM payloads WHERE digest = ?"
+_KEYS = "SELECT key FROM objects WHERE key >= ? ORDER BY key LIMIT 1000"
+_KEYS_BEHIND = _KEYS.replace(">=", ">")
 _BUSY_S = 60.0
 _AT_ONCE = 1_000  # rows
 
@@ -133,7 +137,7 @@ class Index:
         waiting = self._objects.get(key)
         if waiting is not None:
             return waiting
-        found = self._rows("objects", "key = ?", key)
+        found = self._rows(_OBJECT, key)
         return Indexed(*found[-1]) if found else None
 
     def payload(self, digest: bytes) -> Payload | None:
@@ -141,7 +145,7 @@ class Index:
         waiting = self._payloads.get(digest)
         if waiting is not None:
             return waiting
-        found = self._rows("payloads", "digest = ?", digest)
+        found = self._rows(_PAYLOAD, digest)
         return Payload(*found[0]) if found else None
 
     def is_new(self, digest: bytes, flushes: int) -> bool:
@@ -156,11 +160,7 @@ class Index:
         last = ""
         first = True
         while True:
-            rows = self._rows(
-                "objects",
-                f"key {'>=' if first else '>'} ? ORDER BY key LIMIT 1000",
-                prefix if first else last,
-            )
+            rows = self._rows(_KEYS if first else _KEYS_BEHIND, prefix if first else last)
             keys = sorted({row[0] for row in rows})
             first = False
             for last in keys:
@@ -173,7 +173,7 @@ class Index:
     def is_empty(self) -> bool:
         """Whether it has no object: it is new, or was lost."""
         self._flush()
-        return not self._rows("objects", "key >= ? LIMIT 1", "")
+        return not self._rows(_KEYS, "")
 
     def forget(self, file: str, start: int) -> None:
         """Forget the records of `file` from the byte `start` on: they are not there."""
@@ -202,14 +202,16 @@ class Index:
                 self._db.execute("PRAGMA journal_mode=DELETE")  # readers may not write
             self._db.close()
 
-    def _rows(self, table: str, where: str, value: object) -> list[tuple]:  # type: ignore[type-arg]
-        asked = f"SELECT * FROM {table} WHERE {where}"  # noqa: S608 - our own words
-        with self._told():
-            found = self._db.execute(asked, (value,)).fetchall()
-            if self._reads:
-                found += self._db.execute(
-                    asked.replace(table, f"added.{table}"), (value,)
-                ).fetchall()
+    def _rows(self, asked: str, value: object) -> list[tuple]:  # type: ignore[type-arg]
+        # A context manager of ours would cost as much as the look-up.
+        try:
+            with self._lock:
+                found = self._db.execute(asked, (value,)).fetchall()
+                if self._reads:
+                    added = asked.replace(" FROM ", " FROM added.")
+                    found += self._db.execute(added, (value,)).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from None
         return found
 
     @contextmanager
@@ -218,5 +220,7 @@ class Index:
             with self._lock:
                 yield
         except (sqlite3.Error, OSError) as error:
-            message = f"the index of the archive, {str(self._path)!r}: {error}"
-            raise DestinationError(message) from None
+            raise self._error(error) from None
+
+    def _error(self, error: Exception) -> DestinationError:
+        return DestinationError(f"the index of the archive, {str(self._path)!r}: {error}")

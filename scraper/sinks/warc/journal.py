@@ -41,11 +41,12 @@ class Unit(NamedTuple):
 
     def line(self) -> bytes:
         """Its line."""
+        outcome = self.outcome
         made = self._asdict()
         made["payloads"] = [(one.digest.hex(), *one[1:]) for one in self.payloads]
-        if self.outcome is not None:
-            made["outcome"] = (isinstance(self.outcome, Stored), *self.outcome)
-        return orjson.dumps(made, default=tuple) + b"\n"
+        if outcome is not None:
+            made["outcome"] = (isinstance(outcome, Stored), *outcome)
+        return orjson.dumps(made, default=tuple, option=orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
     def of(cls, line: bytes) -> "Unit":

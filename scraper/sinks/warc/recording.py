@@ -13,7 +13,8 @@ responses mean. A body that broke off, or that nobody wants and is long, is cut 
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scraper.model.archived import Archived
@@ -101,26 +102,24 @@ class _Made(NamedTuple):
     response: _Response
     at: int
 
-    def index_lines(self, file: str, start: int) -> Iterator[str]:
-        """The line of the CDXJ, if it has one; `start` is the unit's first byte in `file`."""
+    def index_line(self, file: str, start: int) -> str:
+        """The line of the CDXJ; `start` is the unit's first byte in `file`."""
         response = self.response
-        if response.digest:
-            yield line_of(
-                self.done.exchange.url,
-                response.date,
-                mime=response.mime,
-                status=str(self.done.exchange.status),
-                digest=response.digest,
-                length=len(response.data),
-                offset=start + self.at,
-                filename=file,
-            )
+        return line_of(
+            self.done.exchange.url,
+            response.date,
+            mime=response.mime,
+            status=str(self.done.exchange.status),
+            digest=response.digest,
+            length=len(response.data),
+            offset=start + self.at,
+            filename=file,
+        )
 
-    def payloads(self, file: str, start: int) -> Iterator[Payload]:
+    def payload(self, file: str, start: int) -> Payload:
         """What later records may refer to."""
-        response, url = self.response, self.done.exchange.url
-        if response.fresh:
-            yield Payload(response.fresh, url, response.date, file, start + self.at)
+        response = self.response
+        return Payload(response.fresh, self.done.exchange.url, response.date, file, start + self.at)
 
     def indexed(self, key: str, archived: Archived, body: Body) -> Indexed:
         """The object `key`, which is this response."""
@@ -224,6 +223,8 @@ class WarcRecording:
 
     def drop(self) -> None:
         """See `Recording`."""
+        if self._now is None and not self._done:
+            return
         for done in self._done:
             if done.large is not None:
                 done.large.close()
@@ -271,9 +272,9 @@ class WarcRecording:
             return Unit(
                 start,
                 start + size,
-                [line for one in made for line in one.index_lines(file, start)],
+                [one.index_line(file, start) for one in made if one.response.digest],
                 None if body is None else last.indexed(self._key, archived, body),
-                [payload for one in made for payload in one.payloads(file, start)],
+                [one.payload(file, start) for one in made if one.response.fresh],
                 self._about,
                 archived,
                 outcome if body is None else body.stored(),
@@ -301,28 +302,25 @@ class WarcRecording:
         digest = records.digest_text(sha1)
         identity = records.record_id()
         date = records.date_of(exchange.moment)
-        fields = [("WARC-Record-ID", identity), ("WARC-Date", date)]
+        fields = f"{common}WARC-Record-ID: {identity}\r\nWARC-Date: {date}\r\n"
         if original is not None:
-            fields += [
-                ("WARC-Profile", records.IDENTICAL),
-                ("WARC-Refers-To-Target-URI", original.url),
-                ("WARC-Refers-To-Date", original.date),
-                ("WARC-Block-Digest", _sha1(framed)),
-                ("WARC-Payload-Digest", digest),
-            ]
-            begun = records.header("revisit", fields, records.RESPONSE, len(framed), common)
+            fields += (
+                f"WARC-Profile: {records.IDENTICAL}\r\n"
+                f"WARC-Refers-To-Target-URI: {original.url}\r\n"
+                f"WARC-Refers-To-Date: {original.date}\r\n"
+                f"WARC-Block-Digest: {_sha1(framed)}\r\nWARC-Payload-Digest: {digest}\r\n"
+            )
+            begun = records.header("revisit", fields, records.RESPONSE, len(framed))
             data: bytes | Spooled = member(begun + framed + records.END)
             return _Response(data, identity, date, "warc/revisit", digest, original=original)
         if done.truncated:
-            fields.append(("WARC-Truncated", done.truncated))
+            fields += f"WARC-Truncated: {done.truncated}\r\n"
         if large is None:
-            fields.append(("WARC-Block-Digest", _sha1(framed, done.small)))
+            fields += f"WARC-Block-Digest: {_sha1(framed, done.small)}\r\n"
         elif large.block is not None and head.length == size:
-            block = large.block.digest()
-            fields.append(("WARC-Block-Digest", records.digest_text(block)))
-        fields.append(("WARC-Payload-Digest", digest))
-        whole = len(framed) + size
-        begun = records.header("response", fields, records.RESPONSE, whole, common) + framed
+            fields += f"WARC-Block-Digest: {records.digest_text(large.block.digest())}\r\n"
+        fields += f"WARC-Payload-Digest: {digest}\r\n"
+        begun = records.header("response", fields, records.RESPONSE, len(framed) + size) + framed
         data = member(begun + done.small + records.END) if large is None else large.ended(begun)
         fresh = sha1 if may_refer else b""
         return _Response(data, identity, date, head.media_type, digest, fresh)
@@ -331,15 +329,15 @@ class WarcRecording:
         """The `revisit` that a 304 is. Players answer with its empty body, so it has no index."""
         identity = records.record_id()
         date = records.date_of(done.exchange.moment)
-        fields = [("WARC-Record-ID", identity), ("WARC-Date", date)]
-        fields.append(("WARC-Profile", records.NOT_MODIFIED))
+        fields = f"{common}WARC-Record-ID: {identity}\r\nWARC-Date: {date}\r\n"
+        fields += f"WARC-Profile: {records.NOT_MODIFIED}\r\n"
         there = self._writer.index.find(self._key)
         if there is not None and there.date:
-            fields.append(("WARC-Refers-To-Target-URI", there.url))
-            fields.append(("WARC-Refers-To-Date", there.date))
+            fields += f"WARC-Refers-To-Target-URI: {there.url}\r\n"
+            fields += f"WARC-Refers-To-Date: {there.date}\r\n"
         framed = done.head.bare()
-        fields.append(("WARC-Block-Digest", _sha1(framed)))
-        begun = records.header("revisit", fields, records.RESPONSE, len(framed), common)
+        fields += f"WARC-Block-Digest: {_sha1(framed)}\r\n"
+        begun = records.header("revisit", fields, records.RESPONSE, len(framed))
         return _Response(member(begun + framed + records.END), identity, date, "", "")
 
 
@@ -367,23 +365,25 @@ def _request(done: Exchanged, response: _Response, common: str) -> bytes:
     exchange = done.exchange
     block = request_head(exchange.url, exchange.fields, exchange.host)
     fields = (
-        ("WARC-Record-ID", records.record_id()),
-        ("WARC-Date", response.date),
-        ("WARC-Concurrent-To", response.record_id),
-        ("WARC-Block-Digest", _sha1(block)),
+        f"{common}WARC-Record-ID: {records.record_id()}\r\nWARC-Date: {response.date}\r\n"
+        f"WARC-Concurrent-To: {response.record_id}\r\nWARC-Block-Digest: {_sha1(block)}\r\n"
     )
-    begun = records.header("request", fields, records.REQUEST, len(block), common)
+    begun = records.header("request", fields, records.REQUEST, len(block))
     return member(begun + block + records.END)
 
 
 def _common(exchange: Exchange) -> str:
     """The lines that both records of an exchange have in their headers."""
-    text = f"WARC-Target-URI: {exchange.url}\r\n"
-    if exchange.remote_ip:
-        text += f"WARC-IP-Address: {exchange.remote_ip}\r\n"
-    for protocol in protocols(exchange.lines[0], exchange.tls):
-        text += f"WARC-Protocol: {protocol}\r\n"
-    return text
+    connection = _connection(exchange.remote_ip, exchange.lines[0], exchange.tls)
+    return f"WARC-Target-URI: {exchange.url}\r\n{connection}"
+
+
+@lru_cache(256)
+def _connection(remote_ip: str | None, status_line: bytes, tls: str | None) -> str:
+    lines = [f"WARC-Protocol: {one}\r\n" for one in protocols(status_line, tls)]
+    if remote_ip:
+        lines.insert(0, f"WARC-IP-Address: {remote_ip}\r\n")
+    return "".join(lines)
 
 
 def _sha1(*parts: bytes) -> str:

@@ -9,7 +9,6 @@ as much, always compresses at level 9, and changes the bytes of heads.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from scraper.model.version import __version__
@@ -24,15 +23,14 @@ _FIELDS = "application/warc-fields"
 _SPECIFICATION = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
 
 
-def _apart() -> Iterator[tuple[int, int, int]]:
-    """How 32 groups of five bits come to lie in a byte each: halves of halves move apart."""
-    for groups in (16, 8, 4, 2, 1):
-        half = (1 << 5 * groups) - 1
-        stay = sum(half << at for at in range(0, 256, 16 * groups))
-        yield 3 * groups, stay, stay << 8 * groups
+def _apart(groups: int) -> tuple[int, int]:
+    """Which bits stay and which move where every second `groups` of five bits move apart."""
+    half = (1 << 5 * groups) - 1
+    stay = sum(half << at for at in range(0, 256, 16 * groups))
+    return stay, stay << 8 * groups
 
 
-_APART = tuple(_apart())  # base64.b32encode takes eight times as long
+_16, _8, _4, _2, _1 = map(_apart, (16, 8, 4, 2, 1))
 
 
 def record_id() -> str:
@@ -54,22 +52,20 @@ def _second(moment: int) -> str:
 
 def digest_text(sha1: bytes) -> str:
     """A digest as records and indexes have it."""
+    # 32 groups of five bits come to lie in a byte each; base64.b32encode takes eight times as long.
     bits = int.from_bytes(sha1)
-    for shift, stay, move in _APART:
-        bits = bits & stay | bits << shift & move
+    bits = bits & _16[0] | bits << 48 & _16[1]
+    bits = bits & _8[0] | bits << 24 & _8[1]
+    bits = bits & _4[0] | bits << 12 & _4[1]
+    bits = bits & _2[0] | bits << 6 & _2[1]
+    bits = bits & _1[0] | bits << 3 & _1[1]
     return "sha1:" + bits.to_bytes(32).translate(_BASE32).decode("ascii")
 
 
-def header(
-    kind: str, fields: Iterable[tuple[str, str]], media_type: str, size: int, common: str = ""
-) -> bytes:
-    """The header of a record of this kind. `size`: of its block, in bytes.
-
-    `common`: lines that other records have, too.
-    """
-    own = "".join([f"{name}: {value}\r\n" for name, value in fields])
+def header(kind: str, fields: str, media_type: str, size: int) -> bytes:
+    """The header of a record of this kind, with these lines. `size`: of its block, in bytes."""
     return (
-        f"WARC/1.1\r\nWARC-Type: {kind}\r\n{common}{own}"
+        f"WARC/1.1\r\nWARC-Type: {kind}\r\n{fields}"
         f"Content-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n"
     ).encode("utf-8", "replace")
 
@@ -82,8 +78,8 @@ def warcinfo(name: str, moment: float) -> bytes:
         f"conformsTo: {_SPECIFICATION}\r\n"
     ).encode()
     fields = (
-        ("WARC-Record-ID", record_id()),
-        ("WARC-Date", date_of(moment)),
-        ("WARC-Filename", name),
+        f"WARC-Record-ID: {record_id()}\r\n"
+        f"WARC-Date: {date_of(moment)}\r\n"
+        f"WARC-Filename: {name}\r\n"
     )
     return header("warcinfo", fields, _FIELDS, len(block)) + block + END

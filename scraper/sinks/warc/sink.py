@@ -142,6 +142,10 @@ class WarcSink:
         if not self.disk.is_dir():
             raise DestinationError(f"there is no directory {str(self.root)!r}")
 
+    def may_have_objects(self) -> bool:
+        """Whether there is any record of an object."""
+        return not self._indexed().is_empty()
+
     def size(self, key: str) -> int | None:
         """Bytes of the object's body, decoded. None if there is no record of it."""
         found = self.object_stat(key)

@@ -91,8 +91,9 @@ class Writer:
         """
         lane = self._lanes[sum(map(len, members)) >= _LARGE]
         with lane.lock:
-            if any(self.index.is_new(digest, flushes) for digest in payloads):
-                raise Overtaken
+            for digest in payloads:
+                if self.index.is_new(digest, flushes):
+                    raise Overtaken
             file = lane.file
             if file is None:
                 file = lane.file = self._begin()

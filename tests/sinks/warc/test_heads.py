@@ -23,9 +23,11 @@ def test_a_body_that_was_cut_off_says_how_long_it_was_to_be() -> None:
 
 
 def test_no_secret_of_a_request_is_kept() -> None:
-    fields = [("User-Agent", "t"), ("Authorization", "Basic c2VjcmV0"), ("Cookie", "s=secret")]
-    fields += [("X-Api-Key", "secret"), ("Referer", "http://a.example/?token=secret&a=1")]
-    fields += [("Proxy-Authorization", "secret")]
+    fields = (
+        *(("User-Agent", "t"), ("Authorization", "Basic c2VjcmV0"), ("Cookie", "s=secret")),
+        *(("X-Api-Key", "secret"), ("Referer", "http://a.example/?token=secret&a=1")),
+        ("Proxy-Authorization", "secret"),
+    )
     head = request_head("http://h.example/p?sig=REDACTED", fields, "h.example:8080")
     assert head == (
         b"GET /p?sig=REDACTED HTTP/1.1\r\nHost: h.example:8080\r\nUser-Agent: t\r\n"
@@ -45,6 +47,26 @@ def test_a_response_keeps_cookies_unless_a_secret_led_to_them(secret: bool) -> N
     assert head.count(b"abc") == (0 if secret else 1)
     assert b"Location: /p?token=REDACTED&a=1\r\n" in head
     assert b"Location: http://REDACTED@h.example/\r\n" in head
+
+
+def test_no_secret_hides_behind_a_fold() -> None:
+    folded = (
+        b"Set-Cookie: a=1;\r\n",
+        b" s=abc\r\n",
+        b"Location: http://h.example/\r\n",
+        b"\t?token=abc\r\n",
+    )
+    head = Head((STATUS, *folded, b"Last: 1\r\n"), secret=True).bare()
+    assert b"abc" not in head
+    assert head.startswith(STATUS + b"Set-Cookie: REDACTED\r\nLocation: ")
+    assert head.endswith(b"token=REDACTED\r\nLast: 1\r\n\r\n")
+
+
+def test_bare_line_feeds_become_line_ends_that_all_readers_know() -> None:
+    head = Head(
+        (b"HTTP/1.1 200 OK\n", b"A: 1\n", b"Content-Length: 2\n", b"B: 2\r\n"), secret=False
+    )
+    assert head.framed(2) == STATUS + b"A: 1\r\nB: 2\r\nContent-Length: 2\r\n\r\n"
 
 
 @pytest.mark.parametrize(
