@@ -22,6 +22,7 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65_536):
             sink.sendall(data)
+    with suppress(OSError):  # also after a reset
         sink.shutdown(socket.SHUT_WR)
 
 

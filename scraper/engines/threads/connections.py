@@ -52,12 +52,14 @@ class InUse:
         self.url = ""  # of the hop, as the request has it
         self.fresh = False  # see `Request`
         self.guarded = ""  # see `Request`; "" where a proxy looks names up
+        self.pool: Any = None
         self.connection: Any = None
         self.reused = False
-        self._broken = False
+        self.is_broken = False  # the loop's thread has broken it off
 
-    def use(self, connection: Any) -> None:
-        """Note the connection that the pool gave. Raises TransferError if the guard refuses it."""
+    def use(self, connection: Any, pool: Any) -> None:
+        """Note the connection that `pool` gave. Raises TransferError if the guard refuses it."""
+        self.pool = pool
         if self.fresh:
             connection.close()
         self.connection = connection
@@ -69,7 +71,7 @@ class InUse:
 
     def check(self) -> None:
         """Raise ConnectionAbortedError if it was broken off before it had a connection."""
-        if self._broken:
+        if self.is_broken:
             raise ConnectionAbortedError("broken off")
 
     def why_slow(self, now: float) -> TransferError | None:
@@ -86,7 +88,7 @@ class InUse:
         A worker that has all bytes may be busy with the sink, and its connection may be another
         worker's by now.
         """
-        self._broken = True
+        self.is_broken = True
         connection = self.connection
         wire = getattr(connection, "wire", None)
         if wire is not None and connection.in_use is self:
@@ -280,13 +282,18 @@ class _SocksHttps(_ThroughSocks, _Https):
 
 
 class _NotedPool:
-    """Mixed into a pool class: notes which connection the worker got."""
+    """Mixed into a pool class: notes which connection the worker got.
+
+    `asks`: its server asks for a client certificate, and has answered nothing; None: not known.
+    """
+
+    asks: bool | None = None
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]
         if CURRENT.in_use is not None:
             try:
-                CURRENT.in_use.use(connection)
+                CURRENT.in_use.use(connection, self)
             except Exception:
                 connection.close()
                 raise

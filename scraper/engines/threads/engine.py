@@ -23,7 +23,7 @@ import requests
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
-from scraper.engines import guard
+from scraper.engines import guard, tls
 from scraper.engines.base import conclude
 from scraper.engines.descriptors import connections_to_keep
 from scraper.engines.minimum_speed import MinimumSpeed
@@ -31,7 +31,8 @@ from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies, is_socks, looks_up
 from scraper.engines.rate_limit import Shared
 from scraper.engines.threads.connections import CURRENT, Adapter, InUse
-from scraper.engines.threads.errors import GONE, cause, mapped
+from scraper.engines.threads.errors import CLOSED, GONE, cause, mapped
+from scraper.engines.threads.handshakes import Handshakes
 from scraper.engines.threads.turns import Turns
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
@@ -65,6 +66,7 @@ class ThreadsEngine:
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
         self._proxies = Proxies(http.proxy)
         self._names = Names(http)
+        self._handshakes = Handshakes(http)
         self._turns = (
             Turns(limits.limit_rate, max_concurrency, shared) if limits.limit_rate else None
         )
@@ -219,10 +221,19 @@ class ThreadsEngine:
             # target: send again, over a new connection (RFC 9112 9.3.1).
             if in_use.reused and cause(error, *GONE) and not transfer.abandoned:
                 raise _SendAgain from None
-            raise mapped(error) from None
+            raise self._why(error, in_use, timeout[0]) from None
         except OSError as error:
-            raise mapped(error) from None
+            raise self._why(error, in_use, timeout[0]) from None
+        in_use.pool.asks = False
         return response.raw
+
+    def _why(self, error: Exception, in_use: InUse, timeout_s: float) -> TransferError:
+        """The failure of a hop before its response."""
+        found = mapped(error)
+        closed = found.message == CLOSED and not in_use.is_broken
+        if closed and self._handshakes.ask_for_certificate(in_use, timeout_s):
+            return tls.wants_certificate()
+        return found
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:

@@ -24,6 +24,7 @@ GONE = (
     ConnectionAbortedError,
     ssl.SSLEOFError,
 )
+CLOSED = "connection was closed before a response"
 _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
 
@@ -64,7 +65,7 @@ def mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read 
         return TransferError(Kind.TIMEOUT, "no response within the time")
     alert = next((one for one in _causes(error) if _is_alert(one)), None)
     if alert is None and cause(error, *GONE):
-        return TransferError(Kind.CONNECT, "connection was closed before a response")
+        return TransferError(Kind.CONNECT, CLOSED)
     if found := alert or cause(error, ssl.SSLError, requests.exceptions.SSLError):
         return _of_tls(_short(found))
     if cause(error, NewConnectionError, requests.exceptions.ProxyError) or (
