@@ -49,14 +49,15 @@ _ABOVE = 1.15  # of what got through and what was refused together: the search t
 _SEEN = 1.2  # times the rate since the last incident: no higher rate was really tried
 _FASTER = 2.0  # the high where the cap is the reason
 # How long the ramp takes to its high: in gaps, refusals, incidents and searches.
-_GAPS, _REFUSALS, _INCIDENTS, _SEARCHES = 16.0, 10.0, 12.0, 2.0
+_GAPS, _REFUSALS, _INCIDENTS, _SEARCHES = 16.0, 10.0, 12.0, 1.5
 _FOUND = 6.0  # in gaps, if a search has found the gap
 
 _NO_GAP = -20  # as an octave
 _ALL = 4  # targets in a row, none of them tried before: nothing gets through
-_SURE = 8  # answers and push-backs, before they say anything
+_SURE = 12  # answers and push-backs, before they say anything
 _BETTER = 0.6  # a longer gap helps if so small a part of the push-backs is left
 _FEW = 3  # answers between two incidents, which say no rate yet
+_NOTHING = (0.0, 0, 0.0)
 
 
 class Shares:
@@ -121,6 +122,7 @@ class Pace:
         self._passed = float(passed)
         self._refused = 0
         self._busy_s = busy_s
+        self._before = _NOTHING  # the same, of the time before: a search counts that too
         # The ramp
         self._low = self._high = 0.0  # requests a second
         self._ramp_s, self._ramped_s = 1.0, 0.0
@@ -253,6 +255,7 @@ class Pace:
         if self._passed > _FEW:
             seen = (self._passed + self._refused) / max(self._busy_s, self.gap_s)
             self._high = min(self._high, _SEEN * seen)
+            self._before = self._passed, self._refused, self._busy_s
             self._passed = self._busy_s = 0.0
             self._refused = 0
         else:
@@ -268,11 +271,13 @@ class Pace:
         """The low and the high of the ramp, if the last start ends the incident."""
         if not self._has_searched:
             return _BELOW * self._high, self._high
-        busy_s = max(self._busy_s, self.gap_s)
-        low = max(self._passed - self._first_search, 1) / busy_s
+        passed, refused, busy_s = self._before
+        passed, refused = passed + self._passed, refused + self._refused
+        busy_s = max(busy_s + self._busy_s, self.gap_s)
+        low = max(passed - self._first_search, 1) / busy_s
         if self._bad_s * low <= 1:  # no burst: the gap that was refused says more
             return max(low, 0.5 / self.gap_s), 1 / (self._bad_s or self.gap_s / 2)
-        return low, _ABOVE * (self._passed + self._refused) / busy_s
+        return low, _ABOVE * (passed + refused) / busy_s
 
     def _end_incident(self, now: float) -> None:
         """Something got through again: the ramp begins."""
@@ -281,6 +286,7 @@ class Pace:
         if self._has_searched:
             self._crowding.search_ended()
             self._first_search = False
+            self._before = _NOTHING
             is_burst = self._bad_s * low > 1
             ramp_s = _SEARCHES * spent_s if is_burst else _FOUND / low
         else:

@@ -288,6 +288,22 @@ def test_requests_that_come_with_a_jitter_are_paced_as_well() -> None:
         assert found.now <= 1.3 * 10.0 + 0.5, limiter
 
 
+def test_what_got_through_before_two_incidents_in_a_row_is_not_forgotten() -> None:
+    """Else the one page between them is taken for the rate, which is tried for long."""
+    for slots in (16, 32):
+        found = Simulated(ByWindow(20, 10.0), 200, constant(0.02), slots, quick_s=0.02).run()
+        assert (found.stored, found.failed) == (200, [])
+        assert found.now <= 1.3 * 100.0 + 0.5, slots
+
+
+def test_every_second_request_is_refused_until_the_gap_is_long_enough() -> None:
+    """So it is with one slot and no burst. A longer gap seems to be of no use for some time."""
+    for limiter in (ByRate(13, 0), Delaying(13, 0)):
+        found = Simulated(limiter, 200, constant(0.05), 1, late_s=0.003).run()
+        assert (found.stored, found.failed) == (200, [])
+        assert found.now <= 1.3 * 200 / 13 + 0.5
+
+
 def test_a_host_that_names_a_time_with_each_refusal_gets_a_gap_as_well() -> None:
     """Without a gap all that wait are sent when the time is over, and refused again but for few."""
     later = BUSY._replace(retry_after_s=1.0)
