@@ -28,8 +28,9 @@ from scraper.model.version import __version__
 from scraper.run.events import log_event
 from scraper.run.loop import Run
 from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink
+from scraper.sinks.own_store import OwnStore
 from scraper.sinks.pauses_file import PausesFile
-from scraper.sinks.plans import DONE, PLAN, has_file, leave_mark, names_in
+from scraper.sinks.plans import DONE, PLAN, kept_by
 from scraper.sinks.shard_lists import list_lines
 from scraper.sinks.stop_file import StopFile
 from scraper.source.sources import Source
@@ -97,15 +98,15 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     if isinstance(sink, ReadableSink):
         sink.reach()
     stop_file = StopFile(sink, settings.to, plan)
-    own = plan.prefix_of(task.shard)
-    if not has_file(sink, settings.to, plan.prefix_of(0) + PLAN):
+    own, files = plan.prefix_of(task.shard), OwnStore(sink, settings.to)
+    if not files.has(plan.prefix_of(0) + PLAN):
         raise ClusterError(f"the worker sees no plan {plan.number} in the destination")
-    names = names_in(sink, settings.to, own)
+    names = kept_by(sink, settings.to, plan, task.shard).names
     if DONE in names:
         return {"ended": "done"}
     if stop_file.reason() is not None:
         return {"ended": "stopped"}
-    leave_mark(sink, settings.to, own, f"{ATTEMPT}{task.run}-{os.urandom(4).hex()}")
+    files.create(f"{own}{ATTEMPT}{task.run}-{os.urandom(4).hex()}", b"")
     lines = list_lines(sink, settings.to, plan, task.shard)
     source = Source("the list of the shard", lines, of_shard=True)
     notes = _Notes(task, tell, PausesFile(sink, settings.to, own))
@@ -125,7 +126,7 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
             raise
     finally:
         runs.remove(run)
-    is_done = has_file(sink, settings.to, own + DONE)
+    is_done = files.has(own + DONE)
     return {"ended": "done" if is_done else "stopped", "pulse": beside.pulse()}
 
 

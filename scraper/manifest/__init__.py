@@ -4,8 +4,8 @@ Owns: the record as JSON, where its lines are kept, what earlier runs said, and 
 that with what is there. Does not know: requests, the loop. Others import the names below.
 `manifest.verify`, `manifest.not_done`, `manifest.stored`, `manifest.key_set`, `manifest.survey`,
 `manifest.run_records`, `manifest.preview`, `manifest.prune`, `manifest.adoption`,
-`manifest.every_manifest`, `manifest.shard_store` and `manifest.last_state` are imported by their
-own names, since most runs do not need them.
+`manifest.every_manifest`, `manifest.shard_store`, `manifest.known` and `manifest.last_state` are
+imported by their own names, since most runs do not need them.
 """
 
 from scraper.manifest.codec import Reading, is_permanent, status_of
@@ -14,6 +14,7 @@ from scraper.manifest.record import as_json, encode, target_fields, to_record
 from scraper.manifest.store import (
     ManifestStore,
     StoreTimeouts,
+    earlier_lines,
     exists,
     leaves_nothing,
     lines_from,
@@ -29,6 +30,7 @@ __all__ = [
     "Reading",
     "StoreTimeouts",
     "as_json",
+    "earlier_lines",
     "encode",
     "exists",
     "is_permanent",

@@ -88,12 +88,12 @@ def fold(store: ManifestStore, sink: Sink, destination: str, shards: Sequence[Ke
     for _, group in groupby(shards, lambda one: one.plan):
         of_plan = list(group)
         read = (partial(lines_of, sink, destination, one) for one in of_plan)
-        store.adopt(_whole(chain.from_iterable(lines() for lines in read)))
+        store.adopt(whole(chain.from_iterable(lines() for lines in read)))
         for one in of_plan:
             remove(sink, destination, one)
 
 
-def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
+def whole(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Each line with its end. A last line that a kill cut off says nothing."""
     for line in lines:
         if line.endswith(b"\n"):

@@ -3,7 +3,8 @@
 A shard writes to a manifest of its own. It remembers what the destination's own manifest and those
 of earlier plans say, in that order (`sinks/plans.py`). Other shards of its plan may be writing
 now; they have other hosts, so they need not be read. Of earlier manifests it takes in only what
-concerns its hosts, since taking a line in costs ten times as much as reading it.
+concerns its hosts, since taking a line in costs ten times as much as reading it. A plan that was
+made beforehand has that apart for each shard (`known.py`).
 
 All manifests of a destination have one secret for their identities, or a target with a secret in
 its URL would be another one after a change of plans. Of shards that begin at once one makes it.
@@ -13,7 +14,8 @@ temporary one, and nothing is compacted: the next run without --shard does that.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from os import urandom
 from pathlib import Path
@@ -25,7 +27,6 @@ from scraper.manifest.sink_store import IDENTITY_KEY
 from scraper.model import urls
 from scraper.model.errors import BadTarget, DestinationError, SinkError
 from scraper.model.records import Result
-from scraper.model.shards import Shard
 from scraper.sinks.base import ConditionalSink, Sink
 from scraper.sinks.directory import OWN
 from scraper.sinks.home import home_of
@@ -49,7 +50,7 @@ _HASH_KEY = re.compile(rb'"key":"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}').search
 class ShardStore:
     """See the module and `ManifestStore`.
 
-    `earlier`: what gives the lines of each earlier manifest.
+    `earlier`: what gives the lines of earlier manifests that concern it, None if there are none.
     """
 
     index_path: Path | None = None
@@ -57,13 +58,12 @@ class ShardStore:
     destination = ""
 
     def __init__(
-        self, own: "ManifestStore", own_lines: Lines, earlier: Sequence[Lines], shard: Shard
+        self, own: "ManifestStore", own_lines: Lines, earlier: Lines | None = None
     ) -> None:
         self._own, self._own_lines, self._earlier = own, own_lines, earlier
-        self._ours = HostLines(shard)
         self.place = own.place
         self.identity: Identity = own.identity
-        self.begun = own.begun or bool(earlier)
+        self.begun = own.begun or earlier is not None
         self._is_read = False
 
     @property
@@ -120,8 +120,8 @@ class ShardStore:
             return
         self._is_read = True
         index.clear()
-        earlier = chain.from_iterable(lines() for lines in self._earlier)
-        index.absorb(chain(self._ours.of(earlier), self._own_lines()))
+        earlier = () if self._earlier is None else self._earlier()
+        index.absorb(chain(earlier, self._own_lines()))
 
     def confirm(self, index: "Index") -> None:
         """Nothing: the index is a temporary one."""
@@ -131,45 +131,44 @@ class ShardStore:
 
 
 class HostLines:
-    """Which lines of a manifest concern the hosts of `shard`, without parsing them.
+    """Which shard each line of a manifest concerns, without parsing it. `shard_of`: of a host.
 
-    A line of another host does if its key is not one that only this host can have: it may have
-    taken a key over. Of what can't be told nothing is left out.
+    A line whose key is not one that only its host can have concerns all shards: it may have taken
+    a key over. So does what can't be told.
     """
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-        self._needles: dict[bytes, bytes | None] = {}
+    def __init__(self, shard_of: Callable[[str], int]) -> None:
+        self._shard_of = shard_of
+        self._origins: dict[bytes, tuple[int, bytes] | None] = {}
 
-    def of(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Those of `lines` that do."""
-        return filter(self.has, lines)
+    def of(self, shard: int, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Those of `lines` that concern `shard`."""
+        ours, owner = {shard, None}, self.owner
+        return (line for line in lines if owner(line) in ours)
 
-    def has(self, line: bytes) -> bool:
-        """Whether `line` does."""
+    def owner(self, line: bytes) -> int | None:
+        """The shard that `line` concerns, None for all of them."""
         found = _ORIGIN(line)
         if found is None:
-            return True
+            return None
         try:
-            needle = self._needles[found[1]]
+            known = self._origins[found[1]]
         except KeyError:
-            needle = self._needle(found[1])
-        return needle is None or not (needle in line or _HASH_KEY(line))
+            known = self._look(found[1])
+        if known is None or not (known[1] in line or _HASH_KEY(line)):
+            return None
+        return known[0]
 
-    def _needle(self, origin: bytes) -> bytes | None:
-        """What a line of this origin has if it does not concern the shard. None: it does."""
-        needle = None
-        try:
+    def _look(self, origin: bytes) -> tuple[int, bytes] | None:
+        """The shard of this origin, and what a line has whose key is this host's. None: unknown."""
+        known = None
+        with suppress(BadTarget):
             parsed = urls.parse(f"{origin.decode()}/").origin
-        except BadTarget:
-            pass
-        else:
-            if not self._shard.has(parsed.host):
-                needle = f'"key":"{host_segment(parsed)}/'.encode()
-        if len(self._needles) >= _MOST:
-            self._needles.clear()
-        self._needles[origin] = needle
-        return needle
+            known = self._shard_of(parsed.host), f'"key":"{host_segment(parsed)}/'.encode()
+        if len(self._origins) >= _MOST:
+            self._origins.clear()
+        self._origins[origin] = known
+        return known
 
 
 def make_secret(destination: str, sink: Sink) -> Path | None:

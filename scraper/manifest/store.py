@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_CLOEXEC
 DEFAULT_PATH = ".scraper/manifest.jsonl"
 _PLANS = ".scraper/plans"
+Lines = Callable[[], Iterator[bytes]]
 _NOWHERE = "not kept (--manifest PATH keeps one)"
 
 
@@ -204,11 +206,38 @@ def open_shard_store(  # noqa: PLR0913 - as `open_store`, and the shard
     with ExitStack() as undone:
         undone.callback(own.release)
         undone.callback(own.close)
-        earlier = _parts(None, destination, sink, before=kept.plan)
         own_lines = partial(lines_of, sink, destination, kept)
-        store = ShardStore(own, own_lines, earlier, shard)
+        store = ShardStore(own, own_lines, _earlier(destination, sink, shard, kept))
         undone.pop_all()
     return store
+
+
+def earlier_lines(destination: str, sink: Sink, plan: "Plan") -> Sequence[Lines]:
+    """What gives the lines of each manifest that there was before `plan`, in order.
+
+    Raises DestinationError.
+    """
+    return _parts(None, destination, sink, before=plan)
+
+
+def _earlier(destination: str, sink: Sink, shard: "Shard", kept: "Kept") -> Lines | None:
+    """What gives the earlier lines that concern `shard`, None if there is no earlier manifest."""
+    from scraper.manifest.known import known_lines
+    from scraper.manifest.shard_store import HostLines
+
+    try:
+        known = known_lines(sink, destination, kept)
+    except SinkError as error:
+        raise DestinationError(f"can't read the manifest: {error}") from None
+    if known is not None:
+        return known
+    parts = earlier_lines(destination, sink, kept.plan)
+    hosts = HostLines(shard.shard_of)
+
+    def ours() -> Iterator[bytes]:
+        return hosts.of(shard.number, chain.from_iterable(part() for part in parts))
+
+    return ours if parts else None
 
 
 def reading_of(path: str | None, destination: str, sink: Sink) -> Reading:
@@ -272,9 +301,9 @@ def read_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes
     return lines_from(path, destination, sink)()
 
 
-def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
+def _shards(destination: str, sink: Sink, before: "Plan | None" = None) -> "Sequence[Kept]":
     """The shards of `destination` that have a manifest, or a plan. Raises DestinationError."""
-    found = _kept(destination, sink)
+    found = _kept(destination, sink, before)
     if not found:
         return ()
     from scraper.manifest.every_manifest import has_manifest
@@ -283,34 +312,33 @@ def _shards(destination: str, sink: Sink) -> "Sequence[Kept]":
     return [one for one in found if has_manifest(one) or PLAN in one.names]
 
 
-def _kept(destination: str, sink: Sink) -> "Sequence[Kept]":
-    """All shards of `destination`. Raises DestinationError."""
+def _kept(destination: str, sink: Sink, before: "Plan | None" = None) -> "Sequence[Kept]":
+    """All shards of `destination`, or those `before` a plan. Raises DestinationError."""
     home = home_of(destination)
     if home is not None and not os.path.lexists(home / _PLANS):  # as of most
         return ()
     from scraper.sinks.plans import kept
 
     try:
-        return kept(sink, destination)
+        return kept(sink, destination, before)
     except SinkError as error:
         raise DestinationError(f"can't read the manifest: {error}") from None
 
 
 def _parts(
     path: str | None, destination: str, sink: Sink, before: "Plan | None" = None
-) -> "list[Callable[[], Iterator[bytes]]]":
+) -> list[Lines]:
     """What gives the lines of each manifest, in order. `before`: of the plans before this one."""
     own = partial(_own_lines, path, destination, sink)
-    shards = _shards(destination, sink) if path is None else ()
+    shards = _shards(destination, sink, before) if path is None else ()
     if not (shards or before):
         return [own]
     from scraper.manifest.every_manifest import lines_of
 
-    earlier = [one for one in shards if before is None or one.plan < before]
-    parts: list[Callable[[], Iterator[bytes]]] = []
+    parts: list[Lines] = []
     if _exists(path, destination, sink):
         parts.append(own)
-    return parts + [partial(lines_of, sink, destination, one) for one in earlier]
+    return parts + [partial(lines_of, sink, destination, one) for one in shards]
 
 
 def _own_lines(path: str | None, destination: str, sink: Sink) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ it. Rejected: Python's `hash`, another in every process.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from scraper.model.errors import UsageError
 from scraper.model.urls import fingerprint
@@ -43,6 +43,13 @@ class Division(NamedTuple):
         return self.buckets[bucket_of(host, len(self.buckets))] if number is None else number
 
 
+class Divides(Protocol):
+    """What tells the shard of a host, as `Division` does."""
+
+    def shard_of(self, host: str) -> int:
+        """The number of the shard that `host` is in."""
+
+
 class Shard(NamedTuple):
     """One of so many shards; `number` counts from 0, as JOB_COMPLETION_INDEX does.
 
@@ -51,7 +58,7 @@ class Shard(NamedTuple):
 
     number: int
     of: int
-    division: Division | None = None
+    division: Divides | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -72,9 +79,11 @@ class Shard(NamedTuple):
 
     def has(self, host: str) -> bool:
         """Whether `host` (as `Origin.host`) is in this shard."""
-        if self.division is not None:
-            return self.division.shard_of(host) == self.number
-        return shard_of(host, self.of) == self.number
+        return self.shard_of(host) == self.number
+
+    def shard_of(self, host: str) -> int:
+        """The number of the shard that `host` is in, of all that there are."""
+        return shard_of(host, self.of) if self.division is None else self.division.shard_of(host)
 
 
 def shard_of(host: str, shards: int) -> int:

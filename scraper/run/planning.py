@@ -1,9 +1,9 @@
 """Planning: count the lines of lists by host, divide them, and begin a plan in a destination.
 
 Owns: the order: options are checked, lists are read to their end, then the destination is held, the
-lists of the shards are written, and the plan last. Nothing is fetched but lists. Does not know: how
-hosts are divided (`schedule/shard_plan.py`), where a plan is kept (`sinks/division.py`), what is in
-the list of a shard (`source/shard_list.py`).
+lists of the shards are written, what is known already of their hosts, and the plan last. Nothing is
+fetched but lists. Does not know: how hosts are divided (`schedule/shard_plan.py`), where a plan is
+kept (`sinks/division.py`), what is in the list of a shard (`source/shard_list.py`).
 
 A list of which a line has a secret is not written where others may read it: into a store. Then the
 plan has no lists, and each shard reads the whole one.
@@ -12,8 +12,11 @@ plan has no lists, and each shard reads the whole one.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
+from scraper.manifest import earlier_lines
+from scraper.manifest.known import write_known
 from scraper.model.dates import expand_date
 from scraper.model.errors import DestinationError, Held, SinkError, UsageError
 from scraper.model.settings import Settings
@@ -104,6 +107,9 @@ def keep(
         for source in sources:
             divided.read(source)
         divided.finish()
+        if parts := earlier_lines(destination, sink, begun):
+            earlier = chain.from_iterable(part() for part in parts)
+            write_known(earlier, plan.division.shard_of, lists)
         found = None
         secret = "" if is_private else divided.secret
         if secret and refuses_secrets:

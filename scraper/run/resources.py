@@ -196,13 +196,17 @@ class RunResources:
             return hold(self.sink, self.destination, how, self._on_lost, limit)
         from scraper.model.shards import Shard
         from scraper.run.shard_place import ShardPlace
-        from scraper.sinks.division import as_planned
+        from scraper.sinks.division import LateDivision, as_planned
         from scraper.sinks.shard_lock import hold_shard
 
         given = Shard.parse(shard)
         lock = hold_shard(self.sink, self.destination, given, how, self._on_lost, limit)
+        place = lock.kept.plan, self.sink, self.destination
         try:
-            given = as_planned(given, lock.kept.plan, self.sink, self.destination)
+            if self._is_part:  # its list was divided already
+                given = given._replace(division=LateDivision(*place))
+            else:
+                given = as_planned(given, *place)
         except BaseException:
             lock.release()
             raise

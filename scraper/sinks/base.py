@@ -18,7 +18,7 @@ Rejected: base classes. A Protocol is enough to check the types of a plug-in, an
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from hashlib import sha256
 from importlib import import_module
@@ -300,6 +300,18 @@ def listing_of(readable: ReadableSink) -> Callable[[str], Iterator[Listed]]:
 
     found: Callable[[str], Iterator[Listed]] = getattr(readable, "listing", sized)
     return found
+
+
+def folders_of(readable: ReadableSink, prefix: str) -> Iterable[str]:
+    """What keys have between `prefix` and the next slash, each once. Raises SinkError.
+
+    The method `folders` of `readable` is quick. Without one, all its keys are listed.
+    """
+    ask: Callable[[str], Iterable[str]] | None = getattr(readable, "folders", None)
+    if ask is not None:
+        return ask(prefix)
+    behind = (key.removeprefix(prefix).partition("/") for key in readable.keys(prefix))
+    return {name for name, slash, _ in behind if slash}
 
 
 def may_have_objects(readable: ReadableSink) -> bool:

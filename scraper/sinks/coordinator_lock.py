@@ -16,7 +16,8 @@ from scraper.sinks.file_lock import FileHold
 from scraper.sinks.home import home_of
 from scraper.sinks.lease import Lease, Patience
 from scraper.sinks.lock import Limit, Lock
-from scraper.sinks.plans import COORDINATOR, LOCK, make_directories
+from scraper.sinks.own_store import make_directories
+from scraper.sinks.plans import COORDINATOR, LOCK
 
 
 class CoordinatorLock:

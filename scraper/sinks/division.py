@@ -9,22 +9,20 @@ plan without the file, or with one that can't be read, is divided by the hash al
 an error.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import orjson
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError
 from scraper.model.shards import MOST, Division, Shard
-from scraper.sinks.base import ConditionalSink, Sink
-from scraper.sinks.directory.own_files import open_own, replace_own
-from scraper.sinks.home import home_of
-from scraper.sinks.plans import PLAN, Kept, Plan, current, kept, make_directories, remove
+from scraper.sinks.base import Sink
+from scraper.sinks.own_store import OwnStore
+from scraper.sinks.plans import PLAN, Kept, Plan, current, kept, remove
 
 RULE = "host/1"  # what a host and its bucket are; of another rule nothing is known
 _MOST_BUCKETS = 1 << 22
-_MOST_BYTES = 64 << 20
 
 
 class Lists(NamedTuple):
@@ -68,8 +66,7 @@ def write(
     sink: Sink, destination: str, plan: Plan, division: Division, lists: Lists | None = None
 ) -> Written:
     """Write `plan`. What its shards have is there. Raises DestinationError."""
-    prefix = plan.prefix_of(0)
-    place = f"{destination.rstrip('/')}/{prefix}{PLAN}"
+    own, key = OwnStore(sink, destination), plan.prefix_of(0) + PLAN
     record = {
         "rule": RULE,
         "shards": plan.shards,
@@ -78,19 +75,9 @@ def write(
     }
     if lists is not None:
         record["lists"] = lists._asdict()
-    data = orjson.dumps(record)
-    try:
-        if (home := home_of(destination)) is not None:
-            path = make_directories(home, prefix) / PLAN
-            with replace_own(path, f"{PLAN}.new") as file:
-                file.write(data)
-        else:
-            assert isinstance(sink, ConditionalSink)
-            if sink.put_if(prefix + PLAN, data, None) is None:
-                raise DestinationError(f"{place!r} is there already: run it again")
-    except (OSError, SinkError) as error:
-        raise DestinationError(f"can't write {place!r}: {error}") from None
-    return Written(plan, place)
+    if not own.create(key, orjson.dumps(record)):
+        raise DestinationError(f"{own.place(key)!r} is there already: run it again")
+    return Written(plan, own.place(key))
 
 
 def planned(sink: Sink, destination: str, found: Sequence[Kept]) -> Planned | None:
@@ -98,38 +85,44 @@ def planned(sink: Sink, destination: str, found: Sequence[Kept]) -> Planned | No
     begun = [one.plan for one in found if one.is_begun]
     if not begun:
         return None
-    plan = begun[-1]
-    place = f"{destination.rstrip('/')}/{plan.prefix_of(0)}{PLAN}"
-    try:
-        data = _data(sink, destination, plan.prefix_of(0) + PLAN)
-        if data is None:
-            return None
-        record = orjson.loads(data)
+    plan, lists = begun[-1], None
+    record = _record(sink, destination, plan)
+    if record is None:
+        return None
+    with _understood(sink, destination, plan):
         _division(record, plan.shards)
-        told = record.get("lists")
-        lists = told and Lists(str(told["digest"]), str(told["key"]), told["lines"])
-        if lists and len(lists.lines) != plan.shards:
-            raise ValueError  # noqa: TRY301 - told below
-    except (OSError, SinkError) as error:
-        raise DestinationError(f"can't read {place!r}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise DestinationError(f"{place!r} is no plan of {plan.shards} shards") from None
+        if told := record.get("lists"):
+            lists = Lists(str(told["digest"]), str(told["key"]), told["lines"])
+            if len(lists.lines) != plan.shards:
+                raise ValueError
     return Planned(plan, lists)
 
 
 def as_planned(shard: Shard, plan: Plan, sink: Sink, destination: str) -> Shard:
     """`shard`, divided as its plan says. Raises DestinationError."""
-    key = plan.prefix_of(0) + PLAN
-    place = f"{destination.rstrip('/')}/{key}"
-    try:
-        data = _data(sink, destination, key)
-        if data is None:
-            return shard
-        return shard._replace(division=_division(orjson.loads(data), shard.of))
-    except (OSError, SinkError) as error:
-        raise DestinationError(f"can't read {place!r}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise DestinationError(f"{place!r} is no plan of {shard.of} shards that is known") from None
+    record = _record(sink, destination, plan)
+    if record is None:
+        return shard
+    with _understood(sink, destination, plan):
+        return shard._replace(division=_division(record, plan.shards))
+
+
+class LateDivision:
+    """That of a plan which was written. It is read when it is asked for the first time.
+
+    A shard that has its lists asks for nothing, and the division grows with the shards.
+    """
+
+    def __init__(self, plan: Plan, sink: Sink, destination: str) -> None:
+        self._place = plan, sink, destination
+        self._found: Shard | None = None
+
+    def shard_of(self, host: str) -> int:
+        """See `Division`. Raises DestinationError."""
+        if self._found is None:
+            plan = self._place[0]
+            self._found = as_planned(Shard(0, plan.shards), *self._place)
+        return self._found.shard_of(host)
 
 
 def as_planned_now(shard: Shard, sink: Sink, destination: str) -> Shard:
@@ -141,16 +134,23 @@ def as_planned_now(shard: Shard, sink: Sink, destination: str) -> Shard:
     return as_planned(shard, plan, sink, destination)
 
 
-def _data(sink: Sink, destination: str, key: str) -> bytes | None:
-    if (home := home_of(destination)) is not None:
-        try:
-            with open(open_own(home / key, os.O_RDONLY), "rb") as file:
-                return file.read(_MOST_BYTES)
-        except FileNotFoundError:
-            return None
-    assert isinstance(sink, ConditionalSink)
-    found = sink.get_small(key)
-    return None if found is None else found.data
+def _record(sink: Sink, destination: str, plan: Plan) -> Any:
+    """What `plan.json` says, None if there is none. Raises DestinationError."""
+    data = OwnStore(sink, destination).read(plan.prefix_of(0) + PLAN)
+    with _understood(sink, destination, plan):
+        return None if data is None else orjson.loads(data)
+
+
+@contextmanager
+def _understood(sink: Sink, destination: str, plan: Plan) -> Iterator[None]:
+    """A `with` block in which what is no plan is told as one."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError):
+        place = OwnStore(sink, destination).place(plan.prefix_of(0) + PLAN)
+        raise DestinationError(
+            f"{place!r} is no plan of {plan.shards} shards that is known"
+        ) from None
 
 
 def _division(record: Mapping[str, Any], shards: int) -> Division:

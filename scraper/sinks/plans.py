@@ -1,6 +1,7 @@
 """Plans: where shards keep what is theirs, below `.scraper/plans/` of a destination.
 
-    .scraper/plans/0001-of-8/shard-3/   lock or lease, manifest, summary.json, done.json, list.gz
+    .scraper/plans/0001-of-8/shard-3/   lock or lease, manifest, summary.json, done.json, list.gz,
+                                        known.gz
 
 A plan is a stretch of time in which a destination was divided into one number of shards. Runs with
 another number begin another plan, with the next number of its own. Shards of one plan may run at
@@ -17,33 +18,37 @@ records of all plans by their times. Clocks differ, and each line would have to 
 one place for each number of shards. Records of 8, then 4, then 8 shards would have no order.
 """
 
-import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.sinks.base import ConditionalSink, ReadableSink, Sink
-from scraper.sinks.directory import OWN, open_own
+from scraper.model.shards import MOST
+from scraper.sinks.base import ReadableSink, Sink
+from scraper.sinks.directory import OWN
 from scraper.sinks.home import home_of
 from scraper.sinks.lease import LEASE_NAME
 from scraper.sinks.mutex import MUTEX_PREFIX
+from scraper.sinks.own_store import OwnStore
 
 PLANS = f"{OWN}/plans/"
 DONE = "done.json"
 PLAN = "plan.json"  # beside what shard 0 keeps; see `division.py`
 LIST = "list.gz"  # its lines of the lists that were planned; see `shard_lists.py`
+KNOWN = "known.gz"  # what earlier records say of its hosts; see `manifest/known.py`
+KNOWN_BY_ALL = "known-by-all.gz"  # beside PLAN: what they say of any host
 STOP = "stop.json"  # beside PLAN: all runs of a cluster shall end; see `stop_file.py`
 COORDINATOR = f"{PLANS}cluster/"  # the lock or lease of who runs all shards (`--cluster`)
 MANIFEST = "manifest.jsonl"  # in a directory; else segments
 LOCK = "lock"  # in a directory; else a lease
 _LOCKS = (LOCK, LEASE_NAME, MUTEX_PREFIX.removeprefix(f"{OWN}/"))
-_PLANNED = {PLAN, LIST, STOP}
+_LISTS = {LIST, KNOWN, KNOWN_BY_ALL}
+_PLANNED = {PLAN, STOP, *_LISTS}
 # A text: few runs need it, and `re` compiles it on its first use.
-_FILE = r"(\d{4,9})-of-(\d{1,6})/shard-(\d{1,6})/(.+)"
+_PLAN = r"(\d{4,9})-of-(\d{1,6})"
+_FILE = _PLAN + r"/shard-(\d{1,6})/(.+)"
 
 
 class Plan(NamedTuple):
@@ -54,7 +59,12 @@ class Plan(NamedTuple):
 
     def prefix_of(self, shard: int) -> str:
         """The beginning of the keys of what that shard keeps."""
-        return f"{PLANS}{self.number:04}-of-{self.shards}/shard-{shard}/"
+        return f"{PLANS}{self.name}/shard-{shard}/"
+
+    @property
+    def name(self) -> str:
+        """The name of its directory."""
+        return f"{self.number:04}-of-{self.shards}"
 
 
 class Kept(NamedTuple):
@@ -72,7 +82,7 @@ class Kept(NamedTuple):
     @property
     def is_begun(self) -> bool:
         """Whether a run of it left more than a lock, or there is the plan itself."""
-        return not all(name.startswith(_LOCKS) or name == LIST for name in self.names)
+        return not all(name.startswith(_LOCKS) or name in _LISTS for name in self.names)
 
     @property
     def is_only_planned(self) -> bool:
@@ -85,13 +95,53 @@ class Kept(NamedTuple):
         return DONE in self.names
 
 
-def kept(sink: Sink, destination: str) -> list[Kept]:
+def kept(sink: Sink, destination: str, before: Plan | None = None) -> list[Kept]:
     """What all shards keep, in the order of their plans. `sink` has been reached.
 
-    Raises SinkError, DestinationError.
+    `before`: of the plans before this one alone. Raises SinkError, DestinationError.
     """
+    own = OwnStore(sink, destination)
+    if before is None:
+        return _shards(own.names(PLANS))
+    earlier = [f"{plan.name}/" for plan in _plans(own) if plan < before]
+    return _shards(below + name for below in earlier for name in own.names(PLANS + below))
+
+
+def kept_by(sink: Sink, destination: str, plan: Plan, shard: int) -> Kept:
+    """What one shard keeps. Raises SinkError, DestinationError."""
+    names = OwnStore(sink, destination).names(plan.prefix_of(shard))
+    return Kept(plan, shard, frozenset(names))
+
+
+def last_begun(sink: Sink, destination: str) -> Plan | None:
+    """The last plan if it is begun, in which no shard of another one can be held.
+
+    None if there is none, or the last one may not have begun. It costs the same however many
+    shards there are. Raises SinkError, DestinationError.
+    """
+    own = OwnStore(sink, destination)
+    plans = _plans(own)
+    if not plans:
+        return None
+    plan, below = plans[-1], f"{PLANS}{plans[-1].name}/"
+    if own.has(plan.prefix_of(0) + PLAN) or any(map(_is_of_a_run, own.names(below))):
+        return plan
+    return None
+
+
+def _plans(own: OwnStore) -> list[Plan]:
+    found = [re.fullmatch(_PLAN, name) for name in own.folders(PLANS)]
+    return sorted(Plan(int(one[1]), int(one[2])) for one in found if one is not None)
+
+
+def _is_of_a_run(name: str) -> bool:
+    """Whether a file below a plan shows that the plan is begun."""
+    return any(one.is_begun for one in _shards([f"0001-of-{MOST}/{name}"]))
+
+
+def _shards(names: Iterable[str]) -> list[Kept]:
     found: dict[tuple[Plan, int], set[str]] = {}
-    for name in _names(sink, destination):
+    for name in names:
         if (parts := re.fullmatch(_FILE, name)) is not None:
             plan, shard = Plan(int(parts[1]), int(parts[2])), int(parts[3])
             if shard < plan.shards:
@@ -144,74 +194,3 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
                 sink.remove(shard.prefix + name)
     except (OSError, SinkError) as error:
         raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None
-
-
-def names_in(sink: Sink, destination: str, prefix: str) -> frozenset[str]:
-    """The files that one shard keeps. Raises SinkError, DestinationError."""
-    try:
-        if (home := home_of(destination)) is not None:
-            return frozenset(os.listdir(home / prefix))
-    except OSError:
-        return frozenset()
-    if not isinstance(sink, ReadableSink):
-        return frozenset()
-    return frozenset(key.removeprefix(prefix) for key in sink.keys(prefix))
-
-
-def has_file(sink: Sink, destination: str, key: str) -> bool:
-    """Whether there is a file of a plan, by its whole key. Raises SinkError, DestinationError."""
-    if (home := home_of(destination)) is not None:
-        return (home / key).is_file()
-    return isinstance(sink, ReadableSink) and sink.size(key) is not None
-
-
-def leave_mark(sink: Sink, destination: str, prefix: str, name: str) -> None:
-    """Leave an empty file with what a shard keeps. Raises DestinationError."""
-    try:
-        if (home := home_of(destination)) is not None:
-            path = make_directories(home, prefix) / name
-            os.close(open_own(path, os.O_WRONLY | os.O_CREAT))
-        elif isinstance(sink, ConditionalSink):
-            sink.put_if(prefix + name, b"", None)
-    except (OSError, SinkError) as error:
-        raise DestinationError(f"can't write {prefix + name!r}: {error}") from None
-
-
-def make_directories(home: Path, prefix: str) -> Path:
-    """The directory of `prefix` in `home` (see `home.home_of`). What is missing is made.
-
-    A link on the way is refused: it would lead out of the destination. Raises DestinationError,
-    OSError.
-    """
-    path = home
-    for name in prefix.strip("/").split("/"):
-        path /= name
-        path.mkdir(exist_ok=True)
-        _refuse_link(path)
-    return path
-
-
-def _names(sink: Sink, destination: str) -> Iterator[str]:
-    """The files below PLANS."""
-    if (home := home_of(destination)) is None:
-        if isinstance(sink, ReadableSink):
-            yield from (key.removeprefix(PLANS) for key in sink.keys(PLANS))
-        return
-    top = home / PLANS
-    if not top.exists():
-        return
-    _refuse_link(top.parent)
-    _refuse_link(top)
-
-    def failed(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise DestinationError(f"can't read {error.filename!r}: {error.strerror}")
-
-    for parent, _, files in os.walk(top, onerror=failed):  # no link is followed
-        below = os.path.relpath(parent, top)
-        yield from (f"{below}/{name}" for name in files)
-
-
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise DestinationError(f"{str(path)!r} is a link: remove it, or use another destination")

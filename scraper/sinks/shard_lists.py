@@ -1,6 +1,6 @@
 """The lists of shards, where a plan keeps them: one file or object for each shard.
 
-    .scraper/plans/0001-of-8/shard-3/list.gz
+    .scraper/plans/0001-of-8/shard-3/list.gz     and known.gz, what earlier records say of them
 
 In a directory a file grows while the lists are divided, and only its owner can read it: lists may
 have secrets. Elsewhere each list grows in a temporary file on this machine, and is put when it is
@@ -23,7 +23,8 @@ from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, put_object
 from scraper.sinks.directory.own_files import open_own
 from scraper.sinks.home import home_of
-from scraper.sinks.plans import LIST, Plan, make_directories
+from scraper.sinks.own_store import make_directories
+from scraper.sinks.plans import LIST, Plan
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _PRIVATE = 0o600
@@ -36,7 +37,7 @@ class ListsOfPlan:
     def __init__(self, sink: Sink, destination: str, plan: Plan) -> None:
         self._sink, self._plan = sink, plan
         self._home = home_of(destination)
-        self._begun: set[int] = set()
+        self._begun: set[tuple[int, str]] = set()
         self._spool: Path | None = None
 
     def __enter__(self) -> Self:
@@ -50,48 +51,48 @@ class ListsOfPlan:
         if self._spool is not None:
             shutil.rmtree(self._spool, ignore_errors=True)
 
-    def append(self, shard: int, data: bytes) -> None:
-        """Append to the list of `shard`. Raises DestinationError."""
+    def append(self, shard: int, data: bytes, name: str = LIST) -> None:
+        """Append to the list of `shard`, or to another file of it. Raises DestinationError."""
         try:
-            path = self._path(shard)
+            path = self._path(shard, name)
             with open(open_own(path, _FLAGS, _PRIVATE), "ab") as file:
                 file.write(data)
         except OSError as error:
             raise DestinationError(f"can't write the list of shard {shard}: {error}") from None
-        self._begun.add(shard)
+        self._begun.add((shard, name))
 
     def finish(self) -> None:
         """All lists are whole: have them in the destination. Raises DestinationError."""
-        for shard in sorted(self._begun):
-            key = self._plan.prefix_of(shard) + LIST
+        for shard, name in sorted(self._begun):
+            key = self._plan.prefix_of(shard) + name
             try:
                 if self._home is not None:
-                    with open(open_own(self._path(shard), os.O_RDONLY), "rb") as file:
+                    with open(open_own(self._path(shard, name), os.O_RDONLY), "rb") as file:
                         os.fsync(file)
                 else:
-                    data = self._path(shard).read_bytes()
+                    data = self._path(shard, name).read_bytes()
                     put_object(self._sink, key, data, "application/gzip")
             except (OSError, SinkError) as error:
                 raise DestinationError(f"can't write {key!r}: {error}") from None
 
-    def _path(self, shard: int) -> Path:
+    def _path(self, shard: int, name: str) -> Path:
         if self._spool is not None:
-            return self._spool / f"{shard}.gz"
+            return self._spool / f"{shard}-{name}"
         assert self._home is not None
         prefix = self._plan.prefix_of(shard)
-        if shard not in self._begun:
-            return make_directories(self._home, prefix) / LIST
-        return self._home / prefix / LIST
+        if (shard, name) not in self._begun:
+            return make_directories(self._home, prefix) / name
+        return self._home / prefix / name
 
 
 def list_lines(
-    sink: Sink, destination: str, plan: Plan, shard: int
+    sink: Sink, destination: str, plan: Plan, shard: int, name: str = LIST
 ) -> Callable[[], Generator[bytes, None, None]]:
-    """What opens the lines of the list of `shard`. A shard of no lines has none.
+    """What opens the lines of the list of `shard`, or of another file. Where none is, none are.
 
     They raise ListBroken, DestinationError.
     """
-    key = plan.prefix_of(shard) + LIST
+    key = plan.prefix_of(shard) + name
     place = f"{redact(destination).rstrip('/')}/{key}"
 
     def opened() -> Generator[bytes, None, None]:

@@ -9,7 +9,9 @@ others have. Of two that come at once, at least one sees the other. In a directo
 kernel lock that a run alone holds exclusively, so there the kernel decides between these two. Of
 shards one at a time looks and then takes, so that one that is refused has made nothing.
 
-A plan that never began decides nothing: see `plans.py`.
+A plan that never began decides nothing: see `plans.py`. Where the last plan is begun, nobody else
+looks at what other shards have. Whoever began it has done so, and who came later saw that it is
+begun. So the start of a shard costs the same however many shards there are.
 
 Owns: who keeps out whom. Does not know: what a lock and a lease are (`file_lock.py`, `lease.py`),
 where shards keep what (`plans.py`). Rejected: one lease that names the plan, renewed by whoever
@@ -48,6 +50,7 @@ from scraper.sinks.lease_watch import LeaseWatch, Life
 from scraper.sinks.lock import NO_LIMIT, Limit, Lock, OnLost
 from scraper.sinks.mutex import Mutex
 from scraper.sinks.network_mounts import local_lock
+from scraper.sinks.own_store import make_directories
 from scraper.sinks.plans import (
     COORDINATOR,
     LOCK,
@@ -56,7 +59,8 @@ from scraper.sinks.plans import (
     Plan,
     current,
     kept,
-    make_directories,
+    kept_by,
+    last_begun,
     remove,
 )
 from scraper.sinks.process_identity import own_process
@@ -188,12 +192,9 @@ def _hold_near(sink: Sink, destination: str, root: Path, shard: Shard) -> ShardH
         undone.callback(together.release)
         make_directories(root, PLANS)
         with alone(sink, destination):
-            found = kept(sink, destination)
-            plan = _free_plan(root, found, shard)
-            for one in found:
-                if one.plan != plan and not one.is_begun:
-                    with contextlib.suppress(DestinationError):  # it may be another user's
-                        remove(sink, destination, one)
+            plan = last_begun(sink, destination)
+            if plan is None or plan.shards != shard.of:
+                plan = _next_plan(sink, destination, root, shard)
             prefix = plan.prefix_of(shard.number)
             make_directories(root, prefix)
             try:
@@ -201,9 +202,20 @@ def _hold_near(sink: Sink, destination: str, root: Path, shard: Shard) -> ShardH
             except Held:
                 raise Held(f"another run holds shard {shard} of {str(root)!r}") from None
             undone.callback(own.release)
-            found = kept(sink, destination)
+            ours = kept_by(sink, destination, plan, shard.number)
         undone.pop_all()
-    return ShardHold([together, own], _own(found, plan, shard))
+    return ShardHold([together, own], ours)
+
+
+def _next_plan(sink: Sink, destination: str, root: Path, shard: Shard) -> Plan:
+    """The plan of `shard` where all of them must be looked at. Those that never began are gone."""
+    found = kept(sink, destination)
+    plan = _free_plan(root, found, shard)
+    for one in found:
+        if one.plan != plan and not one.is_begun:
+            with contextlib.suppress(DestinationError):  # it may be another user's
+                remove(sink, destination, one)
+    return plan
 
 
 def _free_plan(root: Path, found: list[Kept], shard: Shard) -> Plan:
@@ -220,7 +232,9 @@ def _hold_far(
     sink: Sink, destination: str, shard: Shard, on_lost: OnLost, limit: Limit
 ) -> ShardHold:
     assert isinstance(sink, ConditionalSink)
-    plan = _current_begun(kept(sink, destination), shard)
+    plan = last_begun(sink, destination)
+    if plan is None or plan.shards != shard.of:
+        plan = _current_begun(kept(sink, destination), shard)
     prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {redact(destination)}"
     try:
         patience = Patience(0.0, limit.most_s, limit.left, limit.on_wait)
@@ -231,15 +245,24 @@ def _hold_far(
         raise DestinationError(f"can't lock {place}: {error}") from None
     with ExitStack() as undone:
         undone.callback(lease.release)
-        found = kept(sink, destination)
-        _refuse_another_plan(plan, found, shard)
-        for one in found:
-            if one.plan != plan and (who := _holder(sink, _leases([one]), 0.0, limit)):
-                raise Held(f"{_another(one, destination)} ({who})")
+        # Before plans are looked for: who has released it meanwhile may have begun one.
         if who := _holder(sink, [LEASE_KEY], 0.0, limit):
             raise Held(f"another run holds {redact(destination)} ({who})")
+        if last_begun(sink, destination) != plan:
+            _refuse_others(sink, destination, plan, shard, limit)
+        ours = kept_by(sink, destination, plan, shard.number)
         undone.pop_all()
-    return ShardHold([lease], _own(found, plan, shard))
+    return ShardHold([lease], ours)
+
+
+def _refuse_others(sink: Sink, destination: str, plan: Plan, shard: Shard, limit: Limit) -> None:
+    """Raise Held while a shard of another plan is held, or if another one is begun."""
+    assert isinstance(sink, ConditionalSink)
+    found = kept(sink, destination)
+    _refuse_another_plan(plan, found, shard)
+    for one in found:
+        if one.plan != plan and (who := _holder(sink, _leases([one]), 0.0, limit)):
+            raise Held(f"{_another(one, destination)} ({who})")
 
 
 def _refuse_another_plan(plan: Plan, found: list[Kept], shard: Shard) -> None:
@@ -251,11 +274,6 @@ def _refuse_another_plan(plan: Plan, found: list[Kept], shard: Shard) -> None:
 def _current_begun(found: list[Kept], shard: Shard) -> Plan:
     """The plan of `shard` by those that are begun. Others may be held: they are looked at later."""
     return current([one for one in found if one.is_begun], shard.of)
-
-
-def _own(found: list[Kept], plan: Plan, shard: Shard) -> Kept:
-    ours = [one for one in found if one.plan == plan and one.shard == shard.number]
-    return ours[0] if ours else Kept(plan, shard.number, frozenset())
 
 
 def _another(one: Kept, destination: str) -> str:

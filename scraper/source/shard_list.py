@@ -14,16 +14,15 @@ So a shard reads its own lines, and not those of all others. A line of such a li
 
 Most lines are copied, and parsed by the shard alone. That is so where `ShardFilter` sees the host
 without parsing them, and the key rule is `url` or `hash`. Each line goes where `--shard I/N` would
-find it. The bytes are gzip, in members that are put one after the other. Memory is bounded.
+find it.
 
 Owns: that form. Does not know: where it lies (`sinks/shard_lists.py`). Rejected: copies of the
 lists' own lines. A CSV needs its header, a sitemap has no lines, and line numbers would be lost.
 Rejected: pickle. Whoever can write into a destination could run a program by it.
 """
 
-import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from scraper.model.errors import BadTarget, ListError
@@ -37,15 +36,14 @@ from scraper.source.line import Line
 from scraper.source.lines import BLANK, check_length, nobody
 from scraper.source.lists import Read, bad_line, target_of
 from scraper.source.plain import plain_target
+from scraper.source.shard_buffers import BUFFER_BYTES, Keep, ShardBuffers
 from scraper.source.shard_filter import host_of, text_of
 from scraper.source.sources import Source
 
-_BUFFER_BYTES = 64 << 20  # of all shards together
+_MOST_BYTES = BUFFER_BYTES
 _MOST = 1 << 17  # hosts that are remembered
 _SECRET = (b"=", b"@", b"%")  # a line without one of these has no secret
 _PLAIN_RULES = (url_key, hash_key)
-
-Keep = Callable[[int, bytes], None]
 
 
 class ShardLists:
@@ -60,10 +58,9 @@ class ShardLists:
     ) -> None:
         self.lines = [0] * shards
         self.secret = ""
-        self._division, self._rule, self._keep, self._looks = division, rule, keep, looks
-        self._buffers = [bytearray() for _ in range(shards)]
+        self._division, self._rule, self._looks = division, rule, looks
+        self._buffers = ShardBuffers(keep, _MOST_BYTES)
         self._named = [""] * shards  # the list that is named last in each
-        self._size = 0
         self._source, self._number = "", 0
         self._shards: dict[bytes, int] = {}
 
@@ -78,8 +75,7 @@ class ShardLists:
 
     def finish(self) -> None:
         """Keep what is still in memory."""
-        for shard in range(len(self._buffers)):
-            self._flush(shard)
+        self._buffers.finish()
 
     def _copies(self, line: object) -> bool:
         """Copy `line` if its shard can be seen."""
@@ -116,23 +112,12 @@ class ShardLists:
             self.secret = f"{self._source}:{number}"
 
     def _append(self, shard: int, number: int, text: bytes) -> None:
-        buffer = self._buffers[shard]
+        line = b"%d\t%s\n" % (number, text)
         if self._named[shard] != self._source:
             self._named[shard] = self._source
-            buffer += b"=%s\n" % json.dumps({"source": self._source}).encode()
-        buffer += b"%d\t%s\n" % (number, text)
+            line = b"=%s\n%s" % (json.dumps({"source": self._source}).encode(), line)
         self.lines[shard] += 1
-        self._size += len(text) + 8
-        if self._size > _BUFFER_BYTES:
-            largest = sorted(range(len(self._buffers)), key=lambda one: -len(self._buffers[one]))
-            for one in largest[: len(largest) // 4 + 1]:
-                self._flush(one)
-            self._size = sum(map(len, self._buffers))
-
-    def _flush(self, shard: int) -> None:
-        if buffer := self._buffers[shard]:
-            self._keep(shard, gzip.compress(buffer, 1, mtime=0))
-            self._buffers[shard] = bytearray()
+        self._buffers.append(shard, line)
 
 
 def read_shard_list(source: Source, rule: KeyRule) -> Iterator[Read]:

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from scraper.manifest.codec import Reading
 from scraper.manifest.every_manifest import EveryLine
 from scraper.manifest.index import Index
+from scraper.manifest.known import known_lines, write_known
 from scraper.manifest.record import encode
 from scraper.manifest.shard_store import HostLines, make_secret
 from scraper.manifest.store import StoreTimeouts, lines_from, open_shard_store, open_store
 from scraper.model.records import Response, Result, Stored, Target
-from scraper.model.shards import Shard
+from scraper.model.shards import Shard, shard_of
 from scraper.model.urls import parse
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.sinks.plans import Kept, Plan, current, kept
+from scraper.sinks.shard_lists import ListsOfPlan
 from scraper.source.keys import hash_key
 
 NOW = StoreTimeouts(0.0)
@@ -133,7 +135,11 @@ def test_a_shard_takes_in_what_concerns_its_hosts() -> None:
     shard = Shard(0, 2)
     ours = next(host for host in HOSTS if shard.has(host))
     other = next(host for host in HOSTS if not shard.has(host))
-    has = HostLines(shard).has
+    owner = HostLines(shard.shard_of).owner
+
+    def has(line: bytes) -> bool:
+        return owner(line) in {shard.number, None}
+
     assert has(line(ours, "a"))
     assert has(line(ours, "a", "anywhere"))
     assert not has(line(other, "a"))
@@ -157,10 +163,32 @@ def test_what_a_shard_knows_of_its_keys_is_what_a_whole_run_knows(
     shard = Shard(1, 3)
     with closing(Index("", Reading())) as whole, closing(Index("", Reading())) as part:
         whole.absorb(lines)
-        part.absorb(HostLines(shard).of(lines))
+        part.absorb(HostLines(shard.shard_of).of(shard.number, lines))
         ids = [hash_of(host, name) for host in HOSTS if shard.has(host) for name in "ab"]
         assert part.find(ids) == whole.find(ids)
         assert part.done(ids) == whole.done(ids)
+
+
+@pytest.mark.parametrize("most", [10, 1 << 20])
+def test_what_is_known_is_divided_as_each_shard_would_find_it(most: int, tmp_path: Path) -> None:
+    """Also the records that may have taken a key over, each in its place among the others."""
+    destination, plan = str(tmp_path), Plan(1, 3)
+    keys = ["", "anywhere", "h2.example/0"]
+    lines = [line(host, str(n), keys[n % 3]) for n in range(6) for host in HOSTS]
+    lines[7] = b'{"url":"https://h1.example/torn'
+    lines.append(line("h3.example", "no end")[:-1])
+    with closing(sink_of(tmp_path)) as sink:
+        with ListsOfPlan(sink, destination, plan) as lists:
+            write_known(lines, lambda host: shard_of(host, 3), lists, most)
+            lists.finish()
+        whole = [one for one in lines if one.endswith(b"\n")] + [lines[-1] + b"\n"]
+        for shard in kept(sink, destination):
+            assert not shard.is_begun
+            lines_of = known_lines(sink, destination, shard)
+            assert lines_of is not None
+            hosts = HostLines(lambda host: shard_of(host, 3))
+            assert [*lines_of()] == [*hosts.of(shard.shard, whole)]
+        assert known_lines(sink, destination, Kept(Plan(2, 3), 0, frozenset())) is None
 
 
 def hash_of(host: str, name: str) -> int:

@@ -22,24 +22,21 @@ PLAN_S, PLAN_SHARD_S = 5.0e-6, 0.5e-3  # `scraper plan`, for each line and for e
 LOOK_S = 1 / 600_000  # a run of `--shard`, for each line of another shard
 TASK_S = 1.4e-3  # the scheduler of Dask 2026.8, for each task
 RECORD_BYTES = 766  # in the manifest, of a URL of 68 bytes
-LISTS_OF_PLANS = 3  # by each shard, over the names of all shards
-NAMES_A_PAGE = 1_000
 
 
 class Way(NamedTuple):
     """What one shard sends to S3 beside bodies, segments and renewals; HEAD counts as GET.
 
-    `names`: what it leaves beside segments. `stop_s`: between looks at `stop.json`.
+    `stop_s`: between looks at `stop.json`.
     """
 
     puts: int
     lists: int
     gets: int
-    names: int
     stop_s: float = math.inf
 
 
-WAYS = {"cluster": Way(7, 5, 16, 4, stop_s=4.0), "shard": Way(5, 4, 10, 2)}
+WAYS = {"cluster": Way(7, 9, 18, stop_s=4.0), "shard": Way(5, 8, 13)}
 
 
 class Job(NamedTuple):
@@ -55,10 +52,7 @@ class Job(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What it comes to: seconds of CPU but for `run_s`, and requests.
-
-    `names`: requests that list what all shards keep.
-    """
+    """What it comes to: seconds of CPU but for `run_s`, and requests."""
 
     plan_s: float
     look_s: float  # each shard
@@ -68,7 +62,6 @@ class Figures(NamedTuple):
     segments: int
     renewals: int
     of_shards: int
-    names: int
     gets: int
     record_bytes: int
 
@@ -82,9 +75,6 @@ def work_out(job: Job) -> Figures:
     """The figures of `job`."""
     way = WAYS[job.way]
     worker_s = job.urls / job.rate
-    lines = job.urls / job.shards
-    names = math.ceil(lines * RECORD_BYTES / SEGMENT_BYTES) + way.names
-    pages = max(1, math.ceil(job.shards * names / 2 / NAMES_A_PAGE))  # half of them, in the mean
     return Figures(
         plan_s=job.urls * PLAN_S + job.shards * PLAN_SHARD_S,
         look_s=job.urls * LOOK_S,
@@ -94,7 +84,6 @@ def work_out(job: Job) -> Figures:
         segments=round(max(worker_s / SEGMENT_S, job.urls * RECORD_BYTES / SEGMENT_BYTES)),
         renewals=round(worker_s / (LEASE_S / RENEWALS)),
         of_shards=job.shards * (way.puts + way.lists + 1),  # its list
-        names=job.shards * LISTS_OF_PLANS * pages,
         gets=job.shards * way.gets + round(worker_s / way.stop_s),
         record_bytes=job.urls * RECORD_BYTES,
     )
@@ -118,7 +107,6 @@ def told(job: Job) -> Iterator[str]:
         ("PUT of segments of the manifest", found.segments, job.put_price),
         ("PUT of leases", found.renewals, job.put_price),
         ("PUT and LIST of shards that begin and end", found.of_shards, job.put_price),
-        ("LIST of what other shards keep", found.names, job.put_price),
         ("GET and HEAD", found.gets, job.get_price),
     ):
         yield f"| {what} | {count:,} | {count / 1000 * price:,.2f} |"

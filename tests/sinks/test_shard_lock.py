@@ -1,17 +1,19 @@
 """Locks of shards: who may go on beside whom, in directories and buckets."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from scraper.model.errors import DestinationError, Held, UsageError
-from scraper.model.shards import Shard
+from scraper.model.shards import Division, Shard
 from scraper.sinks.base import Sink, put_object
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.sinks.division import write
 from scraper.sinks.lock import Lock, hold
 from scraper.sinks.plans import Plan, kept
 from scraper.sinks.s3.sink import open_sink
@@ -212,3 +214,38 @@ def test_a_directory_that_can_not_be_locked_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DestinationError) as caught:
         hold_shard(sink, str(tmp_path), Shard(0, 2), "fail", nobody)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_shard_starts_as_quickly_beside_many_others(planned: bool, tmp_path: Path) -> None:
+    """Counted by what is opened and listed. `tests/scale/test_paper.py` has the requests to S3."""
+    out = str(tmp_path / "out")
+    counts = []
+    with closing(DirectorySink(tmp_path / "out")) as sink:
+        sink.check()
+        if planned:
+            write(sink, out, Plan(1, 1000), Division({}, [0]))
+        for others in (range(1, 3), range(3, 40)):
+            for other in others:
+                for name in ("done.json", "lock"):
+                    key = f"{Plan(1, 1000).prefix_of(other)}{name}"
+                    put_object(sink, key, b"{}", "application/json")
+            with counted() as asked:
+                hold_shard(sink, out, Shard(0, 1000), "fail", nobody).release()
+            counts.append(len(asked))
+    assert counts[0] >= counts[1] > 0
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """What is opened and listed in this block."""
+    asked: list[str] = []
+    is_on = True
+
+    def hook(event: str, _: object) -> None:
+        if is_on and event in {"open", "os.listdir", "os.scandir", "os.mkdir"}:
+            asked.append(event)
+
+    sys.addaudithook(hook)
+    yield asked
+    is_on = False

@@ -112,7 +112,7 @@ def test_memory_is_bounded_and_members_follow_each_other(
 ) -> None:
     sources = sources_of(tmp_path)
     _, whole = divided(sources, url_key)
-    monkeypatch.setattr(shard_list, "_BUFFER_BYTES", 200)
+    monkeypatch.setattr(shard_list, "_MOST_BYTES", 200)
     _, pieces = divided(sources, url_key)
     for number in range(SHARDS):
         assert [*opened(pieces[number])()] == [*opened(whole[number])()]

@@ -137,6 +137,12 @@ class CloudBucket:
                         modified = found["last_modified"].timestamp()
                         yield Entry(key, found["size"], "", modified)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What begins keys, from `prefix` to the next slash."""
+        with self._asked("list"):
+            found = self._obstore.list_with_delimiter(self._store, prefix.rstrip("/"))
+            yield from (f"{folder}/" for folder in found["common_prefixes"])
+
     def delete(self, key: str) -> None:
         """Delete an object. Nothing happens if there is none."""
         try:

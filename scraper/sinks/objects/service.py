@@ -56,6 +56,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What begins keys, from `prefix`, which ends with a slash, to the next slash."""
+
     def delete(self, key: str) -> None:
         """Delete an object. Nothing happens if there is none."""
 

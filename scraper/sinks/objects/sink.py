@@ -208,6 +208,13 @@ class ObjectSink:
         for entry in self.list(prefix):
             yield Listed(entry.key, entry.size, milliseconds(entry.modified))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """See `base.folders_of`. `prefix` ends with a slash. Raises SinkError, DestinationError."""
+        whole = self._name(prefix)
+        with self._meaning("list", prefix) as store:
+            for folder in store.folders(whole):
+                yield folder.removeprefix(whole).rstrip("/")
+
     def forget(self, upload: "ObjectUpload") -> None:
         """Stop tracking an upload that has ended."""
         self._uploads.discard(upload)

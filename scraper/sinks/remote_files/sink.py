@@ -203,6 +203,18 @@ class RemoteSink:
                 if not run_of(entry.name):
                     yield Listed(key, entry.size, entry.modified_ms)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """See `base.folders_of`. `prefix` ends with a slash. Raises SinkError."""
+        path = self._path(prefix.rstrip("/"))
+        with self._meaning("list", prefix):
+            try:
+                found = self._connections.run(lambda server: list(server.list(path)))
+            except Fault as fault:
+                if fault.trouble is not Trouble.MISSING:
+                    raise
+                return
+        yield from (entry.name for entry in found if entry.is_directory)
+
     def may_have_objects(self) -> bool:
         """Whether there is anything beside our own files. Raises SinkError."""
         with self._meaning("list", ""):

@@ -247,13 +247,21 @@ class Bucket:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""
-        asked: Any = {"Bucket": self.name, "Prefix": prefix}
+        for page in self._pages({"Prefix": prefix}):
+            for found in page.get("Contents", []):
+                modified = found["LastModified"].timestamp()
+                yield Entry(found["Key"], found["Size"], found["ETag"], modified)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What begins keys, from `prefix` to the next slash."""
+        for page in self._pages({"Prefix": prefix, "Delimiter": "/"}):
+            yield from (found["Prefix"] for found in page.get("CommonPrefixes", []))
+
+    def _pages(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with self._asked():
             while True:
-                page = self._s3.list_objects_v2(**asked)
-                for found in page.get("Contents", []):
-                    modified = found["LastModified"].timestamp()
-                    yield Entry(found["Key"], found["Size"], found["ETag"], modified)
+                page = self._s3.list_objects_v2(Bucket=self.name, **asked)
+                yield page
                 if not page["IsTruncated"]:
                     return
                 asked["ContinuationToken"] = page["NextContinuationToken"]

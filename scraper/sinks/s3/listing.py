@@ -24,6 +24,7 @@ class _Page:
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
         self.objects: list[dict[str, str]] = []
+        self.folders: list[str] = []
         self._path: list[str] = []
         self._text: list[str] = []
         parser = expat.ParserCreate()
@@ -51,6 +52,8 @@ class _Page:
             self.told[name] = text
         elif len(path) == 3 and path[1] == "Contents" and name in _OF_OBJECT:
             self.objects[-1][name] = text
+        elif path[1:] == ["CommonPrefixes", "Prefix"]:
+            self.folders.append(text)
         path.pop()
         self._text.clear()
 
@@ -67,8 +70,10 @@ def parse_list(content: bytes, endpoint: str) -> dict[str, Any]:
         contents = [_object(found, quoted=quoted) for found in page.objects]
     except (expat.ExpatError, ValueError, KeyError) as error:
         raise S3Error(f"{endpoint} answers no list of objects ({error})", fatal=True) from None
+    folders = map(unquote_plus, page.folders) if quoted else page.folders
     return {
         "Contents": contents,
+        "CommonPrefixes": [{"Prefix": folder} for folder in folders],
         "IsTruncated": page.told.get("IsTruncated") == "true",
         "NextContinuationToken": page.told.get("NextContinuationToken", ""),
     }

@@ -46,6 +46,7 @@ _TOLD = {  # of an answer
 _META = "x-amz-meta-"
 _PARAMETERS = {
     "Prefix": "prefix",
+    "Delimiter": "delimiter",
     "MaxKeys": "max-keys",
     "ContinuationToken": "continuation-token",
 }
