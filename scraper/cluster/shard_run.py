@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError, DestinationError, Held, NoThread, ScraperError
@@ -29,18 +29,20 @@ from scraper.run.events import log_event
 from scraper.run.loop import Run
 from scraper.sinks.base import ReadableSink, Sink, SinkOptions, find_sink
 from scraper.sinks.own_store import OwnStore
-from scraper.sinks.pauses_file import PausesFile
+from scraper.sinks.pauses_file import FRESH_S, PausesFile
 from scraper.sinks.plans import DONE, PLAN, kept_by
 from scraper.sinks.shard_lists import list_lines
 from scraper.sinks.stop_file import StopFile
 from scraper.source.sources import Source
+
+if TYPE_CHECKING:
+    from scraper.schedule import HostMemory
 
 Tell = Callable[[Message], None]
 ATTEMPT = "attempt-"
 _TOLD = 5  # warnings of one run, at most
 _HOSTS = 3  # that wait
 _FLIGHTS = 3
-_ASKED = {"wait", "deferred"}  # events that a host has asked for patience
 _ENDING_S = 7.0  # a nanny kills its worker 8 s after it was told to end
 _LAST_GRACE_S = 5.0
 
@@ -109,16 +111,16 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     files.create(f"{own}{ATTEMPT}{task.run}-{os.urandom(4).hex()}", b"")
     lines = list_lines(sink, settings.to, plan, task.shard)
     source = Source("the list of the shard", lines, of_shard=True)
-    notes = _Notes(task, tell, PausesFile(sink, settings.to, own))
+    notes = _Notes(task, tell)
     run = Run(settings, [source], (), notes, of=task.run)
     runs.add(run)
     beside = _Beside(run, task, stop_file, tell)
-    beside.while_it_goes = notes.keep_pauses
+    kept = _KeptHosts(run, PausesFile(sink, settings.to, own))
     try:
         with beside, run:
-            beside.has_begun()
             if any(name.startswith(ATTEMPT) for name in names):
-                _keep_gaps(run, notes.pauses)
+                kept.recall()
+            beside.has_begun(kept.keep)
             for _ in run:
                 pass
     except ScraperError:
@@ -130,14 +132,6 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     return {"ended": "done" if is_done else "stopped", "pulse": beside.pulse()}
 
 
-def _keep_gaps(run: Run, pauses: PausesFile) -> None:
-    """Leave hosts alone as the run before this one would have done, whose end nobody saw."""
-    for host, left_s in pauses.left().items():
-        run.view().pause(host, left_s)
-    until = time.monotonic() + run.settings.politeness.delay
-    run.paused = lambda: time.monotonic() < until
-
-
 def _is_told_to_end(run: Run) -> bool:
     """Whether a run that waited for its lock was stopped meanwhile."""
     return not run.begun
@@ -146,31 +140,42 @@ def _is_told_to_end(run: Run) -> bool:
 class _Notes:
     """Passes warnings of the run on, not too many of them."""
 
-    def __init__(self, task: Task, tell: Tell, pauses: PausesFile) -> None:
-        self.pauses = pauses
+    def __init__(self, task: Task, tell: Tell) -> None:
         self._task, self._tell, self._told = task, tell, 0
-        self._waits: dict[str, tuple[float, float]] = {}
-        self._kept = self._waits
 
     def __call__(self, level: str, name: str, record: Any) -> None:
         """See `Run`."""
         log_event(level, name, record)
-        if name in _ASKED and "delay_s" in record:
-            self._waits = {**self._waits, record["host"]: (time.time(), record["delay_s"])}
         if level in {"warning", "error"} and "message" in record and self._told < _TOLD:
             self._told += 1
             said = redact_text(str(record["message"]))
             self._tell({"shard": self._task.shard, "note": [level, name, said]})
 
-    def keep_pauses(self) -> None:
-        """Keep what hosts have asked for since the last time. On the thread beside the run."""
-        waits, now = self._waits, time.time()
-        if waits is self._kept:
+
+class _KeptHosts:
+    """What the run knows of its hosts, kept for the run after it if its end is seen by nobody."""
+
+    def __init__(self, run: Run, file: PausesFile) -> None:
+        self._run, self._file = run, file
+        self._kept: dict[str, HostMemory] = {}
+        self._again_at = 0.0
+
+    def recall(self) -> None:
+        """Leave hosts alone as the run before this one would have done."""
+        self._kept = self._file.read()
+        self._run.view().recall(self._kept)
+        until = time.monotonic() + self._run.settings.politeness.delay
+        self._run.paused = lambda: time.monotonic() < until
+
+    def keep(self) -> None:
+        """Keep what has changed, and that it is not old. On the thread beside the run."""
+        memories, now = self._run.view().memories(), time.monotonic()
+        if memories == self._kept and not (memories and now >= self._again_at):
             return
-        self._kept = waits
-        left = {host: wait for host, wait in waits.items() if sum(wait) > now}
-        with suppress(DestinationError, Held):  # the next change is written again
-            self.pauses.write(left)
+        self._again_at = now + FRESH_S / 4
+        with suppress(DestinationError, Held):  # the next look writes it
+            self._file.write(memories)
+            self._kept = memories
 
 
 class _Beside:
@@ -179,7 +184,7 @@ class _Beside:
     def __init__(self, run: Run, task: Task, stop_file: StopFile, tell: Tell) -> None:
         self._run, self._task, self._tell = run, task, tell
         self._stop_file = stop_file
-        self.while_it_goes: Callable[[], None] = lambda: None
+        self._keep: Callable[[], None] = lambda: None
         self._over = threading.Event()
         self._begun = False
         self._thread: threading.Thread | None = None
@@ -196,9 +201,9 @@ class _Beside:
         if self._thread is not None:
             self._thread.join()
 
-    def has_begun(self) -> None:
-        """The run has its shard."""
-        self._begun = True
+    def has_begun(self, keep: Callable[[], None]) -> None:
+        """The run has its shard. `keep` is called again and again."""
+        self._begun, self._keep = True, keep
         self._tell(self.pulse())
 
     def _work(self) -> None:
@@ -211,7 +216,7 @@ class _Beside:
                 if (reason := self._stop_file.reason()) is not None:
                     self._run.stop(reason)
                     look_at = now + 3600
-            self.while_it_goes()
+                self._keep()
             if now >= pulse_at:
                 pulse_at = now + self._task.pulse_s
                 self._tell(self.pulse())

@@ -10,20 +10,18 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from scraper.model.errors import Kind
-from scraper.model.records import Failure
 from scraper.report.snapshot import Flight, Load, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scraper.engines.base import Engine
     from scraper.report.tally import Tally
     from scraper.run.failure_policy import FailurePolicy
     from scraper.run.loop import Run
-    from scraper.schedule import Frontier
+    from scraper.schedule import Frontier, HostMemory
     from scraper.source.reader import ListReader
     from scraper.transfer import Transfer
-
-_ASKED = "the host asked for a wait, before the run of its shard was lost"
 
 
 class Parts(NamedTuple):
@@ -86,10 +84,14 @@ class RunView:
         """The counts so far."""
         return self._run.tally
 
-    def pause(self, host: str, left_s: float) -> None:
-        """The host asked for a wait, and so much of it is left. On the thread of the loop."""
-        failure = Failure(Kind.HTTP_STATUS, _ASKED, transient=True, retry_after_s=left_s)
-        self._parts.frontier.pause(host, failure, time.monotonic())
+    def memories(self) -> "dict[str, HostMemory]":
+        """What the next run should know of hosts, if this one is killed."""
+        return self._parts.frontier.memories(time.monotonic())
+
+    def recall(self, memories: "Mapping[str, HostMemory]") -> None:
+        """Go on with these hosts as another run would have done. On the thread of the loop."""
+        for host, memory in memories.items():
+            self._parts.frontier.recall(host, memory, time.monotonic())
 
     def load(self) -> Load:
         """How busy it is now, in numbers: for metrics."""

@@ -9,6 +9,7 @@ need them.
 from scraper.schedule.announced import Announced, announced
 from scraper.schedule.circuit_breaker import CircuitBreaker
 from scraper.schedule.frontier import Frontier
+from scraper.schedule.host_memory import Down, HostMemory
 from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait
 from scraper.schedule.retry import (
     RETRIED_CODES,
@@ -28,8 +29,10 @@ __all__ = [
     "Charge",
     "CircuitBreaker",
     "Defer",
+    "Down",
     "Frontier",
     "HostChange",
+    "HostMemory",
     "HostStatistics",
     "HostWait",
     "RetryPolicy",

@@ -26,6 +26,7 @@ from scraper.model.settings import Politeness
 from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import PROBE_EVERY_S
 from scraper.schedule.host import Host
+from scraper.schedule.host_memory import HostMemory, recall, remembered
 from scraper.schedule.hosts import Charge, HostChange, HostStatistics, HostWait, change_of, together
 from scraper.schedule.least_loaded import LeastLoaded
 from scraper.schedule.proxies import Proxies, shows_life
@@ -242,9 +243,13 @@ class Frontier:
             host.delay = delay_s
             host.next_start = max(host.next_start, max(last_start, host.last_sent) + delay_s)
 
-    def pause(self, name: str, failure: Failure, now: float) -> None:
-        """The host asked for patience before this run: `failure` tells for how long."""
-        self._be_patient(self._host(name, now), failure, failure.retry_after_s or 0.0, now)
+    def memories(self, now: float) -> dict[str, HostMemory]:
+        """What the next run should know of hosts, if this one is killed. From any thread."""
+        return remembered([*self._hosts.values()], self._delay, now)
+
+    def recall(self, name: str, memory: HostMemory, now: float) -> None:
+        """Go on with the host as another run would have done, whose end nobody saw."""
+        recall(self._host(name, now), memory, self._patience_s, self._max_retry_after, now)
 
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""

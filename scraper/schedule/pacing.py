@@ -30,6 +30,7 @@ refusals lets nothing through half of the time).
 """
 
 import math
+from typing import Self
 
 from scraper.schedule.crowding import Crowding
 
@@ -126,6 +127,16 @@ class Pace:
         # The ramp
         self._low = self._high = 0.0  # requests a second
         self._ramp_s, self._ramped_s = 1.0, 0.0
+
+    @classmethod
+    def gone_on(cls, cap: float, gap_s: float, at_once: int, now: float, shares: Shares) -> Self:
+        """The pace of a host that another run has found: its gap and its cap, and a ramp anew."""
+        pace = cls(cap, now, 0, 0.0, shares)
+        pace.gap_s, pace.limit = min(gap_s, _LONGEST_S), min(cap, at_once)
+        pace._searching = pace._first_search = False
+        if pace.gap_s:
+            pace._ramp(1 / pace.gap_s, 0.0, _GAPS * pace.gap_s)
+        return pace
 
     @property
     def is_needed(self) -> bool:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -409,6 +410,53 @@ def test_what_a_host_asked_a_killed_worker_for_holds_for_the_next_one(
     assert ran.status == 0, ran.err
     assert len(objects(cli, "out")) == count
     assert min(asked[1:]) - asked[0] >= 6.5
+
+
+def test_a_pace_that_a_host_forced_on_a_killed_worker_holds_for_the_next_one(
+    cli: Command, site: HttpFarm
+) -> None:
+    """Of one host by its Crawl-delay, of another by its 429s, as their log tells."""
+    slow, busy = f"127.0.0.4:{site.port}", f"127.0.0.5:{site.port}"
+    cli.write("urls.txt", *(f"http://{host}/{page}" for page in range(9) for host in (slow, busy)))
+    asked: dict[str, list[tuple[float, int]]] = {slow: [], busy: []}
+    answer, first = site.handler, list[int]()
+
+    def log(request: Request) -> Reply | None:
+        if request.path == "/robots.txt":
+            rule = "Crawl-delay: 3" if request.host == slow else "Allow: /"
+            return Reply(body=f"User-agent: *\n{rule}\n".encode())
+        pid = next(iter(pids_of(request)), 0)
+        asked[request.host].append((time.monotonic(), pid))
+        if not first:
+            first.append(pid)
+        is_pushed = request.host == busy and pid == first[0] and len(asked[busy]) > 2
+        return Reply(429) if is_pushed else answer(request)
+
+    site.handler = log
+    words = ("urls.txt", "--robots", "--per-host", "1", "--to", "out", "--cluster")
+    with Cluster(cli) as cluster:
+        workers = [cluster.worker(6)]
+        cluster.wait_for_workers(1)
+        with cli.start(*words, cluster.url) as process:
+            site.wait_until(lambda: gap_kept(cli, busy) > 0.5 and len(asked[slow]) > 1)
+            workers[0].kill()
+            workers.append(cluster.worker(6))
+            ran = cli.ended(process)
+    assert ran.status == 0, ran.err
+    for host, least_s in ((slow, 2.9), (busy, 0.4)):
+        after = [at for at, pid in asked[host] if pid == workers[1].pid]
+        last = max(at for at, pid in asked[host] if pid == workers[0].pid)
+        assert after[0] - last >= least_s, host
+        assert after[1] - after[0] >= least_s, host
+
+
+def gap_kept(cli: Command, host: str) -> float:
+    """The gap of a host that its shard has kept."""
+    for path in cli.directory.glob("out/**/pauses.json"):
+        with suppress(ValueError, FileNotFoundError):
+            if (found := json.loads(path.read_text())["hosts"].get(host)) is not None:
+                return float(found["gap_s"])
+    return 0.0
 
 
 def pids_of(request: Request) -> list[int]:
