@@ -11,7 +11,6 @@ Rejected: urllib.parse. It disagrees with HTTP clients about the host of
 import base64
 import hashlib
 import re
-import struct
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
@@ -20,7 +19,6 @@ import can_ada
 
 from scraper.model.errors import BadTarget
 
-_SIGNED = struct.Struct(">q").unpack
 _NOTHING_HASHED = hashlib.blake2b(digest_size=8)  # to copy it takes half the time of a new one
 _SCHEMES = ("http://", "https://")
 # Patterns that many runs never need are texts here: `re` compiles them on first use.
@@ -170,13 +168,16 @@ def _why_not(text: str) -> str:
     return "not a valid URL"
 
 
+def hashed(text: str) -> bytes:
+    """A hash of `text`: 8 bytes, the same in every process."""
+    made = _NOTHING_HASHED.copy()
+    made.update(text.encode("utf-8", "surrogatepass"))
+    return made.digest()
+
+
 def fingerprint(text: str) -> int:
-    """A hash of `text` as a signed 64-bit number, the same in every process."""
-    hashed = _NOTHING_HASHED.copy()
-    hashed.update(text.encode("utf-8", "surrogatepass"))
-    number: int
-    (number,) = _SIGNED(hashed.digest())
-    return number
+    """The same as a signed 64-bit number."""
+    return int.from_bytes(hashed(text), signed=True)
 
 
 def basic_authorization(userinfo: str) -> str:

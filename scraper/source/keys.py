@@ -32,7 +32,7 @@ from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from scraper.model.errors import BadTarget, UsageError
-from scraper.model.urls import Origin, Url, fingerprint, redact
+from scraper.model.urls import Origin, Url, hashed, redact
 
 MAX_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _MADE_BYTES = 896  # the most that a rule makes; 128 bytes are left for a prefix in a bucket
@@ -58,6 +58,11 @@ _NOT_GIVEN = set('"%*/:<>?[\\]^`{|}')  # nor any character that NFKC turns into 
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
+# A name that is safe anywhere, whatever its case.
+_SAFE_ASCII = re.compile(
+    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[a-z0-9_!(][a-z0-9_!()',=+@.-]*(?<!\.)",
+    re.IGNORECASE | re.ASCII,
+)
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")
 # A text: few runs need it, and `re` compiles it on its first use.
 _DOUBLE = r"(?i)(\.tar\.[a-z0-9]{1,5})$"
@@ -258,6 +263,8 @@ def _readable(name: str, text: str) -> str:
 
     `text` is what it says, decoded.
     """
+    if _SAFE_ASCII.fullmatch(text):
+        return text
     text = _UNSAFE.sub("_", _composed(text or name))
     text = text.lstrip(".-").rstrip(". ")
     return f"_{text}" if _RESERVED.match(text) else text
@@ -297,10 +304,12 @@ def mark(text: str) -> str:
 
     Two digits at a time, in a third of the time of `base64.b32encode`.
     """
-    bits, two = fingerprint(text) << 1, _PAIRS  # 65 bits are 13 digits
-    first = f"{two[bits >> 55 & 1023]}{two[bits >> 45 & 1023]}{two[bits >> 35 & 1023]}"
-    rest = f"{two[bits >> 25 & 1023]}{two[bits >> 15 & 1023]}{two[bits >> 5 & 1023]}"
-    return f"--{first}{rest}{_DIGITS[bits & 31]}"
+    bits, two = int.from_bytes(hashed(text)) << 1, _PAIRS  # 65 bits are 13 digits
+    return (
+        f"--{two[bits >> 55]}{two[bits >> 45 & 1023]}{two[bits >> 35 & 1023]}"
+        f"{two[bits >> 25 & 1023]}{two[bits >> 15 & 1023]}{two[bits >> 5 & 1023]}"
+        f"{_DIGITS[bits & 31]}"
+    )
 
 
 def _sha256(url: Url) -> str:

@@ -31,7 +31,32 @@ PLAIN = [
     "https://example.com/a?b?c:@[\\]^`{|}~",
     "https://example.com/" + "a" * 230 + ".php?" + "b" * 200,
 ]
-NOT_PLAIN = [
+KEPT = [
+    "https://example.com/a.tar.gz?b",
+    "https://example.com/con?b",
+    "https://example.com/con",
+    "https://example.com/index.html?a",
+    "https://example.com/a?b--c",
+    "https://example.com/index.html",
+    "https://example.com/a--b.html",
+    "https://example.com/A.html",
+    "https://example.com/%61.html",
+    "https://example.com/Caf%C3%A9%20x/B?C=%E9",
+    "https://example.com/.a/b.html",
+    "https://example.com/..a/%2e%2eb/a%2e",
+    "https://example.com/con/b.html",
+    "https://example.com/a.html.",
+    "https://example.com//a.html",
+    "https://example.com/" + "a" * 300 + ".html",
+]
+OTHER_ORIGIN = {  # another beginning than that of the `href`
+    "https://EXAMPLE.com/A.html": "https://example.com/A.html",
+    "https://example.com:443/a.html": "https://example.com/a.html",
+    "https://example.com:/a.html?b": "https://example.com/a.html?b",
+    "https://192.0.2.01/": "https://192.0.2.1/",
+    "https://3/a.html": "https://0.0.0.3/a.html",
+}
+NOT_KEPT = [
     "",
     "# https://example.com/",
     "https://example.com",
@@ -40,32 +65,17 @@ NOT_PLAIN = [
     "https://example.com/a.html?b c",
     "https://example.com/a.html?b'c",
     "https://example.com/a.html?é",
-    "https://example.com/a.tar.gz?b",
-    "https://example.com/con?b",
-    "https://example.com/con",
-    "https://example.com/index.html?a",
-    "https://example.com/a?b--c",
     "https://example.com/a.html\tkey",
-    "https://example.com/index.html",
-    "https://example.com/a--b.html",
-    "https://example.com/A.html",
-    "https://example.com/%61.html",
     "https://example.com/a/../b.html",
-    "https://example.com/.a/b.html",
-    "https://example.com/con/b.html",
-    "https://example.com/a.html.",
-    "https://example.com//a.html",
-    "https://EXAMPLE.com/a.html",
-    "https://example.com:443/a.html",
-    "https://example.com:/a.html",
+    "https://example.com/a/%2E./b.html",
+    "https://example.com/a/.?b",
+    "https://example.com/a/%2e",
     "https://example.com:99999/a.html",
-    "https://192.0.2.01/a.html",
-    "https://3/a.html",
     "https://xn--a/a.html",
     "https:///a.html",
     "https://me@example.com/a.html",
     "ftp://example.com/a.html",
-    "https://example.com/" + "a" * 300 + ".html",
+    "https://example.com/" + "a" * 500 + ".html",
     "https://" + "a." * 150 + "/b.html",
 ]
 PIECES = [
@@ -109,7 +119,32 @@ def test_a_plain_line_is_known(text: str) -> None:
     assert quick == slow
 
 
-@pytest.mark.parametrize("text", NOT_PLAIN)
+@pytest.mark.parametrize("text", KEPT)
+def test_a_line_that_the_parser_leaves_as_it_is_is_known(text: str) -> None:
+    target = plain_target(text, 7, "list")
+    assert target is not None
+    assert target == Target(text, text, "example.com", target.key, 7, "list", NO_HEADERS, "", 1)
+    quick, slow = both_ways(text)
+    assert quick == slow
+
+
+@pytest.mark.parametrize(("text", "href"), OTHER_ORIGIN.items())
+def test_only_the_origin_of_a_line_is_parsed(text: str, href: str) -> None:
+    target = plain_target(text, 7, "list")
+    assert target is not None
+    assert (target.listed, target.url) == (text, href)
+    quick, slow = both_ways(text)
+    assert quick == slow
+
+
+@pytest.mark.parametrize("char", [chr(number) for number in range(0x80)])
+def test_a_line_with_any_character_means_the_same_either_way(char: str) -> None:
+    for path in ("a%sb", "%s", "%s/a", "a%s?a", "a?%s", "A?b%sC"):
+        quick, slow = both_ways("https://a/" + path.replace("%s", char))
+        assert quick == slow
+
+
+@pytest.mark.parametrize("text", NOT_KEPT)
 def test_any_other_line_goes_the_long_way(text: str) -> None:
     assert plain_target(text, 7, "list") is None
     quick, slow = both_ways(text)
