@@ -66,9 +66,10 @@ def opened(
     Raises UsageError if there is no manifest, and DestinationError.
     """
     from scraper.manifest import exists, lines_from, reading_of
-    from scraper.model.settings import S3
+    from scraper.model.settings import S3, Retries
     from scraper.model.urls import redact
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
+    from scraper.sinks.beginning import insist
     from scraper.sinks.home import home_of, is_archive
 
     s3 = S3(endpoint=options["s3_endpoint"], profile=options["s3_profile"])
@@ -80,7 +81,7 @@ def opened(
         if readable is None and (objects or manifest is None):
             raise UsageError(f"{redact(destination)!r} can't be read back")
         if readable is not None and is_far:
-            readable.reach()
+            insist(readable.reach, Retries())
         if not exists(manifest, destination, sink):
             shown = redact(destination) if manifest is None else manifest
             raise UsageError(f"there is no manifest in {shown!r}: no run has stored anything there")

@@ -40,6 +40,7 @@ from scraper.report.summary import Places, Summary
 from scraper.run import planning
 from scraper.run.stopping import LAST_GRACE_S, Note, limit_at
 from scraper.sinks.base import Sink, SinkOptions, find_sink
+from scraper.sinks.beginning import insist
 from scraper.sinks.coordinator_lock import CoordinatorLock
 from scraper.sinks.lock import Limit
 from scraper.sinks.stop_file import StopFile
@@ -105,7 +106,7 @@ class ClusterRun:
         is_local = bool(self._address.local)
         with ExitStack() as stack:
             stack.callback(self._sink.close)
-            self._sink.check()
+            insist(self._sink.check, self.settings.retries)
             cluster = DaskCluster(self._address, f"scraper-{self.id}")
             self.abandoned = True  # threads of Dask may wait for a server that never answers
             if not is_local:

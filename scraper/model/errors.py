@@ -99,7 +99,14 @@ class ListChanged(ListError):
 
 
 class DestinationError(ScraperError):
-    """The destination can't be used at all: it refuses every object."""
+    """The destination can't be used at all: it refuses every object.
+
+    `passing`: it has answered that another attempt may succeed, not before `retry_after_s` if it
+    says so.
+    """
+
+    passing = False
+    retry_after_s: float | None = None
 
 
 class ReaderLeft(DestinationError):

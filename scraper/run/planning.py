@@ -22,6 +22,7 @@ from scraper.model.errors import DestinationError, Held, SinkError, UsageError
 from scraper.model.settings import Settings
 from scraper.schedule.shard_plan import ShardPlan
 from scraper.sinks.base import ConditionalSink, Sink, SinkOptions, find_sink
+from scraper.sinks.beginning import insist
 from scraper.sinks.division import Lists, Written, begin, write
 from scraper.sinks.home import home_of
 from scraper.sinks.lock import NO_LIMIT, Limit, hold
@@ -69,7 +70,7 @@ def held(settings: Settings, limit: Limit = NO_LIMIT) -> Iterator[tuple[Sink, st
     try:
         if home_of(destination) is None and not isinstance(sink, ConditionalSink):
             raise UsageError("this destination has no locks: use a directory or S3")
-        sink.check()
+        insist(sink.check, settings.retries)
         lock = hold(sink, destination, settings.lock, lost.append, limit)
         try:
             yield sink, destination

@@ -29,6 +29,7 @@ from scraper.run.settling import adopt, all_recorded, settle
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
 from scraper.sinks.base import Sink, SinkOptions, find_sink
+from scraper.sinks.beginning import insist
 from scraper.sinks.exchanges import recover
 from scraper.sinks.lock import Limit, Lock, hold, leave_nothing
 from scraper.transfer import Quota
@@ -165,7 +166,7 @@ class RunResources:
         with ExitStack() as opened, ExitStack() as stack:
             opened.callback(self._opened.set)
             stack.callback(self.sink.close)
-            self.sink.check()
+            self._check_sink(note)
             quota.check_disk()
             left_s = quota.left_s(time.monotonic())
             until = math.inf if left_s is None else time.monotonic() + left_s
@@ -188,6 +189,13 @@ class RunResources:
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
+
+    def _check_sink(self, note: Note) -> None:
+        def tell(why: str) -> None:
+            what = f"{redact(self.destination)} ({why})"
+            note("info", "waiting", {"message": f"waiting for {what}", "what": what})
+
+        insist(self.sink.check, self._settings.retries, self._left.wait, tell)
 
     def _hold(self, limit: Limit) -> Lock | None:
         """The lock of the destination, or of a shard of it."""

@@ -13,11 +13,13 @@ directories too. They take a link for an object, and objects are to be as durabl
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, ReadableSink, Sink, folders_of, put_object
+from scraper.sinks.beginning import reread
 from scraper.sinks.directory.own_files import open_own, replace_own
 from scraper.sinks.home import home_of
 
@@ -42,7 +44,7 @@ class OwnStore:
                 with open(open_own(self._home / key, os.O_RDONLY), "rb") as file:
                     return file.read(_MOST_BYTES)
             assert isinstance(self._sink, ConditionalSink)
-            found = self._sink.get_small(key)
+            found = reread(partial(self._sink.get_small, key))
         except FileNotFoundError:
             return None
         except (OSError, SinkError) as error:
@@ -92,7 +94,8 @@ class OwnStore:
         """Whether there is such a file. Raises SinkError, DestinationError."""
         if self._home is not None:
             return (self._home / key).is_file()
-        return isinstance(self._sink, ReadableSink) and self._sink.size(key) is not None
+        sink = self._sink
+        return isinstance(sink, ReadableSink) and reread(partial(sink.size, key)) is not None
 
     def names(self, prefix: str) -> Iterator[str]:
         """The files whose keys begin with `prefix`, which ends with a slash, without it.
@@ -101,7 +104,9 @@ class OwnStore:
         """
         if self._home is None:
             if isinstance(self._sink, ReadableSink):
-                yield from (key.removeprefix(prefix) for key in self._sink.keys(prefix))
+                keys = self._sink.keys
+                found = reread(lambda: [*keys(prefix)])
+                yield from (key.removeprefix(prefix) for key in found)
             return
         top = self._home / prefix
         if not self._is_there(prefix):
@@ -121,7 +126,10 @@ class OwnStore:
         It costs as much as there are such folders, however much they have.
         """
         if self._home is None:
-            return [*folders_of(self._sink, prefix)] if isinstance(self._sink, ReadableSink) else []
+            sink = self._sink
+            if not isinstance(sink, ReadableSink):
+                return []
+            return reread(lambda: [*folders_of(sink, prefix)])
         if not self._is_there(prefix):
             return []
         try:

@@ -218,7 +218,7 @@ def test_a_bucket_that_refuses_is_told_in_one_line_before_the_first_request(
     server = serve(echo)
     with Front(moto_bucket.server.url, lambda asked: answer) as front:
         place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
-        ran = cli(listed(cli, server, 3), *place.words, env=CREDENTIALS)
+        ran = cli(listed(cli, server, 3), *place.words, "--retries", 0, env=CREDENTIALS)
     words = words.replace("ENDPOINT", front.url).replace("BUCKET", place.bucket)
     expected = f"scraper: can't use s3://{place.bucket}: {words}"
     assert (ran.status, ran.out) == (3, "")

@@ -56,11 +56,12 @@ class ObjectSink:
     def check(self) -> None:
         """Put a small object and delete it. Raises DestinationError; UsageError for --s3-client."""
         self._spools.remove_leftovers()
+        self._service.close()  # of an earlier try
         try:
             self._service.check(self._name(_PROBE_KEY))
         except StoreError as error:
             text = f"can't use {self._service.place}: {self._told(error, _PROBE_KEY)}"
-            raise DestinationError(text, hint=self._hint(error)) from None
+            raise _unusable(error, text, self._hint(error)) from None
 
     def join(self, found: Any) -> None:
         """Begin as another process of the run did, whose `check` found this out.
@@ -79,7 +80,7 @@ class ObjectSink:
                 self._service.reach(self._name(_PROBE_KEY))
             except StoreError as error:
                 text = f"can't read {self._service.place}: {self._told(error, '')}"
-                raise DestinationError(text, hint=error.hint) from None
+                raise _unusable(error, text, error.hint) from None
 
     @property
     def found(self) -> Any:
@@ -329,3 +330,11 @@ def split(destination: str) -> tuple[str, str]:
 def _is_own(key: str) -> bool:
     """Whether it is ours. We read it again, so it always has the usual storage class."""
     return key.startswith(f"{OWN_DIRECTORY}/")
+
+
+def _unusable(error: StoreError, text: str, hint: str) -> DestinationError:
+    """The error of a store that can't be used from the start."""
+    refused = DestinationError(text, hint=hint)
+    refused.passing = error.transient and error.status != 0
+    refused.retry_after_s = error.retry_after_s
+    return refused

@@ -35,13 +35,22 @@ class Fault(Exception):
     """A server, or the way to it, failed. The text is one line without secrets.
 
     `hint` is the way out in one line, or "". `spent`: the connection is of no use any more.
+    `passing`: the server has answered that another attempt may succeed.
     """
+
+    passing = False
 
     def __init__(self, trouble: Trouble, text: str, *, hint: str = "", spent: bool = False) -> None:
         super().__init__(" ".join(text.split()) or "it failed without a reason")
         self.trouble = trouble
         self.hint = hint
         self.spent = spent or trouble in GONE
+
+
+def passing(fault: Fault) -> Fault:
+    """The same fault, which may pass."""
+    fault.passing = True
+    return fault
 
 
 def was_made(make: Callable[[], object]) -> bool:

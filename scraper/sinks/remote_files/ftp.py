@@ -23,7 +23,14 @@ from typing import BinaryIO
 from fsspec.implementations.ftp import FTPFileSystem
 
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import Fault, Trouble, of_os_error, of_text, words_of
+from scraper.sinks.remote_files.faults import (
+    Fault,
+    Trouble,
+    of_os_error,
+    of_text,
+    passing,
+    words_of,
+)
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _PIECE = 1 << 16
@@ -286,10 +293,11 @@ def _of_answer(text: str, path: str) -> Fault:
         hint = "the name in the URL, its password in SCRAPER_TO_PASSWORD or ~/.netrc"
         return Fault(Trouble.SIGN_IN, text, hint=hint)
     if code in {"421", "425"}:
-        return Fault(Trouble.BROKEN, text)
+        return passing(Fault(Trouble.BROKEN, text))
     if code in {"452", "552"}:
         return Fault(Trouble.FULL, text)
     if code == "553":
         return Fault(of_text(text, Trouble.NAME, path), text)
     # After a transfer that broke off, pyftpdlib did not answer the next command.
-    return Fault(of_text(text, about=path), text, spent=code[:1] == "4")
+    fault = Fault(of_text(text, about=path), text, spent=code[:1] == "4")
+    return passing(fault) if fault.spent else fault

@@ -39,4 +39,6 @@ def meaning(fault: Fault, verb: str, key: str, address: Address) -> SinkError | 
 def unusable(fault: Fault, address: Address) -> DestinationError:
     """The error of a destination that can't be used from the start."""
     where = f"{address.shown}{address.path}"
-    return DestinationError(f"can't use {where}: {_words(fault)}", hint=fault.hint)
+    error = DestinationError(f"can't use {where}: {_words(fault)}", hint=fault.hint)
+    error.passing = fault.passing
+    return error

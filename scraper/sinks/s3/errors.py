@@ -165,10 +165,12 @@ def may_be_libcurls(error: S3Error) -> bool:
 
     boto3 asks in another region when it is told so, and connects and signs in its own way. But an
     endpoint that redirects is told of at once. Where libcurl has waited in vain, another wait would
-    be as vain. Credentials that no header may have are none for boto3 either.
+    be as vain. An answer that may pass is no reason for a slower client. Credentials that no header
+    may have are none for boto3 either.
     """
     redirects = error.status != 0 and not error.code
-    return not error.late and not redirects and error.code != UNSENDABLE
+    passes = error.status != 0 and error.transient
+    return not error.late and not redirects and not passes and error.code != UNSENDABLE
 
 
 def _late_connection(endpoint: str) -> S3Error:

@@ -1,0 +1,62 @@
+"""What is asked of a destination before the first object, and asked again where that may help.
+
+A store that is busy, or that is started again in this moment, answers 503 for a while. A body that
+meets this gets another attempt, and so does the beginning of a run, by the same rules. Only an
+answer counts: where nobody answers, the address may be wrong, and that is told at once.
+
+Owns: how long a destination is insisted on. Does not know: what is asked.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from scraper.model.errors import DestinationError, Kind, SinkError
+from scraper.model.records import Attempt, Failure, Target
+from scraper.model.settings import Retries
+
+T = TypeVar("T")
+
+_NOBODY = Target("", "", "", "", 0, "")
+
+
+def _wait(delay_s: float) -> bool:
+    time.sleep(delay_s)
+    return False
+
+
+def insist(
+    ask: Callable[[], T],
+    retries: Retries,
+    wait: Callable[[float], bool] = _wait,
+    tell: Callable[[str], None] = lambda _: None,
+) -> T:
+    """What `ask` returns. It is called until it succeeds, as often as `retries` allows.
+
+    Raises what it raises at last. `wait` waits so many seconds, and returns whether there is no use
+    in going on. `tell` is given what is waited for.
+    """
+    attempt: Attempt | None = None
+    while True:
+        try:
+            return ask()
+        except (DestinationError, SinkError) as error:
+            from scraper.schedule import Again, RetryPolicy  # few runs need them here
+
+            now = time.monotonic()
+            attempt = attempt or Attempt(_NOBODY, queued_at=now, first_started=now)
+            passes = error.passing if isinstance(error, DestinationError) else error.transient
+            failure = Failure(Kind.SINK, str(error), transient=bool(passes))
+            failure = failure._replace(retry_after_s=error.retry_after_s)
+            verdict = RetryPolicy(retries).decide(failure, attempt, now)
+            if not isinstance(verdict, Again):
+                raise
+            tell(str(error))
+            if wait(verdict.delay_s):
+                raise
+            attempt = attempt._replace(number=attempt.number + 1)
+
+
+def reread(ask: Callable[[], T]) -> T:
+    """What `ask` returns, which reads what earlier runs have left. See `insist`."""
+    return insist(ask, Retries())
