@@ -28,6 +28,7 @@ from scraper.cluster.account import Account
 from scraper.cluster.address import Address
 from scraper.cluster.ending import ClusterEnding
 from scraper.cluster.left import add_up
+from scraper.cluster.local_workers import Beside, engine_modules, warm_up
 from scraper.cluster.planned import Ready, begun, taken_up
 from scraper.cluster.shards import Shards, settings_of_shards
 from scraper.model.dates import expand_date
@@ -98,26 +99,30 @@ class ClusterRun:
 
     def __enter__(self) -> Self:
         """Connect, hold the destination, plan, submit all shards."""
+        is_local = bool(self._address.local)
+        if is_local:
+            warm_up(engine_modules(self.settings.engine))
         try:
             from scraper.cluster.dask_client import DaskCluster
         except ImportError as error:
             need = "--cluster needs dask and distributed: pip install 'scraper[cluster]'"
             raise UsageError(f"{need} ({error})") from None
-        is_local = bool(self._address.local)
         with ExitStack() as stack:
             stack.callback(self._sink.close)
             insist(self._sink.check, self.settings.retries)
             cluster = DaskCluster(self._address, f"scraper-{self.id}")
             self.abandoned = True  # threads of Dask may wait for a server that never answers
+            started = Beside(cluster)
             if not is_local:
-                stack.enter_context(cluster)
+                stack.enter_context(started).wait()
             place, how = (self._sink, self.destination), self.settings.lock
             self._lock = CoordinatorLock(*place, how, self._limit(), self._lost)
             stack.callback(self._lock.release)
+            if is_local:  # workers come while the lists are divided
+                stack.enter_context(started)
             ready = self._planned(cluster)
             self._lock.share(how)
-            if is_local:
-                stack.enter_context(cluster)
+            started.wait()
             self._stop_file = StopFile(self._sink, self.destination, ready.plan)
             self._stop_file.remove()
             self._shards = Shards(ready, cluster, self._of_shards, self.id)

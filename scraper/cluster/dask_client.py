@@ -24,7 +24,9 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster
 
 from scraper.cluster.address import Address
+from scraper.cluster.dask_scheduler import first_death
 from scraper.cluster.dask_worker import StopRuns, ended, run_task, version
+from scraper.cluster.local_workers import METHOD
 from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError
 from scraper.model.urls import redact_text
@@ -38,6 +40,7 @@ LOCAL_SLOTS = 2  # shards that are open at once in each worker of local:N
 _LOGGERS = ("distributed", "tornado", "asyncio")  # what they say is told in other words
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
+_KEY = "shard-of-"
 _LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, which it serves in any case
 
 
@@ -85,8 +88,10 @@ class DaskCluster:
         with ExitStack() as stack:
             try:
                 self._client = self._connected(stack)
-                self._client.register_plugin(StopRuns(local=bool(self._address.local)))
-                self._check_versions()
+                if not self._address.local:
+                    self._client.register_plugin(StopRuns(local=False))
+                    self._check_versions()
+                    self._give_up_at_once(stack)
                 self._client.subscribe_topic(self._topic, self._on_told)
             except ClusterError:
                 raise
@@ -110,7 +115,9 @@ class DaskCluster:
         url: Any = self._address.url
         if local:
             # A shard that kills its worker is counted by us.
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            ours = {"scheduler.allowed-failures": 0, "worker.multiprocessing-method": METHOD}
+            told = {f"distributed.{name}": value for name, value in ours.items()}
+            stack.enter_context(dask.config.set(told))
             url = stack.enter_context(
                 LocalCluster(
                     n_workers=local,
@@ -122,6 +129,7 @@ class DaskCluster:
                     security=True,
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
+                    plugins=(StopRuns(local=True),),
                 )
             )
         client = call_until(
@@ -140,6 +148,13 @@ class DaskCluster:
             if found != __version__:
                 raise ClusterError(f"{worker} has scraper {found}, here it is {__version__}")
 
+    def _give_up_at_once(self, stack: ExitStack) -> None:
+        """Have a shard whose worker dies be told at once: we submit it again, and count."""
+        name = f"first-death-{self._topic}"
+        with suppress(Exception):  # without it a shard that kills its workers kills four each time
+            self._client.register_plugin(first_death(f"{_KEY}{self._topic}-", name))
+            stack.callback(partial(_forget, self._client, name))
+
     def workers(self) -> dict[str, int]:
         """The workers that there are now, each with how many shards it may have open."""
         known = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -155,7 +170,7 @@ class DaskCluster:
 
     def submit(self, task: Task, priority: int, attempt: int) -> None:
         """Have a worker run the shard."""
-        key = f"scraper-{task.run}-{task.shard}-{attempt}"
+        key = f"{_KEY}{self._topic}-{task.shard}-{attempt}"
         future = self._client.submit(run_task, task, key=key, priority=priority, pure=False)
         self._futures[task.shard] = future
         future.add_done_callback(partial(self._on_ended, task))
@@ -190,6 +205,11 @@ class DaskCluster:
                 self.events.put(Ended(task, {"ended": "lost"}, killed="its answer was lost"))
             case _:
                 self.events.put(Lost())
+
+
+def _forget(client: Client, name: str) -> None:
+    with suppress(Exception):  # the scheduler may be gone
+        client.unregister_scheduler_plugin(name)
 
 
 def _in_a_line(error: BaseException | None) -> str:

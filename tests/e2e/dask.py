@@ -55,10 +55,13 @@ class Cluster:
         for process in self._processes:
             process.wait()
 
-    def worker(self, threads: int = 1, name: str | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker without a nanny: its process is the one to kill."""
+    def worker(
+        self, threads: int = 1, name: str | None = None, *, nanny: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker. Without a nanny its process is the one to kill."""
         return self._start(
-            "worker", self.url, "--no-nanny", "--nthreads", str(threads), "--no-dashboard",
+            "worker", self.url, "--nanny" if nanny else "--no-nanny",
+            "--nthreads", str(threads), "--no-dashboard",
             "--local-directory", str(self._home), "--memory-limit", "0",
             "--name", name or f"w{len(self._processes)}", "--host", "127.0.0.1",
         )  # fmt: skip

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -221,9 +221,11 @@ def test_a_coordinator_that_is_told_to_end_stops_all_shards(cli: Command, site: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_local", [True, False])
 def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
-    cli: Command, site: HttpFarm
+    is_local: bool, cli: Command, site: HttpFarm
 ) -> None:
+    """It costs six workers, also where a scheduler of others would try it four times as often."""
     count = write_pages(cli, site)
     answer, killed = site.handler, list[int]()
 
@@ -235,8 +237,18 @@ def test_a_shard_that_kills_its_workers_is_reported_and_all_others_are_done(
         return answer(request)
 
     site.handler = poison
-    with cli.start(*WORDS, "--cluster", "local:2") as process:
-        _, err = process.communicate(timeout=360)  # a busy machine starts a worker in ten seconds
+    with ExitStack() as stack:
+        url, workers = "local:2", []
+        if not is_local:
+            cluster = stack.enter_context(Cluster(cli))
+            workers = [cluster.worker(2, nanny=True) for _ in range(2)]
+            cluster.wait_for_workers(2)
+            url = cluster.url
+        with cli.start(*WORDS, "--cluster", url) as process:
+            _, err = process.communicate(timeout=360)  # a busy machine starts one in ten seconds
+        for worker in workers:  # nannies end their workers
+            worker.terminate()
+            worker.wait(60)
     assert process.returncode == 1, err
     assert len(set(killed)) == 6
     told = summary_of(cli, "out")
