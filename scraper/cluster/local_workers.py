@@ -10,9 +10,10 @@ itself (0.9 s of CPU), and Dask waits a second until the processes beside them h
 """
 
 import multiprocessing
+import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from threading import Thread
 
 METHOD = "forkserver"
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def engine_modules(engine: str) -> list[str]:
@@ -33,12 +35,19 @@ def engine_modules(engine: str) -> list[str]:
 def warm_up(engines: Sequence[str]) -> None:
     """Begin the process that workers are forked from. What can't be imported is left out.
 
-    `engines`: their modules. It has no threads: nothing that they import begins one.
+    `engines`: their modules. It has no threads: nothing that they import begins one. Signals that
+    reach all processes of a terminal or a service reach neither it nor workers: the coordinator
+    says when these end, and without it Dask would take all of them for lost.
     """
     with suppress(ValueError, OSError):  # not on this system
         context = multiprocessing.get_context(METHOD)
         context.set_forkserver_preload(["scraper.cluster.dask_worker", *engines])
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # which unblocks signals
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Beside:
