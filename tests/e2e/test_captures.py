@@ -56,6 +56,35 @@ def test_each_record_is_stored_alone_and_once(engine: str, cli: Command, serve: 
     assert cli("verify", "out").status == 0
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_record_that_failed_is_asked_for_again_with_its_list(
+    processes: int, cli: Command, serve: Serve
+) -> None:
+    """A line of another list can't say which bytes are meant, and so it is told."""
+    is_up = False
+
+    def answer(request: Request) -> Reply:
+        first = f"bytes={len(RECORDS[0])}-"
+        down = not is_up and request.headers["range"].startswith(first)
+        return Reply(503) if down else partial(request)
+
+    server = serve(answer)
+    cli.write("index", *lines(0, 1, 2))
+    words = ["--cdx-range", "--base", f"{server.url}/", "--processes", processes, "--retries", 0]
+    ran = cli("index", *words)
+    assert (ran.status, len(cli.files())) == (1, 2), ran.err
+    is_up = True
+    ran = cli("--retry-failed")
+    assert (ran.status, server.total) == (1, 3)
+    assert "1 left out, since their secrets or headers are not in the manifest" in ran.err
+    ran = cli("index", *words, "--retry-failed", "--results", "-")
+    assert ran.status == 0, ran.err
+    assert [one["status"] for one in ran.records].count("stored") == 1
+    assert sorted(cli.files().values()) == sorted(RECORDS)
+    assert server.total == 4
+    assert cli("verify", "out").status == 0
+
+
 WRONG = {
     "whole": (lambda _: Reply(200, {}, WARC), "the server sent the whole file"),
     "other": (
