@@ -225,7 +225,10 @@ def _started(
             for child in psutil.Process(process.pid).children(recursive=True):
                 child.kill()
             process.terminate()
-            process.wait(WAIT_S)
+            try:
+                process.wait(WAIT_S)
+            except subprocess.TimeoutExpired:  # OpenSSH 9.2 was seen to pass over a SIGTERM
+                process.kill()
 
 
 _WSGIDAV = """

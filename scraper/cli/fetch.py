@@ -271,6 +271,7 @@ class _Fetch:
                         f"scraper: {error}", error.hint or (_MAY_WAIT if may_wait else "")
                     )
             self._say_left_out()
+            self._say_unknown()
             self._receivers.finish(self._patience())
         return self._ended(status)
 
@@ -307,6 +308,14 @@ class _Fetch:
 
             for text in left_out_of_list(self._not_done.left_out, self._run.places.destination):
                 self._receivers.say_error(f"scraper: {text}")
+
+    def _say_unknown(self) -> None:
+        """Say that a list has nothing to do with the manifest whose failures were asked for."""
+        summary = self._run.ending.summary
+        if summary is not None and summary.targets == summary.unknown > 0:
+            many = f"none of the {summary.targets:,} targets is in the manifest"
+            same = "URLs, --key and --store-compressed have to be those of the run that failed"
+            self._receivers.say_error(f"scraper: --retry-failed: {many}: {same}")
 
     def _is_behind(self) -> bool:
         return self._receivers.full

@@ -65,7 +65,8 @@ class Account:
     def __init__(self, run: str) -> None:
         self.run = run
         self.statuses: Counter[str] = Counter()
-        self.tried = self.attempts = self.size = self.failed_for_good = 0
+        self.tried = self.attempts = self.size = 0
+        self.failed_for_good = self.unknown = 0
         self._groups, self._new = Groups(), Groups()
         self._has_new = False
         self._hosts: list[HostFailures] = []
@@ -121,6 +122,7 @@ class Account:
 
     def _add_failures(self, told: Mapping[str, Any]) -> None:
         self.failed_for_good += told.get("failed_for_good", 0)
+        self.unknown += told.get("unknown", 0)
         self._groups.add(map(_group, told["failures"]))
         if "new_failures" in told:
             self._has_new = True
@@ -146,6 +148,7 @@ class Account:
             places=places,
             new=self._new.frozen() if self._has_new else None,
             failed_for_good=self.failed_for_good,
+            unknown=self.unknown,
         )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _COMPACT_FROM = 10_000  # outdated lines, beside as many as still say something
 _DONE = Skipped("done in an earlier run")
-_UNKNOWN = Skipped("not in the manifest")
+_UNKNOWN = Skipped("not in the manifest", unknown=True)
 _PERMANENT = Skipped(
     "failed for good in an earlier run (--all tries it again)", failed_for_good=True
 )

@@ -255,11 +255,13 @@ class Skipped(NamedTuple):
 
     `failed_for_good`: the target is not done, and an earlier run found that it never will be.
     `existing`: the object that was taken over (--skip-existing), None if an earlier run stored it.
+    `unknown`: only what failed earlier is wanted, and no run has recorded this target.
     """
 
     reason: str
     failed_for_good: bool = False
     existing: Existing | None = None
+    unknown: bool = False
 
 
 class Duplicate(NamedTuple):

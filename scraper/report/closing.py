@@ -33,6 +33,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
     yield from _counts(summary)
     if count := summary.failed_for_good:
         yield labelled("skipped", f"{count:,} failed for good earlier (--all tries them again)")
+    if count := summary.unknown:
+        yield labelled("skipped", f"{count:,} are not in the manifest")
     told = summary.failures if summary.new is None else summary.new
     for status in _FAILURES:
         yield from failure_lines(status, [group for group in told if group.status == status])

@@ -69,6 +69,7 @@ class Summary(NamedTuple):
     `statuses` has every status, with 0 where there is none. `tried`: targets for which there was
     a request. `new`: failures that the run before did not have, None if nobody asked.
     `failed_for_good`: targets that were skipped because an earlier run found that they never work.
+    `unknown`: targets that were skipped because no run has recorded them (--retry-failed).
     `earlier_runs`: the last few before this one, the latest first.
     """
 
@@ -88,6 +89,7 @@ class Summary(NamedTuple):
     invocation: Invocation = NO_INVOCATION
     earlier_runs: tuple[Mapping[str, Any], ...] = ()
     failed_for_good: int = 0
+    unknown: int = 0
     version: str = __version__
 
     @property
@@ -184,6 +186,7 @@ class Summary(NamedTuple):
             "again": self.again or None,
             "unread": self.ending.unread or None,
             "failed_for_good": self.failed_for_good or None,
+            "unknown": self.unknown or None,
         }
         return {name: value for name, value in optional.items() if value is not None}
 
@@ -214,6 +217,7 @@ def summed_up(
         places=places,
         new=None if tally.new is None else tally.new.frozen(),
         failed_for_good=tally.failed_for_good,
+        unknown=tally.unknown,
     )
 
 

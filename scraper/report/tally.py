@@ -25,14 +25,15 @@ class Tally:
     """Counts Results. `size`: bytes stored. `begun`: monotonic seconds.
 
     `groups`: the failures by reason. `new`: those of them that the run before did not have, None
-    if nobody asks for that. `failed_for_good`: how many were skipped because of that.
+    if nobody asks for that. `failed_for_good`: how many were skipped because of that;
+    `unknown`: how many because no run had recorded them.
     """
 
     def __init__(self, new: FailureGroups | None = None, begun: float | None = None) -> None:
         self.statuses: Counter[str] = Counter()
         self.groups = FailureGroups()
         self.new = new
-        self.size = self.attempts = self.failed_for_good = 0
+        self.size = self.attempts = self.failed_for_good = self.unknown = 0
         self.begun = time.monotonic() if begun is None else begun
         self._tried_in_vain = 0
 
@@ -52,10 +53,9 @@ class Tally:
     def skip(self, skipped: Collection[Result]) -> None:
         """Count targets that were skipped."""
         self.statuses["skipped"] += len(skipped)
-        outcomes = [one.outcome for one in skipped]
-        self.failed_for_good += sum(
-            isinstance(one, Skipped) and one.failed_for_good for one in outcomes
-        )
+        outcomes = [one.outcome for one in skipped if isinstance(one.outcome, Skipped)]
+        self.failed_for_good += sum(one.failed_for_good for one in outcomes)
+        self.unknown += sum(one.unknown for one in outcomes)
 
     @property
     def targets(self) -> int:

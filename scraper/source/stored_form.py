@@ -48,11 +48,20 @@ def _is_compressed(name: str) -> bool:
 
 
 def _short(stem: str, ending: str) -> str:
-    """The key, whose last name is cut if it would be too long for a file system."""
-    above, slash, name = stem.rpartition("/")
-    if len(name.encode("utf-8", "surrogateescape")) + len(ending) <= _MOST_BYTES:
+    """The key. What would be too long with the ending, for a file system or a store, is cut."""
+    if len(stem) <= _MARKED_BYTES and stem.isascii():
         return stem + ending
-    from scraper.source.keys import mark
+    from scraper.source.keys import MAX_KEY_BYTES, mark
 
-    cut = name.encode("utf-8", "surrogateescape")[:_MARKED_BYTES].decode("utf-8", "ignore")
-    return f"{above}{slash}{cut}{mark(name)}{ending}"
+    above, slash, name = stem.rpartition("/")
+    data = name.encode("utf-8", "surrogateescape")
+    left = MAX_KEY_BYTES - len(f"{above}{slash}".encode("utf-8", "surrogateescape"))
+    most = min(_MOST_BYTES, left) - len(ending)
+    if len(data) <= most:
+        return stem + ending
+    marked = mark(name)
+    most = min(_MARKED_BYTES, most - len(marked))
+    if most < 1:  # nothing is left of the name: the directory above is cut
+        above = above.encode("utf-8", "surrogateescape")[:-_MOST_BYTES].decode("utf-8", "ignore")
+        return _short(f"{above.rstrip('/')}{mark(stem)}", ending)
+    return f"{above}{slash}{data[:most].decode('utf-8', 'ignore')}{marked}{ending}"

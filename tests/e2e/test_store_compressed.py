@@ -44,6 +44,21 @@ def pages(request: Request) -> Reply:
     return Reply(body=body.get(request.path, PAGE), headers=headers)
 
 
+def test_a_list_of_another_form_has_nothing_to_retry_and_says_so(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(lambda _: Reply(500))
+    cli.write("urls", f"{server.url}/a", f"{server.url}/b")
+    first = cli("urls", "--store-compressed", "gzip", "--retries", 0, "-q")
+    assert first.status == 1
+    ran = cli("urls", "--retry-failed", "-q")
+    assert (ran.status, len(ran.complaints)) == (0, 1), ran.err
+    assert "none of the 2 targets is in the manifest" in ran.err
+    assert "--store-compressed" in ran.err
+    again = cli("urls", "--retry-failed", "--store-compressed", "gzip", "--retries", 0, "-q")
+    assert (again.status, again.complaints) == (1, first.complaints)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_bodies_are_stored_compressed_and_both_sizes_are_recorded(
     form: str, cli: Command, place: Place, serve: Serve, engine: EngineName

@@ -37,3 +37,28 @@ def test_a_name_that_would_be_too_long_is_cut_and_marked() -> None:
     found = [in_form(Target("http://h/", "http://h/", "h", key, 1, ""), "zstd").key for key in keys]
     assert len(set(found)) == 2
     assert all(len(key.encode()) <= 2 + 255 and key.endswith(".zst") for key in found)
+
+
+@pytest.mark.parametrize("size", [1017, 1018, 1020, 1021, 1024])
+@pytest.mark.parametrize(
+    "above",
+    [
+        "",
+        "d/",
+        f"{'/'.join('d' * 200 for _ in range(4))}/",
+        f"{'/'.join('d' * 255 for _ in range(3))}/{'e' * 240}/",
+        f"{'é' * 127}/" * 3,
+        "d/" * 508,
+    ],
+)
+def test_the_longest_keys_have_room_for_the_ending(above: str, size: int) -> None:
+    left = size - len(above.encode())
+    keys = [f"{above}{'n' * (left - 1)}{end}" for end in ("a", "b")]
+    targets = [Target("http://h/", "http://h/", "h", key, 1, "") for key in keys]
+    found = [in_form(target, "zstd") for target in targets]
+    assert len({one.key for one in found}) == 2
+    for one in found:
+        assert one.key.endswith(".zst")
+        assert len(one.key.encode()) <= 1024
+        assert all(0 < len(name.encode()) <= 255 for name in one.key.split("/"))
+        assert in_form(one, "zstd") == one
