@@ -56,7 +56,7 @@ def test_a_list_of_another_form_has_nothing_to_retry_and_says_so(
     assert "none of the 2 targets is in the manifest" in ran.err
     assert "--store-compressed" in ran.err
     again = cli("urls", "--retry-failed", "--store-compressed", "gzip", "--retries", 0, "-q")
-    assert (again.status, again.complaints) == (1, first.complaints)
+    assert (again.status, again.complaints[:2]) == (1, first.complaints[:2])
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -73,7 +73,7 @@ LEFT_ALONE = Skipped(
         (RETRY_ALL, GONE_REFRESH, True, GONE_REFRESH),
         (RESUME, GONE, False, None),
         (REFRESH, GONE_REFRESH, True, GONE_REFRESH),
-        (RETRY, None, False, Skipped("not in the manifest")),
+        (RETRY, None, False, Skipped("not in the manifest", unknown=True)),
         (REFRESH, WITH_TAG, True, WITH_TAG),
         (REFRESH, WITH_DATE, True, WITH_DATE),
         (REFRESH, BARE, True, None),
@@ -151,7 +151,11 @@ A, B, C = target("a"), target("b"), target("c")
 def test_each_target_has_its_decision_in_order(place: Place) -> None:
     place.write(stored("a", 7), failed("c"))
     assert place.recall(RESUME, A, B, C, A) == [DONE, None, None, DONE]
-    assert place.recall(RETRY, A, B, C) == [DONE, Skipped("not in the manifest"), None]
+    assert place.recall(RETRY, A, B, C) == [
+        DONE,
+        Skipped("not in the manifest", unknown=True),
+        None,
+    ]
     assert place.recall(REFRESH, A, B, C) == [
         PreviousRecord(True, 7, '"7"', "version 7", digest=bytes(32)),
         None,
@@ -254,7 +258,9 @@ def test_where_nothing_can_be_read_back_everything_is_fetched(earlier: Earlier) 
 def test_a_manifest_that_is_new_makes_no_index(place: Place) -> None:
     for earlier in (RESUME, RETRY, REFRESH):
         decisions = place.recall(earlier, A)
-        assert decisions == [Skipped("not in the manifest") if earlier is RETRY else None]
+        assert decisions == [
+            Skipped("not in the manifest", unknown=True) if earlier is RETRY else None
+        ]
     assert {path.name for path in place.root.iterdir()} == {".scraper", "manifest.jsonl"}
 
 

@@ -358,7 +358,7 @@ def test_retry_failed_does_only_what_failed(serve: Serve, tmp_path: Path) -> Non
     assert sorted(request.path for request in server.requests) == ["/3", "/5", "/9"]
     assert statuses(results) == {"skipped": 11, "stored": 1, "failed": 1, "deferred": 1}
     reasons = {one.target.url: one.outcome for one in results if one.status == "skipped"}
-    assert {reasons[url] for url in new} == {Skipped("not in the manifest")}
+    assert {reasons[url] for url in new} == {Skipped("not in the manifest", unknown=True)}
     broken.clear()
     assert statuses(fetch(urls, tmp_path, retry_failed=True)) == {"skipped": 8, "stored": 2}
     assert statuses(fetch(urls, tmp_path, retry_failed=True)) == {"skipped": 10}
@@ -367,7 +367,7 @@ def test_retry_failed_does_only_what_failed(serve: Serve, tmp_path: Path) -> Non
 def test_retry_failed_does_nothing_where_nothing_was_done(serve: Serve, tmp_path: Path) -> None:
     server = serve(echo)
     results = fetch([f"{server.url}/a"], tmp_path, retry_failed=True)
-    assert [result.outcome for result in results] == [Skipped("not in the manifest")]
+    assert [result.outcome for result in results] == [Skipped("not in the manifest", unknown=True)]
     assert server.total == 0
 
 
