@@ -253,9 +253,8 @@ class NotModified(NamedTuple):
 class Skipped(NamedTuple):
     """No request was made, because none was needed.
 
-    `failed_for_good`: the target is not done, and an earlier run found that it never will be.
-    `existing`: the object that was taken over (--skip-existing), None if an earlier run stored it.
-    `unknown`: only what failed earlier is wanted, and no run has recorded this target.
+    `failed_for_good`: an earlier run found that it never will be done. `unknown`: only failures are
+    wanted, and no run has recorded it. `existing`: the object that was taken over (--skip-existing).
     """
 
     reason: str
