@@ -254,7 +254,7 @@ class Skipped(NamedTuple):
     """No request was made, because none was needed.
 
     `failed_for_good`: an earlier run found that it never will be done. `unknown`: only failures are
-    wanted, and no run has recorded it. `existing`: the object that was taken over (--skip-existing).
+    wanted, and no run has recorded it. `existing`: the object taken over (--skip-existing).
     """
 
     reason: str
