@@ -18,15 +18,15 @@ MOST_BYTES = 4 << 20  # of a body; a page of a list has about 1 MB at most
 class CurlCall(CurlPut):
     """One handle. One thread at a time uses it."""
 
+    most_content = MOST_BYTES
+
     def __init__(self) -> None:
-        self.too_long = False  # whether an answer was broken off since its body was
         self._repeats = False  # whether libcurl may send it again where a kept connection broke
         super().__init__()
 
     def ask(self, method: str, request: PutRequest) -> Answer | NoAnswer:
         """The answer to a request, with its body."""
         easy = self.easy
-        self.too_long = False
         self._repeats = method != "PUT"  # a second put may not meet the condition of the first
         easy.setopt(pycurl.NOBODY, 0)
         self.begin(request)
@@ -45,11 +45,3 @@ class CurlCall(CurlPut):
         if self._asked and not self._repeats:
             return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         return super()._ask(*where)
-
-    def _take(self, chunk: bytes) -> int | None:
-        self._size += len(chunk)
-        if self._size > MOST_BYTES:
-            self.too_long = True
-            return -1
-        self._content.append(chunk)
-        return None

@@ -28,7 +28,12 @@ _LEFT_OUT_AND_TYPE = (*_LEFT_OUT, "Content-Type:")  # it would say that the body
 
 
 class CurlPut:
-    """See the module. One thread at a time uses it. `opened` is called with each new socket."""
+    """See the module. One thread at a time uses it. `opened` is called with each new socket.
+
+    `too_long`: an answer was broken off, since its body was longer than `most_content`.
+    """
+
+    most_content = _MOST_CONTENT
 
     def __init__(self, opened: Callable[[int], object] = lambda _fd: None) -> None:
         self.easy: Any = pycurl.Curl()
@@ -36,6 +41,7 @@ class CurlPut:
         self._lines: list[bytes] = []
         self._content: list[bytes] = []
         self._size = 0
+        self.too_long = False
         self._asked = False
         self._may_be_sent: Callable[[], bool] = lambda: True
         self._route: Route | None = None
@@ -69,7 +75,7 @@ class CurlPut:
         self._lines.clear()
         self._content.clear()
         self._size = 0
-        self._asked = False
+        self.too_long = self._asked = False
         self._may_be_sent = request.may_be_sent
         if request.route is not self._route:
             self._take_route(request.route)
@@ -90,7 +96,7 @@ class CurlPut:
         easy = self.easy
         easy.setopt(pycurl.POSTFIELDS, b"")
         status = easy.getinfo(pycurl.RESPONSE_CODE)
-        if status and (not code or status >= _FIRST_ERROR):
+        if status and (not code or status >= _FIRST_ERROR or self.too_long):
             return Answer(status, tuple(self._lines), b"".join(self._content))
         late = code == pycurl.E_OPERATION_TIMEDOUT
         if not self._asked or code == pycurl.E_COULDNT_CONNECT:
@@ -155,7 +161,8 @@ class CurlPut:
     def _take(self, chunk: bytes) -> int | None:
         """Take bytes of the answer. One that does not end is broken off."""
         self._size += len(chunk)
-        if self._size > _MOST_CONTENT:
+        if self._size > self.most_content:
+            self.too_long = True
             return -1
         self._content.append(chunk)
         return None

@@ -5,14 +5,16 @@
   on for 80 requests.
 - Bytes that are in memory are sent without `Expect: 100-continue`. It costs a round trip, and a
   second where a server does not answer it.
+- A put that is answered with a page and success was not answered by S3. botocore takes a page that
+  is no XML for an error 500.
 
-Owns: these two. Does not know: requests.
+Owns: these three. Does not know: requests.
 """
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from scraper.sinks.s3.errors import redirected
+from scraper.sinks.s3.errors import FIRST_ERROR, is_error, no_etag, redirected
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +24,7 @@ def correct(client: "S3Client") -> "S3Client":
     """`client`, corrected. Its methods raise S3Error too."""
     client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
     client.meta.events.register_last("before-call.s3", _expect_nothing)
+    client.meta.events.register_first("needs-retry.s3.PutObject", _refuse_page)
     return client
 
 
@@ -31,6 +34,15 @@ def _refuse_redirect(response: Any = None, **_: Any) -> None:
     error = redirected(response[0].status_code, response[0].headers)
     if error is not None:
         raise error
+
+
+def _refuse_page(endpoint: Any, response: Any = None, **_: Any) -> None:
+    if response is None:
+        return
+    http, parsed = response
+    is_page = http.content and not is_error(http.content)
+    if is_page and http.raw.status < FIRST_ERROR and not parsed.get("ETag"):  # http has 500 by now
+        raise no_etag(endpoint.host, fatal=False)
 
 
 def _expect_nothing(params: dict[str, Any], **_: Any) -> None:

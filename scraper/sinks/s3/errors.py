@@ -27,7 +27,7 @@ from scraper.sinks.objects.errors import StoreError, unspoolable
 from scraper.sinks.put_request import Answer, NoAnswer, Trouble
 
 CONNECT_TIMEOUT_S = 10
-_FIRST_ERROR = 300
+FIRST_ERROR = 300
 _AN_ERROR = rb"\s*(?:<\?xml[^>]*>)?\s*<Error[\s>]"
 READ_TIMEOUT_S = 60
 
@@ -277,11 +277,16 @@ def failure(end: Answer | NoAnswer, endpoint: str, operation: str = "PutObject")
     """
     if isinstance(end, NoAnswer):
         return _from_no_answer(end, endpoint)
-    if end.status >= _FIRST_ERROR:
+    if end.status >= FIRST_ERROR:
         return _from_answer(end.status, end.headers(), end.content, operation)
-    if operation != "GetObject" and re.match(_AN_ERROR, end.content):
+    if operation != "GetObject" and is_error(end.content):
         return _from_xml(500, end.content.decode(errors="replace"), end.headers(), operation)
     return None
+
+
+def is_error(content: bytes) -> bool:
+    """Whether the body of an answer is an error of S3."""
+    return re.match(_AN_ERROR, content) is not None
 
 
 def no_etag(endpoint: str, *, fatal: bool) -> S3Error:

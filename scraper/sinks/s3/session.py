@@ -19,6 +19,7 @@ from scraper.sinks.base import SinkOptions
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.addresses import race_addresses
 from scraper.sinks.s3.corrections import correct
+from scraper.sinks.s3.credential_process import tell_of_it
 from scraper.sinks.s3.endpoint import USUAL_REGION, Way, plain_way
 from scraper.sinks.s3.parts import PART_WORKERS
 
@@ -47,6 +48,8 @@ class Session:
             self._core.set_config_variable("profile", profile)
         named = authorities(options.cacert, os.environ)
         path = None if named is None else named.file or named.directory
+        if not self._keys_given:
+            tell_of_it(self._core)
         self.authority: str | None = self._core.get_config_variable("ca_bundle") or path
 
     def credentials(self) -> Any:

@@ -437,3 +437,23 @@ def test_a_credential_that_no_header_may_have_is_told(
     assert value not in str(caught.value)
     assert caught.value.hint == ""
     assert server.total == 0
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("echo hello", "the program printed no JSON object"),
+        ("echo [1]", "the program printed no JSON object"),
+        ("true", "the program printed no JSON object"),
+        ("/nowhere/vault", "'/nowhere/vault': No such file or directory"),
+        ("sh -c 'echo no vault >&2; exit 3'", "no vault"),
+    ],
+)
+def test_a_program_that_gives_no_credentials_is_told(
+    command: str, said: str, config: Path, s3_client: str
+) -> None:
+    config.write_text(f"[default]\ncredential_process = {command}\n")
+    s3 = S3(client=s3_client, endpoint="http://127.0.0.1:9")
+    with pytest.raises(DestinationError, match=f"from custom-process: {re.escape(said)}"):
+        S3Sink("b", "", SinkOptions(s3=s3)).check()

@@ -415,9 +415,11 @@ BROKE = (
     [
         (Reply(200, {"ETag": '"1"'}, b'<?xml version="1.0"?>\n' + BROKE), "internal error"),
         (Reply(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"), "without ETag"),
+        (Reply(200, {}, b"<html><br>Log in"), "without ETag"),
+        (Reply(200, {}, b"<html>" + bytes(100_000)), "without ETag"),
         (Reply(202), "without ETag"),
     ],
-    ids=["an error", "of a proxy", "accepted"],
+    ids=["an error", "of a proxy", "no XML", "long", "accepted"],
 )
 def test_a_put_is_stored_only_if_s3_says_so(
     answer: Reply, said: str, size: int, s3_client: str, serve: Serve
@@ -431,3 +433,14 @@ def test_a_put_is_stored_only_if_s3_says_so(
         store(sink, "k", b"x" * size)
     sink.close()
     assert caught.value.transient
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 5_000_000])
+def test_an_endpoint_that_answers_everything_with_a_page_is_told(
+    size: int, s3_client: str, serve: Serve
+) -> None:
+    server = serve(lambda _: Reply(200, {}, b"<html><br>" + b"x" * size))
+    sink = S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url)))
+    with pytest.raises(DestinationError, match="answers without ETag: it is no S3"):
+        sink.check()
+    sink.close()
