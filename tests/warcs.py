@@ -17,12 +17,28 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import brotli
 from cdxj_indexer.main import CDXJIndexer
 from fastwarc.warc import ArchiveIterator as FastWarc
 from fastwarc.warc import WarcRecordType
 from warcio.archiveiterator import ArchiveIterator
+from warcio.bufferedreaders import BufferedReader
 from warcio.checker import Checker
 
+
+class _Brotli:
+    """Brotli's, for warcio 1.8.1, which sets `unused_data`: no Decompressor takes that."""
+
+    unused_data = None
+
+    def __init__(self) -> None:
+        self._decompressor = brotli.Decompressor()
+
+    def decompress(self, data: bytes) -> bytes:
+        return bytes(self._decompressor.process(data))
+
+
+BufferedReader.DECOMPRESSORS["br"] = _Brotli
 MEMBERS = "*.warc.gz*"  # finished files, and the one that grows
 
 
