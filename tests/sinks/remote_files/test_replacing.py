@@ -199,3 +199,16 @@ def _leave(there: There, run: str, said: str) -> None:
     mark = there.root / f".scraper/tmp/{run}.json"
     mark.parent.mkdir(parents=True)
     mark.write_text(said)
+
+
+@pytest.mark.parametrize("there", ["sshd", "ftpd"], indirect=True)
+def test_folders_are_told_without_what_is_in_them(there: There) -> None:
+    sink = there.sink()
+    sink.check()
+    assert [*sink.folders(".scraper/plans/")] == []
+    for name in ("0001-of-2/shard-0/a", "0002-of-3/shard-1/b", "c"):
+        path = there.root / ".scraper/plans" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    assert sorted(sink.folders(".scraper/plans/")) == ["0001-of-2", "0002-of-3"]
+    sink.close()
