@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import crawled_site
 from tests.e2e.command import Command
 from tests.servers import Reply, Request, Serve, free_port
 
@@ -107,3 +108,23 @@ def test_players_show_the_pages_as_they_were(
     checks: list[str | Path] = [players / "wacz", "validate", "-f", cli.directory / "out.wacz"]
     said = subprocess.run(checks, capture_output=True, check=True).stdout
     assert b"Validation succeeded" in said
+
+
+def test_a_player_shows_a_site_as_crawlers_meet_it(
+    players: Path, cli: Command, tmp_path: Path
+) -> None:
+    """All pages but those whose URLs are another's in the index, or have a secret."""
+    with crawled_site.crawled_site() as site:
+        cli.write("urls", *(f"{site.url}{path}" for path in crawled_site.ANSWERS))
+        assert cli("urls", "--to", "warc:out", "--retries", 0, "-q").status == 1
+        cli("urls", "--to", "warc:out", "--retries", 0, "-q")
+    with pywb(players, cli.directory / "out", tmp_path / "pywb") as player:
+        wrong, looked = [], 0
+        for path, answer in crawled_site.ANSWERS.items():
+            if crawled_site.PAGE in answer and path not in crawled_site.FAIL and "sid=" not in path:
+                looked += 1
+                status, page = shown(f"{player}{site.url}{path}")
+                if status != 200 or b"a page of some length" not in page:
+                    wrong.append((path[:60], status, page[:80]))
+        assert wrong == []
+        assert looked > 15
