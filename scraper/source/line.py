@@ -17,6 +17,7 @@ from scraper.source.lines import BLANK, LINE_BREAK, Note, in_one_line
 from scraper.source.sources import Source
 
 if TYPE_CHECKING:
+    from scraper.source.bag import Bag
     from scraper.source.fields import Fields, Parts
     from scraper.source.mirrors import Mirrors
     from scraper.source.published import ReadLine
@@ -35,10 +36,16 @@ class Line:
         self._only_json = source.format == "jsonl"
         self._has_own_names = source.format not in {None, "lines", "jsonl"}
         self._read: ReadLine | None = None
-        if source.format in {"sums", "bagit", "gcs", "m3u"}:
+        self._bag: Bag | None = None
+        if source.format == "bagit":
+            from scraper.source import bag  # few lists are of one
+
+            self._bag = bag.Bag(source.path)
+            self._read = self._bag.of_fetch_txt
+        elif source.format in {"sums", "gcs", "m3u"}:
             from scraper.source import published  # few lists are
 
-            self._read = published.reader_of(source.format, source.path, source.name)
+            self._read = published.reader_of(source.format, source.name)
         elif source.format == "cdxj":
             from scraper.source import captures  # few lists are
 
@@ -105,6 +112,11 @@ class Line:
 
         first, *others = each_completed((url, *mirrors), self._whole)
         return first, key, headers, expected, others
+
+    def close(self) -> None:
+        """Forget what lies beside the list."""
+        if self._bag is not None:
+            self._bag.close()
 
     def _whole(self, url: str) -> str:
         if self._scheme:

@@ -93,31 +93,31 @@ def _read_lines(
 ) -> Iterator[Read]:
     name, mixed, number = source.name, source.mixed, 0
     plain = rule is keys.url_key and source.format in {None, "lines", "gcs", "m3u"}
-    line_of = Line(source, note)
-    try:
-        for number, raw in enumerate(source.open(), 1):
-            if passes_over is not None and passes_over(raw):
-                continue
-            if mixed and isinstance(raw, Given):
-                yield _read_given(raw.value, number, rule, line_of)
-                continue
-            shown: bytes | str = raw
-            try:
-                if len(raw) > MAX_LINE_BYTES:
-                    check_length(raw)
-                text = raw.decode().strip(BLANK)
-                if plain and (target := plain_target(text, number, name)) is not None:
-                    yield target
-                elif (parts := line_of.parts(text)) is not None:
-                    shown = parts[0]
-                    yield target_of(parts, number, rule, line_of)
-            except UnicodeDecodeError:
-                yield bad_line(raw, number, name, "line is not UTF-8")
-            except BadTarget as error:
-                yield bad_line(shown, number, name, error.message)
-    except ListBroken as broken:
-        broken.line = number + 1
-        raise
+    with contextlib.closing(Line(source, note)) as line_of:
+        try:
+            for number, raw in enumerate(source.open(), 1):
+                if passes_over is not None and passes_over(raw):
+                    continue
+                if mixed and isinstance(raw, Given):
+                    yield _read_given(raw.value, number, rule, line_of)
+                    continue
+                shown: bytes | str = raw
+                try:
+                    if len(raw) > MAX_LINE_BYTES:
+                        check_length(raw)
+                    text = raw.decode().strip(BLANK)
+                    if plain and (target := plain_target(text, number, name)) is not None:
+                        yield target
+                    elif (parts := line_of.parts(text)) is not None:
+                        shown = parts[0]
+                        yield target_of(parts, number, rule, line_of)
+                except UnicodeDecodeError:
+                    yield bad_line(raw, number, name, "line is not UTF-8")
+                except BadTarget as error:
+                    yield bad_line(shown, number, name, error.message)
+        except ListBroken as broken:
+            broken.line = number + 1
+            raise
 
 
 def _read_document(

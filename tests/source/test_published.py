@@ -5,7 +5,6 @@ import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,18 +12,11 @@ from scraper.model.errors import BadTarget, ListError
 from scraper.source.grammar import STORAGE_TRANSFER
 from scraper.source.published import (
     of_checksum_file,
-    of_fetch_txt,
     of_storage_transfer,
     reader_of,
 )
 
-BAG = {"data/a.txt": {"md5": "1"}, "data/a b.txt": {"md5": "2"}}
 MD5 = hashlib.md5(b"a\n", usedforsecurity=False)
-
-
-def in_bag(text: str) -> object:
-    """Of a line of the fetch.txt of BAG."""
-    return of_fetch_txt(text, BAG)
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
@@ -47,17 +39,6 @@ def test_what_coreutils_writes_is_read(name: str, more: list[str], tmp_path: Pat
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("http://h/a 3 data/a.txt", {"key": "data/a.txt", "size": "3", "md5": "1"}),
-        ("http://h/a\t-\tdata/a b.txt", {"key": "data/a b.txt", "size": None, "md5": "2"}),
-    ],
-)
-def test_a_line_of_fetch_txt(text: str, fields: dict[str, Any]) -> None:
-    assert of_fetch_txt(text, BAG) == {"url": "http://h/a", **fields}
-
-
 def test_a_line_of_the_storage_transfer_service() -> None:
     md5 = base64.b64encode(MD5.digest()).decode()
     read = of_storage_transfer
@@ -73,15 +54,6 @@ def test_a_line_of_the_storage_transfer_service() -> None:
         (of_checksum_file, "http://h/a", "not of a checksum file"),
         (of_checksum_file, f"{MD5.hexdigest()} a", "not of a checksum file"),
         (of_checksum_file, f"{'0' * 56}  a", "56 digits"),
-        (in_bag, "http://h/a data/a", "not of fetch.txt"),
-        (in_bag, "http://h/a x data/a", "not of fetch.txt"),
-        (in_bag, "http://h/a - data/other", "not in the payload manifest"),
-        (in_bag, "http://h/a - manifest-md5.txt", "not in the payload of the bag"),
-        (in_bag, "http://h/a - bagit.txt", "not in the payload of the bag"),
-        (in_bag, "http://h/a - database/a", "not in the payload of the bag"),
-        (in_bag, "http://h/a - data/a%0D%0a", r"can be the path 'data/a\\r\\n'"),
-        (in_bag, "http://h/a - data/a%2525", "can be the path 'data/a%25'"),
-        (in_bag, "http://h/a - data/../../a", "leaves the destination"),
         (of_storage_transfer, "http://h/a\t1\tx\ty", "more than"),
     ],
 )
@@ -90,7 +62,7 @@ def test_what_is_no_such_line_is_said(read: Callable[[str], object], text: str, 
         read(text)
 
 
-@pytest.mark.parametrize("read", [of_checksum_file, in_bag, of_storage_transfer])
+@pytest.mark.parametrize("read", [of_checksum_file, of_storage_transfer])
 def test_blank_lines_say_nothing(read: Callable[[str], object]) -> None:
     assert read("") is None
     assert read("  ") is None
@@ -99,5 +71,5 @@ def test_blank_lines_say_nothing(read: Callable[[str], object]) -> None:
 @pytest.mark.parametrize("name", ["B2SUMS", "d/b2sums.txt", "x.blake2b", "http://h/B2SUMS?x"])
 def test_digests_of_blake2_are_not_taken_for_sha512(name: str) -> None:
     with pytest.raises(ListError, match="has digests of BLAKE2"):
-        reader_of("sums", "", name)
-    assert reader_of("sums", "", "b2/SHA512SUMS") is of_checksum_file
+        reader_of("sums", name)
+    assert reader_of("sums", "b2/SHA512SUMS") is of_checksum_file
