@@ -14,7 +14,8 @@ they are:
 
 The site's own log is judged after each scene: no run had more requests at once than its cap, none
 asked for what was done. At the end each object is compared with its page, `scraper verify` is run,
-and nothing may be left over, but for parts of uploads that were killed. The last line is the verdict; the exit status is 0 if all held.
+and nothing may be left over, but for parts of uploads that were killed. The last line is the
+verdict; the exit status is 0 if all held.
 
 Owns: this story. It is no test that pytest collects: it is too long.
 """
