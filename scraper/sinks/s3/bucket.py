@@ -84,6 +84,7 @@ class Bucket:
         self._sizes = sizes
         self._encryption = _encryption(options.s3)
         self._lock = threading.Lock()  # for `_made`
+        self._sending = threading.local()  # `harmless`: whether its request changes nothing
         self._made: S3Client | None = None
         self._rest: RestClient | None = None
         self._parts = Parts(self._boto3, name, sizes)
@@ -287,12 +288,17 @@ class Bucket:
         """boto3's client, made when it is first needed. Raises what botocore raises."""
         with self._lock:
             if self._made is None:
-                self._made = self._session.client()
+                self._made = self._session.client(self._may_send)
                 self._made.meta.events.register_first("before-send.s3", self._keep_to_fence)
             return self._made
 
     def _keep_to_fence(self, event_name: str, **_: Any) -> None:
-        if not self.holds() and not event_name.endswith(_HARMLESS):
+        self._sending.harmless = event_name.endswith(_HARMLESS)
+        self._may_send()
+
+    def _may_send(self) -> None:
+        """Raise if this thread's request would change an object, and the lease ran out."""
+        if not (self._sending.harmless or self.holds()):
             raise S3Error("the lease ran out")
 
     def _use_libcurl(self) -> bool:

@@ -12,6 +12,7 @@ need them too, for the clients that ask for its credentials.
 """
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scraper.model.authorities import authorities
@@ -60,8 +61,11 @@ class Session:
         """See `endpoint.plain_way`."""
         return plain_way(self._core, bucket, self._options.s3.endpoint)
 
-    def client(self) -> "S3Client":
-        """A new client. For endpoints that are not Amazon's, botocore chooses path style."""
+    def client(self, may_send: Callable[[], None]) -> "S3Client":
+        """A new client. For endpoints that are not Amazon's, botocore chooses path style.
+
+        `may_send`: see `race_addresses`.
+        """
         import boto3
         from botocore.config import Config
         from botocore.session import Session as Core
@@ -90,4 +94,4 @@ class Session:
             config=config,
             verify=self.authority,
         )
-        return correct(race_addresses(made))
+        return correct(race_addresses(made, may_send))

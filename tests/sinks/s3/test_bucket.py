@@ -14,6 +14,7 @@ from scraper.sinks.objects.metadata import Facts
 from scraper.sinks.objects.sizes import MIB
 from scraper.sinks.s3.bucket import Bucket, parse_sse
 from scraper.sinks.s3.endpoint import Way, way_of
+from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.sink import S3Sink
 from scraper.testing import store
 from tests.s3servers import Asked, Front, S3Server
@@ -343,3 +344,20 @@ def test_one_bucket_is_asked_by_whole_keys(moto_server: S3Server) -> None:
     assert way == Way(f"{moto_server.url}/{bucket.name}", "us-east-1", moto_server.url)
     assert [entry.key for entry in bucket.list("")] == ["k"]
     bucket.close()
+
+
+def test_nothing_is_sent_over_a_connection_that_took_longer_than_the_lease(
+    moto_server: S3Server,
+) -> None:
+    """The lease is looked at before boto3 makes a connection, and once more when it is there."""
+    name = moto_server.make_bucket()
+    with Front(moto_server.url, lambda _: None) as front:
+        bucket = Bucket(name, front.options(client="boto3"))
+        looks = iter([True, False])
+        bucket.fence(lambda: next(looks))
+        with pytest.raises(S3Error):
+            bucket.put_if("k", b"x", None)
+        assert next(looks, None) is None
+        assert bucket.get("k") is None
+        bucket.close()
+        assert {one.operation for one in front.asked} == {"GET"}
