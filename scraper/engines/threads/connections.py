@@ -14,8 +14,9 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from http.client import HTTPException, HTTPResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -36,6 +37,9 @@ from scraper.model.happy_eyeballs import connect
 from scraper.model.settings import Http
 from scraper.transfer import Transfer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class InUse:
     """What one worker thread uses now. The loop's thread may break it off.
@@ -52,14 +56,15 @@ class InUse:
         self.url = ""  # of the hop, as the request has it
         self.fresh = False  # see `Request`
         self.guarded = ""  # see `Request`; "" where a proxy looks names up
-        self.pool: Any = None
+        # Weak: a pool keeps its connections, they keep this, and it closes them when nobody has it.
+        self._pool: Callable[[], Any] = lambda: None
         self.connection: Any = None
         self.reused = False
         self.is_broken = False  # the loop's thread has broken it off
 
     def use(self, connection: Any, pool: Any) -> None:
         """Note the connection that `pool` gave. Raises TransferError if the guard refuses it."""
-        self.pool = pool
+        self._pool = weakref.ref(pool)
         if self.fresh:
             connection.close()
         self.connection = connection
@@ -68,6 +73,11 @@ class InUse:
         if self.guarded and self.reused:  # it may have been kept by an unguarded hop
             guard.check_address(connection.peer, self.guarded)
         self.check()
+
+    @property
+    def pool(self) -> Any:
+        """What the connection is of. None if there is no such pool any more."""
+        return self._pool()
 
     def check(self) -> None:
         """Raise ConnectionAbortedError if it was broken off before it had a connection."""

@@ -224,7 +224,8 @@ class ThreadsEngine:
             raise self._why(error, in_use, timeout[0]) from None
         except OSError as error:
             raise self._why(error, in_use, timeout[0]) from None
-        in_use.pool.asks = False
+        if (pool := in_use.pool) is not None:
+            pool.asks = False
         return response.raw
 
     def _why(self, error: Exception, in_use: InUse, timeout_s: float) -> TransferError:
