@@ -14,7 +14,6 @@ H2Server(context, answer, http1=lambda path: b"HTTP/1.1 414 Too Long...")
 """
 
 import contextlib
-import select
 import socket
 import ssl
 import threading
@@ -27,7 +26,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
-from tests.servers import RawServer, read_head
+from tests.servers import RawServer, read_head, readable
 
 
 class Gone(NamedTuple):
@@ -174,7 +173,7 @@ class _Connection:
     def _receive(self) -> bool:
         """Wait for requests, or to be told; whether the connection goes on."""
         pending = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
-        if not pending and self._told in select.select([self._sock, self._told], [], [])[0]:
+        if not pending and self._told in readable(self._sock, self._told):
             self._told.recv(1)
             return True
         if not (data := self._sock.recv(65_536)):

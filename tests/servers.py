@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from http.client import responses
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import trustme
 
@@ -546,6 +546,14 @@ def in_turn(*scripts: Script | bytes) -> Script:
 
 
 # ---------------------------------------------------------------- TLS, ports
+
+
+def readable(*socks: socket.socket, timeout_s: float | None = None) -> list[Any]:
+    """Which of `socks` have something to read. `select.select` takes none above 1,023."""
+    with selectors.DefaultSelector() as selector:
+        for sock in socks:
+            selector.register(sock, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(timeout_s)]
 
 
 def tls_context(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:

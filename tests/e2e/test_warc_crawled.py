@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from scraper.model.options import EngineName
+from scraper.model.urls import redact
 from tests.crawled_site import ANSWERS, FAIL, PAGE, crawled_site
 from tests.e2e.command import Command
 from tests.warcs import payload, records, said_by_others, unaccounted
@@ -32,11 +33,11 @@ def test_every_reader_takes_an_archive_of_a_site_as_crawlers_meet_it(
     lines = (root / ".scraper/manifest.jsonl").read_bytes().splitlines()
     assert unaccounted(root, lines) == []
     every = records(root)
-    pages = {one.url.removeprefix(site.url): one for one in every if one.kind == "response"}
+    answers = [one for one in every if one.kind in {"response", "revisit"}]
+    pages = {one.url.removeprefix(site.url): one for one in reversed(answers)}
     for path, answer in ANSWERS.items():
         if PAGE in answer and path not in FAIL:
-            one = pages.get(path) or pages["/"]
-            assert PAGE in payload(one, every), path
+            assert PAGE in payload(pages[redact(path)], every), path
     whole = [one for one in every if one.kind == "response" and "WARC-Truncated" not in one.head]
     apart = [one for one in whole if one.body and not one.url.endswith("/loop")]  # one attempt
     payloads = Counter(one.head["WARC-Payload-Digest"] for one in apart)

@@ -402,7 +402,7 @@ def test_a_compaction_that_fails_is_told_in_one_line_and_loses_nothing(
     store = of(flaky)
     with contextlib.closing(Index()) as index:
         store.catch_up(index)
-        flaky.fault = away(1, what)
+        flaky.fault = away(1, what, transient=False)
         with pytest.raises(DestinationError):
             store.compact(index)
     assert knows(of(flaky)) == before

@@ -12,7 +12,6 @@ and the others stay a while. So what comes before the pause is over was started 
 Owns: this log, and what must hold in it. Does not know: who is killed when (`test_polite.py`).
 """
 
-import select
 import socket
 import time
 from collections import Counter, defaultdict
@@ -22,7 +21,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tests.conformance.test_gaps import CLOCK_S, arrival, page
-from tests.servers import RawServer, read_head
+from tests.servers import RawServer, read_head, readable
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 7))
 PAGES = 12  # of each host
@@ -130,7 +129,7 @@ class PoliteSite(RawServer):
     def _hold(self, host: str, sock: socket.socket) -> None:
         """Until its time is over, and that after a refusal, or its client is gone."""
         until = time.time() + _HELD_S
-        while (left_s := until - time.time()) > 0 and not select.select([sock], [], [], left_s)[0]:
+        while (left_s := until - time.time()) > 0 and not readable(sock, timeout_s=left_s):
             with self._changed:
                 told = [one.came + _HELD_S for one in self.refusals if one.host == host]
                 until = max(until, *told, 0.0)

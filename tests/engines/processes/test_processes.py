@@ -507,6 +507,6 @@ def test_a_shard_may_have_children(
         store: S3Server = request.getfixturevalue("moto_server")
         given |= {"to": f"s3://{store.make_bucket()}", "s3_endpoint": store.url}
     shards = [list(scraper.run(site.list(), shard=f"{number}/2", **given)) for number in (0, 1)]
-    assert all(statuses(results).keys() == {"stored"} for results in shards)
+    assert all(statuses(results).keys() <= {"stored"} for results in shards)  # one may have none
     assert sum(map(len, shards)) == len(HOSTS) * LISTED
     assert max(site.asked.values()) == 1
