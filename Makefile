@@ -77,11 +77,12 @@ echo 'installing into $(VENV), from the package index (a minute or so, once):'; 
 endef
 
 # Tools of Debian that make bench compares with; shells that make test completes in, what gives it wrong clocks and
-# system calls that fail, and jq for examples. They are installed by root alone. Without root they are left out: the table
-# of bench names them, tests are skipped and say why.
+# system calls that fail, jq for examples, and programs whose lists it reads. They are installed by root alone. Without root
+# they are left out: the table of bench names them, tests are skipped and say why.
 OPPONENTS := nginx-light libnginx-mod-http-echo wget2 aria2 curl
 SHELLS := zsh fish
 FAULTS := faketime strace jq
+PEERS := aria2 wget2
 define FROM_DEBIAN
 if [ "$$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null; then \
 	  missing=$$(for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
@@ -113,7 +114,7 @@ endif
 test: $(VENV)/.dev ## lint, types and all tests; with another Python: PYTHON=python3.13
 	@echo "testing with $$($(BIN)/python -V) of $(VENV)"
 	@$(MAKE) --no-print-directory lint types
-	@$(call FROM_DEBIAN,$(SHELLS) $(FAULTS))
+	@$(call FROM_DEBIAN,$(SHELLS) $(FAULTS) $(PEERS))
 	@if [ -n "$$CI" ]; then rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && $(PIP) install --force-reinstall --no-deps dist/*.whl && echo "testing the wheel: $$(ls dist)"; fi
 	@$(BIN)/python -m pytest -n 4 --maxschedchunk 2 $(ARGS)
 

@@ -218,7 +218,7 @@ def test_make_test_installs_what_it_tries_from_debian_where_it_can(
     if uid:
         assert (ended.stdout, ended.stderr, asked.exists()) == ("", "", False)
         return
-    assert ended.stdout == "installing from Debian: fish faketime strace jq\n"
+    assert ended.stdout == "installing from Debian: fish faketime strace jq aria2 wget2\n"
     assert ended.stderr == ("" if works else "that did not work: they are left out\n")
     assert [line.split()[1] for line in asked.read_text().splitlines()] == (
         ["update", "install"] if works else ["update"]

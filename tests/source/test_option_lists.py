@@ -1,10 +1,6 @@
-"""Lists in the form of aria2's input file and of curl's config, beside these programs."""
+"""Lists in the form of aria2's input file and of curl's config."""
 
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +10,6 @@ from scraper.source import keys, lists
 from scraper.source.grammar import grammar_of
 from scraper.source.sources import open_sources
 from tests.lists import never, target
-from tests.servers import Farm, Reply, Request
 
 
 def listed(path: Path, content: str, form: str) -> tuple[list[lists.Read], list[str]]:
@@ -227,112 +222,3 @@ def test_outputs_of_curl_belong_to_their_urls_beyond_the_most_that_wait(
     assert reasons(items)[3:] == ["line 9: output without a URL"]
     with pytest.raises(ListBroken, match="line 8: too many outputs"):
         listed(tmp_path / "list", "url = http://a/\n" + "output = x\n" * 7, "curl")
-
-
-def answer(request: Request) -> Reply:
-    """What the server got, and a mirror that has nothing."""
-    if request.address == "127.0.0.1" and "only-2" in request.path:
-        return Reply(404)
-    names = ("x-one", "x-two", "user-agent", "referer")
-    got = "".join(f"{name}: {request.headers.get(name)}\n" for name in names)
-    return Reply(body=f"{request.path}\n{got}".encode())
-
-
-def files(place: Path) -> dict[str, bytes]:
-    """The files below a directory."""
-    found = (path for path in place.rglob("*") if path.is_file() and ".scraper" not in path.parts)
-    return {path.relative_to(place).as_posix(): path.read_bytes() for path in found}
-
-
-def both(
-    tmp_path: Path, content: str, form: str, command: Callable[[str], list[str]]
-) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The files of the program itself, and ours."""
-    program = shutil.which(command("")[0])
-    if program is None:
-        pytest.skip(f"{command('')[0]} is not installed")
-    path, theirs, ours = tmp_path / "list", tmp_path / "theirs", tmp_path / "ours"
-    path.write_text(content)
-    theirs.mkdir()
-    subprocess.run(command(str(path)), cwd=theirs, check=True, capture_output=True, timeout=60)
-    options: dict[str, Any] = {"list_format": form, "retries": 0}
-    results = run(path, ours, **options)
-    assert [result.status for result in results] == ["stored"] * len(results)
-    return files(theirs), files(ours)
-
-
-def run(path: Path, to: Path, *, list_format: str, **options: Any) -> list[Result]:
-    """What becomes of a list."""
-    from scraper.model.settings import Settings
-    from scraper.run.loop import Run
-
-    sources = open_sources([str(path)], never, grammar_of(list_format=list_format))
-    with Run(Settings.of(to=str(to), **options), sources) as found:
-        return list(found)
-
-
-def test_aria2_makes_the_same_files(farm: Farm, tmp_path: Path) -> None:
-    site = farm(answer)
-    one, two = (f"http://127.0.0.{number}:{site.port}" for number in (1, 2))
-    content = f"""# as aria2c -i takes it
-{one}/a?x=1
-  out=a b.bin
-  dir=sub/dir
-  header=X-One: 1
-  header=X-Two: two
-  user-agent=me/1
-  referer=http://r/
-{one}/only-2\t{two}/only-2
-  out=mirrored
-  user-agent=me/1
-{two}/c
-\tout=deeper
-\tdir=sub
-\tuser-agent=me/1
-\treferer=*
-"""
-    command = ["aria2c", "--no-conf", "-q", "-s1", "-x1", "--auto-file-renaming=false"]
-    theirs, ours = both(tmp_path, content, "aria2", lambda path: [*command, "-i", path])
-    assert theirs == ours
-    assert sorted(ours) == ["mirrored", "sub/deeper", "sub/dir/a b.bin"]
-
-
-def test_curl_makes_the_same_files(farm: Farm, tmp_path: Path) -> None:
-    site = farm(answer)
-    base = f"127.0.0.1:{site.port}"
-    content = f"""# as curl -K takes it
-url = "http://{base}/a?x=1"
-output = "a b.bin"
---url http://{base}/b
--o sub/b.bin
-header: "X-One: \\"one\\" \\\\ 1"
--H "X-Two: two"
-user-agent "me/1"
-referer=http://r/
--sSo c.bin
-url={base}/c
-create-dirs
-next
-url {base}/d
--od.bin   # a comment
--A me/2
-next
-url = {base}/e.bin
-remote-name
-url = {base}/f
-output = f.bin
--O
-url = {base}/g.bin
--A me/3
-next
-user-agent = me/4
-url = {base}/h
-remote-name-all
-url = {base}/i.bin
-output = h.bin
-"""
-    theirs, ours = both(tmp_path, content, "curl", lambda path: ["curl", "-q", "-K", path])
-    usual = f"127.0.0.1_http_{site.port}/"  # our usual keys have the host too
-    assert theirs == {name.removeprefix(usual): body for name, body in ours.items()}
-    assert {"e.bin", "f.bin", "g.bin", "h.bin", "i.bin"} <= theirs.keys()
-    assert len(theirs) == 9
