@@ -13,7 +13,6 @@ from scraper.cli.place import Place
 from scraper.manifest import ManifestStore, StoreTimeouts, leaves_nothing, open_store
 from scraper.model.errors import Held
 from scraper.model.run_id import new_run_id
-from scraper.model.settings import Retries
 from scraper.model.urls import redact
 from scraper.sinks.beginning import insist
 from scraper.sinks.lock import Lock, hold, leave_nothing
@@ -46,7 +45,7 @@ def held(place: Place, manifest: str | None) -> Iterator[HeldPlace]:
             raise Held(reasons[0] if reasons else f"lost the lock of {redact(place.destination)}")
 
     with ExitStack() as stack:
-        insist(place.sink.check, Retries())
+        insist(place.sink.check)
         lock = hold(place.sink, place.destination, "fail", reasons.append)
         if lock is not None:
             stack.callback(lock.release)

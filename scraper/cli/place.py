@@ -66,7 +66,7 @@ def opened(
     Raises UsageError if there is no manifest, and DestinationError.
     """
     from scraper.manifest import exists, lines_from, reading_of
-    from scraper.model.settings import S3, Retries
+    from scraper.model.settings import S3
     from scraper.model.urls import redact
     from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
     from scraper.sinks.beginning import insist
@@ -81,7 +81,7 @@ def opened(
         if readable is None and (objects or manifest is None):
             raise UsageError(f"{redact(destination)!r} can't be read back")
         if readable is not None and is_far:
-            insist(readable.reach, Retries())
+            insist(readable.reach)
         if not exists(manifest, destination, sink):
             shown = redact(destination) if manifest is None else manifest
             raise UsageError(f"there is no manifest in {shown!r}: no run has stored anything there")

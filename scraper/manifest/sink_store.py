@@ -32,7 +32,7 @@ from scraper.model.records import Result
 from scraper.model.threads import submit
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, put_object
-from scraper.sinks.beginning import reread
+from scraper.sinks.beginning import insist
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -206,7 +206,7 @@ class SinkManifestStore:
             return []
         try:
             ask = self._readable.keys
-            keys = reread(lambda: list(ask(f"{self._prefix}manifest-")))
+            keys = insist(lambda: list(ask(f"{self._prefix}manifest-")))
         except ScraperError as error:
             raise self._unreadable(error) from None
         self._has_secret = self._has_secret or IDENTITY_KEY in keys
@@ -219,7 +219,7 @@ class SinkManifestStore:
     def _read(self, key: str) -> bytes:
         assert self._readable is not None
         read = self._readable.read
-        return reread(lambda: b"".join(read(key)))
+        return insist(lambda: b"".join(read(key)))
 
     def _key(self, number: int) -> str:
         return f"{self._prefix}manifest-{number:08}-{self._unique}.jsonl"
@@ -261,7 +261,7 @@ def read_segments(readable: ReadableSink, segments: Iterable[str]) -> Iterator[l
     with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest") as readers:
 
         def begin(key: str) -> Future[bytes]:
-            return submit(readers, lambda: reread(lambda: b"".join(readable.read(key))))
+            return submit(readers, lambda: insist(lambda: b"".join(readable.read(key))))
 
         coming = deque((key, begin(key)) for key in islice(keys, _READERS))
         while coming:

@@ -18,7 +18,7 @@ from scraper.model.errors import UsageError
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
-from scraper.sinks.beginning import reread
+from scraper.sinks.beginning import insist
 from scraper.sinks.home import home_of
 from scraper.source.sources import Source
 
@@ -53,7 +53,7 @@ class NotDone:
         manifest, destination, sink = self._manifest, self._destination, self._sink
         try:
             if isinstance(sink, ReadableSink):
-                reread(sink.reach)
+                insist(sink.reach)
             self._check()
             reading = reading_of(manifest, destination, sink)
             for record in not_done(lines_from(manifest, destination, sink), reading):

@@ -18,6 +18,7 @@ from scraper.model.settings import Retries
 T = TypeVar("T")
 
 _NOBODY = Target("", "", "", "", 0, "")
+_USUAL = Retries()
 
 
 def _wait(delay_s: float) -> bool:
@@ -27,7 +28,7 @@ def _wait(delay_s: float) -> bool:
 
 def insist(
     ask: Callable[[], T],
-    retries: Retries,
+    retries: Retries = _USUAL,
     wait: Callable[[float], bool] = _wait,
     tell: Callable[[str], None] = lambda _: None,
 ) -> T:
@@ -55,8 +56,3 @@ def insist(
             if wait(verdict.delay_s):
                 raise
             attempt = attempt._replace(number=attempt.number + 1)
-
-
-def reread(ask: Callable[[], T]) -> T:
-    """What `ask` returns, which reads what earlier runs have left. See `insist`."""
-    return insist(ask, Retries())

@@ -19,7 +19,7 @@ from pathlib import Path
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, ReadableSink, Sink, folders_of, put_object
-from scraper.sinks.beginning import reread
+from scraper.sinks.beginning import insist
 from scraper.sinks.directory.own_files import open_own, replace_own
 from scraper.sinks.home import home_of
 
@@ -44,7 +44,7 @@ class OwnStore:
                 with open(open_own(self._home / key, os.O_RDONLY), "rb") as file:
                     return file.read(_MOST_BYTES)
             assert isinstance(self._sink, ConditionalSink)
-            found = reread(partial(self._sink.get_small, key))
+            found = insist(partial(self._sink.get_small, key))
         except FileNotFoundError:
             return None
         except (OSError, SinkError) as error:
@@ -95,7 +95,7 @@ class OwnStore:
         if self._home is not None:
             return (self._home / key).is_file()
         sink = self._sink
-        return isinstance(sink, ReadableSink) and reread(partial(sink.size, key)) is not None
+        return isinstance(sink, ReadableSink) and insist(partial(sink.size, key)) is not None
 
     def names(self, prefix: str) -> Iterator[str]:
         """The files whose keys begin with `prefix`, which ends with a slash, without it.
@@ -105,7 +105,7 @@ class OwnStore:
         if self._home is None:
             if isinstance(self._sink, ReadableSink):
                 keys = self._sink.keys
-                found = reread(lambda: [*keys(prefix)])
+                found = insist(lambda: [*keys(prefix)])
                 yield from (key.removeprefix(prefix) for key in found)
             return
         top = self._home / prefix
@@ -129,7 +129,7 @@ class OwnStore:
             sink = self._sink
             if not isinstance(sink, ReadableSink):
                 return []
-            return reread(lambda: [*folders_of(sink, prefix)])
+            return insist(lambda: [*folders_of(sink, prefix)])
         if not self._is_there(prefix):
             return []
         try:

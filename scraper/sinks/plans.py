@@ -25,7 +25,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from scraper.model.errors import DestinationError, SinkError, UsageError
-from scraper.model.shards import MOST
 from scraper.sinks.base import ReadableSink, Sink
 from scraper.sinks.directory import OWN
 from scraper.sinks.home import home_of
@@ -124,19 +123,15 @@ def last_begun(sink: Sink, destination: str) -> Plan | None:
     if not plans:
         return None
     plan, below = plans[-1], f"{PLANS}{plans[-1].name}/"
-    if own.has(plan.prefix_of(0) + PLAN) or any(map(_is_of_a_run, own.names(below))):
+    if own.has(plan.prefix_of(0) + PLAN):
         return plan
-    return None
+    files = (_shards([f"{plan.name}/{name}"]) for name in own.names(below))
+    return plan if any(one.is_begun for shards in files for one in shards) else None
 
 
 def _plans(own: OwnStore) -> list[Plan]:
     found = [re.fullmatch(_PLAN, name) for name in own.folders(PLANS)]
     return sorted(Plan(int(one[1]), int(one[2])) for one in found if one is not None)
-
-
-def _is_of_a_run(name: str) -> bool:
-    """Whether a file below a plan shows that the plan is begun."""
-    return any(one.is_begun for one in _shards([f"0001-of-{MOST}/{name}"]))
 
 
 def _shards(names: Iterable[str]) -> list[Kept]:

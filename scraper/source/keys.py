@@ -46,10 +46,11 @@ KeyRule = Callable[[Url, int], str]
 _RESERVED = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
 )
+_RESERVED_ASCII = "(?:con|prn|aux|nul|com[0-9]|lpt[0-9])"
 _PLAIN_ASCII = re.compile(r"[a-z0-9_!(][a-z0-9_!()',=+@.-]*")
 # A path of plain names only (see `_plain`), as most paths are. It matches in one step if it is not
 # too long and has no `--`. A path with a query does not match.
-PLAIN_NAME = r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./?]|$))[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
+PLAIN_NAME = rf"(?!{_RESERVED_ASCII}(?:[./?]|$))[a-z0-9_!(][a-z0-9_!()',=+@-]*+"
 PLAIN_ENDING = r"(?:\.[a-z0-9_!()',=+@-]*+)++(?<!\.)(?<!/index\.html)"
 PLAIN_DIRECTORIES = rf"/(?:{PLAIN_NAME}/)*+"
 _PLAIN_PATH = re.compile(rf"{PLAIN_DIRECTORIES}(?:{PLAIN_NAME}{PLAIN_ENDING})?")
@@ -60,7 +61,7 @@ _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _UNSAFE = re.compile(r"[^\w!()',=+@.-]")
 # A name that is safe anywhere, whatever its case.
 _SAFE_ASCII = re.compile(
-    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[a-z0-9_!(][a-z0-9_!()',=+@.-]*(?<!\.)",
+    rf"(?!{_RESERVED_ASCII}(?:\.|$))[a-z0-9_!(][a-z0-9_!()',=+@.-]*(?<!\.)",
     re.IGNORECASE | re.ASCII,
 )
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10})$")

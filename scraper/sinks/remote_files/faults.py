@@ -38,19 +38,20 @@ class Fault(Exception):
     `passing`: the server has answered that another attempt may succeed.
     """
 
-    passing = False
-
-    def __init__(self, trouble: Trouble, text: str, *, hint: str = "", spent: bool = False) -> None:
+    def __init__(
+        self,
+        trouble: Trouble,
+        text: str,
+        *,
+        hint: str = "",
+        spent: bool = False,
+        passing: bool = False,
+    ) -> None:
         super().__init__(" ".join(text.split()) or "it failed without a reason")
         self.trouble = trouble
         self.hint = hint
         self.spent = spent or trouble in GONE
-
-
-def passing(fault: Fault) -> Fault:
-    """The same fault, which may pass."""
-    fault.passing = True
-    return fault
+        self.passing = passing
 
 
 def was_made(make: Callable[[], object]) -> bool:

@@ -23,14 +23,7 @@ from typing import BinaryIO
 from fsspec.implementations.ftp import FTPFileSystem
 
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import (
-    Fault,
-    Trouble,
-    of_os_error,
-    of_text,
-    passing,
-    words_of,
-)
+from scraper.sinks.remote_files.faults import GONE, Fault, Trouble, of_os_error, of_text, words_of
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _PIECE = 1 << 16
@@ -293,11 +286,11 @@ def _of_answer(text: str, path: str) -> Fault:
         hint = "the name in the URL, its password in SCRAPER_TO_PASSWORD or ~/.netrc"
         return Fault(Trouble.SIGN_IN, text, hint=hint)
     if code in {"421", "425"}:
-        return passing(Fault(Trouble.BROKEN, text))
+        return Fault(Trouble.BROKEN, text, passing=True)
     if code in {"452", "552"}:
         return Fault(Trouble.FULL, text)
     if code == "553":
         return Fault(of_text(text, Trouble.NAME, path), text)
     # After a transfer that broke off, pyftpdlib did not answer the next command.
-    fault = Fault(of_text(text, about=path), text, spent=code[:1] == "4")
-    return passing(fault) if fault.spent else fault
+    trouble, passes = of_text(text, about=path), code[:1] == "4"
+    return Fault(trouble, text, spent=passes, passing=passes or trouble in GONE)

@@ -27,7 +27,7 @@ from webdav4.multistatus import Response
 
 from scraper.schedule import RETRIED_CODES
 from scraper.sinks.remote_files.address import Address
-from scraper.sinks.remote_files.faults import Fault, Trouble, of_text, passing, was_made
+from scraper.sinks.remote_files.faults import Fault, Trouble, of_text, was_made
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _HINT = "the name in the URL, its password in SCRAPER_TO_PASSWORD or ~/.netrc"
@@ -212,5 +212,5 @@ def _of_response(response: httpx.Response) -> Fault:
     trouble = _OF_CODE.get(code) or of_text(response.text[:_READ], about=asked)
     if response.has_redirect_location:
         text = f"{text}: another URL has it now"
-    fault = Fault(trouble, text, hint=_HINT if trouble is Trouble.SIGN_IN else "")
-    return passing(fault) if code in RETRIED_CODES else fault
+    hint = _HINT if trouble is Trouble.SIGN_IN else ""
+    return Fault(trouble, text, hint=hint, passing=code in RETRIED_CODES)
