@@ -59,17 +59,15 @@ class Prefilter:
         ended: list[Result] = []
         if len(targets) < len(items):
             ended += [item for item in items if isinstance(item, Result)]
-        if self._needs_digest:
-            refused = [*filter(None, map(without_digest, targets))]
-            if refused:
-                ended += refused
-                targets = [one for one in targets if without_digest(one) is None]
         try:
             verdicts = self._duplicates.judge_all(targets)
             if any(verdicts):
                 ended += filter(None, verdicts)
                 pairs = zip(targets, verdicts, strict=True)
                 targets = [target for target, verdict in pairs if verdict is None]
+            if self._needs_digest:
+                ended += filter(None, map(without_digest, targets))
+                targets = [one for one in targets if without_digest(one) is None]
             decisions = self._history.recall(targets, self._is_another)
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)

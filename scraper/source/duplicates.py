@@ -128,18 +128,18 @@ class DuplicateFilter:
             found = self._find(name)
             return found[2] if found is not None and found[3] < number else None
 
-        if self._nested is not None and (clash := self._nested.clash(target, taken)):
-            return self._clashing(target, clash)
         found = self._find(key)
         assert found is not None, "it was put"
         url, headers, line, had = found
         if had == number:
-            return None
+            clash = self._nested.clash(target, taken) if self._nested is not None else None
+            return self._clashing(target, clash) if clash else None
         if url != _url_hash(target):
             clash = f"key {target.key!r} is taken by another URL in line {line}"
         elif headers != _more_hash(target):
             other = "digests" if target.expected else "headers"
             clash = f"key {target.key!r} is taken by the same URL with other {other} in line {line}"
+            target = _line_alone(target)
         else:
             return Result(target, Duplicate(of_line=line))
         return self._clashing(target, clash)
@@ -148,6 +148,11 @@ class DuplicateFilter:
         if self._fold is not None:
             clash += " (case does not count in this destination)"
         return Result(target, Failed(Failure(Kind.BAD_URL, clash, transient=False)))
+
+
+def _line_alone(target: Target) -> Target:
+    """The line of `target`, without URL and key: its record is no word about who has these."""
+    return Target(target.listed, "", "", "", target.line, target.source)
 
 
 def _url_hash(target: Target) -> int:

@@ -65,6 +65,24 @@ def test_a_key_belongs_to_the_last_url_that_was_stored_there(
 
 
 @pytest.mark.each_value
+@pytest.mark.parametrize("more", [{"headers": {"X-Form": "x"}}, {"md5": "0" * 32}])
+def test_a_line_that_clashes_with_another_of_its_url_says_nothing_of_that(
+    more: dict[str, Any], runs: Runs, site: Site
+) -> None:
+    plain = f"{site.url}/aaa\tk.txt"
+    clash = json.dumps({"url": f"{site.url}/aaa", "key": "k.txt", **more})
+    assert runs.statuses(plain, clash) == ["stored", "failed"]
+    for again in ("--resume", "--retry-failed", "--resume"):
+        told = runs.statuses(plain, clash, options=(again,))
+        assert told == ["skipped", "skipped" if again == "--retry-failed" else "failed"]
+    assert site.asked == ["/aaa"]
+    site.broken = True
+    failure = runs.fetch(f"{site.url}/bbb\tl.txt", clash.replace("aaa", "bbb").replace("k.", "l."))
+    assert sorted(one["error"]["kind"] for one in failure.records) == ["bad_url", "http_status"]
+    assert runs.failed().lines == [f"{site.url}/bbb\tl.txt"]
+
+
+@pytest.mark.each_value
 @pytest.mark.parametrize("again", AGAIN)
 def test_a_list_in_another_order_with_keys_by_line(
     again: tuple[str, ...], runs: Runs, site: Site, engine: str

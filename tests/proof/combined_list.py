@@ -17,6 +17,8 @@ PASSWORD = "only-for-its-own-host"
 class Line:
     """One line. `sort`: page, repeat (of an earlier line), clash (its key is taken) or bad.
 
+    A repeat of a line that sends headers does not send them, so it clashes with that.
+
     `form`: the header that it sends; `secret`: whether it sends a password too.
     """
 
@@ -65,7 +67,8 @@ def _trouble(site: CombinedSite, earlier: Line, dice: random.Random, number: int
     sort = dice.choice(["repeat", "repeat", "again", "clash", "bad"])
     if sort == "repeat":
         text = f"{earlier.url}\t{earlier.key}"
-        return Line(number, text, "repeat", earlier.url, earlier.key)
+        other = bool(earlier.form) or earlier.secret
+        return Line(number, text, "clash" if other else "repeat", earlier.url, earlier.key)
     if sort == "again":
         key = f"again/{number}"
         return Line(number, f"{earlier.url}\t{key}", "page", earlier.url, key, earlier.page)

@@ -259,7 +259,8 @@ class CombinedSite(HttpFarm):
         form = form if page.varies else ""
         size = page.size + (version if page.number % 2 and page.size and page.sort == "good" else 0)
         plain = _body(f"{self.seed} {path} {version} {turned} {form}", size)
-        return Body(plain, form, _EPOCH + 60 * (changes + turned), turned)
+        times = changes + turned + (self.round if page.way == "moved" else 0)
+        return Body(plain, form, _EPOCH + 60 * times, turned)
 
     def _send_page(self, page: Page, request: Request, trouble: str, hold: Hold | None) -> Reply:
         body = self._content(page, request.path, request.headers.get(FORM, ""))

@@ -29,11 +29,13 @@ class Ledger:
                 torn.append(number)
         return cls(lines, records, tuple(torn))
 
-    def last(self, *statuses: str) -> dict[Target, tuple[int, Record]]:
+    def last(self, *statuses: str, but: str = "") -> dict[Target, tuple[int, Record]]:
         """The last record of each target that has a key, and its line's number."""
         found = {}
         for number, record in self.records.items():
             if "key" not in record or record["status"] == "duplicate":  # of no object
+                continue
+            if record["status"] == but:
                 continue
             if not statuses or record["status"] in statuses:
                 found[record["key"], record["url"]] = number, record

@@ -330,6 +330,18 @@ def test_two_lines_of_one_url_that_expect_other_bodies_clash(serve: Serve, tmp_p
     assert "with other digests in line 1" in str(found[2].error)
 
 
+def test_a_line_without_a_digest_that_is_refused_is_the_first_of_its_url_or_clashes(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve({"/a": TEXT, "/b": TEXT})
+    right = [line(f"{server.url}/{name}", key=name, **digests(TEXT, "md5")) for name in "ab"]
+    listed = [right[0], f"{server.url}/a\ta", f"{server.url}/b\tb", right[1]]
+    found = {one.target.line: one for one in fetch(listed, tmp_path, require_digest=True)}
+    kinds = {number: one.failure and one.failure.kind.value for number, one in found.items()}
+    assert kinds == {1: None, 2: "bad_url", 3: "mismatch", 4: "bad_url"}
+    assert [request.path for request in server.requests] == ["/a"]
+
+
 def test_verify_holds_what_is_stored_against_the_list_too(serve: Serve, tmp_path: Path) -> None:
     server = serve({"/a": TEXT})
     fetch([line(f"{server.url}/a", **digests(TEXT, "sha512"), size=len(TEXT))], tmp_path)

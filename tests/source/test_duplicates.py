@@ -78,6 +78,15 @@ def test_the_same_url_with_other_headers_is_a_clash(seen: DuplicateFilter) -> No
         assert result.failure.kind is Kind.BAD_URL
         expected = "key 'k' is taken by the same URL with other headers in line 3"
         assert result.failure.message == expected
+        assert (result.target.key, result.target.line) == ("", 5)  # no word about line 3
+
+
+def test_a_repeat_is_no_clash_whatever_has_a_directory_of_its_key_since(
+    seen: DuplicateFilter,
+) -> None:
+    first, clash = target("http://a/1", "docs/a", 1), target("http://a/2", "docs", 2)
+    verdicts = seen.judge_all([first, clash, first._replace(line=3), clash._replace(line=4)])
+    assert [one and type(one.outcome) for one in verdicts] == [None, Failed, Duplicate, Duplicate]
 
 
 def test_a_key_that_is_a_directory_of_another_is_a_clash(seen: DuplicateFilter) -> None:
