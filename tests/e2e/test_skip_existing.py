@@ -20,6 +20,7 @@ from tests.s3servers import Front, S3Server
 from tests.servers import HttpServer, Reply, Request, Serve
 
 CHANGED_S = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT: when the pages of the site changed
+CHANGED = "1994-11-06T08:49:42.250Z"  # 5 s later
 MINE = b"as another program left it"
 WAYS = [
     *(("threads", "directory", ""), ("curl", "directory", "")),
@@ -381,7 +382,8 @@ def test_the_own_time_goes_wherever_a_redirect_leads(runs: Runs, site: Site) -> 
     ("engine", "client", "metadata"),
     [
         ("threads", "boto3", {"mtime": f"{CHANGED_S + 5}.25"}),  # rclone's
-        ("curl", "curl", {"fetched-at": "1994-11-06T08:49:42.250Z"}),  # our own
+        ("curl", "curl", {"fetched-at": CHANGED}),  # our own
+        ("curl", "curl", {"fetchedat": "2026-01-01T00:00:00.000Z", "lastmodified": CHANGED}),
     ],
 )
 def test_what_was_put_long_after_it_was_fetched_is_asked_about_again(
@@ -406,10 +408,24 @@ def test_what_was_put_long_after_it_was_fetched_is_asked_about_again(
     assert bucket.files()["a"] == (b"page /a" if changed else MINE)
     if not changed:
         (record,) = [one for one in bucket.records() if one["key"] == "a"]
-        assert record["modified"] == "1994-11-06T08:49:42.250Z"
+        assert record["modified"] == CHANGED
         asked = site.server.total
         runs(names="a")
         assert site.server.total == asked + 1  # its own time is recorded
+
+
+def test_a_page_of_an_old_time_that_replaced_another_since_is_fetched(
+    cli: Command, moto_server: S3Server, site: Site
+) -> None:
+    bucket = Bucket(moto_server, moto_server.make_bucket())
+    runs = Runs(cli, bucket, "curl", "curl", site)
+    assert statuses(runs(names="a")) == {"a": "stored"}
+    for key in bucket.all():  # the manifest is lost
+        if key.startswith(".scraper/"):
+            moto_server.client.delete_object(Bucket=bucket.bucket, Key=f"{bucket.prefix}/{key}")
+    assert statuses(runs(names="a")) == {"a": "not_modified"}
+    site.changed_s += 100  # as of a mirror that keeps times: later, and long before the fetch
+    assert statuses(runs(names="a")) == {"a": "stored"}
 
 
 @pytest.mark.parametrize("option", ["--raw", "-HAccept-Language: de"])

@@ -8,8 +8,8 @@ probe, carries the longest that there can be (`longest`), and a store that refus
 The names are those that every store gives back as it got them. radosgw makes an underscore a
 hyphen, Azure refuses hyphens, and most stores make capitals small.
 
-Some of it is read back: the digest, and the time of the fetch or that of the file that another
-program stored.
+Some of it is read back: the digest, and when the bytes were changed last. That is the Last-Modified
+of their response, else the time of the fetch, or that of the file that another program stored.
 
 Owns: these names and lengths, also those of other programs. Does not know: requests.
 """
@@ -22,10 +22,10 @@ from urllib.parse import quote
 from scraper.model.codings import only_codings
 from scraper.model.dates import parse_rfc3339, rfc3339
 from scraper.sinks.base import Body
-from scraper.sinks.object_stat import ObjectStat
+from scraper.sinks.object_stat import ObjectStat, given_ms
 
 DIGEST = "sha256"
-_SOURCE, _FETCHED = "sourceurl", "fetchedat"
+_SOURCE, _FETCHED, _CHANGED = "sourceurl", "fetchedat", "lastmodified"
 _FETCHED_BEFORE = "fetched-at"  # its name until 0.1
 _SECONDS = re.compile(r"(\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
 # All metadata may have 2,048 bytes (S3 user guide, UsingMetadata), a value of Swift 256.
@@ -49,6 +49,9 @@ class Facts:
 def facts_of(body: Body, url_bytes: int, storage_class: str | None) -> Facts:
     """The facts of a body. `url_bytes`: how long its URL may be; a longer one is cut."""
     metadata = {_FETCHED: rfc3339(body.fetched_at), DIGEST: body.sha256}
+    changed_ms = given_ms(body.response.last_modified)
+    if changed_ms is not None:
+        metadata[_CHANGED] = rfc3339(changed_ms / 1000)
     if body.source_url and url_bytes:
         metadata[_SOURCE] = _visible(body.source_url, url_bytes)
     return Facts(
@@ -67,7 +70,7 @@ def longest(sha256: str, storage_class: str | None) -> Sequence[tuple[int, Facts
             url_bytes,
             Facts(
                 sha256,
-                {_FETCHED: rfc3339(0), DIGEST: sha256}
+                {_FETCHED: rfc3339(0), _CHANGED: rfc3339(0), DIGEST: sha256}
                 | ({_SOURCE: "x" * url_bytes} if url_bytes else {}),
                 content_type="text/" + "x" * (_MEDIA_TYPE_BYTES - len("text/")),
                 storage_class=storage_class,
@@ -80,7 +83,8 @@ def longest(sha256: str, storage_class: str | None) -> Sequence[tuple[int, Facts
 def stat_of(size: int, metadata: Mapping[str, str]) -> ObjectStat:
     """What is known of an object. Endpoints write the names of metadata in different case."""
     told = {name.lower(): value for name, value in metadata.items()}
-    own_ms = _own_ms(told.get(_FETCHED, told.get(_FETCHED_BEFORE)), told.get("mtime"))
+    at = told.get(_CHANGED, told.get(_FETCHED, told.get(_FETCHED_BEFORE)))
+    own_ms = _own_ms(at, told.get("mtime"))
     return ObjectStat(size, told.get(DIGEST), own_ms=own_ms)
 
 
@@ -111,13 +115,13 @@ def _field(value: str | None) -> str | None:
     return None
 
 
-def _own_ms(fetched_at: str | None, mtime: str | None) -> int | None:
-    """When an object was fetched, or its file was changed, in milliseconds since 1970.
+def _own_ms(told_at: str | None, mtime: str | None) -> int | None:
+    """When an object was changed or fetched (`told_at`), or its file, in milliseconds since 1970.
 
     `mtime` is seconds since 1970, as rclone and file systems on S3 write it
     (https://rclone.org/s3/#modification-times-and-hashes).
     """
-    if fetched_at is not None:
-        return parse_rfc3339(fetched_at)
+    if told_at is not None:
+        return parse_rfc3339(told_at)
     found = _SECONDS.fullmatch(mtime or "")
     return int(found[1]) * 1000 + int((found[2] or "0")[:3].ljust(3, "0")) if found else None

@@ -20,7 +20,8 @@ LONGEST_TYPE = "text/" + "x" * 250
 
 
 def body(url: str = "http://a/", content_type: str = "text/plain") -> Body:
-    return Body(url, 0, 1, DIGEST, Response(200, url, content_type=content_type))
+    changed = "Thu, 01 Jan 1970 00:00:00 GMT"
+    return Body(url, 0, 1, DIGEST, Response(200, url, content_type, last_modified=changed))
 
 
 @pytest.mark.each_pair

@@ -73,6 +73,7 @@ def test_bytes_and_metadata_are_kept_whatever_the_size(
     content = Random(size).randbytes(size)
     body = Body("https://example.com/a?b=c", 1.5, size, sha256(content).hexdigest(), Response(
         200, "https://example.com/a", content_type="text/html; charset=utf-8",
+        last_modified="Sun, 06 Nov 1994 08:49:37 GMT",
     ))  # fmt: skip
     sink = S3Sink(bucket, "p", server.options(client=s3_client), SMALL_PARTS)
     sink.check()
@@ -84,6 +85,7 @@ def test_bytes_and_metadata_are_kept_whatever_the_size(
     assert {name.lower(): value for name, value in head["Metadata"].items()} == {
         "sourceurl": "https://example.com/a?b=c",
         "fetchedat": "1970-01-01T00:00:01.500Z",
+        "lastmodified": "1994-11-06T08:49:37.000Z",
         "sha256": sha256(content).hexdigest(),
     }
     assert server.keys(bucket) == {"p/k"}
