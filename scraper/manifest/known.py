@@ -9,8 +9,9 @@ destination's own manifest, end all plans.
 
 A line in `known.gz` of a shard is the number of the record and the record. A record of which the
 host does not tell whom it concerns is in `known-by-all.gz`, which lies with the plan and is read by
-all shards. It is there, if empty, wherever there were records. So a plan without it has none, or is
-of a version that did not divide them. Then a shard looks for itself.
+all shards. It is there, if empty, wherever there were records, and where a store had no object at
+all: then no shard looks for any without a record. A plan without it has no records, or is of a
+version that did not divide them. Then a shard looks for itself.
 
 Owns: that form. Does not know: which records concern whom (`shard_store.py`). Rejected: such a
 record in the list of every shard. There may be a million of them, and 20,000 shards.

@@ -21,7 +21,14 @@ from scraper.model.dates import expand_date
 from scraper.model.errors import DestinationError, Held, SinkError, UsageError
 from scraper.model.settings import Settings
 from scraper.schedule.shard_plan import ShardPlan
-from scraper.sinks.base import ConditionalSink, Sink, SinkOptions, find_sink
+from scraper.sinks.base import (
+    ConditionalSink,
+    ReadableSink,
+    Sink,
+    SinkOptions,
+    find_sink,
+    may_have_objects,
+)
 from scraper.sinks.beginning import insist
 from scraper.sinks.division import Lists, Written, begin, write
 from scraper.sinks.home import home_of
@@ -100,6 +107,7 @@ def keep(
     """
     sink, destination = place
     shards = len(plan.shards)
+    nothing_there = isinstance(sink, ReadableSink) and not sink.near and not may_have_objects(sink)
     begun = begin(sink, destination, kept(sink, destination), shards)
     with ListsOfPlan(sink, destination, begun) as lists:
         is_private = home_of(destination) is not None
@@ -108,7 +116,8 @@ def keep(
         for source in sources:
             divided.read(source)
         divided.finish()
-        if parts := earlier_lines(destination, sink, begun):
+        parts = earlier_lines(destination, sink, begun)
+        if parts or nothing_there:
             earlier = chain.from_iterable(part() for part in parts)
             write_known(earlier, plan.division.shard_of, lists)
         found = None

@@ -5,11 +5,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.e2e.command import Command
-from tests.e2e.places import Place
+from tests.e2e.places import Bucket, Place
+from tests.s3servers import Front, S3Server
 from tests.servers import HttpFarm, Reply, Request
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 7))
@@ -63,6 +65,30 @@ def test_shards_of_a_plan_are_as_one_run(cli: Command, place: Place, site: HttpF
     whole = cli("list", *place.words, "--resume", "--results", "-", "-q", env=place.environment)
     assert Counter(one["status"] for one in whole.records)["skipped"] == len(urls)
     assert not [key for key in place.files() if "plan.json" in key]
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
+def test_no_shard_looks_for_objects_in_a_store_that_was_empty_when_it_was_planned(
+    cli: Command, moto_server: S3Server, site: HttpFarm, *, filled: bool
+) -> None:
+    urls = write_list(cli, site)
+    bucket = moto_server.make_bucket()
+    if filled:
+        moto_server.client.put_object(Bucket=bucket, Key="pages/other", Body=b"x")
+    with Front(moto_server.url, lambda _: None) as front:
+        place = Bucket(moto_server, bucket, front.url)
+
+        def ran(*words: object) -> int:
+            """How often all objects were listed."""
+            front.asked.clear()
+            made = cli(*words, *place.words, env=place.environment)
+            assert made.status == 0, made.err
+            asked = [parse_qs(urlsplit(one.path).query) for one in front.asked]
+            return sum(one.get("prefix") == ["pages/"] for one in asked)
+
+        assert ran("plan", "list", "--shards", 2) == 1
+        assert [ran("list", "--shard", f"{n}/2", "-q") for n in range(2)] == [filled, filled]
+    assert len(place.files()) == len(urls) + filled
 
 
 def test_what_bounds_the_run_is_told(cli: Command) -> None:

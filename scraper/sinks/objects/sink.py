@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from scraper.source.keys import OWN_DIRECTORY
 
 _READS = ("read", "list", "look at")
 _PROBE_KEY = f"{OWN_DIRECTORY}/probe"
+_LOOKED_AT = 1_000  # objects: one request
 
 
 class ObjectSink:
@@ -208,6 +210,11 @@ class ObjectSink:
         """Objects whose keys begin with `prefix`, in order. Raises SinkError, DestinationError."""
         for entry in self.list(prefix):
             yield Listed(entry.key, entry.size, milliseconds(entry.modified))
+
+    def may_have_objects(self) -> bool:
+        """Whether there is anything beside our own objects, or too many of these to know."""
+        found = [entry.key for entry in islice(self.list(""), _LOOKED_AT)]
+        return len(found) == _LOOKED_AT or not all(map(_is_own, found))
 
     def folders(self, prefix: str) -> Iterator[str]:
         """See `base.folders_of`. `prefix` ends with a slash. Raises SinkError, DestinationError."""
