@@ -40,7 +40,6 @@ from scraper.source.shard_buffers import BUFFER_BYTES, Keep, ShardBuffers
 from scraper.source.shard_filter import host_of, text_of
 from scraper.source.sources import Source
 
-_MOST_BYTES = BUFFER_BYTES
 _MOST = 1 << 17  # hosts that are remembered
 _SECRET = (b"=", b"@", b"%")  # a line without one of these has no secret
 _PLAIN_RULES = (url_key, hash_key)
@@ -49,17 +48,25 @@ _PLAIN_RULES = (url_key, hash_key)
 class ShardLists:
     """Writes the lists of all shards. `keep` is called with a shard and bytes to append to its own.
 
+    `looks`: whether it looks for secrets. `most`: bytes in memory.
     `lines`: of each shard, with bad ones. `secret`: the first line that has a secret in its URL or
     its headers, as `source:line`, "" if none has one, or nobody `looks`.
     """
 
-    def __init__(
-        self, division: Division, shards: int, rule: KeyRule, keep: Keep, *, looks: bool = True
+    def __init__(  # noqa: PLR0913 - what a list is divided by, and how
+        self,
+        division: Division,
+        shards: int,
+        rule: KeyRule,
+        keep: Keep,
+        *,
+        looks: bool = True,
+        most: int = BUFFER_BYTES,
     ) -> None:
         self.lines = [0] * shards
         self.secret = ""
         self._division, self._rule, self._looks = division, rule, looks
-        self._buffers = ShardBuffers(keep, _MOST_BYTES)
+        self._buffers = ShardBuffers(keep, most)
         self._named = [""] * shards  # the list that is named last in each
         self._source, self._number = "", 0
         self._shards: dict[bytes, int] = {}

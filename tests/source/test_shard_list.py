@@ -10,10 +10,11 @@ import pytest
 from scraper.model.errors import ListError
 from scraper.model.records import Target
 from scraper.model.shards import Division, Shard
-from scraper.source import lists, shard_list
+from scraper.source import lists
 from scraper.source.grammar import Grammar, grammar_of
 from scraper.source.keys import KeyRule, hash_key, url_key
 from scraper.source.lists import Read
+from scraper.source.shard_buffers import BUFFER_BYTES
 from scraper.source.shard_filter import ShardFilter
 from scraper.source.shard_list import ShardLists, read_shard_list
 from scraper.source.sources import Source, file_source, from_words
@@ -42,13 +43,15 @@ LINES = [
 ]
 
 
-def divided(sources: Sequence[Source], rule: KeyRule) -> tuple[ShardLists, Mapping[int, bytes]]:
+def divided(
+    sources: Sequence[Source], rule: KeyRule, most: int = BUFFER_BYTES
+) -> tuple[ShardLists, Mapping[int, bytes]]:
     kept: dict[int, bytes] = {}
 
     def keep(shard: int, data: bytes) -> None:
         kept[shard] = kept.get(shard, b"") + data
 
-    found = ShardLists(DIVISION, SHARDS, rule, keep)
+    found = ShardLists(DIVISION, SHARDS, rule, keep, most=most)
     for source in sources:
         found.read(source)
     found.finish()
@@ -107,13 +110,10 @@ def test_a_shard_reads_what_it_would_find_in_the_whole_list(tmp_path: Path, rule
     assert sum(found.lines) >= total
 
 
-def test_memory_is_bounded_and_members_follow_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_bounded_and_members_follow_each_other(tmp_path: Path) -> None:
     sources = sources_of(tmp_path)
     _, whole = divided(sources, url_key)
-    monkeypatch.setattr(shard_list, "_MOST_BYTES", 200)
-    _, pieces = divided(sources, url_key)
+    _, pieces = divided(sources, url_key, most=200)
     for number in range(SHARDS):
         assert [*opened(pieces[number])()] == [*opened(whole[number])()]
         assert pieces[number].count(b"\x1f\x8b\x08") > 1
