@@ -36,7 +36,7 @@ class Way(NamedTuple):
     stop_s: float = math.inf
 
 
-WAYS = {"cluster": Way(7, 9, 18, stop_s=4.0), "shard": Way(5, 8, 13)}
+WAYS = {"cluster": Way(7, 9, 18, stop_s=4.0), "shard": Way(5, 5, 14)}
 
 
 class Job(NamedTuple):
