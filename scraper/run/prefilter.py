@@ -61,13 +61,13 @@ class Prefilter:
             ended += [item for item in items if isinstance(item, Result)]
         try:
             verdicts = self._duplicates.judge_all(targets)
+            if self._needs_digest:
+                pairs = zip(targets, verdicts, strict=True)
+                verdicts = [verdict or without_digest(target) for target, verdict in pairs]
             if any(verdicts):
                 ended += filter(None, verdicts)
                 pairs = zip(targets, verdicts, strict=True)
                 targets = [target for target, verdict in pairs if verdict is None]
-            if self._needs_digest:
-                ended += filter(None, map(without_digest, targets))
-                targets = [one for one in targets if without_digest(one) is None]
             decisions = self._history.recall(targets, self._is_another)
         except DestinationError as error:
             return Sifted(ended, [], [(target, None) for target in targets], error)
