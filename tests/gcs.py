@@ -12,7 +12,7 @@ and how it takes each answer. It is written from Google's reference
 - objects with Content-Type, Content-Encoding, x-goog-meta-*, x-goog-storage-class; at most 8 KiB
   of metadata; ETag is the MD5 but for uploads in parts; x-goog-generation grows
 - x-goog-if-generation-match, judged in one step (0: there must be no object): 412
-- lists in pages (list-type=2), ordered by the bytes of the keys
+- lists in pages (list-type=2), ordered by the bytes of the keys, by folders (delimiter) too
 - uploads in parts: begun, parts, completed, aborted; parts below 5 MiB but the last are refused
 - bearer tokens with an end; those of a service account, of a user (`gcloud auth
   application-default login`) and of the metadata server; permissions that are taken away
@@ -230,24 +230,15 @@ class Gcs:
         with self._lock:
             objects = dict(self._of(bucket))
         after = asked.get("continuation-token", asked.get("start-after", ""))
-        most = int(asked.get("max-keys", "1000"))
-        keys = [k for k in objects if k.startswith(asked.get("prefix", "")) and k > after]
-        keys.sort(key=str.encode)
-        shown = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Generation>{objects[key].generation}</Generation>"
-            f"<LastModified>{_rfc3339(objects[key].put_at)}</LastModified>"
-            f"<ETag>{escape(objects[key].etag)}</ETag><Size>{len(objects[key].data)}</Size>"
-            "</Contents>"
-            for key in keys[:most]
-        )
-        more = len(keys) > most
-        next_one = escape(keys[most - 1]) if more else ""
-        return (
-            f"<ListBucketResult><Name>{bucket}</Name><IsTruncated>{str(more).lower()}</IsTruncated>"
-            f"<NextContinuationToken>{next_one}</NextContinuationToken>{shown}</ListBucketResult>"
-            if more
-            else f"<ListBucketResult><IsTruncated>false</IsTruncated>{shown}</ListBucketResult>"
-        )
+        prefix, most = asked.get("prefix", ""), int(asked.get("max-keys", "1000"))
+        names = {_up_to(asked.get("delimiter", ""), key, prefix) for key in objects}
+        names = {name for name in names if name.startswith(prefix) and name > after}
+        told = sorted(names, key=str.encode)[:most]
+        said = "".join(_listed(name, objects.get(name)) for name in told)
+        said += f"<IsTruncated>{str(len(names) > most).lower()}</IsTruncated>"
+        if len(names) > most:
+            said += f"<NextContinuationToken>{escape(told[-1])}</NextContinuationToken>"
+        return f"<ListBucketResult><Name>{bucket}</Name>{said}</ListBucketResult>"
 
     def complete(self, upload: str, said: str) -> Stored:
         """Make one object of the parts that `said` names. Raises Refused."""
@@ -262,6 +253,22 @@ class Gcs:
             made = self.put(begun.bucket, begun.key, b"".join(parts), begun.headers)
             del self.uploads[upload]
         return made
+
+
+def _up_to(delimiter: str, key: str, prefix: str) -> str:
+    """What a list tells of `key`: the folder below `prefix` that it is in, or the key itself."""
+    folder, found, _ = key.removeprefix(prefix).partition(delimiter or "\0")
+    return f"{prefix}{folder}{found}" if found and key.startswith(prefix) else key
+
+
+def _listed(name: str, found: Stored | None) -> str:
+    if found is None:
+        return f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
+    return (
+        f"<Contents><Key>{escape(name)}</Key><Generation>{found.generation}</Generation>"
+        f"<LastModified>{_rfc3339(found.put_at)}</LastModified>"
+        f"<ETag>{escape(found.etag)}</ETag><Size>{len(found.data)}</Size></Contents>"
+    )
 
 
 def _decoded(text: str) -> bytes:
