@@ -80,6 +80,8 @@ AddType text/html .html
   SetOutputFilter BROTLI_COMPRESS
 </Location>
 """
+# Debian's mod_qos needs the older libpcre, and does not load it itself.
+_PCRE = "".join(f"LoadFile {one}\n" for one in Path("/lib").glob("*/libpcre.so.3"))
 _MODULES = ("mpm_event", "authz_core", "mime", "filter", "deflate", "brotli")
 
 
@@ -93,8 +95,11 @@ def public_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def apache(pages: Mapping[str, bytes]) -> Iterator[str]:
-    """Debian's Apache: pages below `/gzip/` and `/br/` are coded; its URL."""
+def apache(pages: Mapping[str, bytes], module: str = "", more: str = "") -> Iterator[str]:
+    """Debian's Apache: pages below `/plain/`, and coded below `/gzip/` and `/br/`; its URL.
+
+    `module`: one more, of a package that may be missing. `more`: lines of the configuration.
+    """
     program = found("apache2", "apache2")
     modules = Path("/usr/lib/apache2/modules")
     if not all((modules / f"mod_{name}.so").exists() for name in _MODULES):
@@ -106,9 +111,14 @@ def apache(pages: Mapping[str, bytes]) -> Iterator[str]:
                 (directory / "pages" / place / name).write_bytes(content)
         port = free_port()
         loaded = "\n".join(f"LoadModule {one}_module {modules}/mod_{one}.so" for one in _MODULES)
+        if module:
+            if not (path := modules / f"mod_{module}.so").exists():
+                pytest.skip(f"there is no mod_{module}: apt-get install libapache2-mod-{module}")
+            loaded += f"\n{_PCRE}LoadModule {module}_module {path}"
         user = "User nobody\nGroup nogroup" if os.geteuid() == 0 else ""
         config = directory / "apache.conf"
-        config.write_text(_APACHE.format(directory=directory, port=port, modules=loaded, user=user))
+        said = _APACHE.format(directory=directory, port=port, modules=loaded, user=user)
+        config.write_text(said + more)
         words = [program, "-DFOREGROUND", "-f", str(config)]
         with running(words, port, directory / "log"):
             yield f"http://127.0.0.1:{port}"

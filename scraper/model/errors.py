@@ -136,6 +136,7 @@ class TransferError(ScraperError):
     `proxy` is the proxy that there was no connection to, as `host:port`; then nothing is known of
     the host.
     `shared` says that its connection ended, which other requests shared: one of them may be why.
+    `closed` says that the server closed the connection before a response.
     `retry_after_s` is the wait in seconds that the destination asked for, None if there is none.
     """
 
@@ -154,8 +155,15 @@ class TransferError(ScraperError):
         self.transient = transient
         self.unreachable = unreachable
         self.proxy = proxy
-        self.shared = False
+        self.closed = self.shared = False
         self.retry_after_s: float | None = None
+
+
+def was_closed() -> TransferError:
+    """The failure when the server closed the connection before a response."""
+    error = TransferError(Kind.CONNECT, "connection was closed before a response")
+    error.closed = True
+    return error
 
 
 class BadTarget(TransferError):

@@ -194,9 +194,7 @@ class Failure(NamedTuple):
     """Why an attempt failed. `TransferError` explains the flags.
 
     `retry_after_s` is the wait in seconds that the server asked for, None if it asked for none.
-    `pushback`: the host wants fewer requests, of whatever target. `proxy`: the one that could not
-    be connected to, or "". `shared`: the connection ended, maybe because of another request.
-    As a text it is `kind: message`.
+    `pushback`: the host wants fewer requests, of whatever target. As a text: `kind: message`.
     """
 
     kind: Kind
@@ -208,6 +206,7 @@ class Failure(NamedTuple):
     pushback: bool = False
     proxy: str = ""
     shared: bool = False
+    closed: bool = False
 
     def __str__(self) -> str:
         """The kind and the message."""

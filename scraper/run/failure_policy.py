@@ -174,8 +174,11 @@ class FailurePolicy:
         if failure.shared and charge is Charge.ATTEMPT:  # once, as the next one is not shared
             charge = Charge.NOTHING
             free += 1
-        # A request that ended its connection may end others with it, so it is asked alone.
-        fresh = failure.shared or (failure.kind in _NO_RESPONSE and not failure.unreachable)
+        # A request that ended its connection may end others with it, so it is asked alone. If the
+        # server closed one of its own, another one does not help: it may be one too many.
+        alone = attempt.fresh or not failure.closed
+        unanswered = failure.kind in _NO_RESPONSE and not failure.unreachable
+        fresh = failure.shared or (unanswered and alone)
         mismatch = failure.message if failure.kind is Kind.MISMATCH else ""
         following = attempt._replace(
             number=attempt.number + 1, free=free, hop="", fresh=fresh, mismatch=mismatch

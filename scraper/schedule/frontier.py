@@ -339,11 +339,11 @@ class Frontier:
                 self._be_patient(host, failure, asked, now)
         elif failure.http_code is not None and not failure.unreachable:
             host.answered = True
-            if host.pace is not None:
-                host.speed_up(started, now, has_gaps=bool(host.delay or self._interval))
+            host.speed_up(started, now, has_gaps=bool(host.delay or self._interval))
+        elif failure.closed:
+            host.was_closed(attempt, started, now, self._patience_s)
         if not failure.unreachable:
-            if failure.http_code is not None:
-                host.breaker = None
+            host.breaker = host.breaker if failure.http_code is None else None
         elif host.lost(failure, started, now, self._patience_s):
             down, away = host.down(), self._emptied(host, elsewhere=True)
             self._ended_early.extend((one, down) for one in away)

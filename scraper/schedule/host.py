@@ -228,12 +228,7 @@ class Host:
         help. A page that is pushed back again and again is to blame itself after a few times. It
         is no reason any more to ask the others more slowly.
         """
-        pace = self.pace
-        if pace is None:
-            passed = self.attempts - self.failures
-            self.shares = self.shares or Shares()
-            busy_s = started - self.first_start
-            pace = self.pace = Pace(self.limit, started, passed, busy_s, self.shares)
+        pace = self._paced(started)
         if pace.is_overdue(now, patience_s):
             self.charge = Charge.LAST
             return False
@@ -254,6 +249,24 @@ class Host:
             self.next_start = max(self.next_start, pace.next_start)
         return True
 
+    def was_closed(self, attempt: Attempt, started: float, now: float, patience_s: float) -> None:
+        """Note that it closed the connection of `attempt` without a word, and what that costs.
+
+        It costs nothing a few times, if it closes those that are more than it takes.
+        """
+        pace = self._paced(started)
+        if pace.closed(started, now, self.in_flight) and attempt.free < _FREE and patience_s:
+            self.charge = Charge.NOTHING
+        self.limit = pace.limit
+
+    def _paced(self, started: float) -> Pace:
+        if self.pace is None:
+            passed = self.attempts - self.failures
+            self.shares = self.shares or Shares()
+            busy_s = started - self.first_start
+            self.pace = Pace(self.limit, started, passed, busy_s, self.shares)
+        return self.pace
+
     def pace_start(self, now: float) -> None:
         """Note the start of a target; it has a pace."""
         assert self.pace is not None
@@ -261,9 +274,10 @@ class Host:
         self.next_start = max(self.next_start, due)
 
     def speed_up(self, started: float, now: float, *, has_gaps: bool) -> None:
-        """Note that it, which has a pace, answered a request of `started`."""
+        """Note that it answered a request of `started`."""
         pace = self.pace
-        assert pace is not None
+        if pace is None:
+            return
         pace.got_through(started, now)
         self.limit = pace.limit
         if not has_gaps:

@@ -21,7 +21,8 @@ that refusals take has got through, however long its answer takes. What was sent
 refusal says nothing about the gap since then. And a longer gap has to help: if as large a share is
 pushed back with it as before, some pages are always pushed back, and the gap stays.
 
-Other limiters count requests at once: `crowding.py` knows their cap.
+Other limiters count requests at once: `crowding.py` knows their cap. Some count connections, and
+close those that are too many: `congestion.py`.
 
 Owns: this gap and this cap, as plain state. Does not know: clocks, targets. Rejected: half as many
 at once at each push-back (one at a time is still 1,000 a second where an answer takes a
@@ -32,6 +33,7 @@ refusals lets nothing through half of the time).
 import math
 from typing import Self
 
+from scraper.schedule.congestion import Congestion
 from scraper.schedule.crowding import Crowding
 
 _FIRST_S = 0.01  # the first gap, if an answer takes less than eight times as long
@@ -90,7 +92,7 @@ class Shares:
 
 
 class Pace:
-    """Of one host, which pushed back what was sent at `started`. Times are monotonic seconds.
+    """Of one host, which refused what was sent at `started`. Times are monotonic seconds.
 
     `cap`: transfers at once that it may have otherwise. `passed` requests got through within
     `busy_s` before that. `shares`: what is known of longer gaps.
@@ -105,6 +107,7 @@ class Pace:
         self._cap = cap
         self._crowding = Crowding()
         self._shares = shares
+        self._congestion = Congestion(alive=passed > 0)
         self._last = started  # the last start
         self._bound = True  # whether the gap kept the last start back
         self._mean_s = 0.0  # between starts
@@ -141,7 +144,7 @@ class Pace:
     @property
     def is_needed(self) -> bool:
         """Whether it still keeps anything back."""
-        return self.gap_s > 0 or self.limit < self._cap
+        return self.gap_s > 0 or self.limit < self._cap or self._congestion.is_noted
 
     @property
     def next_start(self) -> float:
@@ -204,8 +207,14 @@ class Pace:
         self._changed = now
         self._row = 0
 
+    def closed(self, started: float, now: float, others: int) -> bool:
+        """Note that a connection was closed, `others` being in flight; whether it was too many."""
+        self.limit = self._congestion.closed(self.limit, started, now, others)
+        return self._congestion.is_alive and (self._congestion.is_many or self.limit < self._cap)
+
     def got_through(self, started: float, now: float) -> None:
         """Note an answer to a request of `started`."""
+        self._congestion.answered()
         self.since = math.inf
         self._all_denied = 0
         self.limit = min(self._cap, self.limit + _MORE)

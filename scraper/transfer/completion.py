@@ -58,4 +58,5 @@ def failure_of(
         retry_after_s=error.retry_after_s,
         proxy=error.proxy,
         shared=error.shared,
+        closed=error.closed,
     )

@@ -1,4 +1,4 @@
-"""Real runs against servers that limit: ours, nginx with limit_req and limit_conn, haproxy."""
+"""Real runs against servers that limit: ours, nginx, haproxy, Apache."""
 
 import os
 import pwd
@@ -6,14 +6,16 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
+from typing import Any
 
 import pytest
 
-from tests.real_servers import found, running
+from tests.real_servers import apache, found, public_directory, running
 from tests.run.test_loop import fetch, statuses
 from tests.schedule.test_pacing import ByRate
 from tests.servers import WAIT_S, Reply, Request, Serve, free_port
@@ -171,3 +173,95 @@ def test_a_list_completes_at_a_haproxy_that_counts_what_it_denies_too(
         urls = [f"http://127.0.0.1:{port}/{number}" for number in range(60)]
         results = fetch(urls, tmp_path / "out", engine=engine, max_concurrency=16)
     assert statuses(results) == {"stored": 60}
+
+
+class TakesFour(ThreadingHTTPServer):
+    """Closes connections beyond four without a word. The others are kept, and answer each page."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Kept)
+        self._lock, self._open = Lock(), 0
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        with self._lock:
+            taken = self._open < 4
+            self._open += taken
+        return taken
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                self._open -= 1
+
+
+class Kept(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"a page")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def takes_four() -> Iterator[str]:
+    with TakesFour() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+_CLOSES = """
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+frontend limited
+  bind 127.0.0.1:{port}
+  stick-table type ip size 10 expire 60s store conn_cur
+  tcp-request connection track-sc0 src
+  tcp-request connection reject if {{ sc0_conn_cur gt 4 }}
+  http-request return status 200 content-type text/plain string "a page"
+"""
+
+
+@contextmanager
+def haproxy_that_closes() -> Iterator[str]:
+    program, port = found("haproxy", "haproxy"), free_port()
+    with public_directory() as directory:
+        config = directory / "haproxy.cfg"
+        config.write_text(_CLOSES.format(port=port))
+        with running([program, "-f", str(config)], port, directory / "log"):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def mod_qos() -> Iterator[str]:
+    with apache({"page": b"a page"}, "qos", "QS_SrvMaxConnPerIP 4") as url:
+        yield f"{url}/plain/page?"
+
+
+@ENGINES
+@pytest.mark.parametrize("server", [takes_four, haproxy_that_closes, mod_qos])
+def test_a_list_completes_where_connections_that_are_too_many_are_closed(
+    engine: str, server: Callable[[], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    with server() as url:
+        urls = [f"{url}/{number}" for number in range(200)]
+        results = fetch(urls, tmp_path / "out", engine=engine, max_concurrency=16)
+    assert statuses(results) == {"stored": 200}
+    assert sum(one.attempts for one in results) <= 400

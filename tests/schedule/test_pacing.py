@@ -16,6 +16,7 @@ from scraper.model.settings import Politeness, Retries
 from scraper.schedule import Again, Frontier, RetryPolicy, patience_of
 
 BUSY = Failure(Kind.HTTP_STATUS, "HTTP 429", http_code=429, pushback=True)
+CLOSED = Failure(Kind.CONNECT, "closed before a response", closed=True)
 RETRIES = Retries()
 
 
@@ -339,6 +340,40 @@ def test_a_list_completes_against_a_limiter_of_connections(
         assert (found.stored, found.failed) == (400, []), slots
         least_s = max(found.limiter.takes_s(400), 400 * 0.1 / slots)
         assert found.now <= 1.3 * least_s + 3.0, slots
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 10])
+@pytest.mark.parametrize("latency_s", [0.002, 0.1, 1.0])
+def test_a_list_completes_at_a_host_that_closes_connections_that_are_too_many(
+    most: int, latency_s: float
+) -> None:
+    for slots in (4, 16, 64):
+        limiter = AtOnce(most, latency_s)
+        found = Simulated(limiter, 400, varying(latency_s), slots, failure=CLOSED).run()
+        assert (found.stored, found.failed) == (400, []), slots
+        assert found.asked <= 1.4 * 400 + 4 * slots, slots
+        assert found.now <= 1.3 * max(limiter.takes_s(400), 400 * latency_s / slots) + 6.0, slots
+
+
+@pytest.mark.parametrize(("broken", "slots"), [(1, 16), (5, 64), (20, 1), (400, 1), (400, 64)])
+def test_pages_whose_connection_is_always_closed_cost_their_attempts_and_no_more(
+    broken: int, slots: int
+) -> None:
+    lines = frozenset(random.Random(1).sample(range(400), broken))
+    unlimited = AtOnce(slots, 0.05)
+    found = Simulated(
+        unlimited, 400, varying(0.05), slots, quick_s=0.01, broken=lines, failure=CLOSED
+    ).run()
+    assert {one.target.line for one in found.failed} == lines
+    assert {one.number for one in found.failed} == {4}
+    assert found.asked == 400 + 3 * broken
+
+
+def test_many_pages_whose_connection_is_always_closed_end_too() -> None:
+    lines = frozenset(range(0, 400, 2))
+    found = Simulated(AtOnce(64, 0.05), 400, varying(0.05), 64, broken=lines, failure=CLOSED).run()
+    assert {one.target.line for one in found.failed} == lines
+    assert max(one.number for one in found.failed) <= 12
 
 
 @pytest.mark.parametrize(("most", "window_s"), [(5, 1), (10, 3), (20, 10), (60, 10)])

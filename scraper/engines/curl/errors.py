@@ -12,7 +12,7 @@ from enum import Enum, auto
 import pycurl
 
 from scraper.engines import tls
-from scraper.model.errors import Kind, TransferError
+from scraper.model.errors import Kind, TransferError, was_closed
 
 # pycurl has no names for these.
 HTTP2_STREAM, PROXY_HANDSHAKE, _WEIRD_REPLY = 92, 97, 8
@@ -49,7 +49,6 @@ NOT_HTTP1 = frozenset({pycurl.E_UNSUPPORTED_PROTOCOL, _WEIRD_REPLY, pycurl.E_SSL
 _NO_NAME = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY})
 NO_CONNECTION = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_INTERFACE_FAILED}) | _NO_NAME
 _GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
-CLOSED = "connection was closed before a response"
 
 
 class Moment(Enum):
@@ -85,11 +84,11 @@ def mapped(code: int, message: str, number: int, moment: Moment) -> TransferErro
     alert = tls.is_alert(message)
     if code in _TLS or (code in _CLOSED and alert):
         if not alert and (number in _GONE or "unexpected eof" in message):
-            return TransferError(Kind.CONNECT, CLOSED)
+            return was_closed()
         text = f"TLS: {tls.explained(message)}"
         return TransferError(Kind.TLS, text, transient=False, unreachable=True)
-    if code in _CLOSED:
-        return TransferError(Kind.CONNECT, CLOSED)
+    if code in _CLOSED or (code == pycurl.E_COULDNT_CONNECT and number == errno.ECONNRESET):
+        return was_closed()  # the latter was connected: who is not there answers ECONNREFUSED
     if code == HTTP2_STREAM:
         return _stream_was_reset(message)
     if code in NO_CONNECTION or code == PROXY_HANDSHAKE:

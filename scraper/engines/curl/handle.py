@@ -20,7 +20,6 @@ import pycurl
 
 from scraper.engines import guard, heads, tls
 from scraper.engines.curl.errors import (
-    CLOSED,
     HTTP2_STREAM,
     Moment,
     mapped,
@@ -36,7 +35,7 @@ from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.proxies import is_socks
 from scraper.engines.proxy_errors import unreachable
 from scraper.model.addresses import is_public
-from scraper.model.errors import Kind, TransferError
+from scraper.model.errors import TransferError, was_closed
 from scraper.model.settings import Http, Limits
 from scraper.transfer import Next, RawHead, Reply, Request
 
@@ -212,7 +211,7 @@ class CurlHandle:
             return not_http(why)
         if code:
             return self._failure(code, message)
-        return TransferError(Kind.CONNECT, CLOSED) if self.following is None else None
+        return was_closed() if self.following is None else None
 
     def _failure(self, code: int, message: str) -> TransferError:
         if self._refused is not None and not self._opened:
@@ -253,7 +252,7 @@ class CurlHandle:
     def _was_closed(self, code: int, message: str) -> bool:
         """Whether the server closed the connection without a word."""
         number = self.easy.getinfo(pycurl.OS_ERRNO)
-        return mapped(code, message, number, self._moment).message == CLOSED
+        return mapped(code, message, number, self._moment).closed
 
     def may_wait_in_a_queue(self) -> bool:
         """Whether an overdue response may wait for those of other requests on its connection.

@@ -30,9 +30,10 @@ from scraper.engines.minimum_speed import MinimumSpeed
 from scraper.engines.names import Names
 from scraper.engines.proxies import Proxies, is_socks, looks_up
 from scraper.engines.rate_limit import Shared
-from scraper.engines.threads.connections import CURRENT, Adapter, InUse
-from scraper.engines.threads.errors import CLOSED, GONE, cause, mapped
+from scraper.engines.threads.connections import CURRENT, InUse
+from scraper.engines.threads.errors import GONE, cause, mapped
 from scraper.engines.threads.handshakes import Handshakes
+from scraper.engines.threads.pools import Adapter
 from scraper.engines.threads.turns import Turns
 from scraper.engines.worker_pool import WorkerPool
 from scraper.model.errors import Kind, TransferError
@@ -231,7 +232,7 @@ class ThreadsEngine:
     def _why(self, error: Exception, in_use: InUse, timeout_s: float) -> TransferError:
         """The failure of a hop before its response."""
         found = mapped(error)
-        closed = found.message == CLOSED and not in_use.is_broken
+        closed = found.closed and not in_use.is_broken
         if closed and self._handshakes.ask_for_certificate(in_use, timeout_s):
             return tls.wants_certificate()
         return found

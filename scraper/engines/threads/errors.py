@@ -14,7 +14,7 @@ import requests
 from urllib3.exceptions import LocationParseError, NewConnectionError
 
 from scraper.engines import resolver, tls
-from scraper.model.errors import Kind, TransferError
+from scraper.model.errors import Kind, TransferError, was_closed
 
 # The server closed the connection.
 GONE = (
@@ -24,7 +24,6 @@ GONE = (
     ConnectionAbortedError,
     ssl.SSLEOFError,
 )
-CLOSED = "connection was closed before a response"
 _OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
 
 
@@ -65,7 +64,7 @@ def mapped(error: Exception) -> TransferError:  # noqa: PLR0911 - a table, read 
         return TransferError(Kind.TIMEOUT, "no response within the time")
     alert = next((one for one in _causes(error) if _is_alert(one)), None)
     if alert is None and cause(error, *GONE):
-        return TransferError(Kind.CONNECT, CLOSED)
+        return was_closed()
     if found := alert or cause(error, ssl.SSLError, requests.exceptions.SSLError):
         return _of_tls(_short(found))
     if cause(error, NewConnectionError, requests.exceptions.ProxyError) or (

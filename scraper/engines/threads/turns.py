@@ -15,7 +15,8 @@ from typing import Any
 from urllib3.connection import HTTPConnection
 
 from scraper.engines.rate_limit import GROWS_AFTER, RateLimit, Shared, grow_window
-from scraper.engines.threads.connections import Adapter, InUse
+from scraper.engines.threads.connections import InUse
+from scraper.engines.threads.pools import Adapter
 
 
 class Turns:
