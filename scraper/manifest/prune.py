@@ -35,6 +35,7 @@ from scraper.manifest.verify import Verdict, compare, facts_of
 from scraper.model.errors import SinkError
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink, is_linked, object_stat_of, remove_emptied
+from scraper.sinks.beginning import insist_on_first
 from scraper.sinks.directory import OWN
 from scraper.sinks.object_stat import ObjectStat
 
@@ -103,7 +104,7 @@ class Unlisted:
             self._flags = index.objects()
             if not self._readable.near and GONE in self._flags:  # one listing, not a request each
                 there = self._there = stack.enter_context(closing(KeySet(self._reading)))
-                keys = self._readable.keys("")
+                keys = insist_on_first(partial(self._readable.keys, ""))
                 there.update(key for key in keys if index.what(key) == GONE)
             self._kept = stack.pop_all()
         return self

@@ -25,8 +25,10 @@ from scraper.manifest.codec import Reading, lost, object_modified_ms, verified
 from scraper.manifest.index import DENIED, GONE, OBJECT, Index
 from scraper.model.errors import BadTarget, Damaged, SinkError
 from scraper.model.expected import Digests, Expected, expected_of
+from scraper.model.settings import Retries
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink, object_stat_of
+from scraper.sinks.beginning import insist, insist_on_first
 from scraper.sinks.directory import OWN
 from scraper.sinks.object_stat import ObjectStat, is_recorded
 
@@ -49,6 +51,7 @@ class Verdict(StrEnum):
 
 
 GOOD = frozenset({Verdict.WHOLE, Verdict.TAKEN_OVER, Verdict.REPLACED})
+_USUAL, _ONCE = Retries(), Retries(retries=0)
 _NO_RECORD = "no record explains it"
 _NO_DIGEST = "it was there before any run, and its digest is not known (--repair records it)"
 _GONE = "it was pruned, or found changed, and is there"
@@ -107,7 +110,7 @@ def findings(
     `max_concurrency` objects are read at once. Raises what `lines` and `readable` raise, and
     UsageError for the manifest of another destination than `reading` has.
     """
-    index = Index("", reading)
+    index, reader = Index("", reading), _Reader(readable)
     try:
         index.absorb(lines())
         waiting: deque[Finding | Future[Finding]] = deque()
@@ -119,13 +122,13 @@ def findings(
                     waiting.append(
                         _replaced(record, denied=flag == DENIED)
                         if known
-                        else submit(pool, partial(_compare, readable, record))
+                        else submit(pool, partial(reader.compare, record))
                     )
                 if len(waiting) >= 2 * max_concurrency:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())
-        for key in readable.keys(""):
+        for key in insist_on_first(partial(readable.keys, "")):
             if not key.startswith(f"{OWN}/") and (what := index.what(key)) != OBJECT:
                 yield Finding(Verdict.UNKNOWN, key, _GONE if what == GONE else _NO_RECORD)
     finally:
@@ -147,8 +150,18 @@ def facts_of(record: Mapping[str, Any]) -> Facts:
     return Facts(record["key"], record["size"], digest, modified_ms, expected)
 
 
-def _compare(readable: ReadableSink, record: Mapping[str, Any]) -> Finding:
-    return replace(compare(readable, facts_of(record)), record=record)
+class _Reader:
+    """Reads objects. While one can't be read, each other one is tried once: it may be all."""
+
+    def __init__(self, readable: ReadableSink) -> None:
+        self._readable = readable
+        self._patient = True
+
+    def compare(self, record: Mapping[str, Any]) -> Finding:
+        """What became of the object of `record`."""
+        found = compare(self._readable, facts_of(record), patient=self._patient)
+        self._patient = found.verdict is not Verdict.UNREADABLE
+        return replace(found, record=record)
 
 
 def _replaced(record: dict[str, Any], *, denied: bool) -> Finding:
@@ -164,25 +177,43 @@ def _replaced(record: dict[str, Any], *, denied: bool) -> Finding:
 
 
 def compare(
-    readable: ReadableSink, facts: Facts, on_piece: Callable[[], None] = lambda: None
+    readable: ReadableSink,
+    facts: Facts,
+    on_piece: Callable[[], None] = lambda: None,
+    *,
+    patient: bool = True,
 ) -> Finding:
-    """What became of one object, which is read. `on_piece` is called again and again meanwhile."""
+    """What became of one object, which is read. `on_piece` is called again and again meanwhile.
+
+    `patient`: a read that fails for a moment is tried again.
+    """
     try:
-        stat = object_stat_of(readable)(facts.key)
-        if stat is None:
-            return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
-        digest = Digests(facts.expected or Expected())
-        for piece in readable.read(facts.key):
-            on_piece()
-            digest.update(piece)
+        read = partial(_read, readable, facts, on_piece)
+        found = insist(read, _USUAL if patient else _ONCE)
     except Damaged as error:
         return Finding(Verdict.CHANGED, facts.key, error.message)
     except SinkError as error:
         return Finding(Verdict.UNREADABLE, facts.key, error.message)
+    if found is None:
+        return Finding(Verdict.MISSING, facts.key, "it was stored, and is not there")
+    stat, digest = found
     if digest.size == facts.size and not facts.sha256:
         return _without_digest(facts, stat, digest.hexdigest())
     detail = _difference(facts, digest)
     return Finding(Verdict.CHANGED if detail else Verdict.WHOLE, facts.key, detail)
+
+
+def _read(
+    readable: ReadableSink, facts: Facts, on_piece: Callable[[], None]
+) -> tuple[ObjectStat, Digests] | None:
+    stat = object_stat_of(readable)(facts.key)
+    if stat is None:
+        return None
+    digest = Digests(facts.expected or Expected())
+    for piece in readable.read(facts.key):
+        on_piece()
+        digest.update(piece)
+    return stat, digest
 
 
 def _difference(facts: Facts, found: Digests) -> str:

@@ -8,7 +8,8 @@ Owns: how long a destination is insisted on. Does not know: what is asked.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import TypeVar
 
 from scraper.model.errors import DestinationError, Kind, SinkError
@@ -56,3 +57,13 @@ def insist(
             if wait(verdict.delay_s):
                 raise
             attempt = attempt._replace(number=attempt.number + 1)
+
+
+def insist_on_first(ask: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """What `ask` iterates over; it is asked until the first one comes. Raises what that raises."""
+
+    def begun() -> tuple[list[T], Iterator[T]]:
+        items = ask()
+        return [*islice(items, 1)], items
+
+    return chain(*insist(begun))

@@ -62,6 +62,27 @@ def test_each_first_request_to_a_store_may_fail(place: Bucket, cli: Command, ser
         assert front.count("PUT") == 2
 
 
+def of_pages(asked: Asked) -> Refusal | None:
+    return BUSY if "/127.0.0.1" in unquote(asked.path) else None
+
+
+def test_verify_reads_again_what_was_refused_for_a_moment(
+    place: Bucket, cli: Command, serve: Serve
+) -> None:
+    site = serve(page)
+    urls = [f"{site.url}/{number}" for number in range(3)]
+    assert cli(*place.words, *urls, env=place.environment).status == 0
+    with Front(place.server.url, BusyAtFirst()) as front:
+        there = Bucket(place.server, place.bucket, front.url)
+        ran = cli("verify", *there.words[1:], env=there.environment)
+    assert (ran.status, "3 whole" in ran.out + ran.err) == (0, True), ran.err
+    with Front(place.server.url, of_pages) as front:
+        there = Bucket(place.server, place.bucket, front.url)
+        ran = cli("verify", *there.words[1:], "-c", 1, env=there.environment)
+    assert (ran.status, ran.out.count("unreadable\t")) == (1, 3), ran.err
+    assert front.count("HEAD") == 4 + 1 + 1  # it is not waited for with each object anew
+
+
 def test_a_webdav_server_that_is_busy_is_asked_again(cli: Command, serve: Serve) -> None:
     asked: list[str] = []
 

@@ -13,12 +13,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Response
 from scraper.sinks.base import Body, ReadableSink, Sink
+from scraper.sinks.beginning import insist_on_first
 from scraper.sinks.warc.archive_file import INDEX, OPEN, SUFFIX, refused
 
 _PIECE = 1 << 20
@@ -112,7 +114,8 @@ class StoredFiles(Files):
 
     def names(self) -> list[str]:
         """See `Files`."""
-        return sorted(key for key in self._readable.keys("") if key.endswith(SUFFIX))
+        keys = insist_on_first(partial(self._readable.keys, ""))
+        return sorted(key for key in keys if key.endswith(SUFFIX))
 
     def finished(self, name: str) -> None:
         """See `Files`: put it, and its index, and remove both here."""
