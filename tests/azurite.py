@@ -113,9 +113,9 @@ class Azurite:
         self.ask("DELETE", f"{bucket}/{quote(key)}")
 
     def read(self, bucket: str, key: str) -> bytes | None:
-        """The blob's bytes, None without one."""
-        found = self.ask("GET", f"{bucket}/{quote(key)}", absent=True)
-        return None if found is None else found.content
+        """The blob's bytes as they are stored, None without one."""
+        found = self.ask("GET", f"{bucket}/{quote(key)}", absent=True, stream=True)
+        return None if found is None else found.raw.read()
 
     def headers(self, bucket: str, key: str) -> dict[str, str]:
         """What is stored beside the bytes: content-type, content-encoding, metadata by its name."""
@@ -154,8 +154,9 @@ class Azurite:
         headers: Mapping[str, str] | None = None,
         data: bytes = b"",
         absent: bool = False,
+        stream: bool = False,
     ) -> requests.Response | None:
-        """A signed request. None: 404, if it may be `absent`."""
+        """A signed request. None: 404, if it may be `absent`. `stream`: the body is not read."""
         query = dict(query or {})
         own = {
             "Connection": "close",
@@ -165,7 +166,9 @@ class Azurite:
         }
         own["Authorization"] = f"SharedKey {ACCOUNT}:{_signature(method, path, query, own, data)}"
         url = f"{self.url}/{ACCOUNT}/{path}?{urlencode(query)}"
-        answer = self._session.request(method, url, headers=own, data=data, timeout=30)
+        answer = self._session.request(
+            method, url, headers=own, data=data, timeout=30, stream=stream
+        )
         if absent and answer.status_code == 404:
             return None
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"

@@ -57,7 +57,9 @@ class S3Server:
 
     scheme = "s3"
 
-    def __init__(self, url: str, key: str = KEY, secret: str = SECRET) -> None:
+    def __init__(
+        self, url: str, key: str = KEY, secret: str = SECRET, *, attempts: int = 1
+    ) -> None:
         self.url = url
         self.credentials = credentials(key, secret)
         self.client: S3Client = boto3.client(
@@ -68,7 +70,7 @@ class S3Server:
             aws_secret_access_key=secret,
             config=Config(
                 s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 1},
+                retries={"total_max_attempts": attempts, "mode": "standard"},
                 response_checksum_validation="when_required",  # else a 500 may be no ClientError
             ),
         )

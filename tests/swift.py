@@ -108,10 +108,10 @@ def swift_works(directory: Path) -> bool:
 
 
 class Swift(S3Server):
-    """`objects` is the process of the server of objects."""
+    """`objects` is the process of the server of objects. A busy machine makes it answer 503."""
 
     def __init__(self, url: str, objects: "subprocess.Popen[bytes]") -> None:
-        super().__init__(url, KEY, SECRET)
+        super().__init__(url, KEY, SECRET, attempts=5)
         self._objects = objects
 
     @contextmanager

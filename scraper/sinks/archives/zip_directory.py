@@ -51,7 +51,7 @@ class DirectoryBytes:
         os.pwrite(self._fd, last, self._size)
         length = self._size + len(last)
         with mmap.mmap(self._fd, length, access=mmap.ACCESS_READ) as whole:
-            file.put(whole, at)  # in one call: a kill leaves the end of a file that has all of it
+            file.put(whole, at)  # in one call, which a kill seldom cuts in two (between two pages)
         return at + length
 
     def found_at(self, file: ArchiveFile, at: int, size: int, *, copied: bool) -> bool:
