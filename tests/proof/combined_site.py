@@ -205,7 +205,7 @@ class CombinedSite(HttpFarm):
             self._count += counted
             hold = self._hold if counted else None
             if hold is not None and hold.number != self._count:
-                hold = None
+                hold = hold if hold.or_later and hold.number < self._count else None
         if hold is not None and hold.where == "head":
             self._wait()
         page = self.page_of(request)
@@ -311,6 +311,8 @@ class CombinedSite(HttpFarm):
     def _wait(self) -> None:
         """Hold the response until `release`."""
         with self._changed:
+            if self.held:
+                return  # another one is
             let_go, self.held = self._let_go, True
             self._changed.notify_all()
         let_go.wait()

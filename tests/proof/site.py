@@ -46,10 +46,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keep the `number`-th response of a run: before its `head`, or `half`-way."""
+    """Keep the `number`-th response of a run: before its `head`, or `half`-way.
+
+    `or_later`: a later one, if that one has no body.
+    """
 
     number: int
     where: str
+    or_later: bool = False
 
 
 @cache

@@ -58,7 +58,7 @@ class Stopped:
             first, second = [
                 Together(site, replace(place, endpoint=door.url), self.cli) for door in doors
             ]
-            site.begin_run("first", Hold(3, where))
+            site.begin_run("first", Hold(3, where, or_later=True))
             one = stack.enter_context(first.running("first", 0, "-c", 1, *options))
             site.wait_until(lambda: site.held or one.ended, WAIT_S)
             one.process.send_signal(signal.SIGSTOP)
