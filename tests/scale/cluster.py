@@ -210,7 +210,7 @@ class Cluster:
                 self._start(now, worker, one)
             if not worker.free:
                 return
-            due = one.frontier.wake_at(now) if one.free else None
+            due = one.frontier.wake_at(now) if one.free and len(one.frontier) else None
             wakes = min(wakes, math.inf if due is None else due)
         if wakes < worker.wakes:
             worker.wakes = wakes
