@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from scraper.engines.threads import connections
+from scraper.engines.threads import pools
 from scraper.engines.threads.engine import ThreadsEngine
 from scraper.engines.tls_context import check_files, make_context
 from scraper.model.errors import Kind, UsageError
@@ -207,7 +207,7 @@ def test_a_run_of_the_threads_engine_has_one_context(
         contexts.append(make_context(http, **options))
         return contexts[-1]
 
-    monkeypatch.setattr(connections, "make_context", noted)
+    monkeypatch.setattr(pools, "make_context", noted)
     made = Bench(ThreadsEngine, tmp_path / "out", Limits(), Http(cacert=str(pem)))
     try:
         running = [made.start(server.url_of(host)) for host in ("127.0.0.1", "localhost") * 8]

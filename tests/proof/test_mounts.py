@@ -48,7 +48,8 @@ def test_a_mount_that_is_full_fails_its_own_targets_and_has_them_when_there_is_r
             for key, record in story.last_records("failed").items()
             if key != "gone"
         }
-        assert failed.keys() == {"a3/page 6"}, ran.err  # the other one of the two is small
+        assert "a3/page 6" in failed, ran.err
+        assert failed.keys() <= {"a3/page 6", "a3/page 7"}, ran.err  # it is small: may have room
         assert {error["kind"] for error in failed.values()} == {"sink"}
         assert all("mounted at 'a3'" in error["message"] for error in failed.values())
         disk.resize("20M")
