@@ -155,6 +155,21 @@ defaults
   timeout server 60s
 frontend limited
   bind 127.0.0.1:{port}
+"""
+
+
+@contextmanager
+def haproxy(limit: str) -> Iterator[str]:
+    """A haproxy with these lines in its frontend; its URL."""
+    program, port = found("haproxy", "haproxy"), free_port()
+    with public_directory() as directory:
+        config = directory / "haproxy.cfg"
+        config.write_text(_HAPROXY.format(port=port) + limit)
+        with running([program, "-f", str(config)], port, directory / "log"):
+            yield f"http://127.0.0.1:{port}"
+
+
+_COUNTS = """\
   stick-table type string size 10 expire 60s store http_req_rate(1s)
   http-request track-sc0 str(all)
   http-request deny deny_status {status} if {{ sc_http_req_rate(0) gt 30 }}
@@ -167,10 +182,8 @@ frontend limited
 def test_a_list_completes_at_a_haproxy_that_counts_what_it_denies_too(
     engine: str, status: int, tmp_path: Path
 ) -> None:
-    program, port, config = found("haproxy", "haproxy"), free_port(), tmp_path / "haproxy.cfg"
-    config.write_text(_HAPROXY.format(port=port, status=status))
-    with running([program, "-f", str(config)], port, tmp_path / "log"):
-        urls = [f"http://127.0.0.1:{port}/{number}" for number in range(60)]
+    with haproxy(_COUNTS.format(status=status)) as url:
+        urls = [f"{url}/{number}" for number in range(60)]
         results = fetch(urls, tmp_path / "out", engine=engine, max_concurrency=16)
     assert statuses(results) == {"stored": 60}
 
@@ -224,29 +237,16 @@ def takes_four() -> Iterator[str]:
             thread.join()
 
 
-_CLOSES = """
-defaults
-  mode http
-  timeout connect 10s
-  timeout client 60s
-  timeout server 60s
-frontend limited
-  bind 127.0.0.1:{port}
+_CLOSES = """\
   stick-table type ip size 10 expire 60s store conn_cur
   tcp-request connection track-sc0 src
-  tcp-request connection reject if {{ sc0_conn_cur gt 4 }}
+  tcp-request connection reject if { sc0_conn_cur gt 4 }
   http-request return status 200 content-type text/plain string "a page"
 """
 
 
-@contextmanager
-def haproxy_that_closes() -> Iterator[str]:
-    program, port = found("haproxy", "haproxy"), free_port()
-    with public_directory() as directory:
-        config = directory / "haproxy.cfg"
-        config.write_text(_CLOSES.format(port=port))
-        with running([program, "-f", str(config)], port, directory / "log"):
-            yield f"http://127.0.0.1:{port}"
+def haproxy_that_closes() -> AbstractContextManager[str]:
+    return haproxy(_CLOSES)
 
 
 @contextmanager
