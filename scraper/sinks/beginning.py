@@ -9,6 +9,7 @@ Owns: how long a destination is insisted on. Does not know: what is asked.
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -47,8 +48,7 @@ def insist(
 
             now = time.monotonic()
             attempt = attempt or Attempt(_NOBODY, queued_at=now, first_started=now)
-            passes = error.passing if isinstance(error, DestinationError) else error.transient
-            failure = Failure(Kind.SINK, str(error), transient=bool(passes))
+            failure = Failure(Kind.SINK, str(error), transient=_passes(error))
             failure = failure._replace(retry_after_s=error.retry_after_s)
             verdict = RetryPolicy(retries).decide(failure, attempt, now)
             if not isinstance(verdict, Again):
@@ -57,6 +57,40 @@ def insist(
             if wait(verdict.delay_s):
                 raise
             attempt = attempt._replace(number=attempt.number + 1)
+
+
+def _passes(error: DestinationError | SinkError) -> bool:
+    return bool(error.passing if isinstance(error, DestinationError) else error.transient)
+
+
+def insist_on_rest(ask: Callable[[], Iterator[T]], name: Callable[[T], str]) -> Iterator[T]:
+    """What `ask` iterates over. Where that breaks off, it is asked again and goes on behind that.
+
+    Every item has a `name` of its own. They have to come in the same order each time, whichever it
+    is. Raises what `ask` raises before the first item, at once: that is for who asks to insist on.
+    """
+    rest = ask()
+    while True:
+        last: T | None = None
+        try:
+            for last in rest:
+                yield last
+        except (DestinationError, SinkError) as error:
+            if last is None or not _passes(error):
+                raise
+            rest = insist_on_first(partial(_behind, ask, name, name(last), error))
+        else:
+            return
+
+
+def _behind(
+    ask: Callable[[], Iterator[T]], name: Callable[[T], str], last: str, error: Exception
+) -> Iterator[T]:
+    """What comes after the item `last`. Raises `error` if that is gone meanwhile."""
+    items = ask()
+    if all(name(item) != last for item in items):
+        raise error
+    return items
 
 
 def insist_on_first(ask: Callable[[], Iterator[T]]) -> Iterator[T]:

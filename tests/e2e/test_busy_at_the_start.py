@@ -103,8 +103,8 @@ def test_a_webdav_server_that_is_busy_is_asked_again(cli: Command, serve: Serve)
 
 
 @pytest.fixture
-def crowded() -> Iterator[tuple[int, list[int]]]:
-    """An FTP server that has no room; its port, and an item for each connection."""
+def crowded(request: pytest.FixtureRequest) -> Iterator[tuple[int, list[int]]]:
+    """A server that has no room, and may say so; its port, and an item for each connection."""
     taken: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -116,18 +116,30 @@ def crowded() -> Iterator[tuple[int, list[int]]]:
                     return
                 with connection:
                     taken.append(1)
-                    connection.sendall(b"421 Too many users are connected.\r\n")
+                    connection.sendall(request.param)
 
         threading.Thread(target=answer, daemon=True).start()
         yield listening.getsockname()[1], taken
         listening.shutdown(socket.SHUT_RDWR)
 
 
-def test_an_ftp_server_without_room_is_asked_again(
-    cli: Command, crowded: tuple[int, list[int]]
+@pytest.mark.parametrize(
+    ("scheme", "crowded"),
+    [
+        ("ftp", b"421 Too many users are connected.\r\n"),
+        ("sftp", b""),
+        ("sftp", b"Not allowed at this time\r\n"),  # OpenSSH beyond its MaxStartups
+        ("smb", b""),
+    ],
+    indirect=["crowded"],
+)
+def test_a_file_server_without_room_is_asked_again(
+    scheme: str, cli: Command, crowded: tuple[int, list[int]]
 ) -> None:
     port, taken = crowded
-    ran = cli("--to", f"ftp://127.0.0.1:{port}/x", "-q", "--retries", 1, "http://127.0.0.1:9/")
+    to = f"{scheme}://me@127.0.0.1:{port}/x/y"
+    environment = {"SCRAPER_TO_PASSWORD": "secret"}
+    ran = cli("--to", to, "-q", "--retries", 1, "http://127.0.0.1:9/", env=environment)
     assert (ran.status, len(ran.complaints), len(taken)) == (3, 1, 2), ran.err
 
 

@@ -14,7 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from scraper.model.dates import milliseconds
 from scraper.model.errors import DestinationError, Fenced, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Blocking, Body, Listed, SmallObject
+from scraper.sinks.beginning import insist_on_rest
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.objects.errors import StoreError, unspoolable
 from scraper.sinks.objects.service import Entry, Service, Store
@@ -165,9 +168,7 @@ class ObjectSink:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Objects whose keys begin with `prefix`, in order. Raises SinkError, DestinationError."""
-        with self._meaning("list", prefix) as store:
-            for entry in store.list(self._name(prefix)):
-                yield self._below(entry)
+        return insist_on_rest(partial(self._list, prefix), attrgetter("key"))
 
     def remove(self, key: str) -> None:
         """Delete an object, if there is one. Raises SinkError, DestinationError."""
@@ -271,6 +272,11 @@ class ObjectSink:
             raise self.mapped(error, verb, key) from None
         except (OSError, ValueError) as error:
             raise self.mapped(unspoolable(error), verb, key) from None
+
+    def _list(self, prefix: str) -> Iterator[Entry]:
+        with self._meaning("list", prefix) as store:
+            for entry in store.list(self._name(prefix)):
+                yield self._below(entry)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key

@@ -49,6 +49,7 @@ _LEAST_FREE = 1 << 16  # bytes: below this a disk is full
 _NO_BANNER = ("No existing session", "protocol banner")  # what paramiko says of silence
 _ENDED = ("transport shut down", "Authentication timeout")  # a server that ended, or is too busy
 _UNSUPPORTED = "unsupported"
+_HINT = "a key in ~/.ssh or an agent, a password in SCRAPER_TO_PASSWORD or ~/.netrc"
 
 
 class _UnknownHost(paramiko.MissingHostKeyPolicy):
@@ -283,22 +284,28 @@ def _told(path: str = "") -> Iterator[None]:
         raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
         if any(words in str(error) for words in _ENDED):
-            raise Fault(Trouble.BROKEN, words_of(error)) from None
-        hint = "a key in ~/.ssh or an agent, a password in SCRAPER_TO_PASSWORD or ~/.netrc"
-        raise Fault(Trouble.SIGN_IN, words_of(error), hint=hint) from None
+            raise Fault(Trouble.BROKEN, words_of(error), passing=True) from None
+        raise Fault(Trouble.SIGN_IN, words_of(error), hint=_HINT) from None
     except paramiko.SSHException as error:
-        if "No authentication methods" in str(error):
-            hint = "a key in ~/.ssh or an agent, a password in SCRAPER_TO_PASSWORD or ~/.netrc"
-            raise Fault(Trouble.SIGN_IN, "there is no key and no password", hint=hint) from None
-        if any(words in str(error) for words in _NO_BANNER):
-            raise Fault(Trouble.SILENT, "no SSH server answered there in time") from None
-        raise Fault(Trouble.BROKEN, words_of(error)) from None
+        raise _of_ssh(error) from None
     except TimeoutError:
         raise Fault(Trouble.SILENT, "the server did not answer in time") from None
     except EOFError:
-        raise Fault(Trouble.BROKEN, "the server closed the connection") from None
+        raise Fault(Trouble.BROKEN, "the server closed the connection", passing=True) from None
     except OSError as error:
         raise Fault(_trouble(error, path), words_of(error)) from None
+
+
+def _of_ssh(error: paramiko.SSHException) -> Fault:
+    """What an error of the protocol says, which is no answer to a request."""
+    if "No authentication methods" in str(error):
+        return Fault(Trouble.SIGN_IN, "there is no key and no password", hint=_HINT)
+    if isinstance(error.__context__, EOFError | ConnectionError):  # it has no room: MaxStartups
+        text = "the server closed the connection before it said who it is"
+        return Fault(Trouble.BROKEN, text, passing=True)
+    if any(words in str(error) for words in _NO_BANNER):
+        return Fault(Trouble.SILENT, "no SSH server answered there in time")
+    return Fault(Trouble.BROKEN, words_of(error))
 
 
 def _trouble(error: OSError, path: str) -> Trouble:

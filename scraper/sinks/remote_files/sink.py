@@ -19,11 +19,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from scraper.model.errors import DestinationError, Fenced, SinkError
 from scraper.sinks.base import Blocking, Listed, SinkOptions, SmallObject
+from scraper.sinks.beginning import insist_on_rest
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.remote_files.address import HOME, Address
 from scraper.sinks.remote_files.connections import Connections
@@ -198,6 +200,9 @@ class RemoteSink:
 
     def listing(self, prefix: str = "") -> Iterator[Listed]:
         """Every file but temporary ones, with its size and time. Raises SinkError."""
+        return insist_on_rest(partial(self._listing, prefix), attrgetter("key"))
+
+    def _listing(self, prefix: str) -> Iterator[Listed]:
         with self._meaning("list", prefix), self._connections.borrow() as server:
             for key, entry in walk(server, self._root, prefix):
                 if not run_of(entry.name):

@@ -50,6 +50,14 @@ _OF_STATUS = {
     NtStatus.STATUS_LOGON_FAILURE: Trouble.SIGN_IN,
     0xC00000CC: Trouble.SIGN_IN,  # STATUS_BAD_NETWORK_NAME: there is no such share
 }
+_BUSY = {  # [MS-ERREF] 2.3.1
+    NtStatus.STATUS_INSUFFICIENT_RESOURCES,
+    NtStatus.STATUS_INSUFF_SERVER_RESOURCES,
+    NtStatus.STATUS_REQUEST_NOT_ACCEPTED,  # "no more connections can be made at this time"
+    NtStatus.STATUS_SERVER_UNAVAILABLE,
+    0xC00000BF,  # STATUS_NETWORK_BUSY
+    0xC00000CE,  # STATUS_TOO_MANY_SESSIONS
+}
 
 
 class _Alone(SMBFileSystem):  # type: ignore[misc]
@@ -227,13 +235,14 @@ def _told() -> Iterator[None]:
     except smb.SMBConnectionClosed as error:
         silent = "timed out" in str(error)
         text = "the server did not answer in time" if silent else "the connection was closed"
-        raise Fault(Trouble.SILENT if silent else Trouble.BROKEN, text) from None
+        trouble = Trouble.SILENT if silent else Trouble.BROKEN
+        raise Fault(trouble, text, passing=not silent) from None
     except smb.SMBOSError as error:
         trouble = _OF_STATUS.get(error.ntstatus) or of_os_error(error)
-        raise Fault(trouble, words_of(error)) from None
+        raise Fault(trouble, words_of(error), passing=error.ntstatus in _BUSY) from None
     except smb.SMBResponseException as error:
         trouble = _OF_STATUS.get(error.status) or of_text(str(error))
-        raise Fault(trouble, _status_words(str(error))) from None
+        raise Fault(trouble, _status_words(str(error)), passing=error.status in _BUSY) from None
     except smb.SMBException as error:
         raise Fault(Trouble.BROKEN, words_of(error)) from None
     except TimeoutError:

@@ -140,6 +140,20 @@ def test_a_list_of_several_pages_is_whole(gs_server: Gcs, sink_in: Made) -> None
     assert len(set(sink_in(gs_server, bucket).keys())) == 2_005
 
 
+def test_a_list_goes_on_behind_a_page_that_failed(gs_server: Gcs, sink_in: Made) -> None:
+    bucket = gs_server.make_bucket()
+    for number in range(2_005):
+        gs_server.put(bucket, f"p/k{number}", b"")
+    left = [Refusal(503, "ServiceUnavailable"), Refusal(503, "ServiceUnavailable")]
+
+    def fault(asked: Asked) -> Refusal | None:
+        return left.pop() if "continuation-token" in asked.path and left else None
+
+    with Front(gs_server.url, fault) as front:
+        told = list(sink_in(gs_server, bucket, front).keys())
+    assert (len(told), len(set(told)), left) == (2_005, 2_005, [])
+
+
 def test_a_list_that_cannot_be_read_to_its_end_is_an_error(gs_server: Gcs, sink_in: Made) -> None:
     """A key of another program ends obstore's list. Our own directory is listed all the same."""
     bucket = gs_server.make_bucket()

@@ -17,7 +17,7 @@ from scraper.sinks.s3.endpoint import Way, way_of
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.sink import S3Sink
 from scraper.testing import store
-from tests.s3servers import Asked, Front, S3Server
+from tests.s3servers import CUT, Asked, Front, S3Server
 from tests.servers import HttpServer, Reply, Request
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -80,6 +80,27 @@ def test_a_list_goes_on_over_every_page(moto_server: S3Server) -> None:
         list(pool.map(lambda key: store(sink, key, b""), keys))
     assert [entry.key for entry in sink.list("")] == keys
     sink.close()
+
+
+@pytest.mark.parametrize("answer", [(503, "SlowDown"), (CUT, "")])
+def test_a_list_goes_on_behind_a_page_that_failed(
+    moto_server: S3Server, s3_client: str, answer: tuple[int, str]
+) -> None:
+    bucket = moto_server.make_bucket()
+    keys = [f"{number:04}" for number in range(1001)]
+    for key in keys:
+        moto_server.put(bucket, key, b"")
+    left = [answer]
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        return left.pop() if "continuation-token" in asked.path and left else None
+
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
+        sink.check()
+        assert [entry.key for entry in sink.list("")] == keys
+        sink.close()
+    assert left == []
 
 
 def test_what_is_deleted_is_gone_and_may_be_deleted_again(sink: S3Sink) -> None:
