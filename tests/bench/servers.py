@@ -25,8 +25,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.servers import free_port
+
+if TYPE_CHECKING:
+    import trustme
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 101))
 TLS_HOSTS = tuple(f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(1_000))
@@ -108,13 +112,16 @@ def web(directory: Path, *, nginx: str | None = None, echo: bool = True) -> Iter
     echo = echo and ECHO_MODULE.exists()
     with ExitStack() as stack:
         authorities = directory / "authorities.pem"
-        tls = stack.enter_context(_secure(root, authorities))
+        authority = _authority(authorities)
         store = None
         if nginx is None:
             port = delayed = stack.enter_context(_ours(root))
+            tls = stack.enter_context(_secure(root, authority))
             kind = "a small asyncio server (nginx is missing)"
         else:
-            port = delayed = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
+            _certify(directory, authority)
+            port, tls = stack.enter_context(_nginx(nginx, directory, root, echo=echo))
+            delayed = port
             store = Store(f"http://{HOSTS[0]}:{port}", directory / "stored")
             kind = f"{_version(nginx)} with its echo module"
         if nginx is not None and not echo:
@@ -135,20 +142,21 @@ def _version(nginx: str) -> str:
 
 
 @contextmanager
-def _nginx(program: str, directory: Path, root: Path, *, echo: bool) -> Iterator[int]:
-    port = free_port()
+def _nginx(program: str, directory: Path, root: Path, *, echo: bool) -> Iterator[tuple[int, int]]:
+    """Its ports: the usual one, and that of TLS_HOSTS."""
+    port, tls = free_port(), free_port("0.0.0.0")
     made = directory / "stored" / BUCKET
     made.mkdir(parents=True)
     if os.geteuid() == 0:
         shutil.chown(made, pwd.getpwuid(os.getuid()).pw_name)
     config = directory / "nginx.conf"
-    config.write_text(_configuration(directory, root, port, echo=echo))
+    config.write_text(_configuration(directory, root, port, tls, echo=echo))
     command = [program, "-p", str(directory), "-c", str(config), "-e", "stderr"]
     with _running([command], port):
-        yield port
+        yield port, tls
 
 
-def _configuration(directory: Path, root: Path, port: int, *, echo: bool) -> str:
+def _configuration(directory: Path, root: Path, port: int, tls: int, *, echo: bool) -> str:
     """One worker: it leaves a core to the tool, and is never the limit (see the ceiling)."""
     user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.geteuid() == 0 else ""
     listen = "\n".join(f"    listen {host}:{port} backlog=4096;" for host in HOSTS)
@@ -199,6 +207,13 @@ http {{
 {delayed if echo else ""}
 {puts}
   }}
+  server {{
+    listen 0.0.0.0:{tls} ssl backlog=4096;
+    ssl_certificate {directory}/tls/$server_addr.pem;
+    ssl_certificate_key {directory}/tls/$server_addr.pem;
+    root {root};
+    location /page/ {{ rewrite ^ /page.bin break; }}
+  }}
 }}
 """
 
@@ -212,21 +227,35 @@ def _ours(root: Path) -> Iterator[int]:
         yield port
 
 
-@contextmanager
-def _secure(root: Path, authorities: Path) -> Iterator[int]:
-    """One process that speaks TLS at every address; one certificate has those of TLS_HOSTS.
-
-    `authorities` becomes the bundle of certifi, with the authority that signed for them at its end.
-    """
+def _authority(authorities: Path) -> "trustme.CA":
+    """A new authority. `authorities` becomes the bundle of certifi, with it at the end."""
     import certifi
     import trustme
 
     authority = trustme.CA()
-    pem = authorities.with_name("server.pem")
-    issued = authority.issue_cert(*TLS_HOSTS, HOSTS[-1])
-    issued.private_key_and_cert_chain_pem.write_to_path(str(pem))
     ours = authority.cert_pem.bytes().decode()
     authorities.write_text(f"{Path(certifi.where()).read_text(encoding='utf-8')}\n{ours}")
+    return authority
+
+
+def _certify(directory: Path, authority: "trustme.CA") -> None:
+    """A certificate for each of TLS_HOSTS, as `directory/tls/ADDRESS.pem`.
+
+    One that names them all would be slow to read, and the web has no such thing.
+    """
+    certificates = directory / "tls"
+    certificates.mkdir()
+    for host in TLS_HOSTS:
+        issued = authority.issue_cert(host).private_key_and_cert_chain_pem
+        issued.write_to_path(str(certificates / f"{host}.pem"))
+
+
+@contextmanager
+def _secure(root: Path, authority: "trustme.CA") -> Iterator[int]:
+    """One process that speaks TLS at every address; one certificate has those of TLS_HOSTS."""
+    pem = root.with_name("server.pem")
+    issued = authority.issue_cert(*TLS_HOSTS, HOSTS[-1])
+    issued.private_key_and_cert_chain_pem.write_to_path(str(pem))
     port = free_port("0.0.0.0")
     command = [sys.executable, "-m", "tests.bench.slow_server", "--tls", str(pem)]
     with _running([[*command, str(root), str(port), "0.0.0.0"]], port):
