@@ -343,7 +343,7 @@ class Frontier:
         elif failure.closed:
             host.was_closed(attempt, started, now, self._patience_s)
         if not failure.unreachable:
-            host.breaker = host.breaker if failure.http_code is None else None
+            host.reached(failure)
         elif host.lost(failure, started, now, self._patience_s):
             down, away = host.down(), self._emptied(host, elsewhere=True)
             self._ended_early.extend((one, down) for one in away)

@@ -249,6 +249,11 @@ class Host:
             self.next_start = max(self.next_start, pace.next_start)
         return True
 
+    def reached(self, failure: Failure) -> None:
+        """Note that a connection to it could be made. An answer alone says that it is up again."""
+        if failure.http_code is not None:
+            self.breaker = None
+
     def was_closed(self, attempt: Attempt, started: float, now: float, patience_s: float) -> None:
         """Note that it closed the connection of `attempt` without a word, and what that costs.
 

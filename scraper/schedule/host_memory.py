@@ -67,6 +67,8 @@ def remembered(hosts: Iterable[Host], delay_s: float, now: float) -> dict[str, H
 
 def _remembered(host: Host, delay_s: float, now: float) -> HostMemory | None:
     until, pace = max(host.paused_until, host.deferred_until), host.pace
+    if host.allowed is not None and host.allowed <= 0:  # the limit that it announced is used up
+        until = max(until, host.allowed_until)
     if pace is None and host.breaker is None and until <= now and host.delay <= delay_s:
         return None
     memory = HostMemory(

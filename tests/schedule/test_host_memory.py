@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from scraper.model.errors import Kind
 from scraper.model.records import Attempt, Failure, Target
 from scraper.model.settings import Politeness
 from scraper.schedule import Frontier
+from scraper.schedule.announced import Announced
 from scraper.schedule.circuit_breaker import PROBE_EVERY_S
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.sinks.pauses_file import PausesFile
@@ -73,6 +76,18 @@ def test_the_gap_after_push_backs_goes_on() -> None:
     assert end - now > 4 * 0.5 * gap_s
     end = asked(after, None, 500, end)
     assert after.memories(end).get(HOST) is None or after.memories(end)[HOST].gap_s < gap_s / 4
+
+
+def test_a_limit_that_is_used_up_is_waited_for() -> None:
+    before = made()
+    for number in range(2):
+        before.add(attempt(number), 0.0)
+    first, second = before.start(0.0), before.start(0.0)
+    before.ended(first, None, 0.0, 0.1, 0.1, Announced(3, 50.0))
+    assert before.memories(0.2) == {}, "the next answer tells what is left"
+    before.ended(second, None, 0.0, 0.1, 0.2, Announced(0, 50.0))
+    assert starts(handed_on(before, 10.0), 10.0) == pytest.approx(40.2)
+    assert before.memories(50.3) == {}
 
 
 def test_a_longer_delay_goes_on_and_begins_anew() -> None:
