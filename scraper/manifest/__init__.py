@@ -10,10 +10,7 @@ imported by their own names, since most runs do not need them.
 
 from scraper.manifest.codec import Reading, is_permanent, status_of
 from scraper.manifest.history import History, remember
-from scraper.manifest.record import as_json, encode, target_fields, to_record
-from scraper.manifest.store import (
-    ManifestStore,
-    StoreTimeouts,
+from scraper.manifest.open_store import (
     earlier_lines,
     exists,
     leaves_nothing,
@@ -23,6 +20,8 @@ from scraper.manifest.store import (
     path_for,
     reading_of,
 )
+from scraper.manifest.record import as_json, encode, target_fields, to_record
+from scraper.manifest.store import ManifestStore, StoreTimeouts
 
 __all__ = [
     "History",

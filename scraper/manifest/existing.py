@@ -70,7 +70,7 @@ def finder(earlier: Earlier, sink: Sink, *, begun: bool) -> Finder | None:
         return None
     from scraper.manifest.listed_objects import ListedObjects
 
-    listed = ListedObjects(Reading(ignores_case(sink)))
+    listed = ListedObjects(Reading(ignores_case(sink)), CONTROL)
     try:
         found = (one for one in listing_of(sink)("") if not is_own(one.key))
         listed.fill(found if earlier.skip_existing else islice(found, LISTED_UNASKED))

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from scraper.manifest.codec import Reading
-from scraper.manifest.existing import CONTROL
 from scraper.manifest.index import told
 from scraper.model.records import Existing
 from scraper.model.scratch import scratch_database
@@ -23,11 +22,14 @@ _ASKED = 200  # keys looked up by one statement
 
 
 class ListedObjects:
-    """Objects that were listed once. Every method may raise Unusable."""
+    """Objects that were listed once. Every method may raise Unusable.
+
+    One is not complete while another has its key with `control` behind it.
+    """
 
     @told()
-    def __init__(self, reading: Reading) -> None:
-        self._key_of = reading.key_of
+    def __init__(self, reading: Reading, control: str) -> None:
+        self._key_of, self._control = reading.key_of, control
         self._db = scratch_database()
         self._db.execute("CREATE TABLE listed (key INTEGER, size INTEGER, modified INTEGER)")
         self._db.execute("CREATE TABLE found (key INTEGER PRIMARY KEY, size INTEGER, at INTEGER)")
@@ -62,9 +64,9 @@ class ListedObjects:
         self._db.close()
 
     def _whole(self, key: str, found: Existing | None) -> Existing | None:
-        """`found`, unless it has no byte, or aria2 is not done with it."""
+        """`found`, unless it has no byte, or is not complete."""
         if found is None or not found.size:
             return None
-        control = self._key_of(key + CONTROL)
+        control = self._key_of(key + self._control)
         asked = "SELECT 1 FROM found WHERE key = ?"
         return None if self._db.execute(asked, (control,)).fetchone() else found

@@ -5,8 +5,8 @@ Owns: what of a history can be known so. Does not know: what follows (`history.p
 
 from scraper.manifest.history import History
 from scraper.manifest.identity import Identity
+from scraper.manifest.open_store import exists, lines_from, path_for, reading_of
 from scraper.manifest.secret_file import read_secret, secret_path_of
-from scraper.manifest.store import exists, lines_from, path_for, reading_of
 from scraper.model.errors import DestinationError
 from scraper.model.settings import Earlier
 from scraper.sinks.base import ReadableSink, Sink

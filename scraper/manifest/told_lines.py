@@ -8,14 +8,10 @@ Owns: which lines these are, in a bit for each. Does not know: why a shard is ru
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from scraper.manifest.codec import status_of
 from scraper.manifest.run_records import records_of_run
 from scraper.model.records import PreviousRecord, Skipped, Target
-
-if TYPE_CHECKING:
-    from scraper.manifest.history import Decision
 
 _TOLD = Skipped("done in this run, before its worker was lost")
 
@@ -37,12 +33,12 @@ class ToldLines:
         bits = self._bits.get(target.source or "", b"")
         return place < len(bits) and bool(bits[place] >> bit & 1)
 
-    def over(self, targets: Sequence[Target], decisions: "list[Decision]") -> "list[Decision]":
+    def over(
+        self, targets: Sequence[Target], decisions: Sequence[Skipped | PreviousRecord | None]
+    ) -> list[Skipped | PreviousRecord | None]:
         """`decisions`, but for targets that are told."""
-        found: list[Skipped | PreviousRecord | None] = []
-        for target, decision in zip(targets, decisions, strict=True):
-            found.append(_TOLD if self.has(target) else decision)
-        return found
+        both = zip(targets, decisions, strict=True)
+        return [_TOLD if self.has(target) else decision for target, decision in both]
 
     def _set(self, source: str, number: int, *, is_final: bool) -> None:
         place, bit = divmod(number, 8)

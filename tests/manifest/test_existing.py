@@ -16,7 +16,7 @@ from scraper.manifest.codec import (
     read_entry,
     verified,
 )
-from scraper.manifest.existing import Finder, NearObjects, unrecorded
+from scraper.manifest.existing import CONTROL, Finder, NearObjects, unrecorded
 from scraper.manifest.index import Index
 from scraper.manifest.listed_objects import ListedObjects
 from scraper.manifest.record import as_json, encode, to_record
@@ -55,7 +55,7 @@ def put(sink: DirectorySink, key: str, size: int) -> None:
 
 
 def listed(*objects: Listed) -> ListedObjects:
-    made = ListedObjects(Reading())
+    made = ListedObjects(Reading(), CONTROL)
     made.fill(iter(objects))
     return made
 

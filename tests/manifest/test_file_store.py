@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scraper.manifest import file_store
 from scraper.manifest.file_store import FileManifestStore
 from scraper.manifest.index import Index, open_index
+from scraper.manifest.open_store import read_lines
 from scraper.manifest.record import encode
-from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.directory.sink import DirectorySink

@@ -13,9 +13,10 @@ from scraper.manifest.codec import Reading
 from scraper.manifest.every_manifest import EveryLine
 from scraper.manifest.index import Index
 from scraper.manifest.known import known_lines, write_known
+from scraper.manifest.open_store import lines_from, open_shard_store, open_store
 from scraper.manifest.record import encode
 from scraper.manifest.shard_store import HostLines, make_secret
-from scraper.manifest.store import StoreTimeouts, lines_from, open_shard_store, open_store
+from scraper.manifest.store import StoreTimeouts
 from scraper.model.records import Response, Result, Stored, Target
 from scraper.model.shards import Shard, shard_of
 from scraper.model.urls import parse

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scraper.manifest import segment_writer
 from scraper.manifest import sink_store as store_module
 from scraper.manifest.index import Index
+from scraper.manifest.open_store import read_lines
 from scraper.manifest.record import encode
 from scraper.manifest.sink_store import SinkManifestStore
-from scraper.manifest.store import read_lines
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload

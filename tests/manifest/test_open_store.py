@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from scraper.manifest.open_store import open_store, read_lines
 from scraper.manifest.record import encode
-from scraper.manifest.store import StoreTimeouts, open_store, read_lines
+from scraper.manifest.store import StoreTimeouts
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory.sink import DirectorySink
 from tests.histories import (
