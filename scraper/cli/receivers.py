@@ -37,7 +37,7 @@ _WIPE_S = 1.0  # a terminal that is stopped is not waited for any longer
 _IN_WORDS = frozenset(  # events that have a text of their own
     (
         *("lock", "circuit_breaker", "robots", "limit", "threads", "summary", "list", "metrics"),
-        "cluster",
+        *("cluster", "manifest"),
     )
 )
 _DUMB_EVERY_S = 10.0  # a terminal that can't draw gets totals as often

@@ -100,8 +100,7 @@ class Account:
             try:
                 self.store.flush(idle=idle)
             except (DestinationError, Held) as error:
-                self._can_record = False
-                self._stop.because_of(error)
+                self._stop_recording(error)
         return self._tell(self.store.recorded - self._told)
 
     def finish(self) -> list[Result]:
@@ -118,8 +117,15 @@ class Account:
             message = f"the last records are not in the manifest: {self.store.place!r} is silent"
             self._stop.because_of(DestinationError(message))
         except (DestinationError, Held) as error:
-            self._stop.because_of(error)
+            self._stop_recording(error)
         return told + self._tell(len(self._untold))
+
+    def _stop_recording(self, error: DestinationError | Held) -> None:
+        """The manifest takes no more. That is said also if the run ends for another reason."""
+        if self._can_record:
+            self._can_record = False
+            lost = f"{len(self._untold):,} results are not in the manifest: {error}"
+            self._stop.because_of(error, otherwise=lost)
 
     def _tell(self, ready: int) -> list[Result]:
         """Tell the first `ready` of the recorded Results, and the skipped ones."""

@@ -38,6 +38,7 @@ class NotDone:
         self._destination = destination
         self._manifest = settings.manifest
         self._form = settings.store_compressed
+        self._leaves_alone = not settings.earlier.all  # what failed for good
         self._sink = find_sink(
             destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
         )
@@ -60,7 +61,7 @@ class NotDone:
                 line = list_line(record, self._form)
                 if isinstance(line, bytes):
                     yield line
-                elif not is_permanent(record):
+                elif not (self._leaves_alone and is_permanent(record)):
                     self.left_out[line] += 1
         finally:
             sink.close()

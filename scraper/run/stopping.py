@@ -88,11 +88,16 @@ class Stop:
         """Stop: another run has the destination now, or may have it. From any thread."""
         self.because_of(Held(reason))
 
-    def because_of(self, error: DestinationError | Held) -> None:
-        """Stop, and end with `error` if it is the first. From any thread."""
+    def because_of(self, error: DestinationError | Held, otherwise: str = "") -> None:
+        """Stop, and end with `error` if it is the first. From any thread.
+
+        `otherwise`: what is said in the log if it is not.
+        """
         if self.error is None:
             self.error = error
             self.ask(str(error), 0.0 if isinstance(error, ReaderLeft) else None)
+        elif otherwise:
+            self._note("warning", "manifest", {"message": otherwise})
         if isinstance(error, Held):  # another run may be at work: nothing more is stored
             self.give_up_at = time.monotonic()
 

@@ -378,6 +378,25 @@ def test_a_bucket_that_refuses_in_the_middle_ends_the_run(
     assert server.total == 6
 
 
+def test_records_that_are_lost_are_told_also_when_a_body_has_ended_the_run(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    """As on a server whose disk is full: nothing else says that what is stored has no record."""
+    numbers = iter(range(1, 1_000))
+
+    def fault(asked: Asked) -> tuple[int, str] | None:
+        refused = is_page(asked) and next(numbers) > 2
+        return (403, "AccessDenied") if refused or "/manifest-" in asked.path else None
+
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        words = [listed(cli, serve(echo), 4), "-c", 1, *place.words]
+        ran = cli("-q", *words, env=CREDENTIALS)
+    assert (ran.status, set(place.files())) == (3, {"0", "1"})
+    assert "/pages/2 (AccessDenied" in ran.err
+    assert "results are not in the manifest: can't write the manifest" in ran.err
+
+
 def test_an_outage_that_does_not_end_is_told_with_the_status_of_a_destination(
     cli: Command, moto_bucket: Bucket, serve: Serve
 ) -> None:

@@ -197,6 +197,21 @@ def test_what_failed_is_not_tried_again_in_another_form(cli: Command, serve: Ser
     assert cli("failed", "out").lines == [f"{server.url}/other\tx/other.txt"]
 
 
+def test_what_failed_for_good_in_another_form_is_told_if_all_is_asked_for(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(lambda _: Reply(404))
+    words = ["--to", "out", "--retries", 0]
+    gzipped = ["--store-compressed", "gzip"]
+    assert cli("-", *words, *gzipped, stdin=f"{server.url}/page.html\n").status == 1
+    assert cli("--retry-failed", *words, stdin="").status == 0
+    ran = cli("--retry-failed", "--all", *words, stdin="")
+    assert (ran.status, server.total) == (1, 1)
+    assert "1 left out, since their run had --store-compressed gzip: give it again" in ran.err
+    assert cli("--retry-failed", "--all", *words, *gzipped, stdin="").status == 1
+    assert server.total == 2
+
+
 def test_a_key_that_has_the_ending_does_not_hide_the_form(cli: Command, serve: Serve) -> None:
     server = serve(pages)
     cli.write("urls", f"{server.url}/page\tpage.gz")

@@ -4,7 +4,7 @@ What was shown: this module passes the conformance suite over pyarrow's own loca
 the same wrapper of fsspec. It was never run against HDFS.
 
 HDFS itself does not rename over a file. pyarrow deletes the old one and renames again. If the run
-is killed between the two, the object is missing until `--resume` finds that and fetches it again.
+is killed between the two, the object is missing until `verify --repair` finds that.
 
 libhdfs has deadlines of its own (`ipc.client.*` in core-site.xml).
 """
