@@ -75,6 +75,11 @@ def check_destination(to: str) -> None:
     if to.lower().startswith(("http://", "https://")):
         hint = "a URL to fetch is an argument; --to is a directory, or s3://bucket (gs://, az://)"
         raise UsageError(f"--to {to!r}: objects can't be sent there", hint=hint)
+    if slip := re.match(r"(warc|tar|zip):(\w+)://", to, re.IGNORECASE):
+        hint = f"an archive is made on this machine: --to {slip[1]}:PATH, then put it there"
+        if slip[1].lower() == "warc" and slip[2].lower() in {"s3", "gs", "az"}:
+            hint = f"--to {slip[1]}+{to.partition(':')[2]}"
+        raise UsageError(f"--to {to!r} is no file and no directory", hint=hint)
     if "://" in to or scheme_of(to) != "file":
         return
     if packed := re.match(r"(?:tar\.?|t)(gz|bz2|xz|zst):-$", to, re.IGNORECASE):

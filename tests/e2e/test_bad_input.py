@@ -35,6 +35,8 @@ BAD_OPTIONS = [
     (["--to", ""], "--to is empty"),
     (["--to", "gopher://somewhere/"], "no sink for gopher:// (there are: -, az, file, ftp, gs, "),
     (["--to", "s3:///prefix"], "names no bucket"),
+    (["--to", "warc:s3://b/p"], "--to warc+s3://b/p"),
+    (["--to", "tar:s3://b/p.tar"], "an archive is made on this machine"),
     (["--to", "s3://b", "--s3-sse", "rot13"], "--s3-sse 'rot13' is not"),
     (["--url-column", "0"], "--url-column 0: columns are counted from 1 on"),
     (["--key-column", "2"], "--key-column 2 is a place in a list without a header"),

@@ -137,6 +137,11 @@ def test_a_bucket_in_the_path_of_the_endpoint_is_told_with_what_was_meant(
     assert ran.errors == [f"scraper: can't use s3://{bucket}: {said}"]
     assert site.total == 0
     assert server.keys(bucket) == set()
+    _, to, *options = place.words
+    for command in ("status", "failed", "list", "verify"):
+        ran = cli(command, to, *options, env=place.environment)
+        assert ran.status == 3
+        assert f"has the bucket in it; without it: {server.url}\n" in ran.err
 
 
 def test_a_store_behind_a_path_with_the_name_of_the_bucket_is_used(

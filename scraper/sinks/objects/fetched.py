@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from scraper.model.errors import ListError
 from scraper.model.urls import redact
-from scraper.sinks.objects.errors import StoreError, unspoolable
+from scraper.sinks.objects.errors import StoreError, told, unspoolable
 from scraper.sinks.objects.service import Store
 
 
@@ -30,7 +30,7 @@ def fetched(url: str, opened: Callable[[], AbstractContextManager[Store]], key: 
                 return file
         reason = "there is no such object"
     except StoreError as error:
-        reason = str(error)
+        reason = told(error, redact(url))
     except OSError as error:
         reason = str(unspoolable(error))
     file.close()

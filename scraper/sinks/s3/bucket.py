@@ -36,6 +36,7 @@ from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.endpoint import Way, way_of, without_userinfo
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.listing import next_token
 from scraper.sinks.s3.parts import Parts
 from scraper.sinks.s3.session import Session
 from scraper.sinks.s3.signed_requests import SignedRequests
@@ -227,7 +228,7 @@ class Bucket:
         modified = found["LastModified"].timestamp() if "LastModified" in found else 0.0
         answered = parse_http_date(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
         age_s = answered - modified if answered is not None and modified else None
-        entry = Entry(key, found["ContentLength"], etag, modified, age_s)
+        entry = Entry(key, found.get("ContentLength", 0), etag, modified, age_s)
         return entry, self._read(found["Body"])
 
     def stat(self, key: str) -> ObjectStat | None:
@@ -250,8 +251,12 @@ class Bucket:
         """Every object whose key begins with `prefix`, ordered by the bytes of the keys."""
         for page in self._pages({"Prefix": prefix}):
             for found in page.get("Contents", []):
-                modified = found["LastModified"].timestamp()
-                yield Entry(found["Key"], found["Size"], found["ETag"], modified)
+                try:
+                    modified = found["LastModified"].timestamp()
+                    entry = Entry(found["Key"], found["Size"], found.get("ETag", ""), modified)
+                except KeyError as error:
+                    raise s3errors.no_list(self.endpoint, error) from None
+                yield entry
 
     def folders(self, prefix: str) -> Iterator[str]:
         """What begins keys, from `prefix` to the next slash."""
@@ -262,10 +267,11 @@ class Bucket:
         with self._asked():
             while True:
                 page = self._s3.list_objects_v2(Bucket=self.name, **asked)
+                token = next_token(page, asked.get("ContinuationToken"), self.endpoint)
                 yield page
-                if not page["IsTruncated"]:
+                if not token:
                     return
-                asked["ContinuationToken"] = page["NextContinuationToken"]
+                asked["ContinuationToken"] = token
 
     def delete(self, key: str) -> None:
         """Delete an object. Nothing happens if there is none."""
@@ -335,7 +341,7 @@ class Bucket:
     def _has(self, key: str, etag: str | None) -> bool:
         """Whether the object has this etag now. None: whether there is no object."""
         found = self._head(key)
-        return (None if found is None else str(found["ETag"])) == etag
+        return (None if found is None else str(found.get("ETag"))) == etag
 
     def _head(self, key: str) -> Any:
         try:

@@ -29,6 +29,12 @@ def refuse_bucket_in_endpoint(bucket: Bucket, key: str) -> None:
         raise S3Error(text, fatal=True)
 
 
+def hint_of_endpoint(bucket: Bucket, error: S3Error) -> str:
+    """The way out where `error` says that there is no bucket or no key; "" if it is another one."""
+    meant = without_bucket(bucket.endpoint, bucket.name) if error.status == 404 else None
+    return f"the endpoint has the bucket in it; without it: {meant}" if meant else ""
+
+
 def without_bucket(endpoint: str, bucket: str) -> str | None:
     """The endpoint without the bucket at the end of its path, or at the start of its host's name.
 

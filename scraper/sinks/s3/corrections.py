@@ -14,7 +14,7 @@ Owns: these three. Does not know: requests.
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from scraper.sinks.s3.errors import FIRST_ERROR, is_error, no_etag, redirected
+from scraper.sinks.s3.errors import FIRST_ERROR, is_error, lost, no_etag, redirected
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def correct(client: "S3Client") -> "S3Client":
     """`client`, corrected. Its methods raise S3Error too."""
     client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
+    client.meta.events.register_first("needs-retry.s3.HeadBucket", _refuse_detour)
     client.meta.events.register_last("before-call.s3", _expect_nothing)
     client.meta.events.register_first("needs-retry.s3.PutObject", _refuse_page)
     return client
@@ -32,6 +33,12 @@ def _refuse_redirect(response: Any = None, **_: Any) -> None:
     if response is None:  # no answer
         return
     error = redirected(response[0].status_code, response[0].headers)
+    if error is not None:
+        raise error
+
+
+def _refuse_detour(response: Any = None, **_: Any) -> None:
+    error = None if response is None else lost(response[0].status_code, response[0].headers)
     if error is not None:
         raise error
 

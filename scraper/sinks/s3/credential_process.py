@@ -12,7 +12,9 @@ from contextlib import suppress
 from subprocess import Popen
 from typing import Any
 
-_NO_OBJECT = b"the program printed no JSON object"
+_NO_OBJECT = "the program printed no JSON object"
+_NO_TEXT = "the program printed {} that is no text"
+_NO_DATE = "the program printed an Expiration that is no date with a time zone"
 
 
 class _Asked:
@@ -32,15 +34,37 @@ class _Asked:
         """Its output and its errors; one without an object is a failure."""
         out, err = self._process.communicate()
         self.returncode = self._process.returncode
-        if self.returncode == 0 and not _is_object(out):
-            self.returncode, err = 1, _NO_OBJECT
+        if self.returncode == 0 and (wrong := _wrong(out)):
+            self.returncode, err = 1, wrong.encode()
         return out, err.decode(errors="replace").encode()
 
 
-def _is_object(text: bytes) -> bool:
+def _wrong(text: bytes) -> str:
+    """What is wrong with what a program printed, "" if botocore can read it.
+
+    https://docs.aws.amazon.com/cli/v1/userguide/cli-configure-sourcing-external.html
+    """
+    printed = None
     with suppress(ValueError):
-        return isinstance(json.loads(text.decode()), dict)
-    return False
+        printed = json.loads(text.decode())
+    if not isinstance(printed, dict):
+        return _NO_OBJECT
+    for name in ("AccessKeyId", "SecretAccessKey"):  # one that is missing is told by botocore
+        if not isinstance(printed.get(name, ""), str):
+            return _NO_TEXT.format(f"an {name}" if name[0] == "A" else f"a {name}")
+    return "" if _is_moment(printed.get("Expiration")) else _NO_DATE
+
+
+def _is_moment(text: object) -> bool:
+    """Whether it is a date with a time zone, as botocore's library reads it; or None."""
+    from dateutil import parser
+
+    if text is None:
+        return True
+    try:
+        return parser.parse(str(text)).tzinfo is not None
+    except (ValueError, OverflowError):
+        return False
 
 
 def tell_of_it(core: Any) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from html import unescape
 from http.client import responses
+from json import JSONDecodeError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -143,13 +144,31 @@ def redirected(status: int, headers: Mapping[str, str]) -> S3Error | None:
 
     `headers` have names in lower case. A bucket in another region is no such endpoint.
     """
-    to = headers.get("location")
-    if status not in _REDIRECTS or not to or "x-amz-bucket-region" in headers:
+    if not _leads_nowhere(status, headers):
         return None
-    host = urlsplit(to).hostname or ""
-    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    host = urlsplit(headers.get("location", "")).hostname or ""
+    if not host or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return None
-    text = f"the endpoint redirects to {redact(to)}, and S3 is not asked there by itself"
+    return _redirected(status, headers)
+
+
+def lost(status: int, headers: Mapping[str, str]) -> S3Error | None:
+    """The error for a redirect where it was asked in which region the bucket is. None: it is told.
+
+    botocore asks so after a redirect, and would ask once more after this one, and so on.
+    """
+    return _redirected(status, headers) if _leads_nowhere(status, headers) else None
+
+
+def _leads_nowhere(status: int, headers: Mapping[str, str]) -> bool:
+    return status in _REDIRECTS and not headers.get("x-amz-bucket-region")
+
+
+def _redirected(status: int, headers: Mapping[str, str]) -> S3Error:
+    if to := headers.get("location"):
+        text = f"the endpoint redirects to {redact(to)}, and S3 is not asked there by itself"
+    else:
+        text = f"the endpoint redirects ({status}), and does not say where to"
     return S3Error(text, fatal=True, status=status)
 
 
@@ -222,6 +241,8 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
             meant = _broken(endpoint, type(error).__name__)
         case OSError():
             meant = _of_file(error)
+        case JSONDecodeError():  # of the profile that another one has as its source
+            meant = S3Error("the program that gives credentials printed no JSON", fatal=True)
         case _:
             meant = S3Error(str(error), fatal=_is_of_credentials(error), code=_code_of(error))
     return meant
@@ -289,10 +310,23 @@ def is_error(content: bytes) -> bool:
     return re.match(_AN_ERROR, content) is not None
 
 
+def refuse_unsendable(access_key: str, token: str | None) -> None:
+    """Raise S3Error for credentials that no header may have."""
+    for what, sent in (("access key", access_key), ("session token", token or "")):
+        if not (sent.isascii() and sent.isprintable()):
+            text = f"the {what} has a line break or another character that no header may have"
+            raise S3Error(text, fatal=True, code=UNSENDABLE)
+
+
 def no_etag(endpoint: str, *, fatal: bool) -> S3Error:
     """The error for a put that was answered with success, but not as S3 does."""
     text = f"{endpoint} answers without ETag: it is no S3"
     return S3Error(text, fatal=fatal, transient=not fatal)
+
+
+def no_list(endpoint: str, why: object) -> S3Error:
+    """The error for an answer that is no page of a list, or does not say where the next begins."""
+    return S3Error(f"{endpoint} answers no list of objects ({why})", fatal=True)
 
 
 def _from_answer(

@@ -6,13 +6,14 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (Response
 Owns: that text. Does not know: requests.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
 from scraper.model.dates import parse_rfc3339
-from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.errors import no_list
 
 _OF_PAGE = {"IsTruncated", "NextContinuationToken", "EncodingType"}
 _OF_OBJECT = {"Key", "Size", "ETag", "LastModified", "StorageClass"}
@@ -25,6 +26,7 @@ class _Page:
         self.told: dict[str, str] = {}
         self.objects: list[dict[str, str]] = []
         self.folders: list[str] = []
+        self._root = ""
         self._path: list[str] = []
         self._text: list[str] = []
         parser = expat.ParserCreate()
@@ -38,9 +40,12 @@ class _Page:
     def read(self, content: bytes) -> None:
         """Read all of it. Raises ValueError and ExpatError."""
         self._parse(content, True)  # noqa: FBT003 - expat takes no names
+        if self._root != "ListBucketResult":
+            raise ValueError(f"its root is <{self._root}>")
 
     def _start(self, name: str, _attributes: object) -> None:
         self._path.append(name.rpartition(":")[2])
+        self._root = self._root or self._path[0]
         self._text.clear()
         if self._path[1:] == ["Contents"]:
             self.objects.append({})
@@ -69,7 +74,7 @@ def parse_list(content: bytes, endpoint: str) -> dict[str, Any]:
         quoted = page.told.get("EncodingType") == "url"
         contents = [_object(found, quoted=quoted) for found in page.objects]
     except (expat.ExpatError, ValueError, KeyError) as error:
-        raise S3Error(f"{endpoint} answers no list of objects ({error})", fatal=True) from None
+        raise no_list(endpoint, error) from None
     folders = map(unquote_plus, page.folders) if quoted else page.folders
     return {
         "Contents": contents,
@@ -77,6 +82,19 @@ def parse_list(content: bytes, endpoint: str) -> dict[str, Any]:
         "IsTruncated": page.told.get("IsTruncated") == "true",
         "NextContinuationToken": page.told.get("NextContinuationToken", ""),
     }
+
+
+def next_token(page: Mapping[str, Any], asked: str | None, endpoint: str) -> str:
+    """Where the next page begins, "" if this one is the last. `asked`: where this one began.
+
+    Raises S3Error for what is no page, and for one that would be asked for for ever.
+    """
+    if "IsTruncated" not in page:  # boto3 makes an empty answer of any XML
+        raise no_list(endpoint, "IsTruncated")
+    token = str(page.get("NextContinuationToken", ""))
+    if page["IsTruncated"] and token in {"", asked}:
+        raise no_list(endpoint, "NextContinuationToken")
+    return token if page["IsTruncated"] else ""
 
 
 def _object(found: dict[str, str], *, quoted: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from scraper.sinks.objects.sizes import Sizes
 from scraper.sinks.put_request import PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import Bucket, Probed, Puts
-from scraper.sinks.s3.bucket_in_endpoint import refuse_bucket_in_endpoint
+from scraper.sinks.s3.bucket_in_endpoint import hint_of_endpoint, refuse_bucket_in_endpoint
 from scraper.sinks.s3.clients import Found, choose_client, found_of, joined
 from scraper.sinks.s3.confirmation import hint_of_refusal, unconfirmed
 from scraper.sinks.s3.curl_client import CurlClient
@@ -72,7 +72,11 @@ class S3Service:
     def reach(self, key: str) -> None:
         """Prepare for reading."""
         self.store = Bucket(self._bucket, self._options, self._sizes)
-        self.store.reach(key)
+        try:
+            self.store.reach(key)
+        except S3Error as error:
+            error.hint = hint_of_endpoint(self.store, error)
+            raise
 
     @property
     def remark(self) -> str:

@@ -55,7 +55,12 @@ class Session:
 
     def credentials(self) -> Any:
         """Botocore's credentials, which may be renewed; None if there are none."""
-        return self._core.get_credentials()
+        try:
+            return self._core.get_credentials()
+        except ValueError as error:  # of the words of a command, say
+            from botocore.exceptions import CredentialRetrievalError
+
+            raise CredentialRetrievalError(provider="profile", error_msg=str(error)) from None
 
     def plain_way(self, bucket: str) -> Way | None:
         """See `endpoint.plain_way`."""
@@ -70,9 +75,10 @@ class Session:
         from botocore.config import Config
         from botocore.session import Session as Core
 
-        core, keys = self._core, {}
+        core, keys, found = self._core, {}, self.credentials()
         if self._keys_given:
-            core, found = Core(), self.credentials()
+            core = Core()
+            s3errors.refuse_unsendable(found.access_key, found.token)
             keys = {
                 "aws_access_key_id": found.access_key,
                 "aws_secret_access_key": found.secret_key,

@@ -87,10 +87,7 @@ class SignedRequests:
         except s3errors.foreign() as error:
             raise s3errors.from_boto3(error, self.endpoint) from None
         made = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-        for what, sent in (("access key", made.access_key), ("session token", made.token or "")):
-            if not (sent.isascii() and sent.isprintable()):
-                text = f"the {what} has a line break or another character that no header may have"
-                raise s3errors.S3Error(text, fatal=True, code=s3errors.UNSENDABLE)
+        s3errors.refuse_unsendable(made.access_key, made.token)
         self._kept = None if self._renewable else made
         return made
 

@@ -1,5 +1,6 @@
 """Puts by libcurl beside boto3: when they are taken, that they go boto3's way, what errors mean."""
 
+import json
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -425,12 +427,12 @@ def test_a_put_is_sent_again_where_a_kept_connection_turns_out_to_be_closed() ->
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
 @pytest.mark.parametrize("value", ["it\n", "i\nt: x", "k\u00fc"])
 def test_a_credential_that_no_header_may_have_is_told(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch, serve: Serve
+    name: str, value: str, s3_client: str, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
     """A secret that was read from a file with its end of line."""
     server = serve(lambda _: Reply(200, {"ETag": '"1"'}))
     monkeypatch.setenv(name, value)
-    sink = S3Sink("bucket", "", SinkOptions(s3=S3(client="curl", endpoint=server.url)))
+    sink = S3Sink("bucket", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url)))
     with pytest.raises(DestinationError, match="line break or another character") as caught:
         sink.check()
     sink.close()
@@ -456,4 +458,53 @@ def test_a_program_that_gives_no_credentials_is_told(
     config.write_text(f"[default]\ncredential_process = {command}\n")
     s3 = S3(client=s3_client, endpoint="http://127.0.0.1:9")
     with pytest.raises(DestinationError, match=f"from custom-process: {re.escape(said)}"):
+        S3Sink("b", "", SinkOptions(s3=s3)).check()
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ({"AccessKeyId": None}, "an AccessKeyId that is no text"),
+        ({"SecretAccessKey": 5}, "a SecretAccessKey that is no text"),
+        ({"Expiration": "nonsense"}, "an Expiration that is no date"),
+        ({"Expiration": "2030-01-01T00:00:00"}, "an Expiration that is no date with a time zone"),
+    ],
+)
+def test_credentials_that_no_request_can_have_are_told(
+    printed: dict[str, Any], said: str, config: Path, s3_client: str
+) -> None:
+    good = {"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "hidden", **printed}
+    made = config.with_name("printed")
+    made.write_text(json.dumps(good))
+    config.write_text(f"[default]\ncredential_process = cat {made}\n")
+    s3 = S3(client=s3_client, endpoint="http://127.0.0.1:9")
+    with pytest.raises(DestinationError, match=said) as caught:
+        S3Sink("b", "", SinkOptions(s3=s3)).check()
+    assert "hidden" not in str(caught.value)
+
+
+SOURCE = """source_profile = other
+role_arn = arn:aws:iam::123456789012:role/x
+[profile other]
+credential_process = echo hello"""
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("credential_process = cat 'a", "from profile: No closing quotation"),
+        (
+            SOURCE,
+            "the program that gives credentials printed no JSON|from profile: ",
+        ),
+    ],
+)
+def test_a_profile_that_gives_no_credentials_is_told(
+    profile: str, said: str, config: Path, s3_client: str
+) -> None:
+    config.write_text(f"[default]\n{profile}\n")
+    s3 = S3(client=s3_client, endpoint="http://127.0.0.1:9")
+    with pytest.raises(DestinationError, match=said):
         S3Sink("b", "", SinkOptions(s3=s3)).check()

@@ -369,6 +369,59 @@ def test_an_endpoint_that_redirects_is_told_with_where_to_and_asked_once(
     assert server.total == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("to", ["", "http://b.s3-eu-west-1.amazonaws.com/"])
+def test_a_redirect_that_leads_nowhere_is_told_after_few_requests(
+    status: int, to: str, s3_client: str, serve: Serve
+) -> None:
+    """As a gateway before Amazon does. botocore asks for the region, and would ask for ever."""
+    server = serve(lambda _: Reply(status, {"Location": to} if to else {}))
+    said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url))))
+    assert f"the endpoint redirects {f'to {to}' if to else f'({status}), and does not say'}" in said
+    assert server.total <= 3
+
+
+LIST = (
+    b"<ListBucketResult><IsTruncated>%s</IsTruncated><Contents><Key>p/a</Key><Size>1</Size>"
+    b"<LastModified>2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>"
+)
+
+
+def listing(page: bytes, client: str, serve: Serve) -> list[str]:
+    """The keys of a list, of which each page is this one."""
+
+    def answer(request: Request) -> Reply:
+        return Reply(200, {"ETag": '"1"'}, page if "list-type" in request.path else b"")
+
+    server = serve(answer)
+    sink = S3Sink("b", "p", SinkOptions(s3=S3(client=client, endpoint=server.url)))
+    sink.check()
+    try:
+        return list(sink.keys())
+    finally:
+        sink.close()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><body>hi</body></html>",
+        LIST.replace(b"2026-01-01T00:00:00Z", b"yesterday").replace(b"LastModified", b"Date"),
+        LIST % b"true",  # and no token
+        LIST.replace(b"<Contents>", b"<NextContinuationToken>t</NextContinuationToken><Contents>")
+        % b"true",  # the same one again and again
+    ],
+    ids=["a page", "without times", "without an end", "in a circle"],
+)
+def test_what_is_no_list_is_told(page: bytes, s3_client: str, serve: Serve) -> None:
+    with pytest.raises(DestinationError, match="answers no list of objects"):
+        listing(page, s3_client, serve)
+
+
+def test_a_list_needs_no_etags(s3_client: str, serve: Serve) -> None:
+    assert listing(LIST % b"false", s3_client, serve) == ["a"]
+
+
 @pytest.mark.parametrize("method", ["PUT", "GET"])
 def test_an_endpoint_that_answers_without_an_etag_is_told(method: str, serve: Serve) -> None:
     """As a WebDAV server does."""

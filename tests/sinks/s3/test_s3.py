@@ -24,6 +24,7 @@ from scraper.sinks.s3.errors import READ_TIMEOUT_S
 from scraper.sinks.s3.open_object import open_object
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.testing import body_of, store
+from tests.denying import denying
 from tests.machine import within
 from tests.s3servers import Asked, Front, S3Server
 from tests.servers import closed_port, tls_context
@@ -405,6 +406,14 @@ def test_a_list_that_is_not_there_is_named(url: str, reason: str, moto_server: S
     with pytest.raises(ListError) as caught:
         open_object(url, moto_server.options())
     assert str(caught.value).startswith(f"can't open the list '{url}': {reason}")
+
+
+def test_the_permission_that_a_list_needs_is_named(moto_server: S3Server) -> None:
+    with (
+        Front(moto_server.url, denying(moto_server, "GetObject")) as front,
+        pytest.raises(ListError, match=r"s3:GetObject is denied on s3://bucket/urls\.txt"),
+    ):
+        open_object("s3://bucket/urls.txt", front.options())
 
 
 def test_a_list_behind_no_endpoint_is_named() -> None:
