@@ -218,3 +218,43 @@ def test_an_export_is_one_file_that_players_open(serve: Serve, cli: Command) -> 
     }
     ran = cli("export", "out", "--format", "wacz", "-o", "no.wacz")
     assert (ran.status, "is for web archives" in ran.err) == (2, True)
+
+
+def test_an_export_makes_an_index_that_is_missing_or_names_what_it_lacks(
+    serve: Serve, cli: Command
+) -> None:
+    site = serve(answer)
+    cli.write("urls", *lines_of(site.url))
+    words = ["urls", "--to", "warc:out", "--retries", 0]
+    cli(*words)
+    cli(*words)  # revisits and a 304, too
+    exporting = ["export", "warc:out", "--format", "wacz", "-o", "out.wacz"]
+    assert cli(*exporting).status == 0
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        index = made.read("indexes/index.cdx")
+    root = cli.directory / "out"
+    for path in root.glob("*.cdxj"):
+        path.unlink()
+    assert cli(*exporting).status == 0
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        assert made.read("indexes/index.cdx") == index
+    assert not list(root.glob("*.cdxj"))  # an export changes nothing
+    file, _ = sorted(root.glob("*.warc.gz"))
+    file.write_bytes(file.read_bytes()[:-9])
+    ran = cli(*exporting)
+    lost = file.name.replace(".warc.gz", ".cdxj")
+    assert (ran.status, ran.errors) == (
+        3,
+        [
+            f"scraper: {lost!r} is missing, and can't be made: {file.name!r} has a record that is"
+            " not whole",
+            f"hint: an index of what is whole: cdxj-indexer -s {file.name} > {lost}",
+        ],
+    )
+    file.unlink()
+    file.mkdir()
+    ran = cli(*exporting)
+    assert (ran.status, ran.errors) == (
+        3,
+        [f"scraper: can't read {file.name!r} of the archive: Is a directory"],
+    )

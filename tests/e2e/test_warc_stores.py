@@ -1,6 +1,7 @@
 """Archives in a store: finished files are objects, what grows is here, and others can read it."""
 
 import json
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -121,3 +122,24 @@ def test_what_a_killed_run_had_open_is_not_put_into_another_store_of_that_name(
             verified = cli("verify", "warc+gs://same/web", env=env)
             assert (verified.status, verified.out) == (0, ""), verified.err
     assert not [path for path in tmp_path.rglob("*") if ".warc.gz" in path.name]
+
+
+def test_an_export_has_all_files_of_a_store_however_many(
+    serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    """Few copies are kept here while objects are read."""
+    site = serve(lambda request: Reply(body=request.path.encode() * 1_000))
+    cli.write("urls", *(f"{site.url}/{number}" for number in range(8)))
+    with gcs() as store:
+        bucket = store.make_bucket()
+        env = {**store.environment(), "XDG_STATE_HOME": str(tmp_path / "here")}
+        to = f"warc+gs://{bucket}/web"
+        ran = cli("urls", "--to", to, "-c", 1, "--warc-size", 500, env=env)
+        assert ran.status == 0, ran.err
+        ran = cli("export", to, "--format", "wacz", "-o", "out.wacz", env=env)
+        assert ran.status == 0, ran.err
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        files = [name for name in made.namelist() if name.startswith("archive/")]
+        lines = made.read("indexes/index.cdx").splitlines()
+    assert len(files) == len(lines) == 8
+    assert lines == sorted(lines)
