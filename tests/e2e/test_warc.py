@@ -243,14 +243,9 @@ def test_an_export_makes_an_index_that_is_missing_or_names_what_it_lacks(
     file.write_bytes(file.read_bytes()[:-9])
     ran = cli(*exporting)
     lost = file.name.replace(".warc.gz", ".cdxj")
-    assert (ran.status, ran.errors) == (
-        3,
-        [
-            f"scraper: {lost!r} is missing, and can't be made: {file.name!r} has a record that is"
-            " not whole",
-            f"hint: an index of what is whole: cdxj-indexer -s {file.name} > {lost}",
-        ],
-    )
+    why = f"{lost!r} is missing, and can't be made: {file.name!r} has a record that is not whole"
+    way_out = f"hint: an index of what is whole: cdxj-indexer -s {file.name} > {lost}"
+    assert (ran.status, ran.errors) == (3, [f"scraper: {why}", way_out])
     file.unlink()
     file.mkdir()
     ran = cli(*exporting)
