@@ -8,7 +8,6 @@ URL and time, as players do; two pages of one second would be taken for each oth
 digests in memory, which grow with the archive.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -88,10 +87,9 @@ class Index:
             if reads and not path.exists():
                 self._db = sqlite3.connect(":memory:", check_same_thread=False)
             else:
-                where = f"file:{os.fspath(path).replace('%', '%25').replace('?', '%3f')}"
                 mode = "ro" if reads else "rwc"
                 self._db = sqlite3.connect(
-                    f"{where}?mode={mode}",
+                    f"{path.absolute().as_uri()}?mode={mode}",  # `#` and `?` are quoted in it
                     uri=True,
                     timeout=_BUSY_S,
                     isolation_level=None,
