@@ -53,6 +53,9 @@ class Recording(Protocol):
     def some(self, chunk: bytes) -> bool:
         """The same, of a body that nobody wants. False: no more of it is kept."""
 
+    def withhold(self) -> None:
+        """Nothing is kept of the body of the last exchange, and no player is to find it."""
+
     def broken(self, why: str) -> None:
         """The body of the last exchange is not whole. `why`: `length`, `time`, `disconnect`."""
 

@@ -253,3 +253,40 @@ def test_an_export_makes_an_index_that_is_missing_or_names_what_it_lacks(
         3,
         [f"scraper: can't read {file.name!r} of the archive: Is a directory"],
     )
+
+
+def test_of_a_body_whose_tag_the_user_minds_only_the_head_is_kept(
+    engine: EngineName, serve: Serve, cli: Command
+) -> None:
+    tagged = {**HTML, "X-Robots-Tag": "noai"}
+    answers = {
+        "pieces": lambda: Reply(200, tagged, iter([b"minded"] * 9_000)),
+        "large": lambda: Reply(200, tagged, b"minded" * 900_000),
+        "empty": lambda: Reply(200, tagged, b""),
+        "small": lambda: Reply(200, tagged, b"minded"),
+        "gone": lambda: Reply(404, tagged, b"minded"),
+        "hop": lambda: Reply(302, {**tagged, "Location": "/page"}, b"minded"),
+    }
+    site = serve(lambda asked: answers.get(asked.path[1:], lambda: Reply(200, HTML, PAGE))())
+    cli.write("urls", *(f"{site.url}/{path}" for path in answers))
+    words = ["urls", "--to", "warc:out", "--engine", engine, "--robots-tags", "noai"]
+    assert cli(*words, "--max-failures", 5).status == 0
+    assert kinds(cli.records()) == {"robots": 4, "http_status": 1, "stored": 1}
+    root = cli.directory / "out"
+    every = records(root)
+    for path in answers:
+        (one,) = of(every, f"/{path}", "response")
+        assert (one.body, one.indexed) == (b"", False)
+        assert one.http.get_header("X-Robots-Tag") == "noai"
+        assert one.head.get("WARC-Truncated") == (None if path == "empty" else "unspecified")
+    whole = b"".join(zlib.decompress(one.member, 31) for one in every)
+    assert b"minded" not in whole
+    lines = (root / ".scraper/manifest.jsonl").read_bytes().splitlines(keepends=True)
+    assert unaccounted(root, lines) == []
+    (file,) = root.glob("*.warc.gz")
+    assert said_by_others(file) == GOOD
+    (index,) = root.glob("*.cdxj")
+    assert [
+        json.loads(line.split(" ", 2)[2])["url"] for line in index.read_text().splitlines()
+    ] == [f"{site.url}/page"]
+    assert cli("verify", "warc:out").status == 0
