@@ -206,3 +206,22 @@ def test_an_index_lies_in_its_archive_whatever_that_is_called(name: str, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["c", name])
     assert (tmp_path / "c").read_bytes() == b"somebody's"
     assert (root / ".scraper/warc/index.db").read_bytes().startswith(b"SQLite")
+
+
+def test_all_keys_are_listed_while_there_is_a_journal(tmp_path: Path) -> None:
+    """Seen: of a page of the index and one of the journals, the next began behind the greater."""
+    expected = []
+    for ends, keys in (
+        (True, [f"k{number:05}" for number in range(2_500)]),
+        (False, [*(f"z{number:02}" for number in range(30)), "a", "k00007"]),
+    ):
+        expected += keys
+        with archive(tmp_path, ends=ends) as sink:
+            for key in keys:
+                store(sink, key, b"")
+            assert list(sink.keys()) == sorted(set(expected))
+    reader = find_sink(f"warc:{tmp_path}", SinkOptions())
+    assert isinstance(reader, WarcSink)
+    assert list(reader.keys()) == sorted(set(expected))
+    assert list(reader.keys("k02")) == [key for key in expected if key.startswith("k02")]
+    reader.close()
