@@ -290,3 +290,23 @@ def test_of_a_body_whose_tag_the_user_minds_only_the_head_is_kept(
         json.loads(line.split(" ", 2)[2])["url"] for line in index.read_text().splitlines()
     ] == [f"{site.url}/page"]
     assert cli("verify", "warc:out").status == 0
+
+
+def test_a_link_to_a_directory_is_a_destination_as_it_is_without_warc(
+    serve: Serve, cli: Command
+) -> None:
+    site = serve(answer)
+    (cli.directory / "real").mkdir()
+    (cli.directory / "link").symlink_to("real")
+    (cli.directory / "dangling").symlink_to("nowhere")
+    for number in range(2):  # the second run finds what the first one made
+        ran = cli(f"{site.url}/{number}", "--to", "warc:link")
+        assert ran.status == 0, ran.err
+    assert len(list((cli.directory / "real").glob("*.cdxj"))) == 2
+    for command in ("verify", "list", "status"):
+        assert cli(command, "warc:link").status == 0
+    asked = site.total
+    refused = [cli(f"{site.url}/page", "--to", to) for to in ("dangling", "warc:dangling")]
+    assert [ran.status for ran in refused] == [3, 3]
+    assert site.total == asked
+    assert not (cli.directory / "nowhere").exists()

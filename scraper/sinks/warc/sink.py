@@ -56,14 +56,15 @@ class WarcSink:
 
     def _lie_in(self, root: Path) -> None:
         self.root = root
-        self.disk = root.absolute()
+        self._named = root.absolute()
+        self.disk = Path(os.path.realpath(root))  # it may be a link; below it none is followed
         self.files = Files(self.disk)
         self._own = self.disk / _OURS
 
     def check(self) -> None:
         """Make the directories. Raises DestinationError."""
         try:
-            self.disk.mkdir(parents=True, exist_ok=True)
+            self._named.mkdir(parents=True, exist_ok=True)  # a link to nothing is refused
             directories = OpenDirectories(self.disk)
             for path in (_OURS, _TEMPORARY):
                 directories.at(path)  # refuses a link on the way
