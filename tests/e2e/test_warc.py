@@ -310,3 +310,17 @@ def test_a_link_to_a_directory_is_a_destination_as_it_is_without_warc(
     assert [ran.status for ran in refused] == [3, 3]
     assert site.total == asked
     assert not (cli.directory / "nowhere").exists()
+
+
+def test_a_cookie_that_a_secret_url_brought_is_not_kept(
+    engine: EngineName, serve: Serve, cli: Command
+) -> None:
+    site = serve(lambda _: Reply(200, SESSION, PAGE))
+    cli.write("urls", f"{site.url}/open", f"{site.url}/closed?token=abc")
+    assert cli("urls", "--to", "warc:out", "--engine", engine, "-c", 1).status == 0
+    found = {
+        one.url.removeprefix(site.url): one.http.get_header("Set-Cookie")
+        for one in records(cli.directory / "out")
+        if one.kind in {"response", "revisit"}
+    }
+    assert found == {"/open": f"session={SECRET}", "/closed?token=REDACTED": "REDACTED"}

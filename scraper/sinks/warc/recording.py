@@ -131,7 +131,7 @@ class WarcRecording:
         """See `Recording`."""
         self._end_exchange()
         self._now = exchange
-        self._head = Head(exchange.lines, secret=carries_secret(exchange.fields))
+        self._head = Head(exchange.lines, secret=carries_secret(exchange.url, exchange.fields))
 
     def body(self, chunk: bytes) -> None:
         """See `Recording`."""
