@@ -64,11 +64,14 @@ def mend(directory: Path, own: Path) -> list[Left]:
 
 
 def finish_without_journal(directory: Path, name: str) -> None:
-    """Give a file whose journal is lost its name, and an index made from its records."""
+    """Give a file whose journal is lost an index made from its records, and its name.
+
+    The index comes first: who is killed between the two does both again.
+    """
     try:
         with open(open_own(directory / (name + OPEN), os.O_RDONLY), "rb") as file:
-            name_finally(directory / (name + OPEN), directory / name)
             write_index(directory, name, lines_from(file, name))
+        name_finally(directory / (name + OPEN), directory / name)
     except OSError as error:
         raise refused(error) from None
 
