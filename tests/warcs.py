@@ -102,9 +102,8 @@ class Record:
 
     @property
     def indexed(self) -> bool:
-        """Whether an index has a line of it: a 304 has none."""
-        profile = self.head.get("WARC-Profile", "")
-        return self.kind in {"response", "revisit"} and "not-modified" not in profile
+        """Whether an index has a line of it: a 304 and a body that is not kept have none."""
+        return self.kind in {"response", "revisit"} and "WARC-Payload-Digest" in self.head
 
     @property
     def url(self) -> str:
@@ -185,7 +184,7 @@ def _fastwarc(path: Path) -> bool:
                 return False
     with open(path, "rb") as stream:
         for one in FastWarc(stream, record_types=WarcRecordType.response, parse_http=True):
-            if not one.verify_payload_digest():
+            if one.headers.get("WARC-Payload-Digest") and not one.verify_payload_digest():
                 return False
     return True
 

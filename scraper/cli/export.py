@@ -98,8 +98,7 @@ def _write_wacz(place: "Place", records: Iterable[Mapping[str, Any]], file: Bina
     from scraper.report.export_wacz import write_wacz
     from scraper.sinks.exchanges import finished_files
 
-    names, path_of = finished_files(place.sink)
-    if not write_wacz(names, path_of, records, file):
+    if not write_wacz(finished_files(place.sink), records, file):
         raise UsageError(f"{place.destination!r} has no finished archive file yet")
     return 0
 

@@ -3,11 +3,13 @@
 Owns: their names, and what they do not go together with. Does not know: how a body is compressed.
 """
 
+import re
 from typing import NamedTuple
 
 from scraper.model.errors import UsageError
 
 ENDINGS = {"gzip": ".gz", "zstd": ".zst"}
+_WEB_ARCHIVE = re.compile(r"warc:|(?i:warc(?:\+[a-z0-9+.-]+)?://)")  # not a directory `warcs`
 
 
 class Compressed(NamedTuple):
@@ -24,5 +26,5 @@ def check(form: str | None, *, to: str) -> None:
         return
     if form not in ENDINGS:
         raise UsageError(f"--store-compressed {form!r} is not {' or '.join(ENDINGS)}")
-    if to.startswith("warc"):
+    if _WEB_ARCHIVE.match(to):
         raise UsageError("--store-compressed: the records of a web archive are compressed anyway")

@@ -9,7 +9,6 @@ Owns: these types. Does not know: any particular sink.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from scraper.model.archived import Archived
@@ -53,6 +52,9 @@ class Recording(Protocol):
 
     def some(self, chunk: bytes) -> bool:
         """The same, of a body that nobody wants. False: no more of it is kept."""
+
+    def withhold(self) -> None:
+        """Nothing is kept of the body of the last exchange, and no player is to find it."""
 
     def broken(self, why: str) -> None:
         """The body of the last exchange is not whole. `why`: `length`, `time`, `disconnect`."""
@@ -98,6 +100,18 @@ class ArchivedObject(NamedTuple):
     url: str
 
 
+class FinishedFiles(Protocol):
+    """The finished files of an archive, by their `names`. Raises SinkError, DestinationError."""
+
+    names: Sequence[str]
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, in pieces."""
+
+    def index(self) -> Iterator[bytes]:
+        """The lines of the indexes of all files, in order. Raises OSError too."""
+
+
 def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
     """Tell an archive without an index where its objects are. Raises DestinationError."""
     work: Callable[[Callable[[], Iterator[ArchivedObject]]], None] | None
@@ -106,12 +120,9 @@ def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
         work(objects)
 
 
-def finished_files(sink: Sink) -> tuple[Sequence[str], Callable[[str], Path]]:
-    """The names of an archive's finished files, and what tells where each can be read.
-
-    That also tells where the index of one is (`NAME.cdxj`). Raises SinkError.
-    """
-    ask: Callable[[], tuple[Sequence[str], Callable[[str], Path]]] = sink.finished_files  # type: ignore[attr-defined]
+def finished_files(sink: Sink) -> FinishedFiles:
+    """The finished files of an archive. Raises SinkError."""
+    ask: Callable[[], FinishedFiles] = sink.finished_files  # type: ignore[attr-defined]
     return ask()
 
 

@@ -22,6 +22,7 @@ from scraper.transfer.exchange import Next, Reply
 from scraper.transfer.partial import Partial
 from scraper.transfer.plan import Plan
 from scraper.transfer.transfer import Transfer
+from scraper.transfer.wanted import robots_rule
 
 _UNWANTED_S = 10.0  # seconds that a body which nobody wants may take
 
@@ -63,6 +64,8 @@ class ArchivedTransfer(Transfer):
         if recording is None or reply.raw is None:
             return super().response(reply)
         recording.exchange(self._exchange(reply))
+        if robots_rule(reply, self._plan) is not None:  # of a hop or an error, too
+            recording.withhold()
         self._answering, self._ending, self._error = True, None, None
         try:
             following = super().response(reply)

@@ -23,11 +23,18 @@ def check_robots_tags(reply: Reply, plan: Plan) -> None:
 
     A failure of another status stays what it is: nothing would be stored anyway.
     """
-    fields = reply.all("x-robots-tag")
-    if not fields or not (200 <= reply.status < 300 or reply.status == 304):
+    if not (200 <= reply.status < 300 or reply.status == 304):
         return
-    from scraper.transfer.robots_tags import said
-
-    rule = said(fields, plan.http.robots_tags, plan.robots_token())
+    rule = robots_rule(reply, plan)
     if rule is not None:
         raise TransferError(Kind.ROBOTS, f"X-Robots-Tag says {rule!r}", transient=False)
+
+
+def robots_rule(reply: Reply, plan: Plan) -> str | None:
+    """The rule of `--robots-tags` that X-Robots-Tag of any answer says, None for none."""
+    fields = reply.all("x-robots-tag") if plan.http.robots_tags else ()
+    if not fields:
+        return None
+    from scraper.transfer.robots_tags import said
+
+    return said(fields, plan.http.robots_tags, plan.robots_token())

@@ -218,3 +218,112 @@ def test_an_export_is_one_file_that_players_open(serve: Serve, cli: Command) -> 
     }
     ran = cli("export", "out", "--format", "wacz", "-o", "no.wacz")
     assert (ran.status, "is for web archives" in ran.err) == (2, True)
+
+
+def test_an_export_makes_an_index_that_is_missing_or_names_what_it_lacks(
+    serve: Serve, cli: Command
+) -> None:
+    site = serve(answer)
+    cli.write("urls", *lines_of(site.url))
+    words = ["urls", "--to", "warc:out", "--retries", 0]
+    cli(*words)
+    cli(*words)  # revisits and a 304, too
+    exporting = ["export", "warc:out", "--format", "wacz", "-o", "out.wacz"]
+    assert cli(*exporting).status == 0
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        index = made.read("indexes/index.cdx")
+    root = cli.directory / "out"
+    for path in root.glob("*.cdxj"):
+        path.unlink()
+    assert cli(*exporting).status == 0
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        assert made.read("indexes/index.cdx") == index
+    assert not list(root.glob("*.cdxj"))  # an export changes nothing
+    file, _ = sorted(root.glob("*.warc.gz"))
+    file.write_bytes(file.read_bytes()[:-9])
+    ran = cli(*exporting)
+    lost = file.name.replace(".warc.gz", ".cdxj")
+    why = f"{lost!r} is missing, and can't be made: {file.name!r} has a record that is not whole"
+    way_out = f"hint: an index of what is whole: cdxj-indexer -s {file.name} > {lost}"
+    assert (ran.status, ran.errors) == (3, [f"scraper: {why}", way_out])
+    file.unlink()
+    file.mkdir()
+    ran = cli(*exporting)
+    assert (ran.status, ran.errors) == (
+        3,
+        [f"scraper: can't read {file.name!r} of the archive: Is a directory"],
+    )
+
+
+def test_of_a_body_whose_tag_the_user_minds_only_the_head_is_kept(
+    engine: EngineName, serve: Serve, cli: Command
+) -> None:
+    tagged = {**HTML, "X-Robots-Tag": "noai"}
+    answers = {
+        "pieces": lambda: Reply(200, tagged, iter([b"minded"] * 9_000)),
+        "large": lambda: Reply(200, tagged, b"minded" * 900_000),
+        "empty": lambda: Reply(200, tagged, b""),
+        "small": lambda: Reply(200, tagged, b"minded"),
+        "gone": lambda: Reply(404, tagged, b"minded"),
+        "hop": lambda: Reply(302, {**tagged, "Location": "/page"}, b"minded"),
+    }
+    site = serve(lambda asked: answers.get(asked.path[1:], lambda: Reply(200, HTML, PAGE))())
+    cli.write("urls", *(f"{site.url}/{path}" for path in answers))
+    words = ["urls", "--to", "warc:out", "--engine", engine, "--robots-tags", "noai"]
+    assert cli(*words, "--max-failures", 5).status == 0
+    assert kinds(cli.records()) == {"robots": 4, "http_status": 1, "stored": 1}
+    root = cli.directory / "out"
+    every = records(root)
+    for path in answers:
+        (one,) = of(every, f"/{path}", "response")
+        assert (one.body, one.indexed) == (b"", False)
+        assert one.http.get_header("X-Robots-Tag") == "noai"
+        assert one.head.get("WARC-Truncated") == (None if path == "empty" else "unspecified")
+    whole = b"".join(zlib.decompress(one.member, 31) for one in every)
+    assert b"minded" not in whole
+    lines = (root / ".scraper/manifest.jsonl").read_bytes().splitlines(keepends=True)
+    assert unaccounted(root, lines) == []
+    (file,) = root.glob("*.warc.gz")
+    assert said_by_others(file) == GOOD
+    (index,) = root.glob("*.cdxj")
+    (line,) = index.read_bytes().splitlines()
+    assert json.loads(line.split(b" ", 2)[2])["url"] == f"{site.url}/page"
+    assert cli("verify", "warc:out").status == 0
+    index.unlink()  # one that is made anew shows no more
+    assert cli("export", "warc:out", "--format", "wacz", "-o", "out.wacz").status == 0
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        assert made.read("indexes/index.cdx").splitlines() == [line]
+
+
+def test_a_link_to_a_directory_is_a_destination_as_it_is_without_warc(
+    serve: Serve, cli: Command
+) -> None:
+    site = serve(answer)
+    (cli.directory / "real").mkdir()
+    (cli.directory / "link").symlink_to("real")
+    (cli.directory / "dangling").symlink_to("nowhere")
+    for number in range(2):  # the second run finds what the first one made
+        ran = cli(f"{site.url}/{number}", "--to", "warc:link")
+        assert ran.status == 0, ran.err
+    assert len(list((cli.directory / "real").glob("*.cdxj"))) == 2
+    for command in ("verify", "list", "status"):
+        assert cli(command, "warc:link").status == 0
+    asked = site.total
+    refused = [cli(f"{site.url}/page", "--to", to) for to in ("dangling", "warc:dangling")]
+    assert [ran.status for ran in refused] == [3, 3]
+    assert site.total == asked
+    assert not (cli.directory / "nowhere").exists()
+
+
+def test_a_cookie_that_a_secret_url_brought_is_not_kept(
+    engine: EngineName, serve: Serve, cli: Command
+) -> None:
+    site = serve(lambda _: Reply(200, SESSION, PAGE))
+    cli.write("urls", f"{site.url}/open", f"{site.url}/closed?token=abc")
+    assert cli("urls", "--to", "warc:out", "--engine", engine, "-c", 1).status == 0
+    found = {
+        one.url.removeprefix(site.url): one.http.get_header("Set-Cookie")
+        for one in records(cli.directory / "out")
+        if one.kind in {"response", "revisit"}
+    }
+    assert found == {"/open": f"session={SECRET}", "/closed?token=REDACTED": "REDACTED"}

@@ -1,6 +1,7 @@
 """Archives in a store: finished files are objects, what grows is here, and others can read it."""
 
 import json
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -121,3 +122,54 @@ def test_what_a_killed_run_had_open_is_not_put_into_another_store_of_that_name(
             verified = cli("verify", "warc+gs://same/web", env=env)
             assert (verified.status, verified.out) == (0, ""), verified.err
     assert not [path for path in tmp_path.rglob("*") if ".warc.gz" in path.name]
+
+
+def test_an_export_has_all_files_of_a_store_however_many(
+    serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    """Few copies are kept here while objects are read."""
+    site = serve(lambda request: Reply(body=request.path.encode() * 1_000))
+    cli.write("urls", *(f"{site.url}/{number}" for number in range(8)))
+    with gcs() as store:
+        bucket = store.make_bucket()
+        env = {**store.environment(), "XDG_STATE_HOME": str(tmp_path / "here")}
+        to = f"warc+gs://{bucket}/web"
+        ran = cli("urls", "--to", to, "-c", 1, "--warc-size", 500, env=env)
+        assert ran.status == 0, ran.err
+        ran = cli("export", to, "--format", "wacz", "-o", "out.wacz", env=env)
+        assert ran.status == 0, ran.err
+    with zipfile.ZipFile(cli.directory / "out.wacz") as made:
+        files = [name for name in made.namelist() if name.startswith("archive/")]
+        lines = made.read("indexes/index.cdx").splitlines()
+    assert len(files) == len(lines) == 8
+    assert lines == sorted(lines)
+
+
+def test_what_reads_the_manifest_alone_needs_no_directory_here(
+    serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    """Where nothing can be written, only reading an archive file fails, and says where."""
+    site = serve(lambda request: Reply(404) if request.path == "/gone" else Reply(body=b"page"))
+    cli.write("urls", f"{site.url}/page", f"{site.url}/gone")
+    with gcs() as store:
+        bucket = store.make_bucket()
+        env = {**store.environment(), "XDG_STATE_HOME": str(tmp_path / "here")}
+        to = f"warc+gs://{bucket}/web"
+        assert cli("urls", "--to", to, "--max-failures", 1, env=env).status == 0
+        (tmp_path / "file").touch()
+        nowhere = {**env, "XDG_STATE_HOME": str(tmp_path / "file")}
+        told = cli("status", to, "--json", env=nowhere)
+        assert (told.status, json.loads(told.out)["objects"]) == (1, 1), told.err
+        failed = cli("failed", to, env=nowhere)
+        assert (failed.status, failed.lines) == (0, [f"{site.url}/gone"]), failed.err
+        exported = cli("export", to, "--format", "jsonl", env=nowhere)
+        assert (exported.status, len(exported.lines)) == (0, 2), exported.err
+        verified = cli("verify", to, env=nowhere)
+        assert (verified.status, len(verified.complaints)) == (3, 1)
+        assert str(tmp_path / "file/scraper/warc/") in verified.err
+
+        fresh = {**env, "XDG_STATE_HOME": str(tmp_path / "fresh")}
+        for command in ("status", "failed", "list"):
+            assert cli(command, to, env=fresh).status in {0, 1}
+        assert not (tmp_path / "fresh").exists()
+        assert cli("verify", to, env=fresh).status == 0

@@ -468,3 +468,13 @@ def test_a_percentage_is_exceeded_exactly_above_it(percent: int, targets: int) -
     budget = Budget.parse(f"{percent}%")
     for failures in {0, targets * percent // 100, targets * percent // 100 + 1, targets}:
         assert budget.exceeded(failures, targets) == (failures * 100 > percent * targets)
+
+
+@pytest.mark.parametrize("to", ["warc", "warcs", "warc-out", "./warc:a", "warc+notes", "/warc:a"])
+def test_a_directory_may_begin_with_the_word_of_web_archives(to: str) -> None:
+    assert Settings.of(to=to, store_compressed="gzip").store_compressed == "gzip"
+
+
+@pytest.mark.parametrize("to", ["warc:a", "warc://a", "warc+s3://b/a", "WARC+GS://b/a"])
+def test_a_web_archive_compresses_by_itself(to: str) -> None:
+    assert "are compressed anyway" in message(to=to, store_compressed="gzip")

@@ -88,7 +88,8 @@ class ArchiveFile:
             self.sync()
             self.close()
             name_finally(self._path, self._directory / self.name)
-            write_index(self._directory, self._own, self.name)
+            lines = journal.index_lines(self._own / (self.name + journal.SUFFIX))
+            write_index(self._directory, self.name, lines)
             flush_path(self._directory)
         except OSError as error:
             raise refused(error) from None
@@ -169,12 +170,11 @@ def name_finally(path: Path, final: Path) -> None:
     os.unlink(path)
 
 
-def write_index(directory: Path, own: Path, name: str) -> None:
-    """Write the CDXJ of the finished file `name`, from its journal. Raises OSError."""
-    lines = journal.index_lines(own / (name + journal.SUFFIX))
+def write_index(directory: Path, name: str, lines: Iterable[str]) -> None:
+    """Write the CDXJ of the finished file `name`, which has these lines. Raises OSError."""
     index = name.removesuffix(SUFFIX) + INDEX
     with replace_own(directory / index, f"{index}.new") as file:
-        file.writelines(cdxj.in_order(lines))
+        file.writelines(cdxj.in_order(line.encode() for line in lines))
 
 
 def refused(error: OSError) -> DestinationError:

@@ -53,13 +53,13 @@ def _digits_of(second: str) -> str:
     return _NO_DIGIT.sub("", second)
 
 
-def in_order(lines: Iterable[str]) -> Iterator[bytes]:
+def in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
     """The lines with their line feeds, sorted, each once. Raises OSError."""
     with ExitStack() as stack:
         runs: list[Iterable[bytes]] = []
         batch: list[bytes] = []
         for line in lines:
-            batch.append(line.encode() + b"\n")
+            batch.append(line + b"\n")
             if len(batch) >= _AT_ONCE:
                 file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
                 file.writelines(sorted(batch))

@@ -6,8 +6,8 @@ HTTP/1.1: players of archives refuse the others. Line ends become CRLF: one comm
 headers in a head with bare line feeds. All else stays byte for byte: names, case, order, repeats.
 
 Secrets do not reach the archive. A request has no header that may carry one. A Location or
-Link with a secret in its URL is redacted, and Set-Cookie where the request was made with
-credentials.
+Link with a secret in its URL is redacted, and Set-Cookie where the request was made with a
+secret, in a header or in its URL.
 
 Owns: these rules. Does not know: records. Rejected: heads put together from parsed headers.
 """
@@ -44,10 +44,15 @@ def _rest(fields: tuple[tuple[str, str], ...], host: str) -> str:
     return "".join(lines)
 
 
+def carries_secret(url: str, fields: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a request for `url`, which is redacted, with these headers is made with a secret."""
+    return "REDACTED" in url or _have_secret(fields)
+
+
 @lru_cache(512)
-def carries_secret(fields: tuple[tuple[str, str], ...]) -> bool:
-    """Whether a request with these headers is made with credentials."""
-    return any(is_secret_header(name) for name, _ in fields)
+def _have_secret(fields: tuple[tuple[str, str], ...]) -> bool:
+    """Whether one of these headers is left out, or its value redacted."""
+    return any(is_secret_header(name) or redact_text(value) != value for name, value in fields)
 
 
 def _field(name: str, value: str) -> str:

@@ -8,7 +8,6 @@ URL and time, as players do; two pages of one second would be taken for each oth
 digests in memory, which grow with the archive.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,8 +30,8 @@ _PAYLOADS = """CREATE TABLE IF NOT EXISTS payloads (
 _SCHEMA = (_OBJECTS, _PAYLOADS)
 _OBJECT = "SELECT * FROM objects WHERE key = ?"
 _PAYLOAD = "SELECT * FROM payloads WHERE digest = ?"
-_KEYS = "SELECT key FROM objects WHERE key >= ? ORDER BY key LIMIT 1000"
-_KEYS_BEHIND = _KEYS.replace(">=", ">")
+_ANY = "SELECT 1 FROM objects LIMIT ?"
+_IN_ORDER = " ORDER BY key LIMIT 1000"
 _BUSY_S = 60.0
 _AT_ONCE = 1_000  # rows
 
@@ -88,10 +87,9 @@ class Index:
             if reads and not path.exists():
                 self._db = sqlite3.connect(":memory:", check_same_thread=False)
             else:
-                where = f"file:{os.fspath(path).replace('%', '%25').replace('?', '%3f')}"
                 mode = "ro" if reads else "rwc"
                 self._db = sqlite3.connect(
-                    f"{where}?mode={mode}",
+                    f"{path.absolute().as_uri()}?mode={mode}",  # `#` and `?` are quoted in it
                     uri=True,
                     timeout=_BUSY_S,
                     isolation_level=None,
@@ -157,23 +155,24 @@ class Index:
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key that begins with `prefix`."""
         self._flush()
-        last = ""
-        first = True
+        # One list of both databases: a page of each would leave out what is between their ends.
+        tables = ("main.objects", "added.objects") if self._reads else ("main.objects",)
+        last, compared = prefix, ">="
         while True:
-            rows = self._rows(_KEYS if first else _KEYS_BEHIND, prefix if first else last)
-            keys = sorted({row[0] for row in rows})
-            first = False
-            for last in keys:
+            asked = (f"SELECT key FROM {table} WHERE key {compared} ?1" for table in tables)  # noqa: S608
+            rows = self._asked(" UNION ".join(asked) + _IN_ORDER, last)
+            for (last,) in rows:
                 if not last.startswith(prefix):
                     return
                 yield last
-            if not keys:
+            compared = ">"
+            if not rows:
                 return
 
     def is_empty(self) -> bool:
         """Whether it has no object: it is new, or was lost."""
         self._flush()
-        return not self._rows(_KEYS, "")
+        return not self._rows(_ANY, 1)
 
     def forget(self, file: str, start: int) -> None:
         """Forget the records of `file` from the byte `start` on: they are not there."""
@@ -203,16 +202,19 @@ class Index:
             self._db.close()
 
     def _rows(self, asked: str, value: object) -> list[tuple]:  # type: ignore[type-arg]
+        """The rows of the index, and behind them those of what was added."""
+        found = self._asked(asked, value)
+        if self._reads:
+            found += self._asked(asked.replace(" FROM ", " FROM added."), value)
+        return found
+
+    def _asked(self, asked: str, value: object) -> list[tuple]:  # type: ignore[type-arg]
         # A context manager of ours would cost as much as the look-up.
         try:
             with self._lock:
-                found = self._db.execute(asked, (value,)).fetchall()
-                if self._reads:
-                    added = asked.replace(" FROM ", " FROM added.")
-                    found += self._db.execute(added, (value,)).fetchall()
+                return self._db.execute(asked, (value,)).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
-        return found
 
     @contextmanager
     def _told(self) -> Iterator[None]:

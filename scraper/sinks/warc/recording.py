@@ -12,7 +12,6 @@ responses mean. A body that broke off, or that nobody wants and is long, is cut 
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -28,7 +27,8 @@ from scraper.sinks.warc.cdxj import line_of
 from scraper.sinks.warc.heads import Head, carries_secret, protocols, request_head
 from scraper.sinks.warc.index import Indexed, Payload
 from scraper.sinks.warc.journal import Unit
-from scraper.sinks.warc.members import Deflating, Spooled, member
+from scraper.sinks.warc.large_body import LargeBody
+from scraper.sinks.warc.members import Spooled, member
 from scraper.sinks.warc.writer import Overtaken, Writer
 
 UNWANTED = 1 << 18  # bytes of a body that nobody wants that are kept: of hops, of errors
@@ -37,49 +37,14 @@ _NO_BODY = frozenset({204, 304})
 
 
 class Exchanged(NamedTuple):
-    """A finished exchange. Its body is `small`, or in a file."""
+    """A finished exchange. Its body is `small`, or in a file, or `withheld`."""
 
     exchange: Exchange
     head: Head
     small: bytes
-    large: "_Large | None" = None
+    large: LargeBody | None = None
     truncated: str = ""
-
-
-class _Large:
-    """A body on its way into the temporary file `fd`, with its digests."""
-
-    def __init__(self, fd: int, head: Head) -> None:
-        self.fd = fd
-        self.size = 0
-        self._ended = False
-        self.deflating = Deflating(fd)
-        self.payload = hashlib.sha1(usedforsecurity=False)
-        # The digest of the block begins with the head, and the head has the length.
-        self.block = None
-        if head.length is not None:
-            begun = hashlib.sha1(head.framed(head.length), usedforsecurity=False)
-            self.block = begun
-
-    def feed(self, data: bytes) -> None:
-        self.size += len(data)
-        self.deflating.feed(data)
-        self.payload.update(data)
-        if self.block is not None:
-            self.block.update(data)
-
-    def ended(self, begun: bytes) -> Spooled:
-        """The member of its record, which begins with `begun`. Raises OSError."""
-        if not self._ended:
-            self.deflating.feed(records.END)
-            self._ended = True
-        return self.deflating.end(begun)
-
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            with contextlib.suppress(OSError):
-                os.close(fd)
+    withheld: bool = False
 
 
 class _Response(NamedTuple):
@@ -158,14 +123,15 @@ class WarcRecording:
         self._head: Head | None = None
         self._chunks: list[bytes] = []
         self._size = 0
-        self._large: _Large | None = None
+        self._large: LargeBody | None = None
         self._truncated = ""
+        self._withheld = False
 
     def exchange(self, exchange: Exchange) -> None:
         """See `Recording`."""
         self._end_exchange()
         self._now = exchange
-        self._head = Head(exchange.lines, secret=carries_secret(exchange.fields))
+        self._head = Head(exchange.lines, secret=carries_secret(exchange.url, exchange.fields))
 
     def body(self, chunk: bytes) -> None:
         """See `Recording`."""
@@ -179,19 +145,26 @@ class WarcRecording:
         try:
             if self._large is None:
                 assert self._head is not None
-                self._large = _Large(self._temporary(), self._head)
+                self._large = LargeBody(self._temporary(), self._head)
             self._large.feed(chunk)
         except OSError as error:
             raise refused(error) from None
 
     def some(self, chunk: bytes) -> bool:
         """See `Recording`."""
+        if self._withheld:
+            self._truncated = "unspecified"
+            return False
         room = UNWANTED - self._size
         self.body(chunk[:room])
         if len(chunk) <= room:
             return True
         self._truncated = "length"
         return False
+
+    def withhold(self) -> None:
+        """See `Recording`."""
+        self._withheld = True
 
     def broken(self, why: str) -> None:
         """See `Recording`."""
@@ -245,9 +218,10 @@ class WarcRecording:
         if truncated and large is not None:  # gigabytes of which nobody knows the rest
             large.close()
             large = None
-        done = Exchanged(now, head, b"".join(self._chunks), large, truncated)
+        done = Exchanged(now, head, b"".join(self._chunks), large, truncated, self._withheld)
         self._done.append(done)
         self._now, self._large, self._truncated, self._size = None, None, "", 0
+        self._withheld = False
         self._chunks.clear()
 
     def _write(self, body: Body | None, outcome: NotModified | None) -> None:
@@ -290,6 +264,8 @@ class WarcRecording:
         exchange, head = done.exchange, done.head
         if exchange.status == 304:
             return self._not_modified(done, common)
+        if done.withheld:
+            return _head_only(done, common)
         large = done.large
         if large is None:
             size, payload = len(done.small), hashlib.sha1(done.small, usedforsecurity=False)
@@ -359,6 +335,19 @@ class ArchiveUpload:
 
     def abort(self) -> None:
         """Nothing: the recording knows that its body is not whole."""
+
+
+def _head_only(done: Exchanged, common: str) -> _Response:
+    """The record of a response whose body is not kept: without a digest of it, and no index."""
+    identity = records.record_id()
+    date = records.date_of(done.exchange.moment)
+    fields = f"{common}WARC-Record-ID: {identity}\r\nWARC-Date: {date}\r\n"
+    if done.truncated:
+        fields += f"WARC-Truncated: {done.truncated}\r\n"
+    framed = done.head.bare() if done.exchange.status in _NO_BODY else done.head.framed(0)
+    fields += f"WARC-Block-Digest: {_sha1(framed)}\r\n"
+    begun = records.header("response", fields, records.RESPONSE, len(framed))
+    return _Response(member(begun + framed + records.END), identity, date, "", "")
 
 
 def _request(done: Exchanged, response: _Response, common: str) -> bytes:

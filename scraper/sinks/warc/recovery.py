@@ -21,6 +21,7 @@ from scraper.sinks.directory import open_own
 from scraper.sinks.warc import journal
 from scraper.sinks.warc.archive_file import INDEX, OPEN, SUFFIX, name_finally, refused, write_index
 from scraper.sinks.warc.reading import NotWhole, walk
+from scraper.sinks.warc.reindexing import lines_from
 
 
 class Left(NamedTuple):
@@ -56,15 +57,20 @@ def mend(directory: Path, own: Path) -> list[Left]:
         for name in journaled(own):
             index = directory / (name.removesuffix(SUFFIX) + INDEX)
             if (directory / name).exists() and not index.exists():
-                write_index(directory, own, name)
+                write_index(directory, name, journal.index_lines(own / (name + journal.SUFFIX)))
     except OSError as error:
         raise refused(error) from None
     return left
 
 
 def finish_without_journal(directory: Path, name: str) -> None:
-    """Give a file whose journal is lost its name. Its index can be made by any tool."""
+    """Give a file whose journal is lost an index made from its records, and its name.
+
+    The index comes first: who is killed between the two does both again.
+    """
     try:
+        with open(open_own(directory / (name + OPEN), os.O_RDONLY), "rb") as file:
+            write_index(directory, name, lines_from(file, name))
         name_finally(directory / (name + OPEN), directory / name)
     except OSError as error:
         raise refused(error) from None

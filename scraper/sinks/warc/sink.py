@@ -10,7 +10,7 @@ record stays, whatever becomes of its page.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scraper.sinks.home import archive_directory
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.warc import recovery
 from scraper.sinks.warc.files import Files
+from scraper.sinks.warc.finished import FinishedFiles
 from scraper.sinks.warc.index import Index, Indexed
 from scraper.sinks.warc.journal import SUFFIX as JOURNAL
 from scraper.sinks.warc.objects import Objects
@@ -55,14 +56,15 @@ class WarcSink:
 
     def _lie_in(self, root: Path) -> None:
         self.root = root
-        self.disk = root.absolute()
+        self._named = root.absolute()
+        self.disk = Path(os.path.realpath(root))  # it may be a link; below it none is followed
         self.files = Files(self.disk)
         self._own = self.disk / _OURS
 
     def check(self) -> None:
         """Make the directories. Raises DestinationError."""
         try:
-            self.disk.mkdir(parents=True, exist_ok=True)
+            self._named.mkdir(parents=True, exist_ok=True)  # a link to nothing is refused
             directories = OpenDirectories(self.disk)
             for path in (_OURS, _TEMPORARY):
                 directories.at(path)  # refuses a link on the way
@@ -133,9 +135,9 @@ class WarcSink:
 
     # ------------------------------------------------------------ reading
 
-    def finished_files(self) -> tuple[Sequence[str], Callable[[str], Path]]:
+    def finished_files(self) -> FinishedFiles:
         """See `sinks.exchanges`."""
-        return self.files.names(), self.files.path
+        return FinishedFiles(self.files)
 
     def reach(self) -> None:
         """Raise DestinationError unless there is such a directory."""

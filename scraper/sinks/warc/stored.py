@@ -8,13 +8,15 @@ So what a run has not finished is on the machine where it ran. A run on another 
 the manifest; it can't refer to payloads that only this machine's index has.
 
 Which store it is, its endpoint tells: two of them may have a bucket of the same name. It is known
-once the store has answered. So nothing lies here before `check` or `reach`.
+once the store has answered. So nothing lies here before `check`, or before a file is copied here to
+be read.
 
 Owns: which of both holds what. Does not know: how either works.
 """
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,6 +56,7 @@ class StoredWarcSink(WarcSink):
             raise UsageError(f"--to {redact(destination)!r}: archives can't be kept there")
         self._inner = inner
         self._url = url
+        self._making = threading.Lock()
         super().__init__(destination, options, _state())
 
     @property
@@ -73,10 +76,19 @@ class StoredWarcSink(WarcSink):
         super().check()
 
     def reach(self) -> None:
-        """Prepare for reading. Raises DestinationError."""
+        """Prepare for reading. Nothing is made here yet. Raises DestinationError."""
         self._inner.reach()
         self._settle()
-        super().check()  # objects are copied here to be read
+
+    def new_file(self) -> Path:
+        """See `WarcSink`. Whoever reads makes the directories with the first copy of an object.
+
+        Raises DestinationError.
+        """
+        with self._making:
+            if self._temporary is None:
+                super().check()
+        return super().new_file()
 
     def open(self, key: str) -> Upload:
         """An object of our own. Raises SinkError."""

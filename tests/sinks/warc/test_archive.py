@@ -10,6 +10,8 @@ import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from scraper.model.errors import Damaged, DestinationError, SinkError
+from scraper.sinks.base import SinkOptions, find_sink
+from scraper.sinks.warc.sink import WarcSink
 from tests.sinks.warc.exchanges import PLAIN, archive, begun, finished, store
 from tests.warcs import payload, records, records_of, said_by_others
 
@@ -186,3 +188,40 @@ def test_an_archive_file_that_is_gone_takes_its_objects_along(tmp_path: Path) ->
         assert sink.object_stat("a") is None
         with pytest.raises(SinkError, match="No such file"):
             b"".join(sink.read("a"))
+
+
+@pytest.mark.parametrize("name", ["c#a", "c?a", "c%23a", "c?mode=memory", "a b", "caf\udce9"])
+def test_an_index_lies_in_its_archive_whatever_that_is_called(name: str, tmp_path: Path) -> None:
+    """Seen: `#` ended the path, and the index went into a file beside the archive."""
+    (tmp_path / "c").write_bytes(b"somebody's")
+    root = tmp_path / name
+    with archive(root) as sink:
+        store(sink, "a", PAGE)
+    with archive(root) as sink:
+        assert list(sink.keys()) == ["a"]
+    reader = find_sink(f"warc:{root}", SinkOptions())
+    assert isinstance(reader, WarcSink)
+    assert list(reader.keys()) == ["a"]
+    reader.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["c", name])
+    assert (tmp_path / "c").read_bytes() == b"somebody's"
+    assert (root / ".scraper/warc/index.db").read_bytes().startswith(b"SQLite")
+
+
+def test_all_keys_are_listed_while_there_is_a_journal(tmp_path: Path) -> None:
+    """Seen: of a page of the index and one of the journals, the next began behind the greater."""
+    expected = []
+    for ends, keys in (
+        (True, [f"k{number:05}" for number in range(2_500)]),
+        (False, [*(f"z{number:02}" for number in range(30)), "a", "k00007"]),
+    ):
+        expected += keys
+        with archive(tmp_path, ends=ends) as sink:
+            for key in keys:
+                store(sink, key, b"")
+            assert list(sink.keys()) == sorted(set(expected))
+    reader = find_sink(f"warc:{tmp_path}", SinkOptions())
+    assert isinstance(reader, WarcSink)
+    assert list(reader.keys()) == sorted(set(expected))
+    assert list(reader.keys("k02")) == [key for key in expected if key.startswith("k02")]
+    reader.close()

@@ -33,8 +33,10 @@ def test_no_secret_of_a_request_is_kept() -> None:
         b"GET /p?sig=REDACTED HTTP/1.1\r\nHost: h.example:8080\r\nUser-Agent: t\r\n"
         b"Referer: http://a.example/?token=REDACTED&a=1\r\n\r\n"
     )
-    assert carries_secret(fields)
-    assert not carries_secret(fields[:1])
+    assert carries_secret("http://h.example/p", fields)
+    assert carries_secret("http://h.example/p", fields[4:5])  # the URL in its Referer
+    assert carries_secret("http://h.example/p?sig=REDACTED", fields[:1])
+    assert not carries_secret("http://h.example/p", fields[:1])
 
 
 @pytest.mark.parametrize("secret", [False, True])

@@ -106,6 +106,7 @@ def test_a_file_whose_journal_is_lost_keeps_its_whole_units(tmp_path: Path) -> N
         assert list(sink.unrecorded()) == []
     assert urls(tmp_path) == ["0", "1", "2"]
     assert not list(tmp_path.glob("*.open"))
+    assert said_by_others(finished(tmp_path)[0]) == GOOD  # it has an index
 
 
 def test_a_run_killed_while_a_file_got_its_name_is_made_good(tmp_path: Path) -> None:
