@@ -32,7 +32,7 @@ from scraper.manifest.index import GONE, OBJECT, Index
 from scraper.manifest.key_set import KeySet
 from scraper.manifest.store import ManifestStore
 from scraper.manifest.verify import Verdict, compare, facts_of
-from scraper.model.errors import SinkError
+from scraper.model.errors import DestinationError, SinkError
 from scraper.model.threads import submit
 from scraper.sinks.base import ReadableSink, is_linked, object_stat_of, remove_emptied
 from scraper.sinks.beginning import insist_on_first
@@ -242,7 +242,7 @@ def _modified_ms(record: Record) -> int | None:
 def _delete(readable: ReadableSink, record: Record) -> Pruned:
     try:
         readable.remove(record["key"])
-    except SinkError as error:
-        return Pruned(record, Fate.FAILED, error.message)
+    except (SinkError, DestinationError) as error:  # a missing permission is told as the others are
+        return Pruned(record, Fate.FAILED, str(error))
     remove_emptied(readable, record["key"])
     return Pruned(record, Fate.DELETED)

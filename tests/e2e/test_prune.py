@@ -436,10 +436,12 @@ def test_told_to_end_it_ends_the_group_and_says_so(bucket: Pruning) -> None:
     assert bucket.there() == bucket.recorded() == keys("a")
 
 
-def test_what_the_store_refuses_to_delete_is_told_and_tried_again(bucket: Pruning) -> None:
+@pytest.mark.parametrize("answer", [(409, "InvalidObjectState"), (403, "AccessDenied")])
+def test_what_the_store_refuses_to_delete_is_told_and_tried_again(
+    bucket: Pruning, answer: tuple[int, str]
+) -> None:
     def fault(asked: Asked) -> tuple[int, str] | None:
-        refused = asked.operation == "DELETE" and "/b/" in asked.path
-        return (409, "InvalidObjectState") if refused else None
+        return answer if asked.operation == "DELETE" and "/b/" in asked.path else None
 
     with Front(upstream(bucket), fault) as front:
         ran = through(bucket, front)()
