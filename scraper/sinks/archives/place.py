@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scraper.model.errors import UsageError
+from scraper.sinks.directory.names import refuse_tilde
 
 HOME = ".scraper"  # the end of the name of the directory for our own files
 STREAM = "tar:-"
@@ -49,11 +50,7 @@ def archive_place(destination: str) -> ArchivePlace:
             f"--to {destination!r}: a zip has its directory at the end and is written in a file;"
             " tar:- goes to stdout"
         )
-    if path.startswith("~/"):
-        raise UsageError(
-            f"--to {destination!r}: the shell replaces ~ only where a word begins",
-            hint=f'--to {scheme}:"$HOME"{path[1:]}; a directory called ~ is {scheme}:./{path}',
-        )
+    refuse_tilde(destination, f"{scheme}:", path)
     name = path.rpartition("/")[2].lower()
     if scheme == "zip":
         if not name.endswith(".zip"):
