@@ -30,17 +30,18 @@ _READS = os.O_RDONLY | os.O_CLOEXEC
 class ArchiveFile:
     """The file at `path`; it is made if it is to be written. One thread at a time writes.
 
-    All methods raise OSError. `durable`: its name is on the disk, too. Making it raises
-    DestinationError if it is no file, Held if another process writes it.
+    All methods raise OSError. `durable`: its name is on the disk, too. `anew`: there is no such
+    file yet. Making it raises DestinationError if it is no file, Held if another process writes it.
     """
 
-    def __init__(self, path: Path, *, writes: bool, durable: bool) -> None:
+    def __init__(self, path: Path, *, writes: bool, durable: bool, anew: bool = False) -> None:
         self.path = path
         self._look_at = 0.0
         self._flushing = threading.Lock()  # guards the next one
         self._flushed = self._written = 0  # writes so far
         is_new = writes and not path.exists()
-        self.fd = os.open(path, _WRITES if writes else _READS, 0o666)
+        flags = _WRITES if writes else _READS
+        self.fd = os.open(path, flags | os.O_EXCL if anew else flags, 0o666)
         try:
             self._check()
             if writes:
