@@ -179,6 +179,27 @@ def test_a_hard_link_to_an_archive_that_is_written_keeps_the_second_run_out(
     assert archive.files() == {"a": b"/a"}
 
 
+def test_verify_names_the_damaged_member_of_a_zip_and_a_run_offers_to_cut_nothing_off(
+    cli: Command, serve: Serve
+) -> None:
+    archive = Archive(cli, "out.zip")
+    a_list(cli, serve, *"abcde")
+    assert cli("urls", *archive.words, "-c", 1).status == 0
+    data = bytearray(archive.path.read_bytes())
+    data[data.index(b"PK\3\4", 1)] ^= 1
+    archive.path.write_bytes(data)
+    verified = cli("verify", archive.words[1])
+    assert verified.status == 1
+    (line,) = verified.lines
+    assert line.startswith("unreadable\tb\t")
+    assert "damaged" in line
+    assert "4 whole, 0 missing" in verified.err
+    ran = cli("urls", *archive.words)
+    assert (ran.status, len(ran.complaints)) == (3, 1)
+    assert "truncate" not in ran.err
+    assert archive.path.read_bytes() == data
+
+
 def test_a_dry_run_makes_nothing_and_knows_what_is_done(
     archive: Archive, cli: Command, serve: Serve
 ) -> None:
