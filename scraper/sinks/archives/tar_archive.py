@@ -167,7 +167,8 @@ class TarArchive:
         shown, end = repr(str(self._file.path)), scan.state.end
         why = f"{shown} can't be read from byte {end:,} on: {scan.why}"
         hint = "--to another archive"
-        if scan.rest is Rest.TORN and self.members.any():
+        is_last = isinstance(self._coding, Plain) or not scan.goes_on()
+        if scan.rest is Rest.TORN and self.members.any() and is_last:
             hint = f"truncate -s {end} {quote(str(self._file.path))} cuts that off; or {hint}"
         elif self.members.any():
             hint = f"scraper verify names what is whole; {hint}"
