@@ -23,6 +23,8 @@ _END64, _LOCATOR = b"PK\6\6", b"PK\6\7"
 MOST_END = END_BYTES + 56 + 20  # with those of zip64
 _LOCAL = struct.Struct("<4sHHHHHLLLHH")
 _CENTRAL = struct.Struct("<4sHHHHHHLLLHHHHHLL")
+_OFFSET = struct.Struct("<L")  # the last field of an entry of the directory
+_LENGTHS = struct.Struct("<HHH")  # of what follows it
 _END = struct.Struct("<4sHHHHLLH")
 _UTF8 = 0x800
 _STAMP_BYTES = 9  # of an extended timestamp
@@ -136,12 +138,17 @@ class Entry(NamedTuple):
     member: Member | None
 
 
-def entry_length(data: bytes) -> int:
-    """The bytes of the entry that `data` begins with. Raises NotOurs."""
-    if len(data) < _CENTRAL.size or data[:4] != CENTRAL:
+def entry_length(data: bytes, at: int = 0) -> int:
+    """The bytes of the entry that begins at `at` of `data`. Raises NotOurs."""
+    if data[at : at + 4] != CENTRAL or len(data) - at < _CENTRAL.size:
         raise NotOurs
-    named, more, comment = _CENTRAL.unpack(data[: _CENTRAL.size])[10:13]
-    return _CENTRAL.size + int(named + more + comment)
+    return _CENTRAL.size + int(sum(_LENGTHS.unpack_from(data, at + 28)))
+
+
+def entry_offset(data: bytes) -> int:
+    """Where the member of the entry that `data` is begins. Raises NotOurs if it is none."""
+    (offset,) = _OFFSET.unpack_from(data, _CENTRAL.size - _OFFSET.size)
+    return read_entry(data).offset if offset == _LIMIT else int(offset)
 
 
 def read_entry(data: bytes) -> Entry:
@@ -174,6 +181,7 @@ def read_entry(data: bytes) -> Entry:
 
 HEADER_MOST = _LOCAL.size + 0xFFFF + 29  # bytes of a header, at most
 HEADER_USUAL = 256
+ENTRY_MOST = _CENTRAL.size + 3 * 0xFFFF
 
 
 def _timestamp(modified_s: int) -> bytes:

@@ -17,15 +17,17 @@ from contextlib import suppress
 from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.inflate import inflated
 from scraper.sinks.archives.members import Member
+from scraper.sinks.archives.packed import PIECE
 from scraper.sinks.archives.rewrite import read_range
 from scraper.sinks.archives.zip_format import (
+    ENTRY_MOST,
     HEADER_MOST,
     HEADER_USUAL,
     MOST_END,
     Directory,
-    Entry,
     NotOurs,
     entry_length,
+    entry_offset,
     read_end,
     read_entry,
     read_local,
@@ -66,7 +68,7 @@ class ZipScan:
 
     def _listed_members(self, directory: Directory) -> Iterator[Member]:
         """Up to the last one that is listed, or to what another program wrote."""
-        for entry in self._entries(directory):
+        for entry in map(read_entry, self._entries(directory)):
             while self.end < entry.offset:
                 replaced = self._at(self.end)
                 if replaced is None or replaced.end > entry.offset:
@@ -109,18 +111,19 @@ class ZipScan:
         if directory.offset + directory.size > self._size:
             return None
         try:
-            return max((entry.offset + 1 for entry in self._entries(directory)), default=0)
+            return max((entry_offset(data) + 1 for data in self._entries(directory)), default=0)
         except NotOurs:
             return None
 
-    def _entries(self, directory: Directory) -> Iterator[Entry]:
+    def _entries(self, directory: Directory) -> Iterator[bytes]:
         """Raises NotOurs where there is none."""
         at, end = directory.offset, directory.offset + directory.size
+        piece, begin = b"", at  # what was read last, and where that begins
         while at < end:
-            data = self._file.read(at, HEADER_USUAL)
-            if (length := entry_length(data)) > len(data):
-                data = self._file.read(at, length)
-            yield read_entry(data[:length])
+            if begin + len(piece) < min(at + ENTRY_MOST, self._size):
+                piece, begin = self._file.read(at, PIECE), at
+            length = entry_length(piece, at - begin)
+            yield piece[at - begin : at - begin + length]
             at += length
 
 

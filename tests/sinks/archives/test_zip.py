@@ -295,7 +295,13 @@ def test_headers_of_very_large_members_say_their_sizes_in_the_fields_of_zip64() 
     member = zip_format.read_local(head, 6 << 32)
     expected = Member("big", 6 << 32, (6 << 32) + len(head), (11 << 32) + len(head), *sizes.values())  # fmt: skip # noqa: E501
     assert member == expected._replace(modified_s=1_445_412_480, crc=7, packed=5 << 32)
-    entry = zip_format.central_entry(member)
+    for one in (
+        member,
+        member._replace(offset=7, data=7 + len(head), end=7 + len(head) + (5 << 32)),
+    ):
+        entry = zip_format.central_entry(one)
+        assert zip_format.read_entry(entry) == (len(entry), one.offset, one)
+        assert zip_format.entry_offset(entry) == one.offset
     end = zip_format.end_record(70_000, len(entry), 12 << 32)
     assert zip_format.read_end(entry + end) == (12 << 32, len(entry), 70_000)
 
