@@ -302,6 +302,7 @@ def test_headers_of_very_large_members_say_their_sizes_in_the_fields_of_zip64() 
         entry = zip_format.central_entry(one)
         assert zip_format.read_entry(entry) == (len(entry), one.offset, one)
         assert zip_format.entry_offset(entry) == one.offset
+    entry = zip_format.central_entry(member)
     end = zip_format.end_record(70_000, len(entry), 12 << 32)
     assert zip_format.read_end(entry + end) == (12 << 32, len(entry), 70_000)
 
