@@ -11,7 +11,7 @@ from pathlib import Path
 from scraper.model.errors import UsageError
 from scraper.sinks.base import scheme_of
 from scraper.sinks.directory import path_of
-from scraper.sinks.directory.names import root_of
+from scraper.sinks.directory.names import refuse_tilde, root_of
 
 
 def home_of(destination: str) -> Path | None:
@@ -40,8 +40,9 @@ def is_archive(destination: str) -> bool:
 
 
 def archive_directory(destination: str) -> Path:
-    """The directory that `warc:DIR` names. Raises UsageError if it names none."""
+    """The directory that `warc:DIR` names. Raises UsageError if it names none, or `~`."""
     path = destination.partition(":")[2].removeprefix("//")
     if not path:
         raise UsageError(f"--to {destination!r} names no directory: warc:DIR")
+    refuse_tilde(destination, "warc:", path)
     return root_of(path)

@@ -4,12 +4,14 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 import scraper
 from scraper.model.options import EngineName
 from tests.e2e.command import Command
+from tests.e2e.watch import end
 from tests.proof.disk import disks_can_be_had, small_disk
 from tests.proof.places import Archive
 from tests.proof.site import Site
@@ -110,6 +112,92 @@ def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(
     finally:
         held.release()
     assert cli(f"{url}/x", "--to", "beside").status == 0
+
+
+@pytest.mark.parametrize("how", ["beside", "elsewhere", "not there yet", "a directory on the way"])
+def test_a_link_is_another_name_of_the_archive(
+    how: str, archive: Archive, cli: Command, serve: Serve
+) -> None:
+    """One lock and one manifest: the second run is kept out, and each command reads the same."""
+    gate = Event()
+    server = serve(lambda request: Reply(body=request.path.encode(), delay=gate))
+    cli.write("urls", *(f"{server.url}/{name}\t{name}" for name in ("a", "b")))
+    scheme = archive.words[1].partition(":")[0]
+    linked = linked_name(how, archive)
+    if how != "not there yet":
+        gate.set()
+        assert cli("urls", *archive.words).status == 0
+        gate.clear()
+    with cli.start("urls", "--to", f"{scheme}:{linked}", "--refresh") as process:
+        server.wait_until(lambda: len(server.requests) >= (2 if how == "not there yet" else 4))
+        for name in (archive.name, linked):
+            ran = cli("urls", "--to", f"{scheme}:{name}")
+            assert (ran.status, len(ran.complaints)) == (75, 1), ran.err
+        gate.set()
+        assert end(process).status == 0
+    assert archive.files() == {"a": b"/a", "b": b"/b"}
+    assert not Path(f"{cli.directory / linked}.scraper").is_symlink()
+    for command in (["status"], ["verify"], ["list"], ["failed"], ["export", "--format", "jsonl"]):
+        told = []
+        for name in (archive.name, linked):
+            ran = cli(*command, to := f"{scheme}:{name}")
+            assert ran.status == 0, ran.err
+            told.append(ran.out.replace(to, "").replace(f"{name}.scraper", "home"))
+        assert told[0] == told[1], command
+    if how != "a directory on the way":
+        assert not (cli.directory / f"{linked}.scraper").exists()
+
+
+def linked_name(how: str, archive: Archive) -> str:
+    """Another name of the archive, which may not be there yet."""
+    root = archive.path.parent
+    if how == "a directory on the way":
+        (root / "way").symlink_to(".")
+        return f"way/{archive.name}"
+    name = f"{'deep/' if how == 'elsewhere' else ''}latest{archive.name.removeprefix('out')}"
+    (root / "deep").mkdir()
+    (root / name).symlink_to(f"../{archive.name}" if how == "elsewhere" else archive.name)
+    return name
+
+
+def test_a_hard_link_to_an_archive_that_is_written_keeps_the_second_run_out(
+    archive: Archive, cli: Command, serve: Serve
+) -> None:
+    gate = Event()
+    server = serve(lambda request: Reply(body=request.path.encode(), delay=gate))
+    cli.write("urls", f"{server.url}/a\ta")
+    scheme, other = archive.words[1].partition(":")[0], f"x{archive.name}"
+    archive.path.touch()
+    (cli.directory / other).hardlink_to(archive.path)
+    with cli.start("urls", *archive.words) as process:
+        server.wait_until(lambda: bool(server.requests))
+        ran = cli("urls", "--to", f"{scheme}:{other}")
+        assert (ran.status, len(ran.complaints)) == (75, 1), ran.err
+        assert "by another name" in ran.err
+        gate.set()
+        assert end(process).status == 0
+    assert archive.files() == {"a": b"/a"}
+
+
+def test_verify_names_the_damaged_member_of_a_zip_and_a_run_offers_to_cut_nothing_off(
+    cli: Command, serve: Serve
+) -> None:
+    archive = Archive(cli, "out.zip")
+    a_list(cli, serve, *"abcde")
+    assert cli("urls", *archive.words, "-c", 1).status == 0
+    data = bytearray(archive.path.read_bytes())
+    data[data.index(b"PK\3\4", 1)] ^= 1
+    archive.path.write_bytes(data)
+    verified = cli("verify", archive.words[1])
+    assert verified.status == 1
+    (line,) = verified.lines
+    assert line.startswith("unreadable\tb\t")
+    assert "damaged" in line
+    assert "4 whole, 0 missing" in verified.err
+    ran = cli("urls", *archive.words)
+    assert (ran.status, len(ran.complaints)) == (3, 1)
+    assert "truncate" not in ran.err
+    assert archive.path.read_bytes() == data
 
 
 def test_a_dry_run_makes_nothing_and_knows_what_is_done(

@@ -118,6 +118,9 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
         (["--to", "tar:-", "--log-file", "/dev/fd/1"], "stdout has the bodies"),
         (["--to", "tar.gz:-"], "--to tar:- | gzip"),
         (["--to", "tar:~/x.tar"], 'tar:"$HOME"/x.tar'),
+        (["--to", "zip:~/x.zip"], 'zip:"$HOME"/x.zip; a directory called ~ is zip:./~/x.zip'),
+        (["--to", "warc:~/x"], 'warc:"$HOME"/x; a directory called ~ is warc:./~/x'),
+        (["--to", "warc://~/x"], 'warc:"$HOME"/x'),
         (["--to", "-", "--processes", "2"], "--processes: one process writes to '-'"),
         (["--to", "tar:x.tar", "--shard", "0/2"], "--shard: several runs can't write"),
         (["--to", "tar:x.tar.zst"], "ends with .tar, .tar.gz or .tgz"),
@@ -175,6 +178,7 @@ def test_a_file_that_stdout_is_takes_back_what_a_full_disk_took_of_a_body(
 ) -> None:
     server = serve(bodies)
     cli.prefix = ["bash", "-c", 'ulimit -f 12; trap "" XFSZ; exec "$@"', "-"]
+    cli.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # half of one would be written
     path = cli.directory / "bodies"
     with (
         path.open("wb") as file,
@@ -186,6 +190,45 @@ def test_a_file_that_stdout_is_takes_back_what_a_full_disk_took_of_a_body(
     assert ran.status == 3
     assert "stdout takes no more: File too large" in ran.err
     assert path.read_bytes() == b"/a" * 3000 + b"/b" * 3000, "two whole ones"
+
+
+@pytest.mark.parametrize("to", ["-", "tar:-"])
+def test_a_file_that_is_appended_to_keeps_what_it_had_when_the_disk_is_full(
+    to: str, cli: Command, serve: Serve
+) -> None:
+    server = serve(bodies)
+    script = 'ulimit -f 20; trap "" XFSZ; exec "$@" >> kept'
+    cli.prefix = ["bash", "-c", script, "-"]
+    cli.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # half of one would be written
+    kept = cli.directory / "kept"
+    for urls in (["aaa", "bbb"], ["ccc"]):  # the second one begins with a file that is full
+        kept.write_bytes(b"precious" * (10 if len(urls) == 2 else 2400))
+        before = kept.read_bytes()
+        ran = cli(*(f"{server.url}/{name}" for name in urls), "--to", to, "-c", 1)
+        assert ran.status == 3
+        assert "stdout takes no more: File too large" in ran.err
+        after = kept.read_bytes()
+        assert after.startswith(before), "what was there is there"
+        found = after.removeprefix(before)
+        if to == "tar:-" and found:
+            with tarfile.open(fileobj=io.BytesIO(found), mode="r:") as opened:
+                (member,) = opened
+                found = opened.extractfile(member).read()  # type: ignore[union-attr]
+        assert found == (b"/aaa" * 3000 if len(urls) == 2 else b""), "one whole one"
+
+
+def test_bytes_behind_a_body_that_stdout_has_no_room_for_are_not_cut_off(
+    cli: Command, serve: Serve
+) -> None:
+    server = serve(bodies)
+    script = 'ulimit -f 20; trap "" XFSZ; exec "$@" 1<> kept'
+    cli.prefix = ["bash", "-c", script, "-"]
+    cli.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept = cli.directory / "kept"
+    kept.write_bytes(b"x" * 40_000)
+    ran = cli(f"{server.url}/aaa", f"{server.url}/bbb", "--to", "-", "-c", 1)
+    assert ran.status == 3
+    assert kept.read_bytes()[-19_500:] == b"x" * 19_500
 
 
 def test_bodies_that_wait_for_their_end_lie_on_the_disk_and_are_removed(

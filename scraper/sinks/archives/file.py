@@ -1,9 +1,14 @@
 """The file of an archive: where bytes are put, when they are on the disk, and whether it is there.
 
+While it is open to be written it is locked, beside the lock of the destination, which goes by name:
+a hard link is another name, and has another directory for our files. Rejected: flock(2) for that;
+a process that opens a file again would keep itself out.
+
 Owns: the descriptor. Does not know: what the bytes mean.
 """
 
 import errno
+import fcntl
 import mmap
 import os
 import stat
@@ -13,30 +18,34 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, Held
 from scraper.sinks.directory import flush_path
 
 _LOOK_AGAIN_S = 0.5  # between two looks whether the file still has its name
 _WRITES = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_HELD = {errno.EACCES, errno.EAGAIN}
 _READS = os.O_RDONLY | os.O_CLOEXEC
 
 
 class ArchiveFile:
     """The file at `path`; it is made if it is to be written. One thread at a time writes.
 
-    All methods raise OSError. `durable`: its name is on the disk, too. Making it raises
-    DestinationError if it is no file.
+    All methods raise OSError. `durable`: its name is on the disk, too. `anew`: there is no such
+    file yet. Making it raises DestinationError if it is no file, Held if another process writes it.
     """
 
-    def __init__(self, path: Path, *, writes: bool, durable: bool) -> None:
+    def __init__(self, path: Path, *, writes: bool, durable: bool, anew: bool = False) -> None:
         self.path = path
         self._look_at = 0.0
         self._flushing = threading.Lock()  # guards the next one
         self._flushed = self._written = 0  # writes so far
         is_new = writes and not path.exists()
-        self.fd = os.open(path, _WRITES if writes else _READS, 0o666)
+        flags = _WRITES if writes else _READS
+        self.fd = os.open(path, flags | os.O_EXCL if anew else flags, 0o666)
         try:
             self._check()
+            if writes:
+                self._lock()
             if durable and is_new:
                 flush_path(path.parent)
         except BaseException:
@@ -102,3 +111,10 @@ class ArchiveFile:
     def _check(self) -> None:
         if not stat.S_ISREG(os.fstat(self.fd).st_mode):
             raise DestinationError(f"{str(self.path)!r} is not a file")
+
+    def _lock(self) -> None:
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:  # else the file system has no such locks
+                raise Held(f"another run writes {str(self.path)!r}, by another name") from None

@@ -100,6 +100,10 @@ class Scan:
                 facts = *_facts(head), crc, segment.plain
                 yield Member(head.name, start, head.data, self.state.end, *facts)
 
+    def goes_on(self) -> bool:
+        """Whether whole members of a tar.gz stand behind what is torn: then it is damaged."""
+        return self._next_whole(self.state.end) > 0
+
     def _next_whole(self, at: int) -> int:
         """Where the next whole member behind byte `at` begins, or the end. 0: nowhere."""
         while len(piece := self._pread(at, _PIECE)) >= len(_FLUSHED):

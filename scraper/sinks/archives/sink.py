@@ -20,6 +20,7 @@ from scraper.sinks.archives.errors import reason_of, refused, unreadable
 from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.opened import Archive, open_archive
 from scraper.sinks.archives.place import ArchivePlace, archive_place
+from scraper.sinks.archives.rewrite import remove_leftovers, temporary_directory
 from scraper.sinks.archives.writing import (
     Proof,
     StoredFacts,
@@ -28,7 +29,6 @@ from scraper.sinks.archives.writing import (
 )
 from scraper.sinks.base import Blocking, Body, Listed, SinkOptions
 from scraper.sinks.directory import OWN, make_directory
-from scraper.sinks.directory.open_directories import OpenDirectories
 from scraper.sinks.directory.temporary_files import NAME
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.spool import MIB, Spool, Spools
@@ -84,6 +84,7 @@ class ArchiveSink:
         """
         try:
             self._spools.remove_leftovers(self.place.home / OWN / NAME)
+            remove_leftovers(self.place.path)
             archive, note = self._opened(stored=stored), self._note
             assert note is not None
             begin = archive.end
@@ -269,12 +270,7 @@ class ArchiveSink:
 
     def _temporary(self) -> Path:
         """The directory for temporary files, reached without a link."""
-        directories = OpenDirectories(self.place.home)
-        try:
-            directories.at(f"{OWN}/{NAME}")
-        finally:
-            directories.close()
-        return self.place.home / OWN / NAME
+        return temporary_directory(self.place.home)
 
     def _unusable(self, error: OSError) -> DestinationError:
         shown = str(self.place.path)

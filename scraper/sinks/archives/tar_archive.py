@@ -26,6 +26,7 @@ from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.packed import Packed, chained, checked, in_groups, peeked
 from scraper.sinks.archives.rewrite import read_range, replaced
 from scraper.sinks.archives.scan import Rest, Scan
+from scraper.sinks.archives.tar_kept import kept
 from scraper.sinks.archives.writing import Proof
 from scraper.sinks.spool import Spool, Spools
 
@@ -166,7 +167,8 @@ class TarArchive:
         shown, end = repr(str(self._file.path)), scan.state.end
         why = f"{shown} can't be read from byte {end:,} on: {scan.why}"
         hint = "--to another archive"
-        if scan.rest is Rest.TORN and self.members.any():
+        is_last = isinstance(self._coding, Plain) or not scan.goes_on()
+        if scan.rest is Rest.TORN and self.members.any() and is_last:
             hint = f"truncate -s {end} {quote(str(self._file.path))} cuts that off; or {hint}"
         elif self.members.any():
             hint = f"scraper verify names what is whole; {hint}"
@@ -189,12 +191,17 @@ class TarArchive:
             self._file.put(self._coding.tail(self._state), self.end)
 
     def _write_anew(self) -> None:
-        """Replace the file by one that has only the members that count."""
+        """Replace the file by one that has only what counts."""
         header = self._coding.header
         with replaced(self._file) as new:
             new.put(header, 0)
             state = State(len(header))
-            for one in self.members.in_order():
-                new.put_all(read_range(self._file.fd, one.offset, one.end), state.end)
-                state = state.after(one.end - one.offset, one.packed, one.crc)
+            if isinstance(self._coding, Plain):
+                for start, end in kept(self._file.read, self.end, self.members):
+                    at = new.put_all(read_range(self._file.fd, start, end), state.end)
+                    state = State(at, at)
+            else:
+                for one in self.members.in_order():
+                    new.put_all(read_range(self._file.fd, one.offset, one.end), state.end)
+                    state = state.after(one.end - one.offset, one.packed, one.crc)
             new.put(self._coding.tail(state), state.end)

@@ -27,6 +27,7 @@ _EXTENDS = frozenset(
         tarfile.GNUTYPE_LONGLINK,
     }
 )
+_GNU_KEYS = {tarfile.GNUTYPE_LONGNAME: b"path", tarfile.GNUTYPE_LONGLINK: b"linkpath"}
 _RECORD = re.compile(rb"(\d+) ([^=]+)=")
 
 
@@ -42,7 +43,8 @@ class Head(NamedTuple):
     """The headers of one member: bytes `start` to `data`, where its content begins.
 
     `size` is in bytes, `end` behind the content and its padding, `modified_s` in seconds since
-    1970. `is_file`: it is neither a link nor a directory.
+    1970. `is_file`: it is neither a link nor a directory. `link`: what a hard link refers to.
+    `shared`: where headers stand that hold for all members behind them.
     """
 
     name: str
@@ -51,6 +53,9 @@ class Head(NamedTuple):
     size: int
     modified_s: int
     is_file: bool
+    is_directory: bool = False
+    link: str = ""
+    shared: tuple[tuple[int, int], ...] = ()
 
     @property
     def end(self) -> int:
@@ -75,7 +80,7 @@ def read_head(read: Callable[[int, int], bytes], start: int) -> Head | None:
 
     None at the end of the archive. Raises Incomplete and NotTar.
     """
-    at, name, told = start, "", dict[bytes, bytes]()
+    at, told, shared = start, dict[bytes, bytes](), list[tuple[int, int]]()
     while True:
         block = read(at, BLOCK)
         if len(block) < BLOCK:
@@ -94,21 +99,21 @@ def read_head(read: Callable[[int, int], bytes], start: int) -> Head | None:
         content = read(at, padded(info.size))
         if len(content) < padded(info.size):
             raise Incomplete
-        at += padded(info.size)
-        if info.type == tarfile.GNUTYPE_LONGNAME:
-            name = content[: info.size].rstrip(b"\0").decode(*_ENCODING)
-        elif info.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
-            told |= _records(content[: info.size])
-    return _head(info, start, at, name, told)
+        begin, at = at - BLOCK, at + padded(info.size)
+        if info.type == tarfile.XGLTYPE:
+            shared.append((begin, at))
+        else:
+            told |= _told(info.type, content[: info.size])
+    return _head(info, start, at, told)._replace(shared=tuple(shared))
 
 
-def _head(
-    info: tarfile.TarInfo, start: int, data: int, name: str, told: dict[bytes, bytes]
-) -> Head:
+def _head(info: tarfile.TarInfo, start: int, data: int, told: dict[bytes, bytes]) -> Head:
     if info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith(b"GNU.sparse") for key in told):
         raise NotTar("a sparse file, which is not read here")
-    if path := told.get(b"path"):
-        name = path.decode(*_ENCODING)
+    name, link = (
+        told[key].decode(*_ENCODING) if told.get(key) else plain
+        for key, plain in ((b"path", info.name), (b"linkpath", info.linkname))
+    )
     has_content = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
     try:
         size = int(told.get(b"size", info.size)) if has_content else 0
@@ -117,7 +122,14 @@ def _head(
         raise NotTar("a number that is none") from None
     if size < 0:
         raise NotTar("a negative size")
-    return Head(name or info.name, start, data, size, modified_s, info.isreg())
+    facts = size, modified_s, info.isreg(), info.isdir(), link if info.islnk() else ""
+    return Head(name, start, data, *facts)
+
+
+def _told(kind: bytes, content: bytes) -> dict[bytes, bytes]:
+    """What a header tells of the member behind it, by the keys of pax."""
+    key = _GNU_KEYS.get(kind)
+    return _records(content) if key is None else {key: content.rstrip(b"\0")}
 
 
 def _records(content: bytes) -> dict[bytes, bytes]:

@@ -145,6 +145,8 @@ class ZipArchive:
             if size and not scan.is_whole and not proof.running and not scan.end:
                 raise self._refusal(scan)
             return
+        if scan.damaged is not None:
+            raise self._refusal(scan)
         self._directory = DirectoryBytes(self._file.path.parent, self.members)
         self._directory.make_old()
         if scan.is_whole:
@@ -166,12 +168,17 @@ class ZipArchive:
 
     def _refusal(self, scan: ZipScan) -> DestinationError:
         shown, hint = repr(str(self._file.path)), "--to another archive"
+        if scan.damaged is not None:
+            why = f"{shown} is damaged: the member at byte {scan.damaged:,} is not what is listed"
+            return DestinationError(why, hint=f"scraper verify names what is whole; {hint}")
         if not scan.end:
             why = f"{shown} was made by another program, or is not whole"
             return DestinationError(why, hint=hint)
-        cut = f"truncate -s {scan.end} {quote(str(self._file.path))} cuts that off"
         why = f"{shown} is not whole, or another program went on with it, from byte {scan.end:,} on"
-        return DestinationError(why, hint=f"{cut}; or {hint}")
+        if scan.listed is None or scan.listed <= scan.end:  # else members that others read are lost
+            cut = f"truncate -s {scan.end} {quote(str(self._file.path))} cuts that off"
+            hint = f"{cut}; or {hint}"
+        return DestinationError(why, hint=hint)
 
     # ------------------------------------------------------------ the directory
 

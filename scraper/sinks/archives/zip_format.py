@@ -23,8 +23,11 @@ _END64, _LOCATOR = b"PK\6\6", b"PK\6\7"
 MOST_END = END_BYTES + 56 + 20  # with those of zip64
 _LOCAL = struct.Struct("<4sHHHHHLLLHH")
 _CENTRAL = struct.Struct("<4sHHHHHHLLLHHHHHLL")
+_OFFSET = struct.Struct("<L")  # the last field of an entry of the directory
+_LENGTHS = struct.Struct("<HHH")  # of what follows it
 _END = struct.Struct("<4sHHHHLLH")
 _UTF8 = 0x800
+_STAMP_BYTES = 9  # of an extended timestamp
 _LIMIT, _LIMIT_16 = 0xFFFFFFFF, 0xFFFF
 _UNIX, _MODE = 3 << 8, 0o100644 << 16
 _OLDEST_S = 315_532_800  # 1980, where DOS begins
@@ -116,7 +119,7 @@ def read_local(data: bytes, offset: int) -> Member:
     if extra[:4] == b"\1\0\x10\0":
         size, packed = struct.unpack("<QQ", extra[4:20])
         extra = extra[20:]
-    if len(extra) != 9 or extra[:5] != b"UT\5\0\1" or (method == DEFLATED) != (packed < size):
+    if not _is_stamp(extra) or (method == DEFLATED) != (packed < size):
         raise NotOurs
     modified_s = int.from_bytes(extra[5:], "little")
     text = name.decode("utf-8", "surrogateescape")
@@ -124,13 +127,70 @@ def read_local(data: bytes, offset: int) -> Member:
     return Member(text, offset, start, start + packed, size, modified_s, crc, packed)
 
 
+class Entry(NamedTuple):
+    """An entry of a directory: its bytes, and where its member begins.
+
+    `member` is None if the entry is not as we write it.
+    """
+
+    length: int
+    offset: int
+    member: Member | None
+
+
+def entry_length(data: bytes, at: int = 0) -> int:
+    """The bytes of the entry that begins at `at` of `data`. Raises NotOurs."""
+    if data[at : at + 4] != CENTRAL or len(data) - at < _CENTRAL.size:
+        raise NotOurs
+    return _CENTRAL.size + int(sum(_LENGTHS.unpack_from(data, at + 28)))
+
+
+def entry_offset(data: bytes) -> int:
+    """Where the member of the entry that `data` is begins. Raises NotOurs if it is none."""
+    (offset,) = _OFFSET.unpack_from(data, _CENTRAL.size - _OFFSET.size)
+    return read_entry(data).offset if offset == _LIMIT else int(offset)
+
+
+def read_entry(data: bytes) -> Entry:
+    """The entry that `data` is. Raises NotOurs if it is none."""
+    length = entry_length(data)
+    if len(data) < length:
+        raise NotOurs
+    _, _, _, flags, method, _, _, crc, *rest = _CENTRAL.unpack(data[: _CENTRAL.size])
+    packed, size, named, more, comment, _, _, _, offset = rest
+    name, extra = data[_CENTRAL.size :][:named], data[_CENTRAL.size + named :][:more]
+    head = _LOCAL.size + named + _STAMP_BYTES
+    if extra[:2] == b"\1\0":
+        if _LIMIT in {size, packed}:
+            head += 20
+        end = 4 + int.from_bytes(extra[2:4], "little")
+        wide, extra = extra[4:end], extra[end:]
+        numbers = iter(struct.iter_unpack("<Q", wide[: len(wide) // 8 * 8]))
+        size, packed, offset = (
+            next(numbers, (number,))[0] if number == _LIMIT else number
+            for number in (size, packed, offset)
+        )
+    is_ours = not comment and not flags & ~_UTF8 and _is_stamp(extra)
+    if not is_ours or method != (DEFLATED if packed < size else STORED):
+        return Entry(length, offset, None)
+    data_at, modified_s = offset + head, int.from_bytes(extra[5:], "little")
+    text = name.decode("utf-8", "surrogateescape")
+    facts = data_at, data_at + packed, size, modified_s, crc, packed
+    return Entry(length, offset, Member(text, offset, *facts))
+
+
 HEADER_MOST = _LOCAL.size + 0xFFFF + 29  # bytes of a header, at most
 HEADER_USUAL = 256
+ENTRY_MOST = _CENTRAL.size + 3 * 0xFFFF
 
 
 def _timestamp(modified_s: int) -> bytes:
     """The extended timestamp of Info-ZIP, with the time of modification alone."""
     return struct.pack("<2sHBL", b"UT", 5, 1, min(max(modified_s, 0), _NEWEST_S))
+
+
+def _is_stamp(extra: bytes) -> bool:
+    return len(extra) == _STAMP_BYTES and extra[:5] == b"UT\5\0\1"
 
 
 def _dos(modified_s: int) -> tuple[int, int]:

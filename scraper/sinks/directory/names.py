@@ -11,6 +11,8 @@ Owns: that. Does not know: which names there may be (`source/keys.py`).
 import os
 from pathlib import Path
 
+from scraper.model.errors import UsageError
+
 
 def to_disk(name: str) -> bytes:
     """The name, or the path, that the system gets."""
@@ -29,6 +31,18 @@ def root_of(path: str) -> Path:
     except UnicodeEncodeError:
         return Path(os.fsdecode(to_disk(path)))
     return Path(path)
+
+
+def refuse_tilde(destination: str, before: str, path: str) -> None:
+    """Raise UsageError if `path`, which follows `before` in `destination`, begins with `~/`.
+
+    No shell replaces it there, so a directory of this name would be made.
+    """
+    if path.startswith("~/"):
+        raise UsageError(
+            f"--to {destination!r}: the shell replaces ~ only where a word begins",
+            hint=f'--to {before}"$HOME"{path[1:]}; a directory called ~ is {before}./{path}',
+        )
 
 
 def has_others(directory: bytes, name: str) -> bool:

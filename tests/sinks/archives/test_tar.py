@@ -395,6 +395,22 @@ def test_behind_a_damaged_member_of_a_tar_gz_all_others_are_read(tmp_path: Path)
     assert "verify" in (raised.value.hint or "")
 
 
+def test_a_damaged_member_of_a_tar_gz_is_not_offered_to_be_cut_off_with_all_behind_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.tar.gz"
+    stored(path, {f"m{number}": b"body" for number in range(4)})
+    data = bytearray(path.read_bytes())
+    second = list(sink_of(path)._opened().members.by_place())[1]
+    data[second.offset] ^= 1  # the flag of the last block of a stream: as if it ended there
+    path.write_bytes(data)
+    with pytest.raises(DestinationError) as raised:
+        sink_of(path).settle("m", ())
+    assert "truncate" not in (raised.value.hint or "")
+    assert path.read_bytes() == data
+    assert {"m2", "m3"} <= set(sink_of(path, checked=False).keys())
+
+
 @each_archive
 def test_an_empty_file_is_taken_and_one_whose_end_is_missing(name: str, tmp_path: Path) -> None:
     path = tmp_path / name

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives import zip_format
 from scraper.sinks.archives.members import Member
 from scraper.sinks.archives.writing import StoredFacts
@@ -242,7 +242,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_member_leaves_none_of_it(tmp_pat
     path = tmp_path / "out.zip"
     script = f"""
 import random, resource, signal
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, SinkError
 from tests.sinks.archives.test_zip import sink_of, store
 from pathlib import Path
 sink, noise = sink_of(Path({str(path)!r})), random.Random(1).randbytes(3_000_000)
@@ -295,6 +295,13 @@ def test_headers_of_very_large_members_say_their_sizes_in_the_fields_of_zip64() 
     member = zip_format.read_local(head, 6 << 32)
     expected = Member("big", 6 << 32, (6 << 32) + len(head), (11 << 32) + len(head), *sizes.values())  # fmt: skip # noqa: E501
     assert member == expected._replace(modified_s=1_445_412_480, crc=7, packed=5 << 32)
+    for one in (
+        member,
+        member._replace(offset=7, data=7 + len(head), end=7 + len(head) + (5 << 32)),
+    ):
+        entry = zip_format.central_entry(one)
+        assert zip_format.read_entry(entry) == (len(entry), one.offset, one)
+        assert zip_format.entry_offset(entry) == one.offset
     entry = zip_format.central_entry(member)
     end = zip_format.end_record(70_000, len(entry), 12 << 32)
     assert zip_format.read_end(entry + end) == (12 << 32, len(entry), 70_000)
@@ -316,3 +323,91 @@ def test_a_member_of_five_gibibytes_and_many_members_are_read_by_all(tmp_path: P
         assert opened.read("small/65999") == b"65999"
     for words in (["unzip", "-tqq", path], ["bsdtar", "-tf", path], ["7z", "t", path]):
         assert run(*words) == 0
+
+
+# ---------------------------------------------------------------- damaged
+
+
+FIVE = {f"m{number}": b"%d" % number * (number * 40) for number in range(1, 6)}
+
+
+def damaged(path: Path, at: int) -> None:
+    """Flip one bit."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def offsets(path: Path) -> dict[str, int]:
+    with zipfile.ZipFile(path) as opened:
+        return {one.filename: one.header_offset for one in opened.infolist()}
+
+
+# Bytes of a header: signature, flags, method, CRC, packed size, size, length of the name, name.
+@pytest.mark.parametrize("byte", [0, 6, 8, 14, 19, 23, 27, 30])
+@pytest.mark.parametrize("key", list(FIVE))
+def test_behind_a_damaged_header_all_members_are_read_by_the_directory(
+    key: str, byte: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.zip"
+    stored(path, {**FIVE, "m3": b"old"})
+    stored(path, FIVE)
+    damaged(path, offsets(path)[key] + byte)
+    whole = path.read_bytes()
+    reader = sink_of(path, checked=False)
+    assert sorted(reader.keys()) == sorted(FIVE)
+    others = {name: body for name, body in FIVE.items() if name != key}
+    assert {name: b"".join(reader.read(name)) for name in others} == others
+    with pytest.raises(SinkError, match="damaged"):
+        b"".join(reader.read(key))
+    with pytest.raises(DestinationError, match="damaged") as raised:
+        sink_of(path).settle("m", ())
+    assert raised.value.hint is not None
+    assert "verify" in raised.value.hint
+    assert "truncate" not in raised.value.hint
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_member_that_was_replaced_is_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "out.zip"
+    stored(path, {**FIVE, "m2": b"old" * 50})
+    old = offsets(path)["m2"]
+    stored(path, FIVE)
+    damaged(path, old)
+    sink = sink_of(path)
+    assert {key: b"".join(sink.read(key)) for key in list(sink.keys())} == FIVE
+    store(sink, "new", b"new")
+    sink.close()
+    assert dict(listed(path)) == {**FIVE, "new": b"new"}
+
+
+# Bytes of an entry: CRC, packed size, size, offset, name.
+@pytest.mark.parametrize("byte", [16, 20, 24, 42, 44, 46])
+def test_a_damaged_entry_of_the_directory_takes_no_other_member_with_it(
+    byte: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.zip"
+    stored(path, FIVE)
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\1\2", whole.index(b"PK\1\2") + 1)
+    damaged(path, entry + byte)
+    reader = sink_of(path, checked=False)
+    found = set(reader.keys())
+    assert found >= set(FIVE) - {"m2"}
+    for name in set(FIVE) - {"m2"}:
+        assert b"".join(reader.read(name)) == FIVE[name]
+    with pytest.raises(DestinationError) as raised:
+        sink_of(path).settle("m", ())
+    assert "truncate" not in (raised.value.hint or "")
+
+
+def test_what_another_program_appended_is_not_offered_to_be_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "out.zip"
+    stored(path, FIVE)
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr("mine", b"mine")
+    with pytest.raises(DestinationError, match="another program") as raised:
+        sink_of(path).settle("m", ())
+    assert raised.value.hint == "--to another archive"
