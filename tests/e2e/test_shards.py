@@ -371,7 +371,8 @@ def test_a_plan_that_was_killed_makes_no_shard_forget_what_was_stored(
 ) -> None:
     urls, to = urls_of(site), make("")
     to.run(urls)
-    with to.sink() as sink, ListsOfPlan(sink, to.to, Plan(1, 2)) as lists:
+    found = find_sink(to.to, SinkOptions(s3=S3(endpoint=to.options.get("s3_endpoint"))))
+    with closing(found) as sink, ListsOfPlan(sink, to.to, Plan(1, 2)) as lists:
         sink.check()
         write_known((), lambda _: 0, lists)  # some were read, and nothing says that it was all
         lists.finish()
