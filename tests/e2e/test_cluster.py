@@ -434,6 +434,20 @@ def test_what_a_cluster_can_not_keep_is_refused(cli: Command, words: list[str], 
     assert cli.wrote == ["urls.txt"]
 
 
+def test_an_empty_list_is_done_at_once(cli: Command) -> None:
+    cli.write("urls.txt", "# nothing")
+    one, many = (cli("urls.txt", "--to", to, *words) for to, words in [
+        ("one", ()), ("many", ("--cluster", "local:1")),
+    ])  # fmt: skip
+    for ran, to in ((one, "one"), (many, "many")):
+        assert ran.status == 0, ran.err
+        assert "0 targets: the list is empty, nothing to do" in ran.err
+        assert cli("status", to).status == 0
+        assert objects(cli, to) == {}
+    assert summary_of(cli, "many")["statuses"] == summary_of(cli, "one")["statuses"]
+    assert not [*cli.directory.glob("many/.scraper/plans/*-of-*")]
+
+
 def test_a_pipe_is_kept_while_it_is_divided(cli: Command, site: HttpFarm) -> None:
     lines = "".join(f"{url}/{page}\n" for url in site.urls for page in range(2))
     ran = cli("-", "--to", "out", "--cluster", "local:1", "--max-run-time", "600", stdin=lines)
