@@ -227,6 +227,8 @@ class _Fetch:
         run.ending.invocation = invocation(sys.argv[1:], inputs.lists, keeps=keeps)
         if ours["cluster"] is not None:
             run.ending.invocation = run.ending.invocation.of_cluster()
+        elif settings.shard is not None and not settings.earlier.retry_failed:
+            run.ending.invocation = run.ending.invocation.of_shard()
         run.ending.final_status = self._final_status
         self._signals = Signals(run)
         self._receivers = Receivers(ours, sources, run, self._signals)

@@ -78,6 +78,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     from scraper.cli.arguments import check_destination, inputs_of, is_piped
     from scraper.model.settings import Settings
     from scraper.run import planning
+    from scraper.run.build import transfer_type
     from scraper.run.remote import child_opener, opener
     from scraper.schedule.shard_plan import Pace, plan_shards
 
@@ -86,6 +87,7 @@ def plan(arguments: tuple[str, ...], **options: Any) -> int:
     grammar = {name: options.pop(name) for name in LIST_OPTIONS}
     given = {name: value for name, value in options.items() if value is not None}
     settings = Settings.of(**given, shard="0/1")
+    transfer_type(settings)  # which refuses what shards would refuse
     check_destination(settings.to)
     inputs = inputs_of(arguments, input_files, piped=is_piped()).read_by(grammar)
     sources = inputs.open(opener(settings), child_opener(settings, time.monotonic()))

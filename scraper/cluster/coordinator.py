@@ -29,7 +29,7 @@ from scraper.cluster.address import Address
 from scraper.cluster.ending import ClusterEnding
 from scraper.cluster.left import add_up
 from scraper.cluster.local_workers import Beside, engine_modules, warm_up
-from scraper.cluster.planned import Ready, begun, taken_up
+from scraper.cluster.planned import NO_LINES, Ready, begun, taken_up
 from scraper.cluster.shards import Shards, settings_of_shards
 from scraper.model.dates import expand_date
 from scraper.model.errors import ClusterError, DestinationError, Held, ScraperError, UsageError
@@ -43,6 +43,7 @@ from scraper.run.stopping import LAST_GRACE_S, Note, limit_at
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.beginning import insist
 from scraper.sinks.coordinator_lock import CoordinatorLock
+from scraper.sinks.directory import OWN
 from scraper.sinks.lock import Limit
 from scraper.sinks.stop_file import StopFile
 from scraper.source.sources import Source
@@ -124,11 +125,13 @@ class ClusterRun:
             self._lock.share(how)
             started.wait()
             self._stop_file = StopFile(self._sink, self.destination, ready.plan)
-            self._stop_file.remove()
             self._shards = Shards(ready, cluster, self._of_shards, self.id)
             self._shards.tell = self._note
-            manifests = ready.plan.prefix_of(0).replace("/shard-0/", "/shard-*/manifest*")
-            where = f"{self.places.destination.rstrip('/')}/{manifests}"
+            below = f"{OWN}/"
+            if ready != NO_LINES:
+                self._stop_file.remove()
+                below = ready.plan.prefix_of(0).replace("/shard-0/", "/shard-*/")
+            where = f"{self.places.destination.rstrip('/')}/{below}manifest*"
             self.places = self.places._replace(manifest=where)
             self._shards.submit_all()
             self._cluster = cluster

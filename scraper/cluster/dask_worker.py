@@ -19,6 +19,7 @@ from scraper.cluster.task import Message, Task
 from scraper.model.version import __version__
 
 _RUNS = OpenRuns()
+_CLOSING = set[asyncio.Task[Any]]()  # a loop does not keep its tasks
 _RUNNING = (Status.running, Status.paused, Status.init)
 
 
@@ -43,6 +44,11 @@ class StopRuns(WorkerPlugin):
 
     `local`: the worker belongs to a coordinator on this machine, which says when it ends. A Ctrl-C
     reaches all processes of a terminal, and would end it before.
+
+    A signal to a worker of others closes it. The SIGTERM of a service (systemd, SLURM) reaches all
+    of its processes: nannies, which tell their workers to end, and these workers, which it would
+    end at once. In a worker without a nanny Dask ends its loop: that breaks off a close that goes
+    on already, since the scheduler has gone, and the process waits for the end of it for ever.
     """
 
     name = "scraper"
@@ -52,16 +58,32 @@ class StopRuns(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """See WorkerPlugin."""
-        del worker
         if self._local:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 with suppress(ValueError):  # not the main thread
                     signal.signal(number, signal.SIG_IGN)
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if worker.nanny or _is_of_dask(number):  # else the process is another program
+                with suppress(ValueError, RuntimeError, NotImplementedError):  # as above
+                    loop.add_signal_handler(number, _close, worker)
 
     async def teardown(self, worker: Worker) -> None:
         """See WorkerPlugin. A coordinator that comes later replaces the plug-in: no run ends."""
         if worker.status not in _RUNNING:
             await asyncio.to_thread(_RUNS.end)
+
+
+def _is_of_dask(number: int) -> bool:
+    """Whether the command `dask worker` hears of this signal."""
+    return getattr(signal.getsignal(number), "__module__", "") == "distributed._signals"
+
+
+def _close(worker: Worker) -> None:
+    """Close `worker`, once. Its nanny starts another one, unless it was told to end too."""
+    if not _CLOSING:
+        _CLOSING.add(asyncio.ensure_future(worker.close(nanny=False, reason="signal")))
 
 
 def ended(answer: Any) -> Message:

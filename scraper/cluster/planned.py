@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from scraper.manifest import StoreTimeouts, open_store
-from scraper.model.errors import UsageError
 from scraper.model.settings import Settings
 from scraper.run import planning
 from scraper.schedule.shard_plan import Pace, plan_shards
@@ -32,6 +31,9 @@ class Ready(NamedTuple):
     plan: Plan
     lines: Sequence[int]
     done: frozenset[int] = frozenset()
+
+
+NO_LINES = Ready(Plan(0, 0), ())  # for a list that is empty: it is kept nowhere
 
 
 def taken_up(
@@ -55,26 +57,30 @@ def begun(
 ) -> Ready:
     """A plan for so many `slots`, which is begun now.
 
-    Raises Held, DestinationError, ListError, and UsageError for a list that has no line, or one
-    with a secret that others could read.
+    It is NO_LINES for an empty list, which leaves what one run leaves. Raises Held,
+    DestinationError, ListError, and UsageError for a list with a secret that others could read.
     """
     counted = planning.count(sources, settings, note)
     if not counted.lines + counted.bad:
-        raise UsageError("the list has no URL")
+        with planning.held(settings, limit) as place:
+            _move_records(*place, settings)
+        return NO_LINES
     asked = settings.politeness
     pace = Pace(asked.max_concurrency, asked.per_host, asked.delay, _LATENCY_S, asked.rate)
     divided = plan_shards(counted.hosts, counted.buckets, pace, workers=slots)
     with planning.held(settings, limit) as place:
-        _move_records(*place, settings)
+        if not all(one.is_only_planned for one in kept(*place)):
+            _move_records(*place, settings)
         made = planning.keep(divided, settings, sources, place, refuses_secrets=True)
     assert made.lists is not None
     return Ready(made.written.plan, made.lists.lines)
 
 
 def _move_records(sink: Sink, destination: str, settings: Settings) -> None:
-    """Move what shards of earlier plans recorded into the destination's own manifest."""
-    if all(one.is_only_planned for one in kept(sink, destination)):
-        return
+    """Move what shards of earlier plans recorded into the destination's own manifest.
+
+    It is made where there was none.
+    """
     timeouts = StoreTimeouts(settings.retries.retry_max_time)
     store = open_store(None, destination, sink, timeouts, durable=settings.durable)
     try:

@@ -13,6 +13,9 @@ all shards. It is there, if empty, wherever there were records, and where a stor
 all: then no shard looks for any without a record. A plan without it has no records, or is of a
 version that did not divide them. Then a shard looks for itself.
 
+These files are whole once `plan.json` is there, which is written last. Of a `scraper plan` that was
+killed before, some are missing or cut, and a shard that begins in their place looks for itself.
+
 Owns: that form. Does not know: which records concern whom (`shard_store.py`). Rejected: such a
 record in the list of every shard. There may be a million of them, and 20,000 shards.
 """
@@ -27,7 +30,7 @@ from scraper.manifest.shard_store import HostLines
 from scraper.model.errors import DestinationError
 from scraper.sinks.base import Sink
 from scraper.sinks.own_store import OwnStore
-from scraper.sinks.plans import KNOWN, KNOWN_BY_ALL, Kept
+from scraper.sinks.plans import KNOWN, KNOWN_BY_ALL, PLAN, Kept
 from scraper.sinks.shard_lists import ListsOfPlan, list_lines
 from scraper.source.shard_buffers import BUFFER_BYTES, ShardBuffers
 
@@ -62,9 +65,11 @@ def write_known(
 def known_lines(sink: Sink, destination: str, shard: Kept) -> Lines | None:
     """What gives the earlier records that concern `shard`, which is held, in order.
 
-    None if its plan does not have them. Raises DestinationError, SinkError.
+    None if its plan does not have them, or was not written to its end. Raises DestinationError,
+    SinkError.
     """
-    if not OwnStore(sink, destination).has(shard.plan.prefix_of(0) + KNOWN_BY_ALL):
+    own, prefix = OwnStore(sink, destination), shard.plan.prefix_of(0)
+    if not (own.has(prefix + KNOWN_BY_ALL) and own.has(prefix + PLAN)):
         return None
     place = sink, destination, shard.plan
     files = [list_lines(*place, 0, KNOWN_BY_ALL)]

@@ -35,16 +35,25 @@ class Invocation(NamedTuple):
     """The command that began a run, and those that do the rest of it. Without secrets.
 
     `resume` goes on with a list that was not read to its end; `retry_failed` fetches what is not
-    done. All are "" for a run that no command began.
+    done. `stopped` is the one for a run that was stopped, where that is another. All are "" for a
+    run that no command began.
     """
 
     command: str = ""
     resume: str = ""
     retry_failed: str = ""
+    stopped: str = ""
 
     def of_cluster(self) -> "Invocation":
         """The same for a run of all shards: `--resume` asks again for what failed."""
         return self._replace(retry_failed=self.resume)
+
+    def of_shard(self) -> "Invocation":
+        """The same for a run of one shard: it is done once a run has come to the end of its list.
+
+        `--retry-failed` never makes it so.
+        """
+        return self._replace(stopped=self.resume)
 
 
 NO_INVOCATION = Invocation()
@@ -135,6 +144,8 @@ class Summary(NamedTuple):
         """The command that does the rest, "" if there is none or nothing can get better."""
         if self.ending.unread:
             return self.invocation.resume
+        if (self.stopped or self.statuses["not_reached"]) and self.invocation.stopped:
+            return self.invocation.stopped
         passing = any(_may_pass(group) for group in self.failures)
         return self.invocation.retry_failed if passing or self.statuses["not_reached"] else ""
 

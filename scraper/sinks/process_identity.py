@@ -6,6 +6,9 @@ and namespace can judge another one. Of all others nothing is known.
 
 This module owns these facts of Linux. It does not know leases.
 
+One that was killed and that its parent has not waited for yet (a zombie) has ended: nothing of it
+runs any more, though its number and its start time are there.
+
 Rejected: a host's name; containers share it. Rejected: the absence of /proc/PID; `hidepid` hides
 the processes of other users. Rejected: the number alone; it is used again.
 """
@@ -38,19 +41,38 @@ def has_ended(process: Mapping[str, Any]) -> bool:
         return True
     except OSError:  # EPERM: it is another user's, and alive
         pass
-    was, started = process.get("started"), _started(pid)
-    return type(was) is int and started is not None and started != was
+    was, fields = process.get("started"), _stat(pid)
+    if type(was) is not int or fields is None:
+        return False
+    return _started_at(fields) != was or _is_zombie(fields)
 
 
 def _started(pid: int) -> int | None:
-    """The start time of a process in clock ticks since boot. None if it can't be read.
+    """The start time of a process in clock ticks since boot. None if it can't be read."""
+    fields = _stat(pid)
+    return None if fields is None else _started_at(fields)
 
-    It is the 22nd field of /proc/PID/stat (proc_pid_stat(5)); the second may contain anything.
+
+def _stat(pid: int) -> list[bytes] | None:
+    """/proc/PID/stat from its third field on (proc_pid_stat(5)). None if it can't be read.
+
+    The second field may contain anything. The 20th and the 22nd are numbers.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         stat = (_PROC / str(pid) / "stat").read_bytes()
-        return int(stat[stat.rindex(b")") + 1 :].split()[19])
+        fields = stat[stat.rindex(b")") + 1 :].split()
+        int(fields[17]), int(fields[19])
+        return fields
     return None
+
+
+def _started_at(fields: list[bytes]) -> int:
+    return int(fields[19])
+
+
+def _is_zombie(fields: list[bytes]) -> bool:
+    """Whether it has ended, with all of its threads: the first may end before others."""
+    return fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
 
 
 def _processes() -> str:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +87,13 @@ class Cluster:
         with Client(self.url, set_as_default=False) as client:
             client.wait_for_workers(count, timeout=120)
 
+    def wait_for_log(self, text: str) -> None:
+        """Wait until one of the processes has said so."""
+        until = time.monotonic() + 120
+        while text not in self.logs():
+            assert time.monotonic() < until, self.logs()
+            time.sleep(0.05)
+
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self._home.glob("*.log")))
 
@@ -93,7 +101,6 @@ class Cluster:
 def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     """The address in the file that the scheduler writes once it listens."""
     import json
-    import time
 
     until = time.monotonic() + 120
     while time.monotonic() < until:

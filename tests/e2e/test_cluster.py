@@ -143,13 +143,19 @@ def test_a_killed_worker_costs_what_was_in_flight(cli: Command, site: HttpFarm) 
     assert max(site.max_in_flight_by_host.values()) <= 2
 
 
-def test_a_worker_that_is_told_to_end_costs_nothing(cli: Command, site: HttpFarm) -> None:
+@pytest.mark.parametrize("nanny", [False, True])
+def test_a_worker_that_is_told_to_end_costs_nothing(
+    nanny: bool, cli: Command, site: HttpFarm
+) -> None:
+    """The signal reaches all of its processes, as that of a service does."""
     count, gate = write_pages(cli, site), Gate(site)
     with Cluster(cli) as cluster:
-        first = cluster.worker(2)
+        first = cluster.worker(2, nanny=nanny)
         cluster.wait_for_workers(1)
         with cli.start(*WORDS, "--cluster", cluster.url) as process:
             site.wait_until(lambda: site.total > 8 and site.in_flight >= 4)
+            for one in psutil.Process(first.pid).children(recursive=True):
+                one.terminate()
             first.terminate()
             cluster.worker(2)
             gate.open()
@@ -207,6 +213,57 @@ def test_a_killed_coordinator_is_followed_by_another(cli: Command, site: HttpFar
     assert summary_of(cli, "out")["targets"] == count
 
 
+def test_what_workers_of_a_killed_coordinator_finish_is_in_the_account_of_the_next(
+    cli: Command, site: HttpFarm
+) -> None:
+    count = write_pages(cli, site) + len(site.urls)
+    urls = (cli.directory / "urls.txt").read_text().split()
+    cli.write("urls.txt", *(f"{url}/gone" for url in site.urls), *urls)
+    gate = Gate(site)
+    with Cluster(cli) as cluster:
+        cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 8 and site.in_flight >= 4)
+            process.kill()
+            process.wait()
+        with cli.start(*WORDS, "--resume", "--cluster", cluster.url) as process:
+            assert process.stderr is not None
+            assert b"going on with " in process.stderr.readline()
+            gate.open()  # its workers are busy with shards of the first one
+            ran = cli.ended(process)
+    told = summary_of(cli, "out")
+    assert (told["targets"], told["statuses"]["failed"]) == (count, len(site.urls))
+    assert told["statuses"]["stored"] < count - len(site.urls)
+    assert (ran.status, told["exit_status"]) == (1, 1), ran.err
+
+
+def test_what_was_fetched_since_a_shard_was_done_is_no_failure_any_more(
+    cli: Command, site: HttpFarm
+) -> None:
+    cli.write("urls.txt", *(f"{url}/{page}" for url in site.urls for page in ("a", "once")))
+    answer, asked = site.handler, Counter[str]()
+
+    def once(request: Request) -> Reply | None:
+        asked[request.host] += request.path == "/once"
+        is_first = request.path == "/once" and asked[request.host] == 1
+        return Reply(404) if is_first else answer(request)
+
+    site.handler = once
+    words = ("urls.txt", "--to", "out", "--resume")
+    assert cli("plan", *words[:3], "--shards", 3).status == 0
+    for shard in ("0/3", "1/3"):
+        assert cli(*words, "--shard", shard).status == 1
+    retry = ("--to", "out", "--retry-failed", "--all")
+    assert cli(*retry, "--shard", "0/3").status == 0
+    ran = cli(*words, "--cluster", "local:1")
+    told, status = summary_of(cli, "out"), json.loads(cli("status", "out", "--json").out)
+    assert ran.status == 1, ran.err
+    assert told["statuses"]["failed"] == 8 == status["statuses"]["failed"]
+    assert told["statuses"]["skipped"] == 4 + 4 + 4
+    assert told["targets"] == 24
+
+
 def test_a_coordinator_that_is_told_to_end_stops_all_shards(cli: Command, site: HttpFarm) -> None:
     count, gate = write_pages(cli, site), Gate(site)
     with Cluster(cli) as cluster:
@@ -224,6 +281,25 @@ def test_a_coordinator_that_is_told_to_end_stops_all_shards(cli: Command, site: 
         ran = cli(*WORDS, "--resume", "--cluster", cluster.url)
         assert ran.status == 0, ran.err
         assert len(objects(cli, "out")) == count == site.total
+
+
+def test_a_signal_to_a_worker_that_has_lost_its_scheduler_does_not_keep_it(
+    cli: Command, site: HttpFarm
+) -> None:
+    write_pages(cli, site)
+    gate = Gate(site)
+    with Cluster(cli) as cluster:
+        worker = cluster.worker(2)
+        cluster.wait_for_workers(1)
+        with cli.start(*WORDS, "--cluster", cluster.url) as process:
+            site.wait_until(lambda: site.total > 8 and site.in_flight >= 4)
+            cluster.scheduler.terminate()  # which tells its workers
+            cluster.wait_for_log("Removing Worker plugin scraper")
+            worker.terminate()
+            gate.open()
+            assert worker.wait(60) == 0, cluster.logs()
+            cli.ended(process)
+    assert len(objects(cli, "out")) == site.total
 
 
 @pytest.mark.slow
@@ -356,6 +432,20 @@ def test_what_a_cluster_can_not_keep_is_refused(cli: Command, words: list[str], 
     assert (ran.status, ran.out) == (2, "")
     assert said in ran.complaints[0]
     assert cli.wrote == ["urls.txt"]
+
+
+def test_an_empty_list_is_done_at_once(cli: Command) -> None:
+    cli.write("urls.txt", "# nothing")
+    one, many = (cli("urls.txt", "--to", to, *words) for to, words in [
+        ("one", ()), ("many", ("--cluster", "local:1")),
+    ])  # fmt: skip
+    for ran, to in ((one, "one"), (many, "many")):
+        assert ran.status == 0, ran.err
+        assert "0 targets: the list is empty, nothing to do" in ran.err
+        assert cli("status", to).status == 0
+        assert objects(cli, to) == {}
+    assert summary_of(cli, "many")["statuses"] == summary_of(cli, "one")["statuses"]
+    assert not [*cli.directory.glob("many/.scraper/plans/*-of-*")]
 
 
 def test_a_pipe_is_kept_while_it_is_divided(cli: Command, site: HttpFarm) -> None:

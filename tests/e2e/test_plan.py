@@ -145,6 +145,8 @@ def test_a_shard_is_previewed_as_it_was_planned(cli: Command, site: HttpFarm) ->
         (["plan", "list", "--latency", "0"], 2, "--latency"),
         (["plan", "list", "--shards", "100001"], 2, "--shards"),
         (["plan", "list", "--to", "list"], 3, "it is a file"),
+        (["plan", "list", "--to", "tar:a.tar"], 2, "several runs can't write to 'tar:a.tar'"),
+        (["plan", "list", "--to", "warc:a"], 2, "--shard does not go with warc"),
     ],
 )
 def test_a_wrong_call_is_one_line(cli: Command, words: list[str], status: int, said: str) -> None:

@@ -11,11 +11,14 @@ import pytest
 
 import scraper
 from scraper.manifest import lines_from
+from scraper.manifest.known import write_known
 from scraper.model.errors import Held
 from scraper.model.settings import S3
 from scraper.model.shards import Shard
 from scraper.run.result import Result
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
+from scraper.sinks.plans import Plan
+from scraper.sinks.shard_lists import ListsOfPlan
 from tests.e2e.command import Command, Ran
 from tests.e2e.places import Bucket, Directory, Place
 from tests.e2e.twelve_hosts import HOSTS, twelve_hosts
@@ -361,6 +364,40 @@ def test_a_run_of_the_whole_removes_plans_without_records(
     assert statuses(place.run(urls, resume=True)) == Counter(skipped=12)
     assert not [key for key in place.own() if "/shard-" in key]
     assert look("status").status == 0
+
+
+def test_a_plan_that_was_killed_makes_no_shard_forget_what_was_stored(
+    make: Callable[[str], Destination], site: HttpFarm
+) -> None:
+    urls, to = urls_of(site), make("")
+    to.run(urls)
+    found = find_sink(to.to, SinkOptions(s3=S3(endpoint=to.options.get("s3_endpoint"))))
+    with closing(found) as sink, ListsOfPlan(sink, to.to, Plan(1, 2)) as lists:
+        sink.check()
+        write_known((), lambda _: 0, lists)  # some were read, and nothing says that it was all
+        lists.finish()
+    before = site.total
+    told = [one for n in range(2) for one in to.run(urls, shard=f"{n}/2", resume=True)]
+    assert statuses(told)["stored"] == 0
+    assert statuses(told)["skipped"] > 24
+    assert site.total - before == site.hits["/gone"] - 1
+
+
+def test_what_does_the_rest_of_a_shard_that_was_stopped_makes_it_done(
+    cli: Command, site: HttpFarm
+) -> None:
+    urls = [f"http://{host}:{site.port}/gone{page}" for page in range(9) for host in HOSTS]
+    cli.write("urls.txt", *urls)
+    for to, option in (("one", "--fail-fast"), ("two", "--max-run-time 0.5")):
+        words = f"urls.txt --to {to} --shard 0/1 --delay 0.2 -q"
+        ran = cli(*words.split(), *option.split())
+        assert ran.status == 1, ran.err
+        (file,) = (cli.directory / to).glob("**/summary.json")
+        again = json.loads(file.read_text())["again"]
+        assert again == f"scraper {words} {option} --resume"
+        assert "0 of 1 done" in cli("status", to).out
+        cli(*again.replace(f"{option} ", "").replace("--delay 0.2 ", "").split()[1:])
+        assert "1 of 1 done" in cli("status", to).out
 
 
 def test_a_dry_run_shows_the_lines_of_the_shard(cli: Command, site: HttpFarm) -> None:

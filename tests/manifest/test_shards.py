@@ -18,9 +18,10 @@ from scraper.manifest.record import encode
 from scraper.manifest.shard_store import HostLines, make_secret
 from scraper.manifest.store import StoreTimeouts
 from scraper.model.records import Response, Result, Stored, Target
-from scraper.model.shards import Shard, shard_of
+from scraper.model.shards import Division, Shard, shard_of
 from scraper.model.urls import parse
 from scraper.sinks.directory.sink import DirectorySink
+from scraper.sinks.division import write as begin_plan
 from scraper.sinks.plans import Kept, Plan, current, kept
 from scraper.sinks.shard_lists import ListsOfPlan
 from scraper.source.keys import hash_key
@@ -183,8 +184,11 @@ def test_what_is_known_is_divided_as_each_shard_would_find_it(most: int, tmp_pat
             write_known(lines, lambda host: shard_of(host, 3), lists, most)
             lists.finish()
         whole = [one for one in lines if one.endswith(b"\n")] + [lines[-1] + b"\n"]
-        for shard in kept(sink, destination):
-            assert not shard.is_begun
+        shards = kept(sink, destination)
+        assert not any(shard.is_begun for shard in shards)
+        assert {known_lines(sink, destination, shard) for shard in shards} == {None}
+        begin_plan(sink, destination, plan, Division({}, [0]))
+        for shard in shards:
             lines_of = known_lines(sink, destination, shard)
             assert lines_of is not None
             hosts = HostLines(lambda host: shard_of(host, 3))

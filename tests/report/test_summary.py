@@ -150,6 +150,14 @@ def test_a_list_that_was_not_read_to_its_end_is_gone_on_with() -> None:
     assert told.again == "scraper l --resume"
 
 
+def test_a_shard_that_did_not_come_to_its_end_is_gone_on_with() -> None:
+    command = COMMAND.of_shard()
+    for results, stopped in (([FAILED], "--fail-fast"), ([STORED, UNSTARTED], None)):
+        ending = Ending(1, stopped, None)
+        assert summary(*results, ending=ending, invocation=command).again == "scraper l --resume"
+    assert summary(STORED, UNREACHED, invocation=command).again == "scraper l --retry-failed"
+
+
 # ---------------------------------------------------------------- what is worth a mail
 
 

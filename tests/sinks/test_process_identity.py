@@ -74,6 +74,40 @@ def test_a_process_is_alive_until_it_ends() -> None:
     assert has_ended(said)
 
 
+def test_a_process_that_nobody_has_waited_for_has_ended() -> None:
+    command = [sys.executable, "-c", SAYS_ITSELF]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert os.path.exists(f"/proc/{process.pid}/stat")
+        assert has_ended(said)
+
+
+# Its first thread ends, and another one goes on until stdin is closed.
+ENDS_ITS_FIRST_THREAD = """
+import ctypes, json, sys, threading
+from scraper.sinks.process_identity import own_process
+def work():
+    while open("/proc/self/stat").read().rpartition(")")[2].split()[0] != "Z":
+        pass
+    print(json.dumps(own), flush=True)
+    sys.stdin.read()
+own = own_process()
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive() -> None:
+    command = [sys.executable, "-c", ENDS_ITS_FIRST_THREAD]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert not has_ended(json.loads(process.stdout.readline()))
+        process.kill()
+
+
 def test_a_number_that_was_used_again_is_not_the_process() -> None:
     with another() as said:
         assert has_ended({**said, "started": said["started"] - 1})
