@@ -237,7 +237,7 @@ def _hold_far(
         plan = _current_begun(kept(sink, destination), shard)
     prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {redact(destination)}"
     try:
-        patience = Patience(0.0, limit.most_s, limit.left, limit.on_wait)
+        patience = Patience(0.0, *limit)
         lease = Lease(sink, place, on_lost, patience=patience, prefix=prefix)
     except (DestinationError, Held):
         raise
