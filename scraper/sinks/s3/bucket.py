@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,7 @@ from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.conditions import Conditions
 from scraper.sinks.s3.endpoint import Way, way_of, without_userinfo
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.fenced_body import PIECE, FencedBody
 from scraper.sinks.s3.parts import Parts
 from scraper.sinks.s3.session import Session
 from scraper.sinks.s3.signed_requests import SignedRequests
@@ -166,8 +168,11 @@ class Bucket:
         self._etag_of(self._put(key, data, facts), fatal=False)
 
     def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
+        body: Any = data
+        if self._rest is None and len(data) > PIECE:
+            body = FencedBody(BytesIO(data), self.holds)
         with self._asked():
-            answer = self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+            answer = self._s3.put_object(**self._where(key), Body=body, **self._extra(facts))
         return dict(answer)
 
     def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
@@ -175,7 +180,8 @@ class Bucket:
         if size < self._sizes.part_threshold:
             with self._asked(), open(path, "rb") as file:
                 extra = self._extra(facts)
-                answer = self._boto3().put_object(**self._where(key), Body=file, **extra)
+                body: Any = FencedBody(file, self.holds)
+                answer = self._boto3().put_object(**self._where(key), Body=body, **extra)
             self._etag_of(answer, fatal=False)
             return
         digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
