@@ -84,7 +84,7 @@ class Mutex:
         self._key = ""  # of our flag; "" if there is none
         self._until = 0.0  # by the clock: how long our flag counts
         self._seen: dict[str, float] = {}  # keys of others' flags, and since when by the clock
-        self._read: dict[str, int | None] = {}  # those that were read, and when they had been put
+        self._read: dict[str, Listed] = {}  # those that were read, as they were listed then
         self._put_ms: int | None = None  # when one of our flags was, by the store
         self._removed: set[str] = set()
         self._may_remove = True
@@ -155,7 +155,8 @@ class Mutex:
     def _others(self) -> list[str]:
         """The flags of others that count, in any order."""
         listed = self._listed()
-        self._put_ms = listed.get(self._key) or self._put_ms
+        if self._key in listed:
+            self._put_ms = listed[self._key].modified_ms
         keys = [key for key in listed if not key.startswith(self._ours)]
         now = self._clock()
         self._seen = {key: self._seen.get(key, now) for key in keys}
@@ -168,21 +169,22 @@ class Mutex:
                 counting.append(key)
         return counting
 
-    def _listed(self) -> dict[str, int | None]:
-        """All flags, and when they were put in milliseconds by the store. None: it does not say."""
+    def _listed(self) -> dict[str, Listed]:
+        """All flags."""
         ask: Callable[[str], Iterator[Listed]] | None = getattr(self._store, "listing", None)
         if ask is None:
-            return dict.fromkeys(self._store.keys(self._all))
-        return {one.key: one.modified_ms for one in ask(self._all)}
+            return {key: Listed(key, 0) for key in self._store.keys(self._all)}
+        return {one.key: one for one in ask(self._all)}
 
-    def _is_over(self, key: str, now: float, put_ms: int | None) -> bool:
+    def _is_over(self, key: str, now: float, listed: Listed) -> bool:
         """Whether this flag of another run counts no more. It is read when it is another."""
         if now - self._seen[key] >= self._flag_s:
             return True
-        if put_ms and self._put_ms and self._put_ms - put_ms >= 1000 * (self._flag_s + ROUNDED_S):
+        age_ms = (self._put_ms or 0) - (listed.modified_ms or math.inf)
+        if age_ms >= 1000 * (self._flag_s + ROUNDED_S):
             self._seen[key] = -math.inf
-        elif self._read.get(key, -1) != put_ms and self._has_time(now):
-            self._read[key] = put_ms
+        elif self._read.get(key) != listed and self._has_time(now):
+            self._read[key] = listed
             if self._is_left_behind(key):
                 self._seen[key] = -math.inf
         return now - self._seen[key] >= self._flag_s
