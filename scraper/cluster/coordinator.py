@@ -184,7 +184,12 @@ class ClusterRun:
             what = f"{self.places.destination}: {holder or 'another run'} holds it"
             self._note("info", "waiting", {"message": f"waiting for {what}", "what": what})
 
-        return Limit(self._limit_at - time.monotonic(), bool, waits)
+        def tell(why: str) -> None:
+            what = f"{self.places.destination} ({why})"
+            self._note("info", "waiting", {"message": f"waiting for {what}", "what": what})
+
+        retries = self.settings.retries
+        return Limit(self._limit_at - time.monotonic(), bool, waits, retries, tell)
 
     # ------------------------------------------------------------ the loop
 

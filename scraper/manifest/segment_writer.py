@@ -18,6 +18,7 @@ from scraper.sinks.base import Sink, put_object
 
 LINES = "application/x-ndjson"  # the type of a segment
 _LAST_PATIENCE_S = 10.0  # with a sink that is away, when the run is over
+_FIRST_DELAY_S, _MOST_DELAY_S = 0.5, 10.0  # between two attempts
 
 
 class Segment(NamedTuple):
@@ -94,16 +95,37 @@ class SegmentWriter:
                 self._segments.task_done()
 
     def _insist(self, segment: Segment) -> None:
-        begun, delay = time.monotonic(), 0.5
+        """Put `segment`. A store that says how long it is busy is believed as far as we can wait.
+
+        A run that begins to close while a segment waits gives it some more time.
+        """
+        begun, delay_s = time.monotonic(), _FIRST_DELAY_S
         while True:
+            closing = self._closing.is_set()
             try:
                 return put_object(self._sink, segment.key, segment.data, LINES)
             except Fenced as error:
                 raise Held(str(error)) from None
             except ScraperError as error:
-                patience = _LAST_PATIENCE_S if self._closing.is_set() else self._patience_s
+                asked_s = getattr(error, "retry_after_s", None) or 0.0
+                patience_s = self._patience_s
+                if closing and not asked_s:
+                    patience_s = min(patience_s, _LAST_PATIENCE_S)
+                left_s = begun + patience_s - time.monotonic()
                 passing = getattr(error, "transient", False)
-                if not passing or time.monotonic() + delay > begun + patience:
+                if not passing or left_s <= 0 or asked_s > left_s:
                     raise DestinationError(f"can't write the manifest: {error}") from None
-            self._closing.wait(delay)
-            delay = min(2 * delay, 10.0)
+            if self._wait(max(asked_s, min(delay_s, left_s)), asked_s, closing=closing):
+                begun, delay_s = time.monotonic(), _FIRST_DELAY_S
+            else:
+                delay_s = min(2 * delay_s, _MOST_DELAY_S)
+
+    def _wait(self, wait_s: float, asked_s: float, *, closing: bool) -> bool:
+        """Wait so long; less if the run begins to close, but what the store asked for.
+
+        Returns whether it began to close meanwhile. `closing`: it had begun before.
+        """
+        until = time.monotonic() + (wait_s if closing else asked_s)
+        began = not closing and self._closing.wait(wait_s)
+        time.sleep(max(0.0, until - time.monotonic()))
+        return began

@@ -175,7 +175,9 @@ class RunResources:
                 what = f"{redact(self.destination)}: {holder or 'another run'} holds it"
                 note("info", "waiting", {"message": f"waiting for {what}", "what": what})
 
-            limit = Limit(math.inf if left_s is None else left_s, self._left.is_set, waits)
+            most_s = math.inf if left_s is None else left_s
+            tell = partial(self._tell_trouble, note)
+            limit = Limit(most_s, self._left.is_set, waits, self._settings.retries, tell)
             self._locking = True
             lock = self._hold(limit)
             if lock is not None:
@@ -190,11 +192,12 @@ class RunResources:
             self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
 
-    def _check_sink(self, note: Note) -> None:
-        def tell(why: str) -> None:
-            what = f"{redact(self.destination)} ({why})"
-            note("info", "waiting", {"message": f"waiting for {what}", "what": what})
+    def _tell_trouble(self, note: Note, why: str) -> None:
+        what = f"{redact(self.destination)} ({why})"
+        note("info", "waiting", {"message": f"waiting for {what}", "what": what})
 
+    def _check_sink(self, note: Note) -> None:
+        tell = partial(self._tell_trouble, note)
         insist(self.sink.check, self._settings.retries, self._left.wait, tell)
 
     def _hold(self, limit: Limit) -> Lock | None:

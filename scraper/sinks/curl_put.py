@@ -6,8 +6,11 @@ The curl engine adds the handle to its own multi handle. Who has a thread to wai
 Owns: libcurl's options for a put, and what its errors say. Does not know: stores, signatures, and
 who waits. Needs pycurl 7.45.7 or later.
 
-Rejected: UPLOAD with a reading function. It costs a call for each piece, and libcurl would ask
-`Expect: 100-continue` for it.
+A body of more than one piece is read piece by piece, and before each it is asked whether it may
+still be sent. What libcurl and the system have taken over can't be taken back.
+
+Rejected: to read small bodies so too. It costs a call for each. Rejected: XFERINFOFUNCTION. It is
+called after a piece was sent.
 """
 
 import contextlib
@@ -23,6 +26,7 @@ from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route, Troub
 
 _MOST_CONTENT = 64 * 1024  # bytes of an answer that are kept; errors are shorter
 _FIRST_ERROR = 300
+_PIECE = 64 * 1024  # bytes of a body; libcurl asks for no more at once
 _LEFT_OUT = ("Expect:", "Accept:")  # libcurl would add them
 _LEFT_OUT_AND_TYPE = (*_LEFT_OUT, "Content-Type:")  # it would say that the body is a form
 
@@ -43,6 +47,8 @@ class CurlPut:
         self._size = 0
         self.too_long = False
         self._asked = False
+        self._data = b""
+        self._sent = 0  # bytes of it that libcurl took over
         self._may_be_sent: Callable[[], bool] = lambda: True
         self._route: Route | None = None
         self._timeout_s = 0.0
@@ -64,6 +70,8 @@ class CurlPut:
             (pycurl.PREREQFUNCTION, self._ask),
             (pycurl.HEADERFUNCTION, self._lines.append),
             (pycurl.WRITEFUNCTION, self._take),
+            (pycurl.READFUNCTION, self._give),
+            (pycurl.SEEKFUNCTION, self._seek),
             (pycurl.POSTFIELDS, b""),
             (pycurl.CUSTOMREQUEST, "PUT"),
         ):
@@ -86,7 +94,12 @@ class CurlPut:
         lines = [f"{name}: {value}" for name, value in request.headers.items()]
         lines += _LEFT_OUT if "content-type" in request.headers else _LEFT_OUT_AND_TYPE
         easy.setopt(pycurl.HTTPHEADER, lines)
-        easy.setopt(pycurl.POSTFIELDS, request.data)
+        if len(request.data) > _PIECE:
+            self._data, self._sent = request.data, 0
+            easy.setopt(pycurl.UPLOAD, 1)
+            easy.setopt(pycurl.INFILESIZE_LARGE, len(request.data))
+        else:
+            easy.setopt(pycurl.POSTFIELDS, request.data)
 
     def outcome(self, code: int, message: str) -> Answer | NoAnswer:
         """How it ended. `code` is libcurl's, 0 for success. Lets go of the body.
@@ -94,6 +107,9 @@ class CurlPut:
         A store that refuses a body may answer before it has read all of it.
         """
         easy = self.easy
+        if self._data:
+            self._data = b""
+            easy.setopt(pycurl.UPLOAD, 0)
         easy.setopt(pycurl.POSTFIELDS, b"")
         status = easy.getinfo(pycurl.RESPONSE_CODE)
         if status and (not code or status >= _FIRST_ERROR or self.too_long):
@@ -149,6 +165,19 @@ class CurlPut:
             return pycurl.PREREQFUNC_ABORT  # type: ignore[no-any-return]
         self._asked = True
         return pycurl.PREREQFUNC_OK  # type: ignore[no-any-return]
+
+    def _give(self, size: int) -> bytes | int:
+        """The next bytes of the body, at most `size`. The put ends here if it may not go on."""
+        if not self._may_be_sent():
+            return pycurl.READFUNC_ABORT  # type: ignore[no-any-return]
+        piece = self._data[self._sent : self._sent + size]
+        self._sent += len(piece)
+        return piece
+
+    def _seek(self, offset: int, _origin: int) -> int:
+        """Go back to the beginning: it is sent again."""
+        self._sent = offset
+        return pycurl.SEEKFUNC_OK  # type: ignore[no-any-return]
 
     def _open_socket(self, _purpose: int, wanted: Any) -> int:
         try:

@@ -13,6 +13,11 @@ The holder keeps a fence too. `holds()` is true until one lease's length after t
 write was sent. So it becomes false before another run may take the lease. Its clock counts the
 time that the machine sleeps, and it is no wall clock. A lease that ran out is never renewed.
 
+A put that arrives late may write over the lease of another run, where the store judges no
+conditions. So a run that is not sure to have been alone until its put had ended does not hold: it
+writes a lease of nobody, which says so and counts until it has not changed for its length. A holder
+writes over that one, and over a late lease of a run that it has taken over from or passed over.
+
 This module owns the lease object: taking, renewing and deleting it. It does not know what a run
 does when it is refused, or when it loses the lease.
 
@@ -28,11 +33,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from scraper.model.errors import DestinationError, Fenced, Held, NoThread, ScraperError, SinkError
+from scraper.model.settings import Retries
 from scraper.model.threads import start_thread
 from scraper.sinks.base import ConditionalSink, ReadableSink, SmallObject
+from scraper.sinks.beginning import insist
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import RENEWALS, LeaseWatch, Life
 from scraper.sinks.mutex import Mutex
@@ -41,15 +49,15 @@ from scraper.sinks.process_identity import has_ended, own_process
 if TYPE_CHECKING:
     from scraper.model.shared_numbers import SharedNumbers
 
-T = TypeVar("T")
-
 _PREFIX = f"{OWN}/"
 LEASE_NAME = "lock.json"
 LEASE_KEY = f"{_PREFIX}{LEASE_NAME}"  # of a destination that one run holds
 LEASE_S = 60.0
 _LOOK_AGAIN_S = 1.0  # while waiting
+_POLL_S = 0.1
 _BEGINNING = "another run that begins"
 _NO_LEASE = b"{}"
+_NOBODY = ""  # the run of a lease that somebody wrote, and gave back
 _RELEASE_S = 5.0  # for the store to delete it, when the run is over
 # Linux has a clock that counts sleep. On macOS CLOCK_MONOTONIC does (and time.monotonic does not).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -59,13 +67,16 @@ class Patience(NamedTuple):
     """Seconds: how long another run is waited for; how long a lease is watched that may be dead.
 
     `left`: whether nobody wants the lease any more. `on_wait` is called with the holder, in words,
-    again and again while it is waited for.
+    again and again while it is waited for. `retries`: how long a store that fails is insisted on,
+    and `tell` is given why it is asked again.
     """
 
     wait_s: float = 0.0
     watch_s: float = math.inf
     left: Callable[[], bool] = lambda: False
     on_wait: Callable[[str], None] = lambda _holder: None
+    retries: Retries = Retries()
+    tell: Callable[[str], None] = lambda _why: None
 
 
 NO_WAIT = Patience()
@@ -102,6 +113,7 @@ class Lease:
         self._sent = -math.inf  # when the last write was sent
         self._over = threading.Event()
         self._key = f"{prefix}{LEASE_NAME}"
+        self._replaced = {_NOBODY}  # runs whose lease we found dead
         self._mutex: Mutex | None = None
         if isinstance(sink, ReadableSink):
             self._mutex = Mutex(sink, self._holder, now_s, self._over.wait, prefix=prefix)
@@ -147,12 +159,12 @@ class Lease:
     def _acquire(self, patience: Patience) -> None:
         """Make the lease. Raises Held if another run has it all the time."""
         watch, begun = LeaseWatch(self._lease_s), time.monotonic()
+        pause = partial(self._pause, patience.left)
         while True:
-            found, life = self._insist(lambda: self._try(watch, patience))
+            ask = partial(self._try, watch, patience)
+            found, life = insist(ask, patience.retries, pause, patience.tell)
             if life is None:
                 return
-            if life is Life.DEAD and not patience.left():
-                continue  # it took too long to be alone with it
             most_s = patience.wait_s
             if life is Life.DOUBTFUL:
                 most_s = max(most_s, patience.watch_s)
@@ -162,8 +174,18 @@ class Lease:
             patience.on_wait(shown(found))
             self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20, left_s))
 
+    def _pause(self, left: Callable[[], bool], delay_s: float) -> bool:
+        """Wait so long, or until `left()`. Returns whether it is."""
+        until = time.monotonic() + delay_s
+        while not left() and (rest_s := until - time.monotonic()) > 0:
+            self._over.wait(min(_POLL_S, rest_s))
+        return left()
+
     def _try(self, watch: LeaseWatch, patience: Patience) -> tuple[SmallObject | None, Life | None]:
-        """The lease that was found, and what is known of its holder. None: we hold it now."""
+        """The lease that was found, and what is known of its holder. None: we hold it now.
+
+        Dead: we have left before we could take it.
+        """
         found, life = self._look(watch)
         if life is not Life.DEAD:
             return found, life
@@ -175,45 +197,70 @@ class Lease:
             return patience.left()
 
         with self._mutex.alone(left) as alone:
-            # A put without an answer may arrive yet, so it is asked again before others may enter.
-            return self._insist(lambda: self._take(watch)) if alone else (found, life)
+            return self._take_surely(watch) if alone else (found, life)
 
     def _look(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
-        """What `_try` returns, as far as it is known without a write."""
+        """What `_try` returns, as far as it is known without a write.
+
+        Raises SinkError for a lease of ours that we may have written too late, and gives it back.
+        """
         found = self._sink.get_small(self._key)
-        if self._is_ours(found):  # a write whose answer was lost
+        if found is not None and self._is_ours(found):  # also by a write whose answer was lost
+            if not self._is_alone():
+                self._give_back(found.etag)
+                raise self._late()
             self.good_until = self._sent + self._lease_s
             return found, None
         return found, judge(watch, found)
 
+    def _take_surely(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
+        """What `_take` returns. Others may not enter for some time after a failure without a word.
+
+        A put without an answer may arrive yet.
+        """
+        until = math.inf
+        while True:
+            try:
+                return self._take(watch)
+            except SinkError as error:
+                until = min(until, time.monotonic() + self._lease_s / 12)
+                told = not error.transient or error.retry_after_s is not None
+                if told or time.monotonic() >= until or not self._is_alone():
+                    raise
+            self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20))
+
     def _take(self, watch: LeaseWatch) -> tuple[SmallObject | None, Life | None]:
         """Look once more, write it if the old one is dead, and look whether it is ours.
 
-        Returns what `_try` does. Raises SinkError where the store refuses a condition that holds.
+        Returns what `_try` does. Raises SinkError where the store refuses a condition that holds,
+        and where it takes too long.
         """
         found, life = self._look(watch)
-        if life is not Life.DEAD or not (self._mutex is None or self._mutex.counts()):
+        if life is not Life.DEAD:
             return found, life
+        if not self._is_alone():
+            raise self._late()
+        self._replaced.add(_said(found).get("run", _NOBODY))
         self._write(found and found.etag)
         found, life = self._look(watch)
         if life is Life.DEAD:
             raise SinkError(f"the store refuses to write {self._key!r}", transient=True)
         return found, life
 
-    def _insist(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns. A store that fails for a moment is asked again for some time.
+    def _is_alone(self) -> bool:
+        """Whether no other run that begins may write the lease now, as far as that is known."""
+        return self._mutex is None or self._mutex.counts()
 
-        The time counts from the first failure on: `ask` may have waited for other runs before.
+    def _late(self) -> SinkError:
+        return SinkError(f"the store takes too long to write {self._key!r}", transient=True)
+
+    def _give_back(self, etag: str) -> None:
+        """Write a lease of nobody in the place of ours. Another run may hold, and writes it again.
+
+        It names no process that could be seen to have ended.
         """
-        until = math.inf
-        while True:
-            try:
-                return ask()
-            except SinkError as error:
-                until = min(until, time.monotonic() + self._lease_s / 3)
-                if not error.transient or time.monotonic() >= until:
-                    raise
-            self._over.wait(min(_LOOK_AGAIN_S, self._lease_s / 20))
+        said = {"run": _NOBODY, "host": "", "pid": 0, "until": time.time() + self._lease_s}
+        self._sink.put_if(self._key, json.dumps(said).encode(), etag)
 
     def _keep(self) -> None:
         """Renew it until the run is over, then delete it. Runs in a thread."""
@@ -250,10 +297,13 @@ class Lease:
         """
         if self.holds():
             found = self._sink.get_small(self._key)
-            if found is None or not self._is_ours(found):
+            if found is None or not (self._is_ours(found) or self._is_late(found)):
                 raise Held(f"another run has taken {self._place} over")
             if self.holds():
-                return self._write(found.etag)
+                written = self._write(found.etag)
+                if written and self.holds():
+                    self.good_until = self._sent + self._lease_s
+                return written
         why = f"could not be renewed{trouble}" if trouble else "ran out before it was renewed"
         raise Held(f"the lease of {self._place} {why}")
 
@@ -262,14 +312,16 @@ class Lease:
         self._writes += 1  # so that the content always changes
         said = {**self._holder, "until": time.time() + self._lease_s, "writes": self._writes}
         self._sent = now_s()
-        written = self._sink.put_if(self._key, json.dumps(said).encode(), etag) is not None
-        if written:
-            self.good_until = self._sent + self._lease_s
-        return written
+        return self._sink.put_if(self._key, json.dumps(said).encode(), etag) is not None
 
     def _is_ours(self, found: SmallObject | None) -> bool:
         """A write that seemed to fail may have succeeded, so the etag does not tell."""
         return _said(found).get("run") == self._run
+
+    def _is_late(self, found: SmallObject) -> bool:
+        """Whether a run wrote it that no longer had the right to, while we hold."""
+        passed = self._replaced if self._mutex is None else self._replaced | self._mutex.passed
+        return _said(found).get("run") in passed
 
 
 def is_ours(found: SmallObject | None) -> bool:
@@ -298,7 +350,8 @@ def judge(watch: LeaseWatch, found: SmallObject | None) -> Life:
         return Life.DEAD
     expired = said["until"] <= time.time()
     state = (found.etag, found.data)
-    return watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
+    life = watch.judge(state, found.age_s, expired=expired, now=time.monotonic())
+    return Life.DOUBTFUL if life is Life.ALIVE and said["run"] == _NOBODY else life
 
 
 @runtime_checkable
@@ -331,4 +384,6 @@ def _said(found: SmallObject | None) -> dict[str, Any]:
 def shown(found: SmallObject | None) -> str:
     """The holder of a lease, in words."""
     said = _said(found)
+    if said.get("run") == _NOBODY:
+        return "perhaps a run whose lease was written over"
     return f"process {said.get('pid', '?')} on {said.get('host', '?')}"

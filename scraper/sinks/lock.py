@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scraper.model.errors import DestinationError, Held, ScraperError
+from scraper.model.settings import Retries
 from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, Sink
 from scraper.sinks.directory import OWN
@@ -43,12 +44,15 @@ class Lock(Protocol):
 class Limit(NamedTuple):
     """How long a lock may be waited for: at most `most_s` seconds, and until `left()`.
 
-    `on_wait` is called with the holder, in words, again and again while it is waited for.
+    `on_wait` is called with the holder, in words, again and again while it is waited for. A store
+    that fails is asked again as `retries` say, and `tell` is given why.
     """
 
     most_s: float = math.inf
     left: Callable[[], bool] = lambda: False
     on_wait: Callable[[str], None] = lambda _holder: None
+    retries: Retries = Retries()
+    tell: Callable[[str], None] = lambda _why: None
 
 
 NO_LIMIT = Limit()

@@ -13,8 +13,11 @@ Of two runs, the one whose put ended later sees the flag of the other, so both a
 smallest name stays, so somebody goes on. All that a store must do is to list what was put.
 
 A flag counts for FLAG_S. Who put it does nothing more by it after that time, and others pass it
-over when they have seen it for as long. A flag whose process is known to have ended is deleted at
-once. Each flag has a name of its own, so a put that arrives late renews nothing.
+over when they have seen it for as long. A flag that is over is deleted: one whose process is known
+to have ended, or that was put long before ours by the store's own times. Each flag has a name of
+its own, so a put that arrives late renews nothing.
+
+Who may not delete leaves flags behind, one with each run. They are passed over by the list alone.
 
 Owns: the flags, in `.scraper/mutex/`; those of a shard lie beside its lease. Does not know: what is
 done while a run is alone.
@@ -32,7 +35,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from scraper.model.errors import DestinationError, ScraperError, SinkError
-from scraper.sinks.base import ConditionalSink
+from scraper.sinks.base import ConditionalSink, Listed
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease_watch import ROUNDED_S
 from scraper.sinks.process_identity import has_ended
@@ -41,6 +44,8 @@ _NAME = "mutex/"
 MUTEX_PREFIX = f"{OWN}/{_NAME}"
 FLAG_S = 20.0  # some requests take it, each of which may be tried again
 _POLL_S = 0.1
+_CLEANING = 0.1  # of FLAG_S: how long a look may take to delete flags, and to read them
+_SLOW_LOOKS = 3  # that outlasted our flag; more are of no use
 _LOWERED = b"{}"  # a flag that could not be deleted
 
 
@@ -56,7 +61,8 @@ class Mutex:
 
     `holder` is what `own_process` says of it, and `run`, which no other run has. `clock` gives
     seconds and counts the time that the machine sleeps. `wait` waits for a number of seconds.
-    `prefix`: the beginning of the keys of what is excluded.
+    `prefix`: the beginning of the keys of what is excluded. The store may have a `listing`, as a
+    `ReadableSink` may.
     """
 
     def __init__(
@@ -78,6 +84,11 @@ class Mutex:
         self._key = ""  # of our flag; "" if there is none
         self._until = 0.0  # by the clock: how long our flag counts
         self._seen: dict[str, float] = {}  # keys of others' flags, and since when by the clock
+        self._read: dict[str, Listed] = {}  # those that were read, as they were listed then
+        self._put_ms: int | None = None  # when one of our flags was, by the store
+        self._removed: set[str] = set()
+        self._may_remove = True
+        self.passed: set[str] = set()  # runs whose flags counted no more
 
     @contextmanager
     def alone(self, left: Callable[[], bool]) -> Iterator[bool]:
@@ -97,12 +108,22 @@ class Mutex:
         return bool(self._key) and self._clock() < self._until
 
     def _enter(self, left: Callable[[], bool]) -> bool:
+        slow = 0
         while True:
             self._raise()
-            while (others := self._others()) and min(others) > self._key and self.counts():
+            others = self._others()
+            if not self.counts():
+                slow += 1
+                if left():
+                    return False
+            if slow == _SLOW_LOOKS:
+                text = f"the store needs more than {self._flag_s:.0f} s to list {self._all!r}"
+                raise SinkError(text, transient=False)
+            while others and min(others) > self._key and self.counts():
                 if left():
                     return False
                 self._wait(_POLL_S)
+                others = self._others()
             if not others and self.counts():
                 return True
             key = self._key
@@ -122,29 +143,67 @@ class Mutex:
         if not self._key:
             return
         key, self._key = self._key, ""
-        try:
-            self._store.remove(key)
-        except DestinationError:  # the permission to delete may be missing
+        if self._may_remove:
+            try:
+                self._store.remove(key)
+            except DestinationError:  # the permission to delete may be missing
+                self._may_remove = False
+        if not self._may_remove:
             found = self._store.get_small(key)
             self._store.put_if(key, _LOWERED, found and found.etag)
 
     def _others(self) -> list[str]:
         """The flags of others that count, in any order."""
-        keys = [key for key in self._store.keys(self._all) if not key.startswith(self._ours)]
+        listed = self._listed()
+        if self._key in listed:
+            self._put_ms = listed[self._key].modified_ms
+        keys = [key for key in listed if not key.startswith(self._ours)]
         now = self._clock()
         self._seen = {key: self._seen.get(key, now) for key in keys}
-        return [key for key in keys if not self._is_over(key, now)]
+        counting = []
+        for key in keys:
+            if self._is_over(key, now, listed[key]):
+                self.passed.add(key.removeprefix(self._all).rpartition("-")[0])
+                self._remove(key, now)
+            else:
+                counting.append(key)
+        return counting
 
-    def _is_over(self, key: str, now: float) -> bool:
-        """Whether this flag of another run counts no more. Then it is deleted."""
-        since = self._seen[key]
-        if since == now and self._is_left_behind(key):
-            since = self._seen[key] = -math.inf
-        if now - since < self._flag_s:
-            return False
-        with contextlib.suppress(ScraperError):  # the permission to delete may be missing
+    def _listed(self) -> dict[str, Listed]:
+        """All flags."""
+        ask: Callable[[str], Iterator[Listed]] | None = getattr(self._store, "listing", None)
+        if ask is None:
+            return {key: Listed(key, 0) for key in self._store.keys(self._all)}
+        return {one.key: one for one in ask(self._all)}
+
+    def _is_over(self, key: str, now: float, listed: Listed) -> bool:
+        """Whether this flag of another run counts no more. It is read when it is another."""
+        if now - self._seen[key] >= self._flag_s:
+            return True
+        age_ms = (self._put_ms or 0) - (listed.modified_ms or math.inf)
+        if age_ms >= 1000 * (self._flag_s + ROUNDED_S):
+            self._seen[key] = -math.inf
+        elif self._read.get(key) != listed and self._has_time(now):
+            self._read[key] = listed
+            if self._is_left_behind(key):
+                self._seen[key] = -math.inf
+        return now - self._seen[key] >= self._flag_s
+
+    def _remove(self, key: str, now: float) -> None:
+        """Delete a flag that is over, if there is time. The next run deletes it else."""
+        if not self._may_remove or key in self._removed or not self._has_time(now):
+            return
+        self._removed.add(key)
+        try:
             self._store.remove(key)
-        return True
+        except DestinationError:  # the permission to delete may be missing
+            self._may_remove = False
+        except ScraperError:
+            pass
+
+    def _has_time(self, now: float) -> bool:
+        """Whether a look that began at `now` may make further requests."""
+        return self._clock() - now <= self._flag_s * _CLEANING
 
     def _is_left_behind(self, key: str) -> bool:
         """Whether what a flag says, or its age by the store's own clock, shows that it is over."""

@@ -81,7 +81,7 @@ class PutRequest(NamedTuple):
     `headers` are all that the store must get, those of the signature among them, with names in
     lower case; the client adds Host and Content-Length. `judge` says why it failed, or None if the
     object is stored. It does not block. `may_be_sent` is asked when the connection stands; if it
-    says no, that is NO_CONNECTION.
+    says no, that is NO_CONNECTION. It is asked again while a long body is sent; then no is BROKEN.
     """
 
     url: str

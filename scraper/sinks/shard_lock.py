@@ -24,6 +24,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from scraper.model.errors import DestinationError, Held, ScraperError, SinkError
 from scraper.model.shards import Shard
 from scraper.model.urls import redact
 from scraper.sinks.base import ConditionalSink, ReadableSink, Sink
+from scraper.sinks.beginning import insist
 from scraper.sinks.directory.own_files import lock_own
 from scraper.sinks.file_lock import FileHold, holder_of, is_held
 from scraper.sinks.home import home_of
@@ -237,7 +239,7 @@ def _hold_far(
         plan = _current_begun(kept(sink, destination), shard)
     prefix, place = plan.prefix_of(shard.number), f"shard {shard} of {redact(destination)}"
     try:
-        patience = Patience(0.0, limit.most_s, limit.left, limit.on_wait)
+        patience = Patience(0.0, *limit)
         lease = Lease(sink, place, on_lost, patience=patience, prefix=prefix)
     except (DestinationError, Held):
         raise
@@ -295,7 +297,7 @@ def _holder(sink: ConditionalSink, keys: Iterable[str], wait_s: float, limit: Li
     while watches:
         who, is_alive = "", False
         for key, watch in list(watches.items()):
-            found = sink.get_small(key)
+            found = insist(partial(sink.get_small, key), limit.retries, tell=limit.tell)
             life = judge(watch, found)
             if life is Life.DEAD:
                 del watches[key]

@@ -5,7 +5,9 @@ import fnmatch
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import PreviousRecord, Result
 from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
-from scraper.sinks.s3.sink import S3Sink
+from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.testing import store
 from tests.e2e.watch import until
 from tests.histories import (
@@ -38,7 +40,7 @@ from tests.histories import (
     unchanged,
 )
 from tests.machine import within
-from tests.s3servers import S3Server
+from tests.s3servers import Asked, Front, Refusal, S3Server
 from tests.servers import WAIT_S
 
 # ---------------------------------------------------------------- segments
@@ -370,6 +372,44 @@ def test_a_run_that_is_over_does_not_wait_for_long(
     assert tried.wait(WAIT_S)
     with within(0, room_s=WAIT_S), pytest.raises(DestinationError):
         store.close()
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("waits", "refusal"),
+    [
+        (False, Refusal(503, "SlowDown")),
+        (False, Refusal(503, "SlowDown", headers={"Retry-After": "1"})),
+        (True, Refusal(503, "SlowDown", headers={"Retry-After": "1"})),
+    ],
+    ids=["busy", "says for how long", "closes meanwhile"],
+)
+def test_a_store_that_is_busy_when_a_run_is_over_is_waited_for(
+    waits: bool, refusal: Refusal, moto_server: S3Server
+) -> None:
+    """It is busy for two seconds, and is not asked before the time that it says."""
+    asked: list[float] = []
+
+    def fault(one: Asked) -> Refusal | None:
+        if one.operation != "PUT" or "manifest-" not in one.path:
+            return None
+        asked.append(time.monotonic())
+        return refusal if asked[-1] - asked[0] < 2 else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = open_sink(f"s3://{bucket}/p", front.options())
+        sink.check()
+        run = SinkManifestStore(sink, f"s3://{bucket}/p/")
+        run(stored("a"))
+        if waits:
+            run._put(full=False)
+            until(lambda: bool(asked))
+        run.close()
+        assert knows(of(sink)).keys() == {number("a")}
+        sink.close()
+    if refusal.headers:
+        assert min(later - earlier for earlier, later in pairwise(asked)) >= 0.9
 
 
 @pytest.mark.parametrize("what", ["read", "keys"])

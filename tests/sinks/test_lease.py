@@ -15,14 +15,16 @@ from itertools import pairwise
 
 import pytest
 
-from scraper.model.errors import Held
+from scraper.model.errors import Held, SinkError
+from scraper.model.settings import Retries
+from scraper.sinks import mutex
 from scraper.sinks.lease import LEASE_KEY, NO_WAIT, Lease, Patience, now_s
 from scraper.sinks.lease_watch import RENEWALS
 from scraper.sinks.mutex import MUTEX_PREFIX
 from scraper.sinks.process_identity import own_process
 from scraper.sinks.s3.sink import S3Sink, open_sink
-from tests.machine import patiently
-from tests.s3servers import Asked, Front, S3Server
+from tests.machine import patiently, within
+from tests.s3servers import CUT, Asked, Front, Refusal, S3Server
 from tests.servers import WAIT_S
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -468,3 +470,131 @@ def test_who_waits_for_a_run_that_begins_says_so(moto_server: S3Server) -> None:
             Lease(sink, "s3://b/p", nobody, patience=patience)
         assert said[0] == "another run that begins"
         assert moto_server.keys(sink.bucket) == {f"p/{MUTEX_PREFIX}zz-1"}
+
+
+# ---------------------------------------------------------------- a store that is in trouble
+
+
+BUSY = Refusal(503, "SlowDown", headers={"Retry-After": "1"})
+LONG_BUSY = Refusal(503, "SlowDown", headers={"Retry-After": "500"})
+
+
+@pytest.mark.parametrize("operation", ["GET", "PUT", "PUT flag", "list"])
+@pytest.mark.parametrize(
+    ("answer", "waits"),
+    [(BUSY, 1), (LONG_BUSY, 0), (Refusal(500, "InternalError"), 1), ((CUT, ""), 1)],
+    ids=["busy", "busy for long", "500", "cut"],
+)
+def test_a_store_that_fails_for_good_is_an_error_after_the_usual_retries(
+    answer: Refusal | tuple[int, str], waits: int, operation: str, moto_server: S3Server
+) -> None:
+    """Whichever request it refuses, and not before the time that it says."""
+    refused: list[float] = []
+
+    def fault(asked: Asked) -> Refusal | tuple[int, str] | None:
+        is_flag = asked.operation == "PUT" and MUTEX_PREFIX in asked.path
+        which = {"PUT flag": is_flag, "list": "list-type" in asked.path}
+        if not which.get(operation, of_the_lease(asked, operation)):
+            return None
+        refused.append(time.monotonic())
+        return answer
+
+    told: list[str] = []
+    patience = Patience(retries=Retries(retries=1), tell=told.append)
+    with Front(moto_server.url, fault) as front:
+        sink = another(front, moto_server.make_bucket())
+        with pytest.raises(SinkError):
+            Lease(sink, "s3://b/p", nobody, patience=patience, lease_s=2.0)
+        sink.close()
+    assert len(told) == waits
+    assert moto_server.keys(sink.bucket) == set()
+    if isinstance(answer, Refusal) and answer.headers:
+        assert len(refused) == 1 + waits
+        assert all(later - earlier >= 0.9 for earlier, later in pairwise(refused))
+
+
+def test_a_run_that_is_stopped_while_the_store_is_busy_waits_no_longer(
+    moto_server: S3Server,
+) -> None:
+    busy = Refusal(503, "SlowDown", headers={"Retry-After": "100"})
+    told: list[str] = []
+    patience = Patience(left=lambda: bool(told), tell=told.append)
+    with Front(moto_server.url, lambda asked: busy if of_the_lease(asked) else None) as front:
+        sink = another(front, moto_server.make_bucket())
+        with within(0, room_s=WAIT_S), pytest.raises(SinkError):
+            Lease(sink, "s3://b/p", nobody, patience=patience)
+        sink.close()
+
+
+class Late:
+    """A way to rclone, which ignores conditions: the `number`-th put of the lease is held there."""
+
+    def __init__(self, server: S3Server, number: int) -> None:
+        self.held, self.freed = threading.Event(), threading.Event()
+        self._puts, self._number = 0, number
+        self.front = Front(server.url, self._pass)
+
+    def _pass(self, asked: Asked) -> None:
+        if of_the_lease(asked):
+            self._puts += 1
+            if self._puts == self._number:
+                self.held.set()
+                assert self.freed.wait(WAIT_S)
+
+
+def run_of(sink: S3Sink) -> str:
+    found = sink.get_small(LEASE_KEY)
+    return "" if found is None else str(json.loads(found.data)["run"])
+
+
+@pytest.fixture
+def rclone(rclone_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    for name, value in rclone_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    return rclone_server
+
+
+def test_a_first_put_that_arrives_late_takes_the_lease_from_nobody(
+    rclone: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run has passed the flag over meanwhile, and holds."""
+    monkeypatch.setattr(mutex, "FLAG_S", 1.0)
+    bucket, late, lost = rclone.make_bucket(), Late(rclone, 1), list[str]()
+    with late.front, ThreadPoolExecutor(1) as pool:
+        slow, quick = another(late.front, bucket), another(rclone, bucket)
+        first = pool.submit(Lease, slow, "s3://b/p", nobody, patience=Patience(watch_s=WAIT_S))
+        assert late.held.wait(WAIT_S)
+        lease = Lease(quick, "s3://b/p", lost.append, lease_s=8.0)
+        run = run_of(quick)
+        late.freed.set()
+        with pytest.raises(Held, match=r"process \d+ on "):
+            first.result(WAIT_S)
+        assert run_of(quick) == run
+        assert lease.holds()
+        assert lost == []
+        lease.release()
+        for sink in (slow, quick):
+            sink.close()
+
+
+def test_a_renewal_that_arrives_late_takes_the_lease_from_nobody(rclone: S3Server) -> None:
+    """Its run has lost the lease by the fence. Who has taken it over writes it again."""
+    bucket, late = rclone.make_bucket(), Late(rclone, 2)
+    lost: dict[str, list[str]] = {"slow": [], "quick": []}
+    with late.front:
+        slow, quick = another(late.front, bucket), another(rclone, bucket)
+        one = Lease(slow, "s3://b/p", lost["slow"].append, lease_s=2.0)
+        assert late.held.wait(WAIT_S)
+        two = Lease(quick, "s3://b/p", lost["quick"].append, patience=Patience(WAIT_S), lease_s=8.0)
+        assert not one.holds()
+        run = run_of(quick)
+        late.freed.set()
+        wait_until(lambda: bool(lost["slow"]))
+        wait_until(lambda: run_of(quick) == run)
+        assert not one.holds()
+        assert two.holds()
+        assert lost["quick"] == []
+        for lease in (one, two):
+            lease.release()
+        for sink in (slow, quick):
+            sink.close()

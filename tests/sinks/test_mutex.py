@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scraper.model.errors import SinkError
-from scraper.sinks.base import SmallObject
+from scraper.model.errors import DestinationError, SinkError
+from scraper.sinks.base import Listed, SmallObject
 from scraper.sinks.mutex import FLAG_S, MUTEX_PREFIX, Mutex
 from scraper.sinks.process_identity import own_process
 
@@ -48,6 +48,25 @@ class Store:
     def keys(self, prefix: str = "") -> Iterator[str]:
         self.before("list", prefix)
         yield from [key for key in list(self.objects) if key.startswith(prefix)]
+
+
+class ListingStore(Store):
+    """A store whose list tells when each object was put, as S3's does. `old`: of other runs."""
+
+    def __init__(self, clock: "Clock", old: int) -> None:
+        self.asked: list[str] = []
+        super().__init__(lambda what, _key: self.asked.append(what))
+        self.clock = clock
+        self.objects = {flag(f"{number:04}"): b"{}" for number in range(old)}
+        self.put_ms = dict.fromkeys(self.objects, 1000.0 * (clock() - FLAG_S - 3))
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str | None:
+        self.put_ms[key] = 1000.0 * self.clock()
+        return super().put_if(key, data, etag)
+
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        for key in self.keys(prefix):
+            yield Listed(key, len(self.objects[key]), int(self.put_ms[key]))
 
 
 class Clock:
@@ -221,3 +240,77 @@ def test_a_flag_that_can_not_be_read_counts_for_its_time() -> None:
     with mutex(store, clock).alone(never) as alone:
         assert alone
     assert FLAG_S <= clock.now - 1000.0 < FLAG_S + 1
+
+
+OLD = 500  # flags
+
+
+def test_old_flags_that_may_not_be_deleted_cost_no_request_each() -> None:
+    clock = Clock()
+    store = ListingStore(clock, OLD)
+
+    def deny(what: str, _key: str) -> None:
+        store.asked.append(what)
+        if what == "remove":
+            raise DestinationError("s3:DeleteObject is denied")
+
+    store.before = deny
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+    assert store.asked == ["put", "list", "remove", "get", "put"]
+    assert store.objects[flag("m")] == b"{}", "it is lowered in another way"
+
+
+def test_old_flags_are_deleted_without_a_look_and_not_for_long() -> None:
+    """Requests that take half a second each: the rest is left to the next runs."""
+    clock = Clock()
+    store = ListingStore(clock, OLD)
+
+    def slow(what: str, _key: str) -> None:
+        store.asked.append(what)
+        clock.now += 0.5
+
+    store.before = slow
+    begun, rounds = clock.now, 0
+    with mutex(store, clock).alone(never) as alone:
+        assert alone
+        assert clock.now - begun < FLAG_S / 4
+    assert "get" not in store.asked
+    store.before = lambda _what, _key: None
+    while store.objects:
+        rounds += 1
+        with mutex(store, clock).alone(never) as alone:
+            assert alone
+    assert rounds == 1
+
+
+def test_a_flag_that_is_lowered_without_being_deleted_is_waited_for_no_longer() -> None:
+    clock = Clock()
+    store = ListingStore(clock, 0)
+    store.put_if(flag("z"), of_another_machine("z"), None)
+    ours = mutex(store, clock)
+    lowered: list[float] = []
+
+    def left() -> bool:
+        if not lowered:
+            lowered.append(clock())
+            store.put_if(flag("z"), b"{}", None)
+        return False
+
+    with ours.alone(left) as alone:
+        assert alone
+        assert clock.now - lowered[0] < 1
+
+
+def test_a_store_that_is_too_slow_for_a_flag_is_told() -> None:
+    clock = Clock()
+
+    def slow(what: str, _key: str) -> None:
+        if what == "list":
+            clock.now += FLAG_S + 1
+
+    store = Store(slow)
+    with pytest.raises(SinkError, match="needs more than 20 s to list"):  # noqa: SIM117
+        with mutex(store, clock).alone(never):
+            pass
+    assert not store.objects

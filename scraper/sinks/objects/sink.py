@@ -141,7 +141,10 @@ class ObjectSink:
             )
 
     def fence(self, holds: Callable[[], bool]) -> None:
-        """Change nothing more once `holds()` is false: another run may be at work."""
+        """Change nothing more once `holds()` is false: another run may be at work.
+
+        What was under way then is told as Fenced, also if it succeeds.
+        """
         self._holds = holds
         if self._service.store is not None:
             self._service.store.fence(holds)
@@ -259,19 +262,26 @@ class ObjectSink:
 
     @contextmanager
     def _meaning(self, verb: str, key: str) -> Iterator[Store]:
-        """The bucket. Errors inside the `with` block become errors of ours."""
+        """The bucket. Errors inside the `with` block become errors of ours.
+
+        Fenced too where something was changed, and the lease ran out meanwhile.
+        """
         store = self._service.store
         assert store is not None, "check() comes first"
         if self._closed:
             raise self.mapped(StoreError(""), verb, key)
-        if not (verb in _READS or self._holds()):
-            raise Fenced("the lease of the destination ran out")
+        self._keep_to_fence(verb)
         try:
             yield store
         except StoreError as error:
             raise self.mapped(error, verb, key) from None
         except (OSError, ValueError) as error:
             raise self.mapped(unspoolable(error), verb, key) from None
+        self._keep_to_fence(verb)
+
+    def _keep_to_fence(self, verb: str) -> None:
+        if not (verb in _READS or self._holds()):
+            raise Fenced("the lease of the destination ran out")
 
     def _list(self, prefix: str) -> Iterator[Entry]:
         with self._meaning("list", prefix) as store:

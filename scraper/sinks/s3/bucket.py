@@ -16,17 +16,16 @@ cheaper client may make it (`curl_client.py`).
 
 import base64
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scraper.model.dates import parse_http_date
-from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.objects.metadata import Facts, stat_of
@@ -34,8 +33,10 @@ from scraper.sinks.objects.service import PROBE, Entry
 from scraper.sinks.objects.sizes import MIB, USUAL, Sizes
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.conditions import Conditions
+from scraper.sinks.s3.encryption import encryption
 from scraper.sinks.s3.endpoint import Way, way_of, without_userinfo
 from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.fenced_body import PIECE, FencedBody
 from scraper.sinks.s3.listing import next_token
 from scraper.sinks.s3.parts import Parts
 from scraper.sinks.s3.session import Session
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 _TOO_MUCH = {400, 413, 431, 501}  # what a store answers to facts that it does not take
 _HARMLESS = ("GetObject", "HeadObject", "ListObjectsV2", "AbortMultipartUpload")
-_SSE = re.compile(r"(AES256)|(aws:kms(?::dsse)?)(?::(.+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Bucket:
         self.holds: Callable[[], bool] = lambda: True  # see `fence`
         self._conditions = Conditions()
         self._sizes = sizes
-        self._encryption = _encryption(options.s3)
+        self._encryption = encryption(options.s3)
         self._lock = threading.Lock()  # for `_made`
         self._sending = threading.local()  # `harmless`: whether its request changes nothing
         self._made: S3Client | None = None
@@ -167,8 +167,11 @@ class Bucket:
         self._etag_of(self._put(key, data, facts), fatal=False)
 
     def _put(self, key: str, data: bytes, facts: Facts) -> Mapping[str, Any]:
+        body: Any = data
+        if self._rest is None and len(data) > PIECE:
+            body = FencedBody(BytesIO(data), self.holds)
         with self._asked():
-            answer = self._s3.put_object(**self._where(key), Body=data, **self._extra(facts))
+            answer = self._s3.put_object(**self._where(key), Body=body, **self._extra(facts))
         return dict(answer)
 
     def put_file(self, key: str, path: Path, size: int, facts: Facts) -> None:
@@ -176,7 +179,8 @@ class Bucket:
         if size < self._sizes.part_threshold:
             with self._asked(), open(path, "rb") as file:
                 extra = self._extra(facts)
-                answer = self._boto3().put_object(**self._where(key), Body=file, **extra)
+                body: Any = FencedBody(file, self.holds)
+                answer = self._boto3().put_object(**self._where(key), Body=body, **extra)
             self._etag_of(answer, fatal=False)
             return
         digest = {"ChecksumAlgorithm": "SHA256"} if self.checksums else {}
@@ -383,18 +387,3 @@ class Bucket:
     def _read(self, body: Any) -> Iterator[bytes]:
         with self._asked(), contextlib.closing(body):
             yield from body.iter_chunks(MIB)
-
-
-def parse_sse(sse: str) -> tuple[str, str | None]:
-    """`AES256` or `aws:kms[:dsse][:KEY-ID]` as (algorithm, key). Raises ValueError."""
-    found = _SSE.fullmatch(sse)
-    if found is None:
-        raise ValueError(f"{sse!r} is not AES256, aws:kms or aws:kms:KEY-ID")
-    return found[1] or found[2], found[3]
-
-
-def _encryption(s3: S3) -> dict[str, Any]:
-    if not s3.sse:
-        return {}
-    algorithm, key = parse_sse(s3.sse)
-    return {"ServerSideEncryption": algorithm, **({"SSEKMSKeyId": key} if key else {})}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scraper.model.settings import S3
-from scraper.sinks.s3.bucket import parse_sse
+from scraper.sinks.s3.encryption import parse_sse
 
 _USUAL = "STANDARD"  # a head does not tell it
 

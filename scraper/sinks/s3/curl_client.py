@@ -27,7 +27,8 @@ from scraper.model.settings import S3
 from scraper.sinks.objects.metadata import Facts
 from scraper.sinks.put_request import Answer, NoAnswer, PutRequest
 from scraper.sinks.s3 import errors as s3errors
-from scraper.sinks.s3.bucket import Bucket, parse_sse
+from scraper.sinks.s3.bucket import Bucket
+from scraper.sinks.s3.encryption import parse_sse
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.signed_requests import Payload
@@ -56,14 +57,16 @@ class CurlClient:
         """A put for an engine to carry out. None: credentials have to be renewed first.
 
         `mapped` makes an error for the run of an S3Error. `may_be_sent` is asked just before it is
-        sent. Raises S3Error.
+        sent, while it is, and when it has succeeded. Raises S3Error.
         """
         if self._requests.needs_renewal():
             return None
 
         def judge(end: Answer | NoAnswer) -> SinkError | DestinationError | None:
             error = self._error_of(end)
-            return None if error is None else mapped(error)
+            if error is None and may_be_sent():
+                return None
+            return mapped(error or S3Error("the lease ran out"))
 
         request = self._signed(key, data, facts)
         return request._replace(judge=judge, may_be_sent=may_be_sent)

@@ -8,8 +8,8 @@ from scraper.model.errors import UsageError
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.objects.sink import ObjectSink, split
 from scraper.sinks.objects.sizes import USUAL, Sizes
-from scraper.sinks.s3.bucket import parse_sse
 from scraper.sinks.s3.clients import check_client
+from scraper.sinks.s3.encryption import parse_sse
 from scraper.sinks.s3.service import S3Service
 
 

@@ -12,7 +12,8 @@ from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.objects.metadata import Facts
 from scraper.sinks.objects.sizes import MIB
-from scraper.sinks.s3.bucket import Bucket, parse_sse
+from scraper.sinks.s3.bucket import Bucket
+from scraper.sinks.s3.encryption import parse_sse
 from scraper.sinks.s3.endpoint import Way, way_of
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.sink import S3Sink

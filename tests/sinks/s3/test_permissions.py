@@ -86,6 +86,20 @@ def test_who_may_not_delete_is_told_and_the_next_run_begins_at_once(moto_server:
 
 
 @pytest.mark.usefixtures("aws")
+def test_flags_of_many_runs_that_might_not_delete_are_read_once_each(
+    moto_server: S3Server,
+) -> None:
+    bucket, many = moto_server.make_bucket(), 60
+    for number in range(many):
+        moto_server.put(bucket, f"p/{MUTEX_PREFIX}{number:016x}-1", b"{}")
+    with Front(moto_server.url, denying(moto_server, "DeleteObject")) as front:
+        assert begins(open_sink(f"s3://{bucket}/p", front.options())) == ""
+    asked = [one.operation for one in front.asked if MUTEX_PREFIX in one.path]
+    assert asked.count("GET") <= many + 10
+    assert asked.count("DELETE") <= 2
+
+
+@pytest.mark.usefixtures("aws")
 def test_parts_that_may_not_be_aborted_are_told(
     moto_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
