@@ -53,5 +53,6 @@ def _refuse_page(endpoint: Any, response: Any = None, **_: Any) -> None:
 
 
 def _expect_nothing(params: dict[str, Any], **_: Any) -> None:
-    if isinstance(params.get("body"), bytes | bytearray | BytesIO):
+    body = params.get("body")
+    if isinstance(body, bytes | bytearray | BytesIO) or getattr(body, "in_memory", False):
         params["headers"].pop("Expect", None)

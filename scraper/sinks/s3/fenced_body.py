@@ -7,6 +7,7 @@ Owns: that question. Does not know: requests, and what a lease is.
 """
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import BinaryIO
 
 from scraper.sinks.s3.errors import S3Error
@@ -15,10 +16,14 @@ PIECE = 64 * 1024  # bytes; what is no larger is sent at once anyway
 
 
 class FencedBody:
-    """The bytes of `file`. `read` raises S3Error once `holds()` is false."""
+    """The bytes of `file`. `read` raises S3Error once `holds()` is false.
+
+    `in_memory`: whether they lie there.
+    """
 
     def __init__(self, file: BinaryIO, holds: Callable[[], bool]) -> None:
         self._file = file
+        self.in_memory = isinstance(file, BytesIO)
         self._holds = holds
         self.seek = file.seek
         self.tell = file.tell

@@ -453,6 +453,7 @@ def test_bytes_in_memory_are_put_without_a_question(moto_server: S3Server) -> No
         sink.check()
         sink.put_if("lease", b"x", None)
         store(sink, "k", b"x")
+        store(sink, "longer", b"x" * 300_000)
         sink.close()
         assert [asked for asked in front.asked if "expect" in asked.headers] == []
 
