@@ -62,8 +62,9 @@ def test_a_url_that_ends_every_connection_has_its_attempts_and_no_more(tmp_path:
         failed = [result for result in results if isinstance(result.outcome, Failed)]
         assert [(one.target.url, one.attempts) for one in failed] == [(f"{server.url}/bad", 4)]
         assert statuses(results) == {"stored": 12, "failed": 1}
-        # Each attempt may be sent a second time, alone.
-        assert 4 <= server.paths.count("/bad") + server.http1_paths.count("/bad") <= 8
+        # Each attempt may be sent a second time, alone. While others get through, an attempt may
+        # cost nothing: its connection may have been one too many.
+        assert 4 <= server.paths.count("/bad") + server.http1_paths.count("/bad") <= 12
 
 
 # ---------------------------------------------------------------- other people's
