@@ -283,7 +283,7 @@ class Lease:
     def _delete(self) -> None:
         with contextlib.suppress(ScraperError):  # then it ends by itself
             found = self._sink.get_small(self._key)
-            if found is None or not self._is_ours(found) or not self.holds():
+            if found is None or not (self._may_replace(found) and self.holds()):
                 return
             try:
                 self._sink.remove(self._key)
@@ -297,7 +297,7 @@ class Lease:
         """
         if self.holds():
             found = self._sink.get_small(self._key)
-            if found is None or not (self._is_ours(found) or self._is_late(found)):
+            if found is None or not self._may_replace(found):
                 raise Held(f"another run has taken {self._place} over")
             if self.holds():
                 written = self._write(found.etag)
@@ -318,10 +318,10 @@ class Lease:
         """A write that seemed to fail may have succeeded, so the etag does not tell."""
         return _said(found).get("run") == self._run
 
-    def _is_late(self, found: SmallObject) -> bool:
-        """Whether a run wrote it that no longer had the right to, while we hold."""
+    def _may_replace(self, found: SmallObject) -> bool:
+        """Whether it is ours, or of a run that no longer had the right to write it. We hold."""
         passed = self._replaced if self._mutex is None else self._replaced | self._mutex.passed
-        return _said(found).get("run") in passed
+        return self._is_ours(found) or _said(found).get("run") in passed
 
 
 def is_ours(found: SmallObject | None) -> bool:

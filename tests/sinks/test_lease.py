@@ -598,3 +598,21 @@ def test_a_renewal_that_arrives_late_takes_the_lease_from_nobody(rclone: S3Serve
             lease.release()
         for sink in (slow, quick):
             sink.close()
+
+
+def test_a_lease_that_arrived_late_goes_with_the_run_that_holds(rclone: S3Server) -> None:
+    bucket, late, lost = rclone.make_bucket(), Late(rclone, 2), list[str]()
+    with late.front:
+        slow, quick = another(late.front, bucket), another(rclone, bucket)
+        one = Lease(slow, "s3://b/p", lost.append, lease_s=2.0)
+        assert late.held.wait(WAIT_S)
+        two = Lease(quick, "s3://b/p", nobody, patience=Patience(WAIT_S), lease_s=8.0)
+        run = run_of(quick)
+        late.freed.set()
+        wait_until(lambda: run_of(quick) != run)
+        two.release()
+        assert run_of(quick) == ""
+        wait_until(lambda: bool(lost))
+        one.release()
+        for sink in (slow, quick):
+            sink.close()
