@@ -40,6 +40,7 @@ from scraper.model.version import __version__
 from scraper.report.summary import Places, Summary
 from scraper.run import planning
 from scraper.run.stopping import LAST_GRACE_S, Note, limit_at
+from scraper.run.waits import Waits
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.beginning import insist
 from scraper.sinks.coordinator_lock import CoordinatorLock
@@ -180,16 +181,9 @@ class ClusterRun:
         return begun(self.settings, sources, max(1, slots), note, self._limit())
 
     def _limit(self) -> Limit:
-        def waits(holder: str) -> None:
-            what = f"{self.places.destination}: {holder or 'another run'} holds it"
-            self._note("info", "waiting", {"message": f"waiting for {what}", "what": what})
-
-        def tell(why: str) -> None:
-            what = f"{self.places.destination} ({why})"
-            self._note("info", "waiting", {"message": f"waiting for {what}", "what": what})
-
-        retries = self.settings.retries
-        return Limit(self._limit_at - time.monotonic(), bool, waits, retries, tell)
+        waits = Waits(self.places.destination, self._note)
+        left_s = self._limit_at - time.monotonic()
+        return Limit(left_s, bool, waits.held, self.settings.retries, waits.failing)
 
     # ------------------------------------------------------------ the loop
 

@@ -28,6 +28,7 @@ from scraper.report.summary_file import SummaryFile
 from scraper.run.settling import adopt, all_recorded, settle
 from scraper.run.stopping import Note
 from scraper.run.timeout import call_until
+from scraper.run.waits import Waits
 from scraper.sinks.base import Sink, SinkOptions, find_sink
 from scraper.sinks.beginning import insist
 from scraper.sinks.exchanges import recover
@@ -166,18 +167,13 @@ class RunResources:
         with ExitStack() as opened, ExitStack() as stack:
             opened.callback(self._opened.set)
             stack.callback(self.sink.close)
-            self._check_sink(note)
+            waits, retries = Waits(redact(self.destination), note), self._settings.retries
+            insist(self.sink.check, retries, self._left.wait, waits.failing)
             quota.check_disk()
             left_s = quota.left_s(time.monotonic())
             until = math.inf if left_s is None else time.monotonic() + left_s
-
-            def waits(holder: str) -> None:
-                what = f"{redact(self.destination)}: {holder or 'another run'} holds it"
-                note("info", "waiting", {"message": f"waiting for {what}", "what": what})
-
             most_s = math.inf if left_s is None else left_s
-            tell = partial(self._tell_trouble, note)
-            limit = Limit(most_s, self._left.is_set, waits, self._settings.retries, tell)
+            limit = Limit(most_s, self._left.is_set, waits.held, retries, waits.failing)
             self._locking = True
             lock = self._hold(limit)
             if lock is not None:
@@ -191,14 +187,6 @@ class RunResources:
             wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
             self._open_manifest(stack, wait_s)
             self._kept = stack.pop_all()
-
-    def _tell_trouble(self, note: Note, why: str) -> None:
-        what = f"{redact(self.destination)} ({why})"
-        note("info", "waiting", {"message": f"waiting for {what}", "what": what})
-
-    def _check_sink(self, note: Note) -> None:
-        tell = partial(self._tell_trouble, note)
-        insist(self.sink.check, self._settings.retries, self._left.wait, tell)
 
     def _hold(self, limit: Limit) -> Lock | None:
         """The lock of the destination, or of a shard of it."""

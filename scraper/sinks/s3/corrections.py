@@ -11,34 +11,32 @@
 Owns: these three. Does not know: requests.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from scraper.sinks.s3.errors import FIRST_ERROR, is_error, lost, no_etag, redirected
+from scraper.sinks.s3.errors import FIRST_ERROR, S3Error, is_error, lost, no_etag, redirected
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_Judge = Callable[[int, Mapping[str, str]], S3Error | None]
+
 
 def correct(client: "S3Client") -> "S3Client":
     """`client`, corrected. Its methods raise S3Error too."""
-    client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
-    client.meta.events.register_first("needs-retry.s3.HeadBucket", _refuse_detour)
+    client.meta.events.register_first("needs-retry.s3", partial(_refuse, redirected))
+    client.meta.events.register_first("needs-retry.s3.HeadBucket", partial(_refuse, lost))
     client.meta.events.register_last("before-call.s3", _expect_nothing)
     client.meta.events.register_first("needs-retry.s3.PutObject", _refuse_page)
     return client
 
 
-def _refuse_redirect(response: Any = None, **_: Any) -> None:
+def _refuse(error_of: _Judge, response: Any = None, **_: Any) -> None:
     if response is None:  # no answer
         return
-    error = redirected(response[0].status_code, response[0].headers)
-    if error is not None:
-        raise error
-
-
-def _refuse_detour(response: Any = None, **_: Any) -> None:
-    error = None if response is None else lost(response[0].status_code, response[0].headers)
+    error = error_of(response[0].status_code, response[0].headers)
     if error is not None:
         raise error
 

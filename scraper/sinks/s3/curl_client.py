@@ -28,7 +28,7 @@ from scraper.sinks.objects.metadata import Facts
 from scraper.sinks.put_request import Answer, NoAnswer, PutRequest
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.bucket import Bucket
-from scraper.sinks.s3.encryption import parse_sse
+from scraper.sinks.s3.encryption import encryption_headers
 from scraper.sinks.s3.endpoint import Way
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.signed_requests import Payload
@@ -49,7 +49,7 @@ class CurlClient:
         self._handles = Handles(CurlPut)
         self._bucket = bucket
         self._requests = bucket.signed_requests(way)
-        self._fixed = _encryption(s3)
+        self._fixed = encryption_headers(s3)
 
     def request(
         self, key: str, data: bytes, facts: Facts, mapped: Mapped, may_be_sent: Callable[[], bool]
@@ -111,11 +111,3 @@ class CurlClient:
 def unfit(way: Way) -> str | None:
     """Why this client can't be used for a bucket that was reached in this way. None if it can."""
     return None if way.url else "the bucket is not asked with S3's usual signature"
-
-
-def _encryption(s3: S3) -> dict[str, str]:
-    if not s3.sse:
-        return {}
-    algorithm, key = parse_sse(s3.sse)
-    name = "x-amz-server-side-encryption"
-    return {name: algorithm, **({f"{name}-aws-kms-key-id": key} if key else {})}

@@ -1,6 +1,6 @@
 """Encryption at rest, as `--s3-sse` asks for it.
 
-Owns: its form, and what a put says of it in boto3's words. Does not know: requests.
+Owns: its form, and what a put says of it, in boto3's words and in headers. Does not know: requests.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html
 """
 
@@ -26,3 +26,12 @@ def encryption(s3: S3) -> dict[str, Any]:
         return {}
     algorithm, key = parse_sse(s3.sse)
     return {"ServerSideEncryption": algorithm, **({"SSEKMSKeyId": key} if key else {})}
+
+
+def encryption_headers(s3: S3) -> dict[str, str]:
+    """The headers of a put."""
+    if not s3.sse:
+        return {}
+    algorithm, key = parse_sse(s3.sse)
+    name = "x-amz-server-side-encryption"
+    return {name: algorithm, **({f"{name}-aws-kms-key-id": key} if key else {})}
