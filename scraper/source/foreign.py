@@ -71,8 +71,8 @@ def _foreign(line: bytes) -> tuple[str, str] | None:
         for signature, what, way_out in _SIGNATURES:
             if line.startswith(signature):
                 return what, way_out
-        if first.startswith(b"<"):
-            return _markup(first)
+        if markup := _markup(first):
+            return markup
         if re.match(_ARRAY, first):
             return "a JSON array", "jq -c '.[]' FILE | scraper -"
         if first.rstrip() == b"{":

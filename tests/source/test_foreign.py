@@ -64,12 +64,13 @@ FOREIGN = {
     "JSON over several lines": json.dumps({"urls": ["http://a/1"]}, indent=2).encode(),
     "HTML": b"\n  <!DOCTYPE html>\n<a href='http://a/1'>1</a>\n",
     "XML": b'<?xml version="1.0"?>\n<rss>\n<item><link>http://a/1</link></item></rss>\n',
-    "no text": os.urandom(64).replace(b"\n", b"") + bytes(64),
+    "no text": bytes(range(0x80, 0xC0)) + bytes(64),
 }
 MORE = {
     "JSON array": [b"[\n", b"[]", b'["http://a/1"]', b'\n\n [ {"url": "x"}]', b'\xef\xbb\xbf["x"]'],
     "HTML": [b"<html>\n", b"<!doctype HTML>", b"<a href='x'>y</a>\n"],
     "XML": [b"<urls xmlns='x'>\n", b"<rss>", b"<ns:feed>\n"],
+    "no text": [bytes([first]) + b"\xaa\xaa" + bytes(64) for first in range(1, 256) if first != 10],
 }
 LISTS = [
     b"http://a/1\n",

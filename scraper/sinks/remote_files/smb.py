@@ -247,11 +247,11 @@ def _told() -> Iterator[None]:
         raise Fault(Trouble.BROKEN, words_of(error)) from None
     except TimeoutError:
         raise Fault(Trouble.SILENT, "the server did not answer in time") from None
-    except OSError as error:
+    except OSError as error:  # of a connection that was made: nobody there is a ValueError
         trouble = of_os_error(error)
-        raise Fault(
-            Trouble.BROKEN if trouble is Trouble.UNKNOWN else trouble, words_of(error)
-        ) from None
+        if trouble in {Trouble.BROKEN, Trouble.UNKNOWN}:  # closed by the receiving thread: EBADF
+            raise Fault(Trouble.BROKEN, "the connection was closed", passing=True) from None
+        raise Fault(trouble, words_of(error)) from None
     except ValueError as error:  # how smbprotocol says that nobody listens
         trouble = Trouble.BROKEN if "connect" in str(error).lower() else Trouble.NAME
         raise Fault(trouble, words_of(error)) from None

@@ -1,6 +1,7 @@
 """Connections that break, that are silent, and that a server does not give."""
 
 import select
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.ftp import FtpServer
 from scraper.sinks.remote_files.sftp import SftpServer
 from scraper.sinks.remote_files.sink import RemoteSink
-from scraper.sinks.remote_files.smb import SmbServer
+from scraper.sinks.remote_files.smb import SmbServer, _told
 from scraper.testing import store
 from tests.file_servers import Making, Missing, ftpd, smbd, sshd
 from tests.servers import WAIT_S
@@ -147,6 +148,16 @@ def test_one_connection_is_used_by_one_thread_at_a_time() -> None:
     assert all(server.closed.is_set() for server in made)
     with pytest.raises(Fault):
         pool.run(work)
+
+
+def test_a_socket_that_was_closed_meanwhile_is_a_closed_connection() -> None:
+    # smbprotocol's receiving thread closes the socket that another thread is about to send on
+    left, right = socket.socketpair()
+    right.close()
+    left.close()
+    with pytest.raises(Fault, match="the connection was closed") as caught, _told():
+        left.send(b"x")
+    assert (caught.value.trouble, caught.value.passing) == (Trouble.BROKEN, True)
 
 
 def test_a_fault_of_a_new_connection_is_told_and_one_of_an_old_one_is_tried_again() -> None:
