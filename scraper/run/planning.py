@@ -50,11 +50,20 @@ def again_readable(sources: Sequence[Source]) -> list[Source]:
 
 
 def count(sources: Sequence[Source], settings: Settings, note: Note) -> Counted:
-    """How many lines each host has. Raises ListError, and UsageError for a wrong key template."""
+    """How many lines each host has. Keys that two shards could make are told to `note`.
+
+    Raises ListError, and UsageError for a wrong key template.
+    """
     rule, counts = _rule(settings), HostCounts()
     for source in sources:
         counts.read(source, rule, note)
-    return counts.freeze()
+    counted = counts.freeze()
+    if counted.shared:
+        note(
+            f"the keys of {counted.shared:,} lines ({counted.first_shared}) do not begin with the"
+            " directory of their host: two shards could make one key, so these lines will fail"
+        )
+    return counted
 
 
 class Kept(NamedTuple):

@@ -5,11 +5,13 @@
         counts.read(source, rule)
     counts.freeze().hosts["example.com"]
 
-The host of most lines is seen without parsing them, as `ShardFilter` sees it. Hosts of which there
-are many lines are counted one by one: exactly while there are few hosts, else a little too low, by
-the Misra-Gries summary in its mergeable form (Agarwal et al., Mergeable Summaries, 2012): a count
-lacks at most the number of all lines, divided by the number of hosts that are counted. What hashes
-fall on is counted exactly.
+The host of most lines is seen without parsing them, as `ShardFilter` sees it. A line with a key is
+parsed: a shard refuses one that a target of another shard may have, so these are counted.
+
+Hosts of which there are many lines are counted one by one: exactly while there are few hosts, else
+a little too low, by the Misra-Gries summary in its mergeable form (Agarwal et al., Mergeable
+Summaries, 2012): a count lacks at most the number of all lines, divided by the number of hosts that
+are counted. What hashes fall on is counted exactly.
 
 Owns: these counts. Does not know: what they are for (`schedule/shard_plan.py`).
 """
@@ -24,7 +26,7 @@ from scraper.model.shards import bucket_of
 from scraper.source import lists
 from scraper.source.keys import KeyRule
 from scraper.source.lines import Note, nobody
-from scraper.source.shard_filter import host_of, text_of
+from scraper.source.shard_filter import HostKeys, host_of, text_of
 from scraper.source.sources import Source
 
 BUCKETS = 1 << 17
@@ -35,6 +37,8 @@ class Counted(NamedTuple):
     """Lines that name a target, and `bad` ones that name none.
 
     `hosts`: the lines of each host, all of them if `is_exact`. `buckets`: the lines of each bucket.
+    `shared`: lines whose key is not their host's alone, which every shard refuses; `first_shared`
+    is the place of one, as `source:line`.
     """
 
     lines: int
@@ -42,6 +46,8 @@ class Counted(NamedTuple):
     hosts: Mapping[str, int]
     is_exact: bool
     buckets: Sequence[int]
+    shared: int
+    first_shared: str
 
 
 class HostCounts:
@@ -49,7 +55,8 @@ class HostCounts:
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._bad = 0
+        self._bad = self._shared = 0
+        self._first_shared = ""
         self._is_exact = True
         self._pending: dict[bytes, int] = {}  # as they stand in lines
         self._parsed: dict[str, int] = {}  # of lines that were parsed
@@ -58,10 +65,13 @@ class HostCounts:
 
     def read(self, source: Source, rule: KeyRule, note: Note = nobody) -> None:
         """Count the lines of `source`. Raises as `lists.read` does."""
-        parsed = self._parsed
+        parsed, own = self._parsed, HostKeys(rule)
         for item in lists.read(source, rule, note, self._counts):
             if isinstance(item, Target):
                 parsed[item.host] = parsed.get(item.host, 0) + 1
+                if item not in own:
+                    self._shared += 1
+                    self._first_shared = self._first_shared or f"{item.source}:{item.line}"
             else:
                 self._bad += 1
             if len(parsed) > self._most:
@@ -71,12 +81,16 @@ class HostCounts:
         """What was counted."""
         self._merge()
         buckets = tuple(self._buckets)
-        return Counted(sum(buckets), self._bad, dict(self._hosts), self._is_exact, buckets)
+        hosts, shared = dict(self._hosts), (self._shared, self._first_shared)
+        return Counted(sum(buckets), self._bad, hosts, self._is_exact, buckets, *shared)
 
     def _counts(self, line: object) -> bool:
         """Whether `line` has been counted, and need not be parsed."""
         text = text_of(line)
         if text is None:
+            return False
+        assert isinstance(line, bytes)
+        if b"\t" in line:
             return False
         pending = self._pending
         count = pending.get(text)

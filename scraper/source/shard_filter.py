@@ -45,10 +45,9 @@ class ShardFilter:
         stopped: Callable[[], bool] = bool,
     ) -> None:
         self._shard, self._rule, self._note, self._stopped = shard, rule, note, stopped
-        self._hashes = rule is hash_key
         self._is_known = False  # whose the line is that was looked at last
         self._ours = _Ours(shard)
-        self._segments: dict[str, str] = {}
+        self._keys = HostKeys(rule)
 
     def read(self, source: Source) -> Iterator[Read]:
         """The targets of `source` that are in the shard. See `lists.read`."""
@@ -71,23 +70,32 @@ class ShardFilter:
             return item if self._is_known or self._shard.number == 0 else None
         if not (self._is_known or self._shard.has(item.host)):
             return None
-        return item if self._is_safe(item) else _refused(item, self._segment(item))
+        if item in self._keys:
+            return item
+        return _refused(item, self._keys.directory(item))
 
-    def _is_safe(self, target: Target) -> bool:
-        """Whether no target of another shard can have its key."""
-        if target.key.startswith(self._segment(target)):
+
+class HostKeys:
+    """The targets whose key no target of another host can have. `rule` makes keys."""
+
+    def __init__(self, rule: KeyRule) -> None:
+        self._hashes = rule is hash_key
+        self._directories: dict[str, str] = {}
+
+    def __contains__(self, target: Target) -> bool:
+        if target.key.startswith(self.directory(target)):
             return True
         return self._hashes and target.key.startswith(hash_key(urls.parse(target.url)))
 
-    def _segment(self, target: Target) -> str:
+    def directory(self, target: Target) -> str:
         """The directory of its host, with a slash."""
         origin = target.url[: target.url.index("/", 8)]  # behind https://
-        found = self._segments.get(origin)
+        found = self._directories.get(origin)
         if found is None:
             found = host_segment(urls.parse(f"{origin}/").origin) + "/"
-            if len(self._segments) >= _MOST:
-                self._segments.clear()
-            self._segments[origin] = found
+            if len(self._directories) >= _MOST:
+                self._directories.clear()
+            self._directories[origin] = found
         return found
 
 
@@ -134,6 +142,6 @@ def host_of(text: bytes) -> str | None:
     return str(text, "ascii")
 
 
-def _refused(target: Target, segment: str) -> Result:
-    why = f"with --shard its key must begin with {segment!r}: another shard may have the same key"
+def _refused(target: Target, directory: str) -> Result:
+    why = f"with --shard its key must begin with {directory!r}: another shard may have the same key"
     return Result(target, Failed(Failure(Kind.BAD_URL, why, transient=False)))

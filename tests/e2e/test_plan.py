@@ -4,6 +4,7 @@ import fcntl
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -115,6 +116,16 @@ def test_what_bounds_the_run_is_told(cli: Command) -> None:
     assert found["bounds"] == [{"host": "example.com", "lines": 3600, "seconds": 1800.0}]
     assert (found["lines"], found["hosts"], len(found["shards"])) == (3700, 101, 10)
     assert found["plan"] is None
+
+
+def test_keys_that_two_shards_could_make_are_told_while_planning(
+    cli: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "list"
+    path.write_text("http://a.example/1\tall/1\nhttp://a.example/2\nhttp://b.example/1\tall/1\n")
+    ran = cli("plan", path, "--to", tmp_path / "out", "--shards", 2)
+    assert (ran.status, len(ran.complaints)) == (0, 1), ran.err
+    assert f"the keys of 2 lines ({path}:1) " in ran.err
 
 
 def test_a_plan_is_made_of_stdin_and_a_dry_run_writes_nothing(cli: Command) -> None:

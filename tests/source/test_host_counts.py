@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from scraper.model.records import Target
-from scraper.model.shards import bucket_of
+from scraper.model.shards import Shard, bucket_of
 from scraper.source import lists
 from scraper.source.host_counts import BUCKETS, HostCounts
-from scraper.source.keys import url_key
+from scraper.source.keys import KeyRule, hash_key, url_key
+from scraper.source.shard_filter import ShardFilter
 from scraper.source.sources import Source, from_iterable, open_sources
 from tests.source.test_shard_filter import ODD
 
@@ -47,6 +48,26 @@ def test_lists_of_each_format(tmp_path: Path, name: str) -> None:
     (source,) = open_sources([str(path)], lambda _: pytest.fail("nothing is remote"))
     counts.read(source, url_key)
     assert counts.freeze().hosts == {"h0.example": 4, "h1.example": 3, "h2.example": 3}
+
+
+@pytest.mark.parametrize("rule", [url_key, hash_key])
+def test_keys_that_another_host_may_have_are_counted_as_a_shard_refuses_them(rule: KeyRule) -> None:
+    lines = [
+        "http://a.example/1",
+        "https://a.example/2\ta.example/two",
+        "http://a.example/3\tb.example/three",
+        '{"url": "http://b.example/4", "key": "all/four"}',
+        "http://b.example/5\tfive",
+    ]
+    counts = HostCounts()
+    counts.read(from_iterable(lines), rule)
+    found = counts.freeze()
+    shards = (ShardFilter(Shard(number, 2), rule) for number in range(2))
+    read = [item for shard in shards for item in shard.read(from_iterable(lines))]
+    refused = [item for item in read if not isinstance(item, Target)]
+    assert len(read) == len(lines) == found.lines
+    assert (found.shared, len(refused)) == (3, 3)
+    assert found.first_shared.endswith(":3")
 
 
 def test_of_too_many_hosts_the_large_ones_are_kept() -> None:
