@@ -138,9 +138,13 @@ def test_a_bucket_in_the_path_of_the_endpoint_is_told_with_what_was_meant(
     assert site.total == 0
     assert server.keys(bucket) == set()
     _, to, *options = place.words
-    for command in ("status", "failed", "list", "verify"):
-        ran = cli(command, to, *options, env=place.environment)
-        assert ran.status == 3
+    listed = cli(f"s3://{bucket}/urls.txt", "--to", "out", *options, env=place.environment)
+    others = [
+        cli(command, to, *options, env=place.environment)
+        for command in ("status", "failed", "list", "verify")
+    ]
+    assert [ran.status for ran in (listed, *others)] == [2, 3, 3, 3, 3]
+    for ran in (listed, *others):
         assert f"has the bucket in it; without it: {server.url}\n" in ran.err
 
 

@@ -11,6 +11,7 @@ from scraper.model.urls import redact
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.objects.fetched import fetched
 from scraper.sinks.s3.bucket import Bucket
+from scraper.sinks.s3.bucket_in_endpoint import without_bucket
 
 
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
@@ -18,4 +19,17 @@ def open_object(url: str, options: SinkOptions) -> BinaryIO:
     name, _, key = url.partition("://")[2].partition("/")
     if not name or not key:
         raise ListError(f"can't open the list {redact(url)!r}: it is not s3://bucket/key")
-    return fetched(url, lambda: contextlib.closing(Bucket(name, options, attempts=4)), key)
+    opened: list[Bucket] = []
+
+    def bucket() -> contextlib.closing[Bucket]:
+        opened.append(Bucket(name, options, attempts=4))
+        return contextlib.closing(opened[0])
+
+    try:
+        return fetched(url, bucket, key)
+    except ListError as error:
+        meant = without_bucket(opened[0].endpoint, name) if opened else None
+        if meant is None:
+            raise
+        text = f"{error}; the endpoint has the bucket in it; without it: {meant}"
+        raise ListError(text) from None
