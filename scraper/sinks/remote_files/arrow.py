@@ -119,7 +119,8 @@ def _told(path: str = "") -> Iterator[None]:
     except OSError as error:
         text = words_of(error)
         trouble = of_os_error(error, path)
-        if "Unable to load libjvm" in str(error) or "libhdfs" in str(error):
+        if "libjvm" in text or "libhdfs" in text:  # and a hundred places where it is not
+            text = "Hadoop's client (libhdfs, and Java for it) can't be loaded"
             hint = "JAVA_HOME and HADOOP_HOME, and CLASSPATH from `hadoop classpath --glob`"
             raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
         raise Fault(trouble, text) from None

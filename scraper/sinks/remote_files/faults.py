@@ -31,6 +31,9 @@ class Trouble(Enum):
 GONE = {Trouble.BROKEN, Trouble.SILENT}  # a connection that is of no use any more
 
 
+_MOST = 300  # characters of a text
+
+
 class Fault(Exception):
     """A server, or the way to it, failed. The text is one line without secrets.
 
@@ -47,7 +50,7 @@ class Fault(Exception):
         spent: bool = False,
         passing: bool = False,
     ) -> None:
-        super().__init__(" ".join(text.split()) or "it failed without a reason")
+        super().__init__(" ".join(text.split())[:_MOST] or "it failed without a reason")
         self.trouble = trouble
         self.hint = hint
         self.spent = spent or trouble in GONE

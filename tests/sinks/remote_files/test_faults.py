@@ -232,6 +232,17 @@ def test_nobody_there_is_one_line(scheme: str, monkeypatch: pytest.MonkeyPatch) 
     assert "refused" in str(error) or "Unable to connect" in str(error)
 
 
+def test_a_client_of_hadoop_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JAVA_HOME", "HADOOP_HOME", "CLASSPATH"):
+        monkeypatch.setenv(name, "/nowhere")
+    error = refused("hdfs://127.0.0.1/x")
+    said = (
+        "can't use hdfs://127.0.0.1/x: Hadoop's client (libhdfs, and Java for it) can't be loaded"
+    )
+    assert str(error) == said
+    assert "JAVA_HOME" in error.hint
+
+
 def test_a_path_that_is_a_file_is_refused(file_server: Start, signed_in: Open) -> None:
     there = signed_in(file_server("sshd"))
     there.root.write_bytes(b"a file")
