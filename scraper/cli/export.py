@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from scraper.cli.commands import COMMANDS
-from scraper.cli.options import HELP, PATH
+from scraper.cli.options import FILE, HELP
 from scraper.cli.place import opened, place_options
 from scraper.model.errors import UsageError
 from scraper.sinks.home import is_archive
@@ -41,7 +41,7 @@ _STDOUT = "-"
 @click.option(
     "-o",
     "--output",
-    type=PATH,
+    type=FILE,
     metavar="FILE",
     help="Where to write; a file is replaced when all is there. bagit: a directory, by default"
     " DEST.  [default: stdout]",

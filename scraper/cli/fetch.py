@@ -77,6 +77,8 @@ def fetch(arguments: tuple[str, ...], **options: Any) -> int:
         from scraper.cluster.refused import refuse_of_command
 
         refuse_of_command(ours)
+    if not ours["show_config"]:  # before anything is written, metrics too
+        _check_stdout(options["to"] or "", {**ours, "manifest": options["manifest"]})
     with metrics_of(ours, options) as metrics:
         return _fetch(arguments, options, ours, metrics)
 
@@ -107,7 +109,6 @@ def _fetch(
         from scraper.cluster.refused import refuse
 
         refuse(settings)
-    _check_stdout(settings.to, {**ours, "manifest": settings.manifest})
     inputs = _inputs(arguments, input_files, settings, grammar)
     ours = {**_checked(ours), "caveats": unknown(context)}
     if ours["dry_run"]:

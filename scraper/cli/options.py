@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from scraper.cli.values import Count, Header, Place, Resolve, Size
+from scraper.cli.values import Count, Header, LocalFile, Place, Resolve, Size
 from scraper.model.errors import UsageError
 from scraper.model.version import __version__
 
@@ -139,6 +139,7 @@ _TOLD = "What is told"
 _OTHER = "Other"
 
 PATH = Place()
+FILE, WRITTEN = LocalFile(), LocalFile(dash=False)
 
 LIST_OPTIONS = (
     *("list_format", "url_column", "key_column", "default_scheme", "base"),
@@ -173,7 +174,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHERE, "--key", metavar="TEMPLATE", default="url",
             help="How objects are named: url, hash, or a template of {host} {path} {ext} {hash} "
                  "{line} {date}."),
-    _option(_WHERE, "--manifest", type=PATH, metavar="PATH",
+    _option(_WHERE, "--manifest", type=WRITTEN, metavar="PATH",
             default=".scraper/manifest.jsonl in DEST",
             help="Where the record of every target is kept."),
     _option(_WHERE, "--store-compressed", type=click.Choice(["gzip", "zstd"]),
@@ -276,16 +277,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_HTTP, "-6", "--ipv6", is_flag=True, help="Connect to IPv6 addresses only."),
     _option(_HTTP, "--resolve", type=Resolve(), multiple=True, metavar="HOST:PORT:ADDRESS",
             help="Take this address for the host (*: for all); may be repeated."),
-    _option(_HTTP, "--cacert", type=PATH, metavar="FILE",
+    _option(_HTTP, "--cacert", type=FILE, metavar="FILE",
             help="Trust these certificates (PEM), no others; else SSL_CERT_FILE and the like."),
     _option(_HTTP, "-u", "--user", metavar="NAME:PASSWORD",
             help="Log in to the servers of the list, by Basic or, if they ask for it, Digest."),
-    _option(_HTTP, "--cookies", type=PATH, metavar="FILE",
+    _option(_HTTP, "--cookies", type=FILE, metavar="FILE",
             help="Send the cookies of this file (Netscape's form) where they belong."),
     _option(_HTTP, "--http1.1", "http1_1", is_flag=True, help="Do not use HTTP/2."),
-    _option(_HTTP, "--cert", type=PATH, metavar="FILE",
+    _option(_HTTP, "--cert", type=FILE, metavar="FILE",
             help="Show this certificate (PEM) to servers that ask for one."),
-    _option(_HTTP, "--cert-key", type=PATH, metavar="FILE",
+    _option(_HTTP, "--cert-key", type=FILE, metavar="FILE",
             help="The private key of --cert (PEM), unless it is in the same file."),
     _option(_HTTP, "--insecure", is_flag=True,
             help="Trust any certificate: who is in between can read and change everything."),
@@ -311,11 +312,11 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
             help="Store even if the endpoint does not confirm --s3-sse or --s3-storage-class."),
     _option(_S3, "--s3-client", type=click.Choice(["auto", "boto3", "curl"]), default="auto",
             help="What stores objects in S3; auto: curl where it can, else boto3."),
-    _option(_TOLD, "--results", type=PATH, metavar="-|FILE",
+    _option(_TOLD, "--results", type=FILE, metavar="-|FILE",
             help="Write a JSON record of each URL as it is done; -: to stdout."),
     _option(_TOLD, "--log-format", type=click.Choice(["text", "json"]), default="text",
             help="The log of every URL, on stderr."),
-    _option(_TOLD, "--log-file", type=PATH, metavar="FILE",
+    _option(_TOLD, "--log-file", type=WRITTEN, metavar="FILE",
             help="Append the log to FILE, not stderr; {date} and {:%Y-%m-%d} are filled in."),
     _option(_TOLD, "-q", "--quiet", is_flag=True, help="Tell of failures only."),
     _option(_TOLD, "--new-failures", is_flag=True,
@@ -326,12 +327,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  "not a line for each URL."),
     _option(_TOLD, "--progress/--no-progress", is_flag=True,
             default="when it is a terminal", help="Live display on stderr."),
-    _option(_TOLD, "--metrics", type=PATH, metavar="FILE",
+    _option(_TOLD, "--metrics", type=WRITTEN, metavar="FILE",
             help="Write metrics for Prometheus into FILE every 15 seconds and at the end: a .prom "
                  "file of node_exporter's textfile collector."),
     _option(_TOLD, "--metrics-port", type=int, metavar="N",
             help="Serve them at http://127.0.0.1:N/metrics while the run lasts; 0: any free port."),
-    _option(_OTHER, "--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
+    _option(_OTHER, "--config", type=FILE, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config,
             help="Read options from this TOML file, by their long names; options and SCRAPER_* "
                  "variables win over it. No file is read by itself."),

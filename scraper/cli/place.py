@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from scraper.cli.options import PATH, SectionOption, read_config
+from scraper.cli.options import FILE, PATH, SectionOption, read_config
 from scraper.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def _option(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("destination", type=PATH, metavar="DEST"),
-    _option("--manifest", type=PATH, metavar="PATH", help="The manifest, if it is not in DEST."),
+    _option("--manifest", type=FILE, metavar="PATH", help="The manifest, if it is not in DEST."),
     _option("--s3-endpoint", metavar="URL", help="Another S3 than Amazon's."),
     _option("--s3-profile", metavar="NAME", help="Profile of ~/.aws/config."),
-    _option("--config", type=PATH, metavar="FILE", is_eager=True, expose_value=False,
+    _option("--config", type=FILE, metavar="FILE", is_eager=True, expose_value=False,
             callback=read_config,
             help="TOML as for fetch; names that this command does not have are passed over."),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from scraper.cli.commands import COMMANDS
-from scraper.cli.options import HELP, PATH
+from scraper.cli.options import FILE, HELP
 from scraper.cli.place import opened, place_options
 from scraper.model.errors import UsageError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.command(context_settings=HELP, short_help=COMMANDS["report"])
 @place_options
 @click.option(
-    "-o", "--output", type=PATH, metavar="FILE", default="report.html", show_default=True,
+    "-o", "--output", type=FILE, metavar="FILE", default="report.html", show_default=True,
     help="The file to write; -: stdout.",
 )  # fmt: skip
 @click.option("--run", metavar="ID", help="This run, not the last one; its id is on its records.")

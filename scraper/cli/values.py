@@ -79,5 +79,24 @@ class Place(click.Path):
         return _lines(rv)
 
 
+class LocalFile(Place):
+    """A file of this machine. A URL is refused: it would be made a path, with its password."""
+
+    def __init__(self, *, dash: bool = True) -> None:
+        super().__init__()
+        self._dash = dash  # whether it may be `-`
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if isinstance(value, str) and "://" in value:
+            from scraper.model.urls import redact_wreck, scheme_in
+
+            if scheme_in(value):
+                self.fail(f"{redact_wreck(value)!r} is a URL, and no file here", param, ctx)
+        if value == "-" and not self._dash:
+            self.fail("'-' is no file here (one of that name is ./-)", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -28,6 +28,7 @@ from scraper.model.process_count import process_count
 from scraper.model.proxy_urls import is_proxy
 from scraper.model.ranges import number, require, whole
 from scraper.model.status_codes import as_text, status_codes
+from scraper.model.urls import scheme_in
 
 _READ = {
     "headers": header_pairs,
@@ -336,6 +337,7 @@ class Settings(_Branch):
             most = self.run_limits.max_total_size
             check(self.shard, key=self.key, manifest=self.manifest, max_total_size=most)
         require(self.to.strip(), "--to is empty")
+        require(not scheme_in(str(self.manifest or "")), "--manifest is a URL, and no file here")
         one_file.check(self.to, shard=self.shard, processes=self.politeness.processes)
         stored_forms.check(self.store_compressed, to=self.to)
         whole(1, warc_size=self.warc_size)

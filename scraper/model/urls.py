@@ -45,6 +45,9 @@ _DROPPED = re.compile(r"[\t\r\n]")  # the URL standard drops them anywhere
 _CODED = r"(?i)%(?:25)*(?:23|26|3b|3d|3f|40)"  # one of #&;=?@
 _USERINFO = r"(^[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,})|:[/\\]+)[^/\\?#]*@"
 _SCHEME = r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]*"
+_OTHER_URL = r"([A-Za-z][\w+.-]+(?:::[A-Za-z][\w+.-]+)*)://"  # fsspec's too: simplecache::ftp://
+# A name without a password at a file server: what is offered to be typed must have it.
+_LOGIN = r"(?i)(?:s?ftp|smb|webdavs?|hdfs)://(?:[^/\\?#:@%]|%(?!3a))+@(?![^/\\?#]*@)"
 _URL_IN_TEXT = r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s\]'\"<>][^\s'\"<>]*"
 _CONFIDENTIAL_HEADER = (
     r"auth|cookie|token|secret|passw|passphrase|signature|credential|session|jwt|assertion"
@@ -185,9 +188,20 @@ def basic_authorization(userinfo: str) -> str:
     return "Basic " + base64.b64encode(userinfo.encode()).decode()
 
 
+def scheme_in(text: str) -> str | None:
+    """The scheme, in lower case, of a text that begins as a URL of any kind, else None.
+
+    A single letter is a drive of Windows.
+    """
+    found = re.match(_OTHER_URL, text) if "://" in text else None
+    return found[1].lower() if found else None
+
+
 def redact(url: str) -> str:
     """`url` with `REDACTED` for its userinfo and for the values of secret-looking fields.
 
+    A name alone stays in the URL of a file server (sftp, ftp, smb, webdav, hdfs). In one of http it
+    may be a token.
     If a secret shows only after percent-decoding, everything after the path is redacted.
     """
     if "@" in url or "=" in url:
@@ -223,6 +237,8 @@ def redact_text(text: str) -> str:
 
 def _redacted(url: str) -> str:
     if "@" in url:
+        if found := re.match(_LOGIN, url):
+            return found[0] + _redacted(url[found.end() :])
         url = re.sub(_USERINFO, r"\1REDACTED@", url)
     return _without_secrets(url, *_IN_URL) if "=" in url else url
 

@@ -49,7 +49,7 @@ class MetricsFile:
     """The file at `path`. Raises UsageError if it can't be one."""
 
     def __init__(self, path: str) -> None:
-        if not path or "\0" in path:
+        if path in {"", "-"} or "\0" in path:
             raise UsageError(f"--metrics {path!r} is no name of a file")
         self._path = os.path.realpath(path)
         directory = os.path.dirname(self._path)

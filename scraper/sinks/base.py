@@ -29,7 +29,7 @@ from scraper.model.dates import milliseconds
 from scraper.model.errors import UsageError
 from scraper.model.records import Response, Stored
 from scraper.model.settings import S3
-from scraper.model.urls import redact
+from scraper.model.urls import redact, scheme_in
 from scraper.sinks.object_stat import ObjectStat, modified_ms
 
 ENTRY_POINT_GROUP = "scraper.sinks"
@@ -54,7 +54,7 @@ OURS = {
     "warc+az": "scraper.sinks.warc:open_sink",
 }
 # At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(tar|warc|zip):")
+_FORM = r"(?i)(tar|warc|zip):"  # of a path behind it
 
 
 class Body(NamedTuple):
@@ -360,8 +360,10 @@ def scheme_of(destination: str) -> str:
     """The URL scheme of a destination, in lower case. A plain path has `file`, `-` has `stdout`."""
     if destination == "-":
         return "stdout"
-    found = _SCHEME.match(destination)
-    return (found[1] or found[2]).lower() if found else "file"
+    if scheme := scheme_in(destination):
+        return scheme
+    found = re.match(_FORM, destination)
+    return found[1].lower() if found else "file"
 
 
 def find_sink(destination: str, options: SinkOptions) -> Sink:

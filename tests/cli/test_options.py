@@ -484,6 +484,22 @@ def test_fetch_is_what_is_meant_without_a_command(urls: str) -> None:
         (["--dry-run", "--results", "-"], "--dry-run has no results: leave --results out"),
         (["--cacert", "none.pem"], "--cacert 'none.pem': No such file"),
         (["--to", "scp://u:hunter2@h"], "--to 'scp://REDACTED@h': no sink for scp://"),
+        (
+            ["--to", "simplecache::ftp://u:hunter2@h/x"],
+            "--to 'simplecache::ftp://REDACTED@h/x': no sink for simplecache::ftp://",
+        ),
+        (["--to", "arrow_hdfs://u:hunter2@h"], "--to 'arrow_hdfs://REDACTED@h': no sink for"),
+        *(
+            ([option, "sftp://u:hunter2@h/x"], f"Invalid value for '{option}': 'sftp://REDACTED@h")
+            for option in (
+                *("--manifest", "--results", "--log-file", "--metrics", "--config"),
+                *("--cacert", "--cookies", "--cert", "--cert-key"),
+            )
+        ),
+        *(
+            ([option, "-"], f"Invalid value for '{option}': '-' is no file here")
+            for option in ("--manifest", "--log-file", "--metrics")
+        ),
         (["--key", "{nonsense}"], "--key"),
         (["--max-failures", "101%"], "--max-failures '101%' is above 100%"),
         (["-H", "Authorization hunter2"], "--header 'Authorization' is not 'Name: value'"),

@@ -56,6 +56,7 @@ def test_a_run_stores_records_verifies_lists_and_is_gone_on_with(
     assert cli("verify", *words, env=env).status == 1
     listed = cli("list", *words, env=env)
     assert listed.out.count("\n") == PAGES + 1
+    assert f"scraper failed {words[0]}" in cli("status", *words, env=env).out  # to be typed
     status = cli("status", "--json", *words, env=env)
     assert json.loads(status.out)["targets"] == PAGES + 1
     assert PASSWORD not in first.err + again.err + verified.err + listed.err + status.out
@@ -82,7 +83,7 @@ def test_of_two_runs_one_waits_for_the_other(files: Files, site: HttpServer, cli
         second = cli(f"{site.url}/d/1", *files.words, "--lock", "fail", env=files.environment)
         assert second.status == 75, second.err
         assert "another run holds" in second.err
-        assert "me@" not in second.err
+        assert PASSWORD not in second.err
         ended = cli.ended(first)
         assert ended.status == 0, ended.err
     assert not lease.exists()

@@ -109,6 +109,14 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
     assert cli.wrote == ["list", "m.jsonl", "m.jsonl.index", "m.jsonl.summary.json"]
 
 
+def test_metrics_that_are_refused_are_not_written_into_stdout_either(cli: Command) -> None:
+    path = cli.directory / "bodies"
+    words = ["--to", "-", "--metrics", "/dev/stdout", "http://127.0.0.1:9/"]
+    with path.open("wb") as bodies, cli.start(*words, stdout=bodies) as process:
+        assert process.wait(WAIT_S) == 2
+    assert path.read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -116,6 +124,7 @@ def test_what_keeps_no_account_can_t_be_gone_on_with_but_by_a_manifest(
         (["--to", "tar:-", "--results", "/dev/stdout"], "stdout has the bodies"),
         (["--to", "-", "--manifest", "/proc/self/fd/1"], "stdout has the bodies"),
         (["--to", "tar:-", "--log-file", "/dev/fd/1"], "stdout has the bodies"),
+        (["--to", "-", "--metrics", "/dev/stdout"], "stdout has the bodies"),
         (["--to", "tar.gz:-"], "--to tar:- | gzip"),
         (["--to", "tar:~/x.tar"], 'tar:"$HOME"/x.tar'),
         (["--to", "zip:~/x.zip"], 'zip:"$HOME"/x.zip; a directory called ~ is zip:./~/x.zip'),

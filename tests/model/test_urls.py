@@ -281,6 +281,39 @@ def test_of_what_is_no_url_all_is_hidden_that_may_be_userinfo(text: str, shown: 
     assert urls.redact_wreck(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sftp://me@host:22/x", "sftp://me@host:22/x"),
+        ("SMB://DOM;me@host/x", "SMB://DOM;me@host/x"),
+        ("webdavs://me%40example.com@host/x", "webdavs://me%40example.com@host/x"),
+        ("ftp://me:hunter2@host/x", "ftp://REDACTED@host/x"),
+        ("ftp://me%3ahunter2@host/x", "ftp://REDACTED@host/x"),
+        ("ftp://me@x_y:hunter2@host/x", "ftp://REDACTED@host/x"),
+        ("sftp://me@host/x?token=hunter2", "sftp://me@host/x?token=REDACTED"),
+        ("s3://hunter2@bucket/x", "s3://REDACTED@bucket/x"),
+        ("https://hunter2@host/x", "https://REDACTED@host/x"),
+    ],
+)
+def test_a_name_at_a_file_server_is_shown_and_no_password(url: str, shown: str) -> None:
+    assert urls.redact(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("HTTP://h/", "http"),
+        ("arrow_hdfs://h", "arrow_hdfs"),
+        ("simplecache::ftp://h/x", "simplecache::ftp"),
+        ("C://x", None),
+        ("./ftp://h", None),
+        ("tar:x", None),
+    ],
+)
+def test_what_begins_as_a_url_of_any_kind_is_known(text: str, scheme: str | None) -> None:
+    assert urls.scheme_in(text) == scheme
+
+
 NOISE = st.text("\t\r\n /\\@:?#;&=%\0é+", max_size=4)
 
 
