@@ -27,6 +27,7 @@ from scraper.cluster.address import Address
 from scraper.cluster.dask_scheduler import first_death
 from scraper.cluster.dask_worker import StopRuns, ended, run_task, version
 from scraper.cluster.local_workers import METHOD
+from scraper.cluster.slots import slots_of
 from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError
 from scraper.model.urls import redact_text
@@ -160,9 +161,10 @@ class DaskCluster:
         known = self._client.scheduler_info(n_workers=-1)["workers"]
         return {name: int(one["nthreads"]) for name, one in known.items()}
 
-    def slots_of(self, address: Address) -> int:
+    def slots(self, max_concurrency: int) -> int:
         """How many shards will be open at once on all workers together."""
-        return address.local * LOCAL_SLOTS or sum(self.workers().values())
+        threads = [LOCAL_SLOTS] * self._address.local or [*self.workers().values()]
+        return max(1, sum(slots_of(one, max_concurrency) for one in threads))
 
     def wake(self) -> None:
         """Something has changed. From any thread or signal."""
