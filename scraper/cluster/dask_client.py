@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster
+from distributed.security import Security
 
 from scraper.cluster.address import Address
 from scraper.cluster.dask_scheduler import first_death
@@ -42,6 +43,8 @@ _LOGGERS = ("distributed", "tornado", "asyncio")  # what they say is told in oth
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 _KEY = "shard-of-"
+_TLS = "distributed.comm.tls in Dask's configuration, or DASK_DISTRIBUTED__COMM__TLS__"
+_TLS += "CA_FILE, ..._CLIENT__CERT and ..._CLIENT__KEY, name its files"
 _LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, which it serves in any case
 
 
@@ -133,6 +136,8 @@ class DaskCluster:
                     plugins=(StopRuns(local=True),),
                 )
             )
+        elif url.startswith("tls://"):
+            _check_tls(url)
         client = call_until(
             lambda: Client(url, timeout=_CONNECT_S, set_as_default=False),
             lambda: until,
@@ -207,6 +212,16 @@ class DaskCluster:
                 self.events.put(Ended(task, {"ended": "lost"}, killed="its answer was lost"))
             case _:
                 self.events.put(Lost())
+
+
+def _check_tls(url: str) -> None:
+    """Raise ClusterError where Dask does not know whom to trust, or has files that it can't use."""
+    try:
+        context, why = Security().get_connection_args("client")["ssl_context"], "TLS is not set up"
+    except (OSError, TypeError, ValueError) as error:  # of ssl, of Dask
+        context, why = None, f"Dask's TLS settings are of no use: {_in_a_line(error)}"
+    if context is None:
+        raise ClusterError(f"{url}: {why}", hint=_TLS)
 
 
 def _forget(client: Client, name: str) -> None:

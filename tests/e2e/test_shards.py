@@ -409,6 +409,15 @@ def test_a_dry_run_shows_the_lines_of_the_shard(cli: Command, site: HttpFarm) ->
     assert site.total == 0
 
 
+def test_a_shard_without_hosts_calls_no_list_empty(cli: Command, site: HttpFarm) -> None:
+    cli.write("one.txt", f"http://127.0.0.1:{site.port}/a")
+    said = [cli("one.txt", "--to", "out", "--shard", f"{number}/2").err for number in range(2)]
+    empty = [text for text in said if "0 targets" in text]
+    assert len(empty) == 1
+    number = said.index(empty[0])
+    assert f"0 targets: no line of the list is in shard {number}/2, nothing to do" in empty[0]
+
+
 def test_what_shards_refuse_is_told_before_anything_is_written(cli: Command) -> None:
     ran = cli("http://127.0.0.1:1/", "--shard", "0/2", "--max-total-size", "1M")
     assert ran.status == 2
