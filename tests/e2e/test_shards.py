@@ -19,7 +19,7 @@ from scraper.run.result import Result
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 from scraper.sinks.plans import Plan
 from scraper.sinks.shard_lists import ListsOfPlan
-from tests.e2e.command import Command, Ran
+from tests.e2e.command import Command, Ran, without_reader
 from tests.e2e.places import Bucket, Directory, Place
 from tests.e2e.twelve_hosts import HOSTS, twelve_hosts
 from tests.servers import HttpFarm, Reply, Request
@@ -438,3 +438,10 @@ def test_a_link_that_was_planted_is_not_followed(where: str, cli: Command, site:
         assert "is a link" in ran.err
     assert list(elsewhere.iterdir()) == []
     assert site.total == 0
+
+
+def test_a_reader_that_leaves_does_not_change_what_the_status_says(cli: Command) -> None:
+    cli.write("urls.txt", "http://a.example/", "http://b.example/")
+    assert cli("plan", "urls.txt", "--to", "out", "--shards", 2).status == 0
+    for words in ((), ("--json",)):
+        assert without_reader(cli, "status", "out", *words).status == 3
