@@ -9,9 +9,9 @@ from typing import Any
 
 from scraper.model.errors import UsageError
 
-_TEXTS = ("key", "lock", "engine", "shard", "store_compressed", "user_agent", "contact", "proxy")
-_TEXTS += ("user", "expect_type", "robots_agent", "s3_client", "s3_endpoint", "s3_profile")
-_TEXTS += ("s3_storage_class", "s3_sse")
+_TEXTS = ["key", "lock", "engine", "shard", "store_compressed", "user_agent", "contact", "proxy"]
+_TEXTS += ["user", "expect_type", "robots_agent", "s3_client", "s3_endpoint", "s3_profile"]
+_TEXTS += ["s3_storage_class", "s3_sse"]
 
 
 def check_texts(given: Mapping[str, Any]) -> None:

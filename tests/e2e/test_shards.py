@@ -409,6 +409,18 @@ def test_a_dry_run_shows_the_lines_of_the_shard(cli: Command, site: HttpFarm) ->
     assert site.total == 0
 
 
+def test_each_shard_tells_its_own_bad_lines(cli: Command, site: HttpFarm) -> None:
+    urls = [f"http://{host}:{site.port}/a" for host in HOSTS]
+    cli.write("urls.txt", *urls, "no url", "another one")
+    words = ("--to", "out", "--shard")
+    for number in range(3):
+        cli("urls.txt", *words, f"{number}/3")
+    again = [cli("--retry-failed", "--all", *words, f"{number}/3") for number in range(3)]
+    assert [ran.status for ran in again] == [1, 0, 0]
+    assert "2 left out, since they name no target" in again[0].err
+    assert [text for ran in again[1:] for text in ran.errors if "left out" in text] == []
+
+
 def test_a_shard_without_hosts_calls_no_list_empty(cli: Command, site: HttpFarm) -> None:
     cli.write("one.txt", f"http://127.0.0.1:{site.port}/a")
     said = [cli("one.txt", "--to", "out", "--shard", f"{number}/2").err for number in range(2)]

@@ -486,7 +486,7 @@ def test_a_web_archive_compresses_by_itself(to: str) -> None:
 @pytest.mark.parametrize("more", [{}, {"shard": "0/2"}])
 def test_a_value_of_no_use_is_told_as_such(name: str, more: dict[str, object]) -> None:
     """Whatever its type, and beside a shard too: Settings, or a UsageError."""
-    odd = (0, -1, 2.5, b"0/1", len, [], {}, object(), "", True, (1, 2), {1}, [1])
+    odd: tuple[Any, ...] = (0, -1, 2.5, b"0/1", len, [], {}, object(), "", True, (1, 2), {1}, [1])
     for value in odd:
         with suppress(UsageError):
             Settings.of(**{**more, name: value})
