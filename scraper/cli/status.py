@@ -5,6 +5,7 @@ Owns: the command's options, and which facts it tells. Does not know: what a man
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,15 +35,16 @@ def status(destination: str, *, as_json: bool, **options: Any) -> int:
     from scraper.cli.table import flush, say
     from scraper.manifest import as_json as to_json
 
-    if as_json:
-        facts["failures"] = [group.as_record() for group in facts["failures"]]
-        say(to_json(facts))
-    else:
-        from scraper.cli.status_screen import screen
+    with suppress(BrokenPipeError):  # `| head`: the status is that of the destination all the same
+        if as_json:
+            facts["failures"] = [group.as_record() for group in facts["failures"]]
+            say(to_json(facts))
+        else:
+            from scraper.cli.status_screen import screen
 
-        for line in screen(facts):
-            say(line.encode("utf-8", "replace"))
-    flush()
+            for line in screen(facts):
+                say(line.encode("utf-8", "replace"))
+        flush()
     if facts.get("shards", {}).get("not_done"):
         return EXIT_SHARDS
     return 0 if facts["done"] else EXIT_NOT_DONE

@@ -4,6 +4,7 @@ Owns: how a cell is written. Does not know: what is in it. Rejected: csv.writer,
 every cell that has a quote in it; `cut` and `awk` would see the quotes.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 
@@ -18,6 +19,11 @@ def say(line: bytes) -> None:
 def flush() -> None:
     """Write what is buffered: a full disk is told of before the command has succeeded."""
     sys.stdout.flush()
+
+
+def mute() -> None:
+    """Nobody reads stdout any more: what is written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def row(cells: Iterable[object]) -> bytes:

@@ -86,6 +86,7 @@ def verify(destination: str, **options: Any) -> int:
 
 def _compare(place: Place, options: Mapping[str, Any], repair: "Callable[[Finding], None]") -> int:
     """Compare, and tell. `repair` gets each object that is not whole. The exit status."""
+    from scraper.cli.table import mute
     from scraper.manifest.verify import GOOD, Finding, count, findings
     from scraper.model.urls import printable
     from scraper.sinks.base import ReadableSink
@@ -96,7 +97,10 @@ def _compare(place: Place, options: Mapping[str, Any], repair: "Callable[[Findin
         repair(finding)
         if finding.verdict in GOOD and options["quiet"]:
             return
-        click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{printable(finding.detail)}")
+        try:
+            click.echo(f"{finding.verdict}\t{printable(finding.key)}\t{printable(finding.detail)}")
+        except BrokenPipeError:  # `| head`: all are compared, and repaired, all the same
+            mute()
 
     at_once = options["max_concurrency"]
     counts = count(findings(place.lines, place.sink, at_once, place.reading), tell)

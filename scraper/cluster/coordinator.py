@@ -134,7 +134,7 @@ class ClusterRun:
                 below = ready.plan.prefix_of(0).replace("/shard-0/", "/shard-*/")
             where = f"{self.places.destination.rstrip('/')}/{below}manifest*"
             self.places = self.places._replace(manifest=where)
-            self._shards.submit_all()
+            self._submit()
             self._cluster = cluster
             self._stack = stack.pop_all()
         self.abandoned = False
@@ -173,12 +173,18 @@ class ClusterRun:
             left = ready.plan.shards - len(ready.done)
             self._say("info", f"going on with {left:,} of {ready.plan.shards:,} shards")
             return ready
-        slots = cluster.slots_of(self._address)
+        slots = cluster.slots(self.settings.politeness.max_concurrency)
 
         def note(text: str) -> None:
             self._note("warning", "list", {"message": text})
 
-        return begun(self.settings, sources, max(1, slots), note, self._limit())
+        return begun(self.settings, sources, slots, note, self._limit())
+
+    def _submit(self) -> None:
+        """Begin the shards, unless the time of the run is over already."""
+        self._keep_within()
+        if self.stopped is None:
+            self._shards.submit_all()
 
     def _limit(self) -> Limit:
         waits = Waits(self.places.destination, self._note)

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster
+from distributed.security import Security
 
 from scraper.cluster.address import Address
 from scraper.cluster.dask_scheduler import first_death
 from scraper.cluster.dask_worker import StopRuns, ended, run_task, version
 from scraper.cluster.local_workers import METHOD
+from scraper.cluster.slots import slots_of
 from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError
 from scraper.model.urls import redact_text
@@ -41,6 +43,8 @@ _LOGGERS = ("distributed", "tornado", "asyncio")  # what they say is told in oth
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 _KEY = "shard-of-"
+_TLS = "distributed.comm.tls in Dask's configuration, or DASK_DISTRIBUTED__COMM__TLS__"
+_TLS += "CA_FILE, ..._CLIENT__CERT and ..._CLIENT__KEY, name its files"
 _LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, which it serves in any case
 
 
@@ -132,6 +136,8 @@ class DaskCluster:
                     plugins=(StopRuns(local=True),),
                 )
             )
+        elif url.startswith("tls://"):
+            _check_tls(url)
         client = call_until(
             lambda: Client(url, timeout=_CONNECT_S, set_as_default=False),
             lambda: until,
@@ -160,9 +166,10 @@ class DaskCluster:
         known = self._client.scheduler_info(n_workers=-1)["workers"]
         return {name: int(one["nthreads"]) for name, one in known.items()}
 
-    def slots_of(self, address: Address) -> int:
+    def slots(self, max_concurrency: int) -> int:
         """How many shards will be open at once on all workers together."""
-        return address.local * LOCAL_SLOTS or sum(self.workers().values())
+        threads = [LOCAL_SLOTS] * self._address.local or [*self.workers().values()]
+        return max(1, sum(slots_of(one, max_concurrency) for one in threads))
 
     def wake(self) -> None:
         """Something has changed. From any thread or signal."""
@@ -205,6 +212,16 @@ class DaskCluster:
                 self.events.put(Ended(task, {"ended": "lost"}, killed="its answer was lost"))
             case _:
                 self.events.put(Lost())
+
+
+def _check_tls(url: str) -> None:
+    """Raise ClusterError where Dask does not know whom to trust, or has files that it can't use."""
+    try:
+        context, why = Security().get_connection_args("client")["ssl_context"], "TLS is not set up"
+    except (OSError, TypeError, ValueError) as error:  # of ssl, of Dask
+        context, why = None, f"Dask's TLS settings are of no use: {_in_a_line(error)}"
+    if context is None:
+        raise ClusterError(f"{url}: {why}", hint=_TLS)
 
 
 def _forget(client: Client, name: str) -> None:

@@ -1,7 +1,7 @@
 """What Dask calls in a worker: a task for each shard, and a plug-in that stops runs in order.
 
 A shard is run in the thread of its task. A worker has a thread for each shard that it may have open
-at once (`dask worker --nthreads 4`).
+at once (`dask worker --nthreads 4`). With a smaller `-c` some of them wait for a slot.
 
 Owns: that. Does not know: how a shard is run (`shard_run.py`).
 """
@@ -15,10 +15,12 @@ from distributed import Worker, WorkerPlugin, get_worker
 from distributed.core import Status
 
 from scraper.cluster.shard_run import OpenRuns, run_shard
+from scraper.cluster.slots import Slots, shares
 from scraper.cluster.task import Message, Task
 from scraper.model.version import __version__
 
 _RUNS = OpenRuns()
+_SLOTS = Slots()
 _CLOSING = set[asyncio.Task[Any]]()  # a loop does not keep its tasks
 _RUNNING = (Status.running, Status.paused, Status.init)
 
@@ -31,7 +33,9 @@ def run_task(task: Task) -> Message:
         with suppress(Exception):  # a run goes on where nobody hears of it
             worker.log_event(task.topic, {"worker": worker.address, **message})
 
-    return run_shard(task, worker.state.nthreads, tell, _RUNS)
+    at_once = shares(worker.state.nthreads, task.settings.politeness.max_concurrency)
+    with _SLOTS.take(task.run, at_once, task.first_wait_s) as slot:
+        return run_shard(task, slot, tell, _RUNS)
 
 
 def version() -> str:

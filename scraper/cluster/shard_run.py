@@ -1,6 +1,6 @@
 """One shard, as a worker runs it: the ordinary run of a shard, and what a cluster needs beside it.
 
-    answer = run_shard(task, open_at_once, tell, runs)
+    answer = run_shard(task, slot, tell, runs)
 
 The worker must see the destination that the coordinator planned in. Beside the run a thread tells
 how far it is, and looks for `stop.json`. A run that was told to end ends as any run does: what is
@@ -16,10 +16,11 @@ run. It would outlive a worker that is killed, and hold the shard.
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from scraper.cluster.slots import Slot
 from scraper.cluster.task import Message, Task
 from scraper.model.errors import ClusterError, DestinationError, Held, NoThread, ScraperError
 from scraper.model.threads import start_thread
@@ -80,23 +81,23 @@ class OpenRuns:
                 self._changed.wait(left_s)
 
 
-def run_shard(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns) -> Message:
+def run_shard(task: Task, slot: Slot, tell: Tell, runs: OpenRuns) -> Message:
     """Run the shard, and say how that ended: `done`, `stopped`, or an `error` and its text."""
     if task.version != __version__:
         return _error(
             ClusterError(f"scraper {__version__} is at the worker, {task.version} planned")
         )
-    settings = task.settings_at(open_at_once)
+    settings = task.settings_at(slot)
     sink = find_sink(settings.to, SinkOptions(s3=settings.s3, cacert=settings.http.cacert))
     with closing(sink):
         try:
-            return _run(task, open_at_once, tell, runs, sink)
+            return _run(task, slot, tell, runs, sink)
         except ScraperError as error:
             return _error(error)
 
 
-def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) -> Message:
-    settings, plan = task.settings_at(open_at_once), task.plan
+def _run(task: Task, slot: Slot, tell: Tell, runs: OpenRuns, sink: Sink) -> Message:
+    settings, plan = task.settings_at(slot), task.plan
     if isinstance(sink, ReadableSink):
         sink.reach()
     stop_file = StopFile(sink, settings.to, plan)
@@ -117,7 +118,7 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
     beside = _Beside(run, task, stop_file, tell)
     kept = _KeptHosts(run, PausesFile(sink, settings.to, own))
     try:
-        with beside, run:
+        with beside, run, _pace_of(slot, run):
             if any(name.startswith(ATTEMPT) for name in names):
                 kept.recall()
             beside.has_begun(kept.keep)
@@ -135,6 +136,16 @@ def _run(task: Task, open_at_once: int, tell: Tell, runs: OpenRuns, sink: Sink) 
 def _is_told_to_end(run: Run) -> bool:
     """Whether a run that waited for its lock was stopped meanwhile."""
     return not run.begun
+
+
+@contextmanager
+def _pace_of(slot: Slot, run: Run) -> Iterator[None]:
+    """Go on with `--rate` where the shard before it in this slot ended."""
+    run.view().start_from(slot.next_start)
+    try:
+        yield
+    finally:
+        slot.next_start = run.view().next_start
 
 
 class _Notes:

@@ -36,7 +36,7 @@ class Shards:
         self.tell: Note = lambda _level, _name, _record: None
         self._board = Board(set(range(ready.plan.shards)) - ready.done)
         self._cluster, self._settings, self._run = cluster, settings, run
-        self._slots = max(1, sum(cluster.workers().values()))
+        self._slots = cluster.slots(settings.politeness.max_concurrency)
         self._submitted = 0
 
     @property
@@ -112,6 +112,7 @@ class Shards:
             self._say("error", f"shard {shard} is given up: {why}")
 
     def _submit(self, shard: int) -> None:
+        turn = self._submitted % self._slots
         self._submitted += 1
         task = Task(
             self.ready.plan,
@@ -119,6 +120,7 @@ class Shards:
             self._run,
             self._settings,
             self._slots,
+            turn,
             f"scraper-{self._run}",
             max(1.0, self._slots / _MANY_SLOTS),
             __version__,

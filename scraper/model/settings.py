@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, Self, TypeVar, dataclass_transform
 
-from scraper.model import one_file, resolve, robots_names, stored_forms
+from scraper.model import one_file, resolve, robots_names, stored_forms, types
 from scraper.model.headers import (
     Pair,
     announces_a_body,
@@ -358,7 +358,8 @@ class Settings(_Branch):
         """
         given = {name: value for name, value in options.items() if value is not None}
         for name in given.keys() & _READ.keys():
-            given[name] = _READ[name](given[name])
+            given[name] = types.read(name, _READ[name], given[name])
+        types.check_texts(given)
         given = {name: _plain(value) for name, value in given.items()}
         branches: dict[str, tuple[type[Any], str]] = {
             "politeness": (Politeness, ""),

@@ -58,7 +58,9 @@ def _counts(summary: "Summary") -> Iterator[str]:
     """How many of what, how long it took, how fast it was."""
     targets, seconds = summary.targets, max(summary.seconds, 1e-9)
     if not targets:
-        yield "0 targets" if summary.stopped else "0 targets: the list is empty, nothing to do"
+        shard = summary.places.shard
+        why = f"no line of the list is in shard {shard}" if shard else "the list is empty"
+        yield "0 targets" if summary.stopped else f"0 targets: {why}, nothing to do"
         return
     head = f"{targets:,} target{'s' if targets > 1 else ''}: {_statuses(summary)}"
     yield from wrapped(f"{head} in {duration(seconds)}")

@@ -22,13 +22,14 @@ _SLOWEST = 5
 
 
 class Places(NamedTuple):
-    """Where a run writes: names for people, without secrets."""
+    """Where a run writes: names for people, without secrets. `shard`: which one it is, if any."""
 
     destination: str
     manifest: str
     results: str | None = None
     log: str | None = None
     summary: str | None = None
+    shard: str | None = None
 
 
 class Invocation(NamedTuple):

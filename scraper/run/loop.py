@@ -89,7 +89,7 @@ class Run:
         now, self._process = datetime.now().astimezone(), os.getpid()
         self.id = of or new_run_id(now.timestamp())
         self.settings, self.destination = settings, expand_date(settings.to, now)
-        self.places, self._note = Places(redact(self.destination), ""), note
+        self.places, self._note = Places(redact(self.destination), "", shard=settings.shard), note
         self.paused: Callable[[], bool] = lambda: False
         begun, limits = time.monotonic() if begun is None else begun, settings.run_limits
         self._stop = Stop(self.wake, note, limit_at(begun, limits.max_run_time), limits.grace)

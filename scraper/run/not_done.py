@@ -10,12 +10,15 @@ while its manifest is still read.
 """
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from functools import cached_property
+from typing import Any
 
 from scraper.manifest import exists, is_permanent, lines_from, reading_of
-from scraper.manifest.not_done import Missing, list_line, not_done
+from scraper.manifest.not_done import Missing, host_of, list_line, not_done
 from scraper.model.errors import UsageError
 from scraper.model.settings import Settings
+from scraper.model.shards import Shard
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 from scraper.sinks.beginning import insist
@@ -28,6 +31,8 @@ NAME = "manifest"  # of the list, in records and messages
 class NotDone:
     """See the module. `source` is the list, `left_out` counts targets that are not in it.
 
+    Those of other shards do not count: the runs of these tell them.
+
     `destination` has no fields any more. Raises UsageError if it has no manifest. One that is far
     away is asked later: then reading `source` raises that.
     """
@@ -37,7 +42,7 @@ class NotDone:
         self.source = Source(NAME, self._lines)
         self._destination = destination
         self._manifest = settings.manifest
-        self._form = settings.store_compressed
+        self._form, self._named = settings.store_compressed, settings.shard
         self._leaves_alone = not settings.earlier.all  # what failed for good
         self._sink = find_sink(
             destination, SinkOptions(s3=settings.s3, cacert=settings.http.cacert)
@@ -61,7 +66,22 @@ class NotDone:
                 line = list_line(record, self._form)
                 if isinstance(line, bytes):
                     yield line
-                elif not (self._leaves_alone and is_permanent(record)):
+                elif not (self._leaves_alone and is_permanent(record)) and self._is_ours(record):
                     self.left_out[line] += 1
         finally:
             sink.close()
+
+    def _is_ours(self, record: Mapping[str, Any]) -> bool:
+        """Whether it is of the shard of this run. Lines without a host are of the first one."""
+        if self._named is None:
+            return True
+        host = host_of(record)[0]
+        return self._shard.has(host) if host else self._shard.number == 0
+
+    @cached_property
+    def _shard(self) -> Shard:
+        """That of this run, which holds it."""
+        from scraper.sinks.division import as_planned_now
+
+        assert self._named is not None
+        return as_planned_now(Shard.parse(self._named), self._sink, self._destination)

@@ -93,6 +93,15 @@ class RunView:
         for host, memory in memories.items():
             self._parts.frontier.recall(host, memory, time.monotonic())
 
+    @property
+    def next_start(self) -> float:
+        """Nothing starts before, by --rate."""
+        return self._parts.frontier.next_start
+
+    def start_from(self, at: float) -> None:
+        """Start nothing before. On the thread of the loop."""
+        self._parts.frontier.next_start = at
+
     def load(self) -> Load:
         """How busy it is now, in numbers: for metrics."""
         now, (in_flight, frontier, policy, _) = time.monotonic(), self._parts

@@ -44,7 +44,7 @@ class Frontier:
     """All targets that wait. `now` is monotonic seconds throughout.
 
     `patience_s`: how long a host may be out of reach before it is given up. `through(url)` names
-    the proxy that a URL goes through, if any; None: there are no proxies.
+    the proxy that a URL goes through, if any. `next_start`: no target starts before.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Frontier:
         self._interval = 1 / politeness.rate if politeness.rate else 0.0
         self._max_retry_after = max_retry_after
         self._patience_s = patience_s
-        self._next_start = -_NEVER  # over all hosts
+        self.next_start = -_NEVER  # over all hosts
         self._hosts: OrderedDict[str, Host] = OrderedDict()
         self._ready: LeastLoaded[Host] = LeastLoaded()
         self._sleepers: list[tuple[float, int, Host]] = []
@@ -112,7 +112,7 @@ class Frontier:
         while self._ready and (host := self._ready.first()).ready_at() > now:
             self._ready.drop(host)  # paused, or full, since it was placed
             self._place(host, now)
-        return bool(self._ready) and now >= self._next_start
+        return bool(self._ready) and now >= self.next_start
 
     def start(self, now: float) -> Attempt:
         """The target that starts now, of the host whose turn it is. Ask `may_start` first."""
@@ -132,7 +132,7 @@ class Frontier:
         host = self._host(name, now)
         if self._early_end(host, now) is not None:
             return _NEVER
-        return max(host.ready_at(joins=True), self._next_start)
+        return max(host.ready_at(joins=True), self.next_start)
 
     def join(self, attempt: Attempt, now: float) -> None:
         """Note that `attempt` starts, which did not wait here. Ask `joins_at` first."""
@@ -153,8 +153,8 @@ class Frontier:
             host.allowed = None if now >= host.allowed_until else host.allowed - 1
         if self._interval:
             # A late wake-up alone must not lower the rate: count from the last turn then.
-            late = now - self._next_start <= min(self._interval, _LATE_S)
-            self._next_start = (self._next_start if late else now) + self._interval
+            late = now - self.next_start <= min(self._interval, _LATE_S)
+            self.next_start = (self.next_start if late else now) + self._interval
         self._place(host, now)
 
     def ended(  # noqa: PLR0913, PLR0917 - facts of one end
@@ -254,7 +254,7 @@ class Frontier:
     def wake_at(self, now: float) -> float | None:
         """When to ask `may_start` again if nothing else happens; None: only an event helps."""
         if self.may_start(now) or self._ready:
-            return max(now, self._next_start)
+            return max(now, self.next_start)
         return self._sleepers[0][0] if self._sleepers else None
 
     def take_ended_early(self) -> Iterator[tuple[Attempt, Outcome]]:

@@ -92,6 +92,15 @@ def parsed(text: str | bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def without_reader(cli: "Command", *arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+    """Run it with a stdout that nobody reads any more, as after `| head`."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with cli.start(*arguments, env=env, stdout=writes) as process:
+        os.close(writes)
+        return cli.ended(process)
+
+
 class Command:
     """Runs the program in `directory`."""
 

@@ -571,3 +571,19 @@ def pids_of(request: Request) -> list[int]:
     """The process that sent it."""
     found = [one.pid for one in psutil.net_connections("tcp4") if one.laddr == request.client]
     return [pid for pid in found if pid is not None and pid != os.getpid()]
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [(None, "TLS is not set up"), ("none.pem", "Dask's TLS settings are of no use: ")],
+)
+def test_a_scheduler_with_tls_needs_settings_of_dask_which_are_named(
+    file: str | None, said: str, cli: Command, site: HttpFarm
+) -> None:
+    write_pages(cli, site)
+    names = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
+    env = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": file for name in names if file}
+    ran = cli(*WORDS, "--cluster", "tls://127.0.0.1:9", env=env)
+    assert (ran.status, ran.out, len(ran.errors)) == (1, "", 2)
+    assert ran.errors[0].startswith(f"scraper: tls://127.0.0.1:9: {said}"), ran.err
+    assert "distributed.comm.tls" in ran.errors[1], ran.err

@@ -19,7 +19,7 @@ from scraper.run.result import Result
 from scraper.sinks.base import ReadableSink, SinkOptions, find_sink
 from scraper.sinks.plans import Plan
 from scraper.sinks.shard_lists import ListsOfPlan
-from tests.e2e.command import Command, Ran
+from tests.e2e.command import Command, Ran, without_reader
 from tests.e2e.places import Bucket, Directory, Place
 from tests.e2e.twelve_hosts import HOSTS, twelve_hosts
 from tests.servers import HttpFarm, Reply, Request
@@ -409,6 +409,27 @@ def test_a_dry_run_shows_the_lines_of_the_shard(cli: Command, site: HttpFarm) ->
     assert site.total == 0
 
 
+def test_each_shard_tells_its_own_bad_lines(cli: Command, site: HttpFarm) -> None:
+    urls = [f"http://{host}:{site.port}/a" for host in HOSTS]
+    cli.write("urls.txt", *urls, "no url", "another one")
+    words = ("--to", "out", "--shard")
+    for number in range(3):
+        cli("urls.txt", *words, f"{number}/3")
+    again = [cli("--retry-failed", "--all", *words, f"{number}/3") for number in range(3)]
+    assert [ran.status for ran in again] == [1, 0, 0]
+    assert "2 left out, since they name no target" in again[0].err
+    assert [text for ran in again[1:] for text in ran.errors if "left out" in text] == []
+
+
+def test_a_shard_without_hosts_calls_no_list_empty(cli: Command, site: HttpFarm) -> None:
+    cli.write("one.txt", f"http://127.0.0.1:{site.port}/a")
+    said = [cli("one.txt", "--to", "out", "--shard", f"{number}/2").err for number in range(2)]
+    empty = [text for text in said if "0 targets" in text]
+    assert len(empty) == 1
+    number = said.index(empty[0])
+    assert f"0 targets: no line of the list is in shard {number}/2, nothing to do" in empty[0]
+
+
 def test_what_shards_refuse_is_told_before_anything_is_written(cli: Command) -> None:
     ran = cli("http://127.0.0.1:1/", "--shard", "0/2", "--max-total-size", "1M")
     assert ran.status == 2
@@ -429,3 +450,10 @@ def test_a_link_that_was_planted_is_not_followed(where: str, cli: Command, site:
         assert "is a link" in ran.err
     assert list(elsewhere.iterdir()) == []
     assert site.total == 0
+
+
+def test_a_reader_that_leaves_does_not_change_what_the_status_says(cli: Command) -> None:
+    cli.write("urls.txt", "http://a.example/", "http://b.example/")
+    assert cli("plan", "urls.txt", "--to", "out", "--shards", 2).status == 0
+    for words in ((), ("--json",)):
+        assert without_reader(cli, "status", "out", *words).status == 3

@@ -253,4 +253,4 @@ def test_a_reader_that_leaves_ends_it_quietly(cli: Command, serve: Serve) -> Non
     with cli.start("status", "out", stdout=write, stderr=subprocess.PIPE) as process:
         os.close(write)
         ran = cli.ended(process)
-    assert (ran.status, ran.err) == (0, "")
+    assert (ran.status, ran.err) == (1, "")

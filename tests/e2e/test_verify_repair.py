@@ -5,7 +5,7 @@ import os
 import pytest
 
 from scraper.sinks.file_lock import FileHold
-from tests.e2e.command import Command
+from tests.e2e.command import Command, without_reader
 from tests.e2e.places import SLOW_CLOUDS, Bucket, Directory, Place
 from tests.e2e.test_prune import NAMES, Site, place_of
 from tests.servers import Serve
@@ -95,3 +95,16 @@ def test_a_destination_that_is_held_is_left_alone(cli: Command, site: Site) -> N
     ran = cli("verify", "nowhere", "--repair")
     assert (ran.status, len(ran.complaints)) == (2, 1)
     assert not (cli.directory / "nowhere").exists()
+
+
+@pytest.mark.parametrize("repair", [(), ("--repair",)])
+def test_a_reader_that_has_left_changes_nothing(
+    cli: Command, place: Place, repair: tuple[str, ...]
+) -> None:
+    damage(place)
+    verify = ["verify", *place.words[1:]]
+    ran = without_reader(cli, *verify, *repair, env=place.environment)
+    assert ran.status == 1, ran.err
+    if repair:
+        assert ran.errors[-1] == "2 recorded as not done: the next run fetches them"
+        assert cli("status", *place.words[1:], env=place.environment).status == 1

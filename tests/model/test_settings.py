@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper.model.errors import UsageError
+from scraper.model.options import Options
 from scraper.model.settings import Budget, Settings
 from scraper.model.status_codes import status_codes
 
@@ -478,3 +480,16 @@ def test_a_directory_may_begin_with_the_word_of_web_archives(to: str) -> None:
 @pytest.mark.parametrize("to", ["warc:a", "warc://a", "warc+s3://b/a", "WARC+GS://b/a"])
 def test_a_web_archive_compresses_by_itself(to: str) -> None:
     assert "are compressed anyway" in message(to=to, store_compressed="gzip")
+
+
+@pytest.mark.parametrize("name", sorted(Options.__annotations__))
+@pytest.mark.parametrize("more", [{}, {"shard": "0/2"}])
+def test_a_value_of_no_use_is_told_as_such(name: str, more: dict[str, object]) -> None:
+    """Whatever its type, and beside a shard too: Settings, or a UsageError."""
+    odd: tuple[Any, ...] = (0, -1, 2.5, b"0/1", len, [], {}, object(), "", True, (1, 2), {1}, [1])
+    for value in odd:
+        with suppress(UsageError):
+            Settings.of(**{**more, name: value})
+    if name in {"shard", "key", "proxy"}:
+        with pytest.raises(UsageError, match=f"--{name} must be a text, not of type int"):
+            Settings.of(**{**more, name: 0})
