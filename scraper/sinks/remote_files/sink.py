@@ -21,7 +21,7 @@ from hashlib import sha256
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from scraper.model.errors import DestinationError, Fenced, SinkError
 from scraper.sinks.base import Blocking, Listed, SinkOptions, SmallObject
@@ -126,15 +126,13 @@ class RemoteSink:
         self._uploads.add(upload)
         return upload
 
-    def store(self, key: str, spool: Spool, modified_ms: int) -> None:
-        """Put the file. Raises SinkError, DestinationError."""
+    def store(self, key: str, file: BinaryIO, size: int, modified_ms: int) -> None:
+        """Put the file. Raises SinkError, DestinationError; OSError where it can't be read."""
         self._begin()
         with self._meaning("store", key):
-            data = spool.in_memory()
-            with BytesIO(data) if data is not None else open(spool.on_disk(), "rb") as file:
-                path, size = self._path(key), spool.size
-                put = partial(self._files.put, path=path, file=file, size=size, at_ms=modified_ms)
-                self._connections.run(put)
+            path = self._path(key)
+            put = partial(self._files.put, path=path, file=file, size=size, at_ms=modified_ms)
+            self._connections.run(put)
 
     def fence(self, holds: Callable[[], bool]) -> None:
         """Change nothing more once `holds()` is false: another run may be at work."""
@@ -277,11 +275,14 @@ class RemoteSink:
         self._spools.close()
 
     def spooling(self, error: OSError | ValueError, key: str) -> SinkError | DestinationError:
-        """The error of a body that can't wait on this machine until it is complete."""
-        if self._closed:
+        """The error of a body that can't wait on this machine until it is complete.
+
+        ValueError is that of a spool that is closed.
+        """
+        if self._closed or isinstance(error, ValueError):
             return SinkError("given up when the run was stopped", transient=False)
         text = f"no room for bodies on their way ({self.disk}): {words_of(error)}"
-        if isinstance(error, OSError) and of_os_error(error) is Trouble.FULL:
+        if of_os_error(error) is Trouble.FULL:
             return DestinationError(text)
         return SinkError(f"can't store {key!r}: {text}", transient=True)
 
@@ -322,13 +323,16 @@ class RemoteSink:
         with self._beginning, self._meaning("write", OWN_DIRECTORY):
             if not self._begun:
                 self._connections.run(self._first)
+                with suppress(Fault):  # a later run tries again
+                    self._connections.run(self._sweep)
                 self._begun = True
 
     def _first(self, server: Server) -> None:
         self._directories.ensure(server, self._path(MARKS.rstrip("/")))
         put_mark(server, self._root, self._names.run)
-        with suppress(Fault):  # a later run tries again
-            sweep(server, self._root, self._names.run, lambda: self._closed)
+
+    def _sweep(self, server: Server) -> None:
+        sweep(server, self._root, self._names.run, lambda: self._closed)
 
     def _end(self, server: Server) -> None:
         """Leave nothing. The mark stays if a file may come later: the next run removes it."""

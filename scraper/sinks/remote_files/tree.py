@@ -7,7 +7,7 @@ Owns: which directories are known to be there. Does not know: what the files mea
 
 from collections.abc import Iterator
 
-from scraper.sinks.remote_files.faults import GONE, Fault, Trouble
+from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.servers import Entry, Server
 
 _DIRECTORY = "a file or a link is where a directory should be"
@@ -28,7 +28,9 @@ class Directories:
             self.ensure(server, path.rpartition("/")[0])
             try:
                 server.make_directory(path)
-            except Fault:
+            except Fault as fault:
+                if fault.spent:
+                    raise
                 # Made by another in this moment? How servers say "exists" differs, so it is looked.
                 found = server.stat(path)
                 if found is None or not found.is_directory:
@@ -55,7 +57,7 @@ def walk(server: Server, top: str, prefix: str = "") -> Iterator[tuple[str, Entr
             entries = list(server.list(f"{top}/{below}" if below else top))
         except Fault as fault:
             # Removed meanwhile, or never there. Some servers have one answer for all refusals.
-            if fault.trouble in GONE or _is_directory(server, f"{top}/{below}", top):
+            if fault.spent or _is_directory(server, f"{top}/{below}", top):
                 raise
             continue
         for entry in entries:
