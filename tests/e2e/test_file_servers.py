@@ -168,6 +168,21 @@ def test_a_list_lies_at_an_sftp_url(
     assert "No such file" in missing.err
 
 
+def test_the_destination_may_be_a_link_to_a_directory(
+    file_server: Callable[[str], FileServer], site: HttpServer, cli: Command
+) -> None:
+    server = file_server("sshd")
+    (server.root / "real").mkdir()
+    (server.root / "link").symlink_to("real")
+    url, env = f"{server.url}/link/below", server.environment
+    ran = cli(f"{site.url}/d/0", "--to", url, env=env)
+    assert ran.status == 0, ran.err
+    for command in ("verify", "status"):
+        asked = cli(command, url, env=env)
+        assert asked.status == 0, asked.err
+    assert (server.root / "real/below/.scraper").is_dir()
+
+
 def test_no_way_in_is_exit_3_in_one_line(
     file_server: Callable[[str], FileServer], site: HttpServer, cli: Command, tmp_path: Path
 ) -> None:

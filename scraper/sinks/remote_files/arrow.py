@@ -57,6 +57,11 @@ class ArrowServer:
             found = self._fs.get_file_info(path)
         return None if found.type is FileType.NotFound else _entry(path, found)
 
+    def leads_to_directory(self, path: str) -> bool:
+        """Never: no answer tells a link."""
+        del path
+        return False
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`, and the module."""
         with _told(f"{old}/{new}"):

@@ -108,6 +108,11 @@ class FtpServer:
                 return None
             raise
 
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        with self._told(path):
+            return self._is_directory(path)
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
         with self._told(f"{old}/{new}"):

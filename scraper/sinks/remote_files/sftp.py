@@ -158,6 +158,16 @@ class SftpServer:
                 return None
             raise
 
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        try:
+            with _told(path):
+                return _entry(path, self._sftp.stat(sent(path))).is_directory
+        except Fault as fault:
+            if fault.trouble is Trouble.MISSING:
+                return False
+            raise
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
         with self._judged(new), _told(f"{old}/{new}"):

@@ -36,7 +36,7 @@ from scraper.sinks.remote_files.probe import Probed, probe
 from scraper.sinks.remote_files.replacing import Replacing
 from scraper.sinks.remote_files.servers import Server, Settings, connector
 from scraper.sinks.remote_files.temporary_names import MARKS, TemporaryNames, run_of
-from scraper.sinks.remote_files.tree import Directories, walk
+from scraper.sinks.remote_files.tree import Directories, is_directory, walk
 from scraper.sinks.remote_files.upload import RemoteUpload
 from scraper.sinks.spool import MIB, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
@@ -106,7 +106,7 @@ class RemoteSink:
     def join(self, found: Found) -> None:
         """Begin as another process of the run did, whose `check` found this out."""
         self._names = self._files.names = TemporaryNames(found.run)
-        self._root = found.root
+        self._root = self._directories.root = found.root
         self._is_first = False
         self._use(found.probed)
 
@@ -114,10 +114,10 @@ class RemoteSink:
         """Raise DestinationError unless the destination is a directory there."""
         self._reach()
         try:
-            found = self._connections.run(lambda server: server.stat(self._root or "/"))
+            found = self._connections.run(lambda server: is_directory(server, self._root or "/"))
         except Fault as fault:
             raise unusable(fault, self._address) from None
-        if found is None or not found.is_directory:
+        if not found:
             raise DestinationError(f"there is no directory {self._address.shown}{self._root}")
 
     def open(self, key: str) -> RemoteUpload:
@@ -298,13 +298,14 @@ class RemoteSink:
             text = f"{scheme}:// needs what is not installed ({error.name or error})"
             raise DestinationError(text, hint="pip install 'scraper[fsspec]'") from None
         if path != HOME and not path.startswith(f"{HOME}/") and path:
-            self._root = path
+            self._root = self._directories.root = path
             return
         try:
             home = self._connections.run(lambda server: server.home())
         except Fault as fault:
             raise unusable(fault, self._address) from None
         self._root = f"{home.rstrip('/')}{path.removeprefix(HOME)}".rstrip("/")
+        self._directories.root = self._root
 
     def _probe(self, server: Server) -> Probed:
         directory = self._path(OWN_DIRECTORY)

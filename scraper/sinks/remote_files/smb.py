@@ -146,6 +146,16 @@ class SmbServer:
         at_ms = found.st_mtime_ns // _NS_OF_MS
         return Entry(path, stat.S_ISREG(mode), stat.S_ISDIR(mode), found.st_size, at_ms)
 
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        try:
+            with _told():
+                return stat.S_ISDIR(smbclient.stat(self._unc(path), **self._how).st_mode)
+        except Fault as fault:
+            if fault.trouble is Trouble.MISSING:
+                return False
+            raise
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`. A file that somebody has open without sharing is "denied": it may pass."""
         try:

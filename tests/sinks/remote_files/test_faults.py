@@ -249,6 +249,47 @@ def test_a_path_that_is_a_file_is_refused(file_server: Start, signed_in: Open) -
     assert "a file or a link is where a directory should be" in str(refused(there.url))
 
 
+@pytest.mark.parametrize("there", ["sshd", "ftpd", "smbd"], indirect=True)
+def test_a_link_on_the_way_to_the_destination_is_followed(there: There) -> None:
+    (there.root / "real").mkdir(parents=True)
+    (there.root / "link").symlink_to("real")
+    for name in ("link", "link/below"):
+        linked = There(there.server, f"{there.name}/{name}")
+        sink = linked.sink()
+        sink.check()
+        store(sink, "a/page", b"page")
+        assert "a/page" in set(sink.keys())
+        sink.close()
+        sink = linked.sink()
+        sink.reach()
+        assert b"".join(sink.read("a/page")) == b"page"
+        sink.close()
+    assert {"real/a/page", "real/below/a/page"} <= there.names()
+
+
+@pytest.mark.parametrize("there", ["sshd"], indirect=True)
+def test_a_link_below_the_destination_or_to_no_directory_is_not_followed(there: There) -> None:
+    there.root.mkdir()
+    (there.root / "elsewhere").mkdir()
+    (there.root / "out").mkdir()
+    (there.root / "out/link").symlink_to("../elsewhere")
+    (there.root / "to-nothing").symlink_to("none")
+    (there.root / "file").touch()
+    (there.root / "to-file").symlink_to("file")
+    sink = There(there.server, f"{there.name}/out").sink()
+    sink.check()
+    with pytest.raises(SinkError, match="a file or a link is where a directory should be"):
+        store(sink, "link/page", b"page")
+    assert set(sink.keys("link")) == set()
+    sink.close()
+    for name in ("to-nothing", "to-file"):
+        refused(f"{there.url}/{name}")
+        sink = There(there.server, f"{there.name}/{name}").sink()
+        with pytest.raises(DestinationError, match="there is no directory"):
+            sink.reach()
+        sink.close()
+
+
 def test_a_path_below_a_directory_that_may_not_be_written_is_refused(
     tmp_path: Path, signed_in: Open, stack: ExitStack
 ) -> None:
