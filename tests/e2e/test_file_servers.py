@@ -166,6 +166,9 @@ def test_a_list_lies_at_an_sftp_url(
     assert missing.status == 2
     assert len(missing.complaints) == 1
     assert "No such file" in missing.err
+    directory = cli(server.url, env=server.environment)
+    assert directory.status == 2
+    assert directory.complaints[0].endswith(": it is a directory")
 
 
 def test_the_destination_may_be_a_link_to_a_directory(

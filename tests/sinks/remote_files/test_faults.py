@@ -321,7 +321,8 @@ def test_a_share_that_is_not_there_or_not_named_is_refused(
     there = signed_in(file_server("smbd"))
     host = there.server.url.removesuffix("/share")
     assert "names no share" in str(refused(host))
-    refused(f"{host}/another/path")
+    for path in ("another", "another/path"):
+        assert str(refused(f"{host}/{path}")).endswith("there is no share 'another'")
 
 
 def test_an_http_server_that_is_no_webdav_is_refused(serve: Serve) -> None:
