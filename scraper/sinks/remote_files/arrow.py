@@ -129,5 +129,7 @@ def _told(path: str = "") -> Iterator[None]:
             hint = "JAVA_HOME and HADOOP_HOME, and CLASSPATH from `hadoop classpath --glob`"
             raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
         raise Fault(trouble, text) from None
+    except UnicodeEncodeError:
+        raise Fault(Trouble.NAME, "a name that can't be sent as UTF-8") from None
     except ArrowException as error:
         raise Fault(of_text(str(error), about=path), str(error)) from None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -325,9 +326,37 @@ def test_a_share_that_is_not_there_or_not_named_is_refused(
         assert str(refused(f"{host}/{path}")).endswith("there is no share 'another'")
 
 
+def test_webdav_goes_through_the_proxy_of_the_environment(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"webdav://127.0.0.1:{closed_port()}/out"
+    for variable in ("http_proxy", "all_proxy"):
+        proxy = serve({})
+        monkeypatch.setenv(variable, proxy.url)
+        refused(url)
+        assert proxy.requests, variable
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        asked = len(proxy.requests)
+        refused(url)
+        assert len(proxy.requests) == asked, variable
+        monkeypatch.delenv("no_proxy")
+        monkeypatch.delenv(variable)
+
+
 def test_an_http_server_that_is_no_webdav_is_refused(serve: Serve) -> None:
     url = serve({"/": b"<html>"}).url.replace("http", "webdav")
     refused(f"{url}/out")
+
+
+@pytest.mark.parametrize("there", ["sshd"], indirect=True)
+def test_a_destination_may_have_any_name_without_control_characters(there: There) -> None:
+    name = "no-break\u00a0 wide\u3000 caf\u00e9"
+    for sent, made in ((quote(name), os.fsencode(name)), ("caf%E9", b"caf\xe9")):
+        sink = open_sink(f"{there.url}/{sent}", SinkOptions())
+        sink.check()
+        store(sink, "page", b"page")
+        sink.close()
+        assert Path(os.fsdecode(os.fsencode(there.root) + b"/" + made), "page").exists()
 
 
 @pytest.mark.parametrize("there", ["sshd"], indirect=True)
