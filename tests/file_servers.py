@@ -141,6 +141,15 @@ if "replace" in sys.argv[6:]:
     Handler.abstracted_fs = Keeping
 if "hidden names" in sys.argv[6:]:
     Handler.abstracted_fs = Hiding
+class Long(AbstractedFS):
+    def format_mlsx(self, basedir, *others, **more):
+        yield from super().format_mlsx(basedir, *others, **more)
+        if os.path.exists(os.path.join(basedir, "long")):
+            yield b"type=file; " + b"n" * 9000 + b"\\r\\n"
+if "short lines" in sys.argv[6:]:
+    Handler.abstracted_fs = Long
+if "UTF-8" in sys.argv[6:]:
+    Handler.encoding = "latin-1"
 for name in sys.argv[6:]:
     Handler.proto_cmds = {key: it for key, it in Handler.proto_cmds.items() if key != name}
 server = FTPServer(("127.0.0.1", 0), Handler)
@@ -158,7 +167,8 @@ def ftpd(
 
     Without `hidden names` LIST leaves out what begins with a dot, as vsftpd does, unless it gets
     `-a`. Without `plain answers` MLST repeats the path, as ProFTPD does, and while there is a file
-    `busy` in the root it says 450.
+    `busy` in the root it says 450. Without `short lines` a directory with a file `long` is listed
+    with a line that no client takes. Without `UTF-8` names are sent as Latin-1.
 
     `most`: connections at once, data included; `idle_s`: until it closes one that says nothing.
     """

@@ -26,6 +26,9 @@ _ENDINGS = {
 _FILES = r"\.(html?|pdf|txt|json|csv|xml|jpe?g|png|gif|svg|webp|mp[34]|zip|tgz|tar|gz|bz2|docx?)"
 # What people call stores, and what they are here.
 _REMOTES = {"s3": "s3", "aws": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
+_WHERE = "lists are read from files, http(s), s3, gs, az and sftp URLs"
+_STORED_ONLY = {"ftp", "webdav", "webdavs", "smb", "hdfs"}  # --to may be there, and no list
+_NOT_FETCHED = {*_STORED_ONLY, "ftps", "scp", "ws", "wss", "data", "magnet", "git"}
 _LISTS = {"gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 _HOST = re.compile(
     r"(localhost|\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]|[\w-]+(?:\.[\w-]+)*\.([a-zA-Z]{2,24}))"
@@ -38,6 +41,9 @@ _GLOB = re.compile(r"\[(\d+-\d+|[a-zA-Z]-[a-zA-Z])(:\d+)?\]")
 def no_list(word: str, others: int, context: click.Context | None) -> UsageError:
     """The error for a list that can't be read; `others`: how many arguments stand before it."""
     why = "Is a directory" if os.path.isdir(word) else "No such file or directory"
+    scheme = word.partition("://")[0].lower()
+    if scheme in _STORED_ONLY and "://" in word:
+        why = f"no list is read from {scheme}://"
     return UsageError(
         f"can't open the list {redact_wreck(word)!r}: {why}",
         hint=_first(_for_list(word, others, context)),
@@ -146,9 +152,9 @@ def _for_scheme(scheme: str, rest: str) -> Iterator[str]:
     if meant := _LISTS.get(scheme):
         yield f"{meant}://{rest} is a list that is stored there"
     if scheme in {"r2", "b2"}:
-        yield "lists are read from files, http(s), s3, gs, az and sftp URLs"
-    if scheme in {"ftp", "ftps", "scp", "ws", "wss", "data", "magnet", "git"}:
-        yield "only http and https URLs are fetched"
+        yield _WHERE
+    if scheme in _NOT_FETCHED:
+        yield f"only http and https URLs are fetched; {_WHERE}"
     if likely := near(scheme, ("https", "http"), close=0.6):
         yield f"did you mean {likely[0]}://{rest}?"
 

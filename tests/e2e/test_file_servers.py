@@ -2,16 +2,18 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import Command
 from tests.e2e.places import Files, kinds, place_of
-from tests.file_servers import PASSWORD, FileServer
+from tests.file_servers import PASSWORD, FileServer, Making, Missing, ftpd, sshd
 from tests.servers import HttpServer, Reply, Serve
 
 LAST_MODIFIED = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -112,6 +114,42 @@ def test_children_store_too_and_leave_nothing(files: Files, site: HttpServer, cl
     assert len(files.records()) == PAGES  # nothing else is left among our own files
 
 
+def latin(directory: Path) -> AbstractContextManager[FileServer]:
+    """An FTP server that sends the names of its files as Latin-1."""
+    return ftpd(directory, without=["UTF-8"])
+
+
+@pytest.mark.parametrize(("start", "name"), [(sshd, b"caf\xe9"), (latin, "caf\xe9".encode())])
+def test_a_name_that_is_not_utf_8_is_an_unknown_object_and_no_more(
+    start: Making, name: bytes, site: HttpServer, cli: Command, tmp_path: Path
+) -> None:
+    try:
+        with start(tmp_path / "server") as server:
+            _stores_beside(name, server, site, cli)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+def _stores_beside(name: bytes, server: FileServer, site: HttpServer, cli: Command) -> None:
+    there = server.root / "out"
+    left = there / "d/.scraper-0123456789abcdef-2-0.tmp"  # of a run that was killed
+    for path in (left, there / ".scraper/tmp/0123456789abcdef.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}")
+    foreign = Path(os.fsdecode(os.fsencode(there / "d") + b"/" + name))
+    foreign.write_bytes(b"of an old system")
+    url, env = f"{server.url}/{there.name}", server.environment
+    ran = cli(f"{site.url}/d/0", "--to", url, env=env)
+    assert ran.status == 0, ran.err
+    assert not left.exists(), "what the killed run left is removed"
+    ran = cli(f"{site.url}/d/0", "--to", url, "--skip-existing", env=env)
+    assert ran.status == 0, ran.err
+    verified = cli("verify", url, env=env)
+    assert verified.status == 1, verified.err
+    assert verified.out.split("\t")[:2] == ["unknown", "d/caf\\udce9"]
+    assert foreign.read_bytes() == b"of an old system"
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_list_lies_at_an_sftp_url(
     packed: bool, file_server: Callable[[str], FileServer], site: HttpServer, cli: Command
@@ -129,6 +167,24 @@ def test_a_list_lies_at_an_sftp_url(
     assert missing.status == 2
     assert len(missing.complaints) == 1
     assert "No such file" in missing.err
+    directory = cli(server.url, env=server.environment)
+    assert directory.status == 2
+    assert directory.complaints[0].endswith(": it is a directory")
+
+
+def test_the_destination_may_be_a_link_to_a_directory(
+    file_server: Callable[[str], FileServer], site: HttpServer, cli: Command
+) -> None:
+    server = file_server("sshd")
+    (server.root / "real").mkdir()
+    (server.root / "link").symlink_to("real")
+    url, env = f"{server.url}/link/below", server.environment
+    ran = cli(f"{site.url}/d/0", "--to", url, env=env)
+    assert ran.status == 0, ran.err
+    for command in ("verify", "status"):
+        asked = cli(command, url, env=env)
+        assert asked.status == 0, asked.err
+    assert (server.root / "real/below/.scraper").is_dir()
 
 
 def test_no_way_in_is_exit_3_in_one_line(

@@ -138,6 +138,8 @@ WRONG: list[tuple[str, str]] = [
     (f"'{U} {U}'", "quote each URL by itself"),
     ("'http://a b/'", "%20"),
     ("ftp://example.com/a", "only http and https"),
+    ("ftp://example.com/urls.txt", "lists are read from files, http(s), s3, gs, az and sftp URLs"),
+    ("-i smb://example.com/share/urls", "lists are read from files, http(s), s3, gs, az and sftp"),
     ("file:///srv/urls", "/srv/urls"),
     ("LIST DIR", "--to DIR"),
     ("LIST DIRS", "--to DIRS"),

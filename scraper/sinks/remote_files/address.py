@@ -10,6 +10,7 @@ shown: `Address` has no password in its `repr`.
 import contextlib
 import os
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -68,10 +69,11 @@ def parse(url: str, what: str, *, variable: bool) -> Address:
         password = os.environ.get(PASSWORD) or None
     if password is None:
         name, password = _of_netrc(host, name)
-    path = "/" + "/".join(part for part in unquote(found["path"]).split("/") if part)
+    names = unquote(found["path"], errors="surrogateescape").split("/")  # of any bytes
+    path = "/" + "/".join(filter(None, names))
     if any(part == ".." for part in path.split("/")):
         raise UsageError(f"{shown}: '..' can't be in the path")
-    if not path.isprintable():
+    if any(unicodedata.category(one) == "Cc" for one in path):
         raise UsageError(f"{shown}: a path has no control characters")
     return Address(scheme, host, port, name, "" if path == "/" else path, password)
 

@@ -57,6 +57,11 @@ class ArrowServer:
             found = self._fs.get_file_info(path)
         return None if found.type is FileType.NotFound else _entry(path, found)
 
+    def leads_to_directory(self, path: str) -> bool:
+        """Never: no answer tells a link."""
+        del path
+        return False
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`, and the module."""
         with _told(f"{old}/{new}"):
@@ -124,5 +129,7 @@ def _told(path: str = "") -> Iterator[None]:
             hint = "JAVA_HOME and HADOOP_HOME, and CLASSPATH from `hadoop classpath --glob`"
             raise Fault(Trouble.SIGN_IN, text, hint=hint) from None
         raise Fault(trouble, text) from None
+    except UnicodeEncodeError:
+        raise Fault(Trouble.NAME, "a name that can't be sent as UTF-8") from None
     except ArrowException as error:
         raise Fault(of_text(str(error), about=path), str(error)) from None

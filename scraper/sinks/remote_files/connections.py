@@ -5,13 +5,15 @@ is lent to one thread and comes back. After a broken connection no further call 
 succeeds, so it is closed, and what was to be done is done once more on a new one. A server that
 did not answer in time is not asked again at once.
 
-Servers allow a number of connections. Where one more is refused while others are in use, these are
-all that there will be, and threads wait for them.
+Servers allow a number of connections. Where one more is refused while others are in use, threads
+wait for these. A minute later one more is asked for: other clients may have left.
 
 Owns: which connections there are. Does not know: what is done with them.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,14 +22,22 @@ from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.servers import Server
 
 T = TypeVar("T")
+AGAIN_S = 60.0  # until one more connection is asked for
 
 
 class Connections:
-    """See the module. `connect` makes one and raises Fault; there are at most `most`."""
+    """See the module. `connect` makes one and raises Fault; there are at most `most`.
 
-    def __init__(self, connect: Callable[[], Server], most: int) -> None:
+    `clock` gives seconds that never go back.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Server], most: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connect = connect
-        self._most = most
+        self._most = self._given = most  # at most, and those that the server gave when it refused
+        self._refused_at = -math.inf
+        self._clock = clock
         self._free: list[Server] = []
         self._in_use: set[Server] = set()
         self._changed = threading.Condition()
@@ -85,6 +95,13 @@ class Connections:
             if not kept:
                 server.close()
 
+    def _allowed(self) -> int:
+        """How many there may be just now."""
+        if self._given == self._most or self._clock() - self._refused_at < AGAIN_S:
+            return self._given
+        self._given, self._refused_at = self._given + 1, self._clock()
+        return self._given
+
     def _take(self) -> tuple[Server, bool]:
         """A connection, and whether it is a new one."""
         with self._changed:
@@ -95,7 +112,7 @@ class Connections:
                     server = self._free.pop()
                     self._in_use.add(server)
                     return server, False
-                if len(self._in_use) + self._making < self._most:
+                if len(self._in_use) + self._making < self._allowed():
                     self._making += 1
                     break
                 self._changed.wait()
@@ -105,9 +122,9 @@ class Connections:
                 made = self._connect()
         except Fault:
             with self._changed:
-                others = len(self._in_use)
+                others = len(self._in_use) + len(self._free)
                 if others:
-                    self._most = others
+                    self._given, self._refused_at = others, self._clock()
             if not others:
                 raise
         finally:

@@ -7,6 +7,9 @@ MLST and MLSD (RFC 3659) give exact facts. A server without them (vsftpd) is ask
 and its LIST is read, if its lines are those of `ls -l`. A name has no line end: it would be another
 command.
 
+An answer is known by its turn alone. So a connection is closed at once after an error that is no
+answer: whatever is asked next would be given the answer to something else.
+
 Rejected: the removal of the old file before a rename, where a server refuses to replace one. The
 probe refuses such a server.
 """
@@ -24,6 +27,7 @@ from fsspec.implementations.ftp import FTPFileSystem
 
 from scraper.sinks.remote_files.address import Address
 from scraper.sinks.remote_files.faults import GONE, Fault, Trouble, of_os_error, of_text, words_of
+from scraper.sinks.remote_files.ftp_names import ENCODING
 from scraper.sinks.remote_files.servers import Entry, Settings
 
 _PIECE = 1 << 16
@@ -59,7 +63,7 @@ class FtpServer:
         self._home = ""  # known once it is asked for, or left
         self._hides = True  # LIST leaves out names that begin with a dot, as far as is known
         try:
-            with _told():
+            with self._told():
                 self._can = _features(self._ftp)
                 self._ftp.voidcmd("TYPE I")
         except Fault:
@@ -68,13 +72,13 @@ class FtpServer:
 
     def home(self) -> str:
         """See `Server`."""
-        with _told():
+        with self._told():
             self._home = self._home or self._ftp.pwd()
         return self._home
 
     def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             self._ftp.storbinary(f"STOR {path}", file, _PIECE)
             if modified_ms is not None and "MFMT" in self._can:
                 at = datetime.fromtimestamp(modified_ms // 1000, UTC).strftime(_TIME)
@@ -93,7 +97,7 @@ class FtpServer:
     def stat(self, path: str) -> Entry | None:
         """See `Server`."""
         try:
-            with _told(path):
+            with self._told(path):
                 if "MLST" in self._can:
                     return self._mlst(path)
                 return self._size(path)
@@ -104,14 +108,19 @@ class FtpServer:
                 return None
             raise
 
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        with self._told(path):
+            return self._is_directory(path)
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
-        with _told(f"{old}/{new}"):
+        with self._told(f"{old}/{new}"):
             self._ftp.rename(old, new)
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             with self._ftp.transfercmd(f"RETR {path}") as connection:
                 while piece := connection.recv(_PIECE):
                     yield piece
@@ -119,7 +128,7 @@ class FtpServer:
 
     def list(self, path: str) -> Iterator[Entry]:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             self._change_to(path)
             if "MLSD" in self._can or "MLST" in self._can:
                 entries = map(_of_mlsd, _lines(self._ftp, "MLSD"))
@@ -129,17 +138,17 @@ class FtpServer:
 
     def make_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             self._ftp.mkd(path)
 
     def remove(self, path: str) -> None:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             self._ftp.delete(path)
 
     def remove_directory(self, path: str) -> None:
         """See `Server`."""
-        with _told(path):
+        with self._told(path):
             self._change_to("/")
             self._ftp.rmd(path)
 
@@ -147,6 +156,17 @@ class FtpServer:
         """See `Server`."""
         with contextlib.suppress(Exception):
             self._ftp.close()
+
+    @contextmanager
+    def _told(self, path: str = "") -> Iterator[None]:
+        """See `_told` below. A connection that is of no use any more is closed at once."""
+        try:
+            with _told(path):
+                yield
+        except Fault as fault:
+            if fault.spent:
+                self.close()
+            raise
 
     def _all_lines(self) -> Iterable[str]:
         """LIST, with names that begin with a dot: vsftpd and others leave them out unless asked.
@@ -198,6 +218,7 @@ def connect(address: Address, settings: Settings) -> FtpServer:
             address.user,
             address.password,
             timeout=settings.timeout_s,
+            encoding=ENCODING,
             skip_instance_cache=True,
             use_listings_cache=False,
         )
@@ -218,8 +239,10 @@ def _lines(ftp: ftplib.FTP, command: str) -> list[str]:
     lines: list[str] = []
     try:
         ftp.retrlines(command, lines.append)
-    finally:
+    except (ftplib.error_perm, ftplib.error_temp):  # no other error is an answer
         ftp.voidcmd("TYPE I")
+        raise
+    ftp.voidcmd("TYPE I")
     return lines
 
 
@@ -234,7 +257,7 @@ def _of_mlsd(line: str) -> Entry | None:
     if kind in {"cdir", "pdir"} and name in {".", ".."}:
         return None
     is_directory = kind in {"dir", "cdir", "pdir"}
-    size = int(facts["size"]) if facts.get("size", "").isdigit() else 0
+    size = int(facts["size"]) if facts.get("size", "").isdecimal() else 0
     return Entry(name, kind == "file", is_directory, size, _ms(facts.get("modify", "")))
 
 
@@ -263,8 +286,10 @@ def _told(path: str = "") -> Iterator[None]:
     """Errors of ftplib become Faults. Its error_temp and error_perm are no OSErrors."""
     try:
         yield
-    except ftplib.Error as error:
+    except (ftplib.error_perm, ftplib.error_temp) as error:
         raise _of_answer(str(error), path) from None
+    except ftplib.Error as error:  # an answer in the wrong place, or none
+        raise Fault(of_text(str(error), about=path), str(error), spent=True) from None
     except EOFError:
         raise Fault(Trouble.BROKEN, "the server closed the connection") from None
     except TimeoutError:
@@ -273,10 +298,12 @@ def _told(path: str = "") -> Iterator[None]:
         raise Fault(Trouble.BROKEN, words_of(error)) from None
     except OSError as error:
         trouble = of_os_error(error)
-        raise Fault(Trouble.BROKEN if trouble is Trouble.UNKNOWN else trouble, str(error)) from None
-    except (ValueError, AttributeError) as error:  # a name; a connection that was closed meanwhile
-        trouble = Trouble.NAME if isinstance(error, ValueError) else Trouble.BROKEN
-        raise Fault(trouble, words_of(error)) from None
+        trouble = Trouble.BROKEN if trouble is Trouble.UNKNOWN else trouble
+        raise Fault(trouble, str(error), spent=True) from None
+    except AttributeError:  # of ftplib
+        raise Fault(Trouble.BROKEN, "the connection was closed") from None
+    except ValueError as error:  # a name, or a body that was closed while it was sent
+        raise Fault(Trouble.NAME, words_of(error), spent=True) from None
 
 
 def _of_answer(text: str, path: str) -> Fault:

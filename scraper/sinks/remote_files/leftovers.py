@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 
 from scraper.sinks.process_identity import has_ended, own_process
-from scraper.sinks.remote_files.faults import GONE, Fault, Trouble
+from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.servers import Server
 from scraper.sinks.remote_files.temporary_names import MARKS, mark_of, run_of
 from scraper.sinks.remote_files.tree import walk
@@ -66,7 +66,7 @@ def remove(server: Server, path: str) -> None:
     except Fault as fault:
         if fault.trouble is Trouble.MISSING:
             return
-        if fault.trouble in GONE or server.stat(path) is not None:
+        if fault.spent or server.stat(path) is not None:
             raise
 
 

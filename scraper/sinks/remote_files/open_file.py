@@ -13,6 +13,7 @@ from scraper.sinks.remote_files.address import HOME, Address, parse
 from scraper.sinks.remote_files.faults import Fault
 from scraper.sinks.remote_files.servers import Server, Settings, connector
 from scraper.sinks.remote_files.sink import TIMEOUT_S
+from scraper.sinks.remote_files.tree import is_directory
 
 
 def open_file(url: str, options: SinkOptions) -> BinaryIO:
@@ -36,8 +37,14 @@ def _fetched(address: Address, settings: Settings) -> BinaryIO:
     server = connector(address.scheme)(address, settings)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed over
     try:
-        for piece in server.read(_path(server, address.path)):
-            file.write(piece)
+        path = _path(server, address.path)
+        try:
+            for piece in server.read(path):
+                file.write(piece)
+        except Fault as fault:  # many servers say no more than "Failure"
+            if not fault.spent and is_directory(server, path or "/"):
+                raise Fault(fault.trouble, "it is a directory") from None
+            raise
         file.seek(0)
     except BaseException:
         file.close()

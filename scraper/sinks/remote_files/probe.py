@@ -10,7 +10,7 @@ Owns: the questions. Does not know: what the sink does with the answers.
 from io import BytesIO
 from typing import NamedTuple
 
-from scraper.sinks.remote_files.faults import GONE, Fault, Trouble
+from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.servers import Server
 from scraper.sinks.remote_files.temporary_names import TemporaryNames
 
@@ -56,7 +56,7 @@ def _replace(server: Server, new: str, path: str) -> None:
     try:
         server.rename(new, path)
     except Fault as fault:
-        if fault.trouble in GONE:
+        if fault.spent:
             raise
         text = f"the server can't replace a file by a rename: {fault}"
         hint = "without that a reader could see a part of a file, or none"
@@ -76,20 +76,19 @@ def _takes(server: Server, directory: str, names: TemporaryNames, characters: st
     """Whether a file with these in its name is there, and listed, under this very name."""
     start = f"probe-{names.run}-a"
     name, new = f"{start}{characters}b", names.beside(f"{directory}/probe")
-    listed: set[str] = set()
     try:
         server.put(new, BytesIO(_NEW), None)
         server.rename(new, f"{directory}/{name}")
-        return server.stat(f"{directory}/{name}") is not None
+        taken = server.stat(f"{directory}/{name}") is not None
     except Fault as fault:
         if fault.spent:
             raise
-        return False
-    finally:
-        _tidy(server, new)
-        listed = {one.name for one in server.list(directory) if one.name.startswith(start)}
-        for one in listed | {name}:
-            _tidy(server, f"{directory}/{one}")
+        taken = False
+    _tidy(server, new)
+    listed = {one.name for one in server.list(directory) if one.name.startswith(start)}
+    for one in listed | {name}:
+        _tidy(server, f"{directory}/{one}")
+    return taken
 
 
 def _tidy(server: Server, path: str) -> None:

@@ -46,6 +46,9 @@ class Server(Protocol):
     def stat(self, path: str) -> Entry | None:
         """What is there. Links are not followed."""
 
+    def leads_to_directory(self, path: str) -> bool:
+        """Whether a link leads to a directory. Asked of what is neither file nor directory."""
+
     def rename(self, old: str, new: str) -> None:
         """Rename a file in one step that replaces an older one. It never copies."""
 

@@ -31,7 +31,6 @@ from paramiko.sftp_attr import SFTPAttributes
 from scraper.sinks.remote_files.address import Address
 from scraper.sinks.remote_files.faults import (
     CLOSED,
-    GONE,
     Fault,
     Trouble,
     of_os_error,
@@ -39,6 +38,7 @@ from scraper.sinks.remote_files.faults import (
     words_of,
 )
 from scraper.sinks.remote_files.servers import Entry, Settings
+from scraper.sinks.remote_files.sftp_names import listed, sent
 from scraper.sinks.remote_files.ssh_config import Route, fingerprint, route_to
 
 _PIECE = 1 << 18
@@ -127,7 +127,7 @@ class SftpServer:
 
     def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
         """See `Server`."""
-        with self._judged(path), self._sftp.open(path, "wb") as remote:
+        with self._judged(path), self._sftp.open(sent(path), "wb") as remote:
             remote.set_pipelined(True)
             while piece := file.read(_PIECE):
                 remote.write(piece)
@@ -140,10 +140,10 @@ class SftpServer:
     def put_new(self, path: str, data: bytes) -> bool:
         """See `Server`."""
         try:
-            with self._judged(path), self._sftp.open(path, "wxb") as remote:
+            with self._judged(path), self._sftp.open(sent(path), "wxb") as remote:
                 remote.write(data)
         except Fault as fault:  # SFTP's answer for a file that is there is "Failure"
-            if fault.trouble not in GONE and self.stat(path) is not None:
+            if not fault.spent and self.stat(path) is not None:
                 return False
             raise
         return True
@@ -152,20 +152,30 @@ class SftpServer:
         """See `Server`."""
         try:
             with _told(path):
-                return _entry(path, self._sftp.lstat(path))
+                return _entry(path, self._sftp.lstat(sent(path)))
         except Fault as fault:
             if fault.trouble is Trouble.MISSING:
                 return None
             raise
 
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        try:
+            with _told(path):
+                return _entry(path, self._sftp.stat(sent(path))).is_directory
+        except Fault as fault:
+            if fault.trouble is Trouble.MISSING:
+                return False
+            raise
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
         with self._judged(new), _told(f"{old}/{new}"):
-            self._sftp.posix_rename(old, new)
+            self._sftp.posix_rename(sent(old), sent(new))
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Server`."""
-        with _told(path), self._sftp.open(path, "rb") as remote:
+        with _told(path), self._sftp.open(sent(path), "rb") as remote:
             remote.prefetch(max_concurrent_requests=_AT_ONCE)
             while piece := remote.read(_PIECE):
                 yield piece
@@ -173,23 +183,23 @@ class SftpServer:
     def list(self, path: str) -> Iterator[Entry]:
         """See `Server`."""
         with _told(path):
-            for found in self._sftp.listdir_iter(path):
-                yield _entry(found.filename, found)
+            for name, found in listed(self._sftp, path):
+                yield _entry(name, found)
 
     def make_directory(self, path: str) -> None:
         """See `Server`."""
         with self._judged(path):
-            self._sftp.mkdir(path)
+            self._sftp.mkdir(sent(path))
 
     def remove(self, path: str) -> None:
         """See `Server`."""
         with self._judged(path):
-            self._sftp.remove(path)
+            self._sftp.remove(sent(path))
 
     def remove_directory(self, path: str) -> None:
         """See `Server`."""
         with _told(path):
-            self._sftp.rmdir(path)
+            self._sftp.rmdir(sent(path))
 
     def close(self) -> None:
         """See `Server`."""
@@ -238,7 +248,7 @@ class SftpServer:
         """The same, where the file system says why. 3.5 of the PROTOCOL: statvfs@openssh.com."""
         above = path.rpartition("/")[0] or "/"
         try:
-            told = self._extended("statvfs@openssh.com", above)
+            told = self._extended("statvfs@openssh.com", sent(above))
             numbers = [told.get_int64() for _ in range(11)]
         except Exception:  # noqa: BLE001 - the first error is the one that is told
             return fault
@@ -294,6 +304,10 @@ def _told(path: str = "") -> Iterator[None]:
         raise Fault(Trouble.BROKEN, "the server closed the connection", passing=True) from None
     except OSError as error:
         raise Fault(_trouble(error, path), words_of(error)) from None
+    except UnicodeEncodeError:
+        raise Fault(Trouble.NAME, "a name that can't be sent as UTF-8") from None
+    except (paramiko.SFTPError, ValueError) as error:  # words of an answer that are not UTF-8
+        raise Fault(Trouble.UNKNOWN, f"no answer of SFTP: {words_of(error)}", spent=True) from None
 
 
 def _of_ssh(error: paramiko.SSHException) -> Fault:

@@ -21,7 +21,7 @@ from hashlib import sha256
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from scraper.model.errors import DestinationError, Fenced, SinkError
 from scraper.sinks.base import Blocking, Listed, SinkOptions, SmallObject
@@ -36,7 +36,7 @@ from scraper.sinks.remote_files.probe import Probed, probe
 from scraper.sinks.remote_files.replacing import Replacing
 from scraper.sinks.remote_files.servers import Server, Settings, connector
 from scraper.sinks.remote_files.temporary_names import MARKS, TemporaryNames, run_of
-from scraper.sinks.remote_files.tree import Directories, walk
+from scraper.sinks.remote_files.tree import Directories, is_directory, walk
 from scraper.sinks.remote_files.upload import RemoteUpload
 from scraper.sinks.spool import MIB, Spool, Spools
 from scraper.source.keys import OWN_DIRECTORY
@@ -106,7 +106,7 @@ class RemoteSink:
     def join(self, found: Found) -> None:
         """Begin as another process of the run did, whose `check` found this out."""
         self._names = self._files.names = TemporaryNames(found.run)
-        self._root = found.root
+        self._root = self._directories.root = found.root
         self._is_first = False
         self._use(found.probed)
 
@@ -114,10 +114,10 @@ class RemoteSink:
         """Raise DestinationError unless the destination is a directory there."""
         self._reach()
         try:
-            found = self._connections.run(lambda server: server.stat(self._root or "/"))
+            found = self._connections.run(lambda server: is_directory(server, self._root or "/"))
         except Fault as fault:
             raise unusable(fault, self._address) from None
-        if found is None or not found.is_directory:
+        if not found:
             raise DestinationError(f"there is no directory {self._address.shown}{self._root}")
 
     def open(self, key: str) -> RemoteUpload:
@@ -126,15 +126,13 @@ class RemoteSink:
         self._uploads.add(upload)
         return upload
 
-    def store(self, key: str, spool: Spool, modified_ms: int) -> None:
-        """Put the file. Raises SinkError, DestinationError."""
+    def store(self, key: str, file: BinaryIO, size: int, modified_ms: int) -> None:
+        """Put the file. Raises SinkError, DestinationError; OSError where it can't be read."""
         self._begin()
         with self._meaning("store", key):
-            data = spool.in_memory()
-            with BytesIO(data) if data is not None else open(spool.on_disk(), "rb") as file:
-                path, size = self._path(key), spool.size
-                put = partial(self._files.put, path=path, file=file, size=size, at_ms=modified_ms)
-                self._connections.run(put)
+            path = self._path(key)
+            put = partial(self._files.put, path=path, file=file, size=size, at_ms=modified_ms)
+            self._connections.run(put)
 
     def fence(self, holds: Callable[[], bool]) -> None:
         """Change nothing more once `holds()` is false: another run may be at work."""
@@ -277,11 +275,14 @@ class RemoteSink:
         self._spools.close()
 
     def spooling(self, error: OSError | ValueError, key: str) -> SinkError | DestinationError:
-        """The error of a body that can't wait on this machine until it is complete."""
-        if self._closed:
+        """The error of a body that can't wait on this machine until it is complete.
+
+        ValueError is that of a spool that is closed.
+        """
+        if self._closed or isinstance(error, ValueError):
             return SinkError("given up when the run was stopped", transient=False)
         text = f"no room for bodies on their way ({self.disk}): {words_of(error)}"
-        if isinstance(error, OSError) and of_os_error(error) is Trouble.FULL:
+        if of_os_error(error) is Trouble.FULL:
             return DestinationError(text)
         return SinkError(f"can't store {key!r}: {text}", transient=True)
 
@@ -297,13 +298,14 @@ class RemoteSink:
             text = f"{scheme}:// needs what is not installed ({error.name or error})"
             raise DestinationError(text, hint="pip install 'scraper[fsspec]'") from None
         if path != HOME and not path.startswith(f"{HOME}/") and path:
-            self._root = path
+            self._root = self._directories.root = path
             return
         try:
             home = self._connections.run(lambda server: server.home())
         except Fault as fault:
             raise unusable(fault, self._address) from None
         self._root = f"{home.rstrip('/')}{path.removeprefix(HOME)}".rstrip("/")
+        self._directories.root = self._root
 
     def _probe(self, server: Server) -> Probed:
         directory = self._path(OWN_DIRECTORY)
@@ -322,13 +324,16 @@ class RemoteSink:
         with self._beginning, self._meaning("write", OWN_DIRECTORY):
             if not self._begun:
                 self._connections.run(self._first)
+                with suppress(Fault):  # a later run tries again
+                    self._connections.run(self._sweep)
                 self._begun = True
 
     def _first(self, server: Server) -> None:
         self._directories.ensure(server, self._path(MARKS.rstrip("/")))
         put_mark(server, self._root, self._names.run)
-        with suppress(Fault):  # a later run tries again
-            sweep(server, self._root, self._names.run, lambda: self._closed)
+
+    def _sweep(self, server: Server) -> None:
+        sweep(server, self._root, self._names.run, lambda: self._closed)
 
     def _end(self, server: Server) -> None:
         """Leave nothing. The mark stays if a file may come later: the next run removes it."""

@@ -20,7 +20,7 @@ from fsspec.implementations.smb import SMBFileSystem
 from smbprotocol import exceptions as smb
 from smbprotocol.header import NtStatus
 
-from scraper.sinks.remote_files.address import Address
+from scraper.sinks.remote_files.address import HOME, Address
 from scraper.sinks.remote_files.faults import (
     Fault,
     Trouble,
@@ -48,7 +48,12 @@ _OF_STATUS = {
     NtStatus.STATUS_OBJECT_NAME_COLLISION: Trouble.EXISTS,
     NtStatus.STATUS_OBJECT_NAME_INVALID: Trouble.NAME,
     NtStatus.STATUS_LOGON_FAILURE: Trouble.SIGN_IN,
-    0xC00000CC: Trouble.SIGN_IN,  # STATUS_BAD_NETWORK_NAME: there is no such share
+}
+_NO_SHARE = {
+    0xC00000CC,  # STATUS_BAD_NETWORK_NAME
+    NtStatus.STATUS_NOT_FOUND,  # Samba's, asked whether another server has it (DFS)
+    NtStatus.STATUS_OBJECT_NAME_NOT_FOUND,
+    NtStatus.STATUS_OBJECT_PATH_NOT_FOUND,
 }
 _BUSY = {  # [MS-ERREF] 2.3.1
     NtStatus.STATUS_INSUFFICIENT_RESOURCES,
@@ -111,6 +116,15 @@ class SmbServer:
         """There is none."""
         raise Fault(Trouble.NAME, "the URL names no share: smb://user@host/share/path")
 
+    def look_for_share(self, name: str) -> None:
+        """Raise Fault if there is no such share. Whether it may be read is not asked."""
+        with _told():
+            try:
+                smbclient.lstat(self._unc(f"/{name}"), **self._how)
+            except smb.SMBOSError as error:
+                if error.ntstatus in _NO_SHARE:
+                    raise Fault(Trouble.SIGN_IN, f"there is no share {name!r}") from None
+
     def put(self, path: str, file: BinaryIO, modified_ms: int | None) -> None:
         """See `Server`."""
         with _told(), self._open(path, "wb") as remote:
@@ -145,6 +159,16 @@ class SmbServer:
         mode = found.st_mode
         at_ms = found.st_mtime_ns // _NS_OF_MS
         return Entry(path, stat.S_ISREG(mode), stat.S_ISDIR(mode), found.st_size, at_ms)
+
+    def leads_to_directory(self, path: str) -> bool:
+        """See `Server`."""
+        try:
+            with _told():
+                return stat.S_ISDIR(smbclient.stat(self._unc(path), **self._how).st_mode)
+        except Fault as fault:
+            if fault.trouble is Trouble.MISSING:
+                return False
+            raise
 
     def rename(self, old: str, new: str) -> None:
         """See `Server`. A file that somebody has open without sharing is "denied": it may pass."""
@@ -205,7 +229,7 @@ def connect(address: Address, settings: Settings) -> SmbServer:
     domain, semicolon, user = (address.user or "").partition(";")
     name = f"{domain}\\{user}" if semicolon else domain
     with _told():
-        return SmbServer(
+        server = SmbServer(
             _Alone(
                 address.host,
                 address.port,
@@ -214,6 +238,14 @@ def connect(address: Address, settings: Settings) -> SmbServer:
                 timeout=settings.timeout_s,
             )
         )
+    share = address.path.lstrip("/").partition("/")[0]
+    if share not in {"", HOME.lstrip("/")}:  # then `home` says so
+        try:
+            server.look_for_share(share)
+        except Fault:
+            server.close()
+            raise
+    return server
 
 
 def _entry(found: Any) -> Entry:

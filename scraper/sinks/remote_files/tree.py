@@ -2,21 +2,28 @@
 
 fsspec's own walk leaves out a directory that it can't read, as if it were empty.
 
+Links on the way to the destination are those of its owner, and are followed. Below it no link is:
+a body would be put outside, or found twice.
+
 Owns: which directories are known to be there. Does not know: what the files mean.
 """
 
 from collections.abc import Iterator
 
-from scraper.sinks.remote_files.faults import GONE, Fault, Trouble
+from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.servers import Entry, Server
 
 _DIRECTORY = "a file or a link is where a directory should be"
 
 
 class Directories:
-    """Those that this process has seen. Many threads use it: a set of names is enough."""
+    """Those that this process has seen. Many threads use it: a set of names is enough.
+
+    `root`: the destination.
+    """
 
     def __init__(self) -> None:
+        self.root = ""
         self._there = {""}
 
     def ensure(self, server: Server, path: str) -> None:
@@ -28,18 +35,32 @@ class Directories:
             self.ensure(server, path.rpartition("/")[0])
             try:
                 server.make_directory(path)
-            except Fault:
+            except Fault as fault:
+                if fault.spent:
+                    raise
                 # Made by another in this moment? How servers say "exists" differs, so it is looked.
                 found = server.stat(path)
                 if found is None or not found.is_directory:
                     raise
-        elif not found.is_directory:
+        elif not found.is_directory and not (self._is_above(path) and is_directory(server, path)):
             raise Fault(Trouble.NAME, _DIRECTORY)
         self._there.add(path)
 
     def forget(self) -> None:
         """Look again: somebody has removed one."""
         self._there = {""}
+
+    def _is_above(self, path: str) -> bool:
+        """Whether this is the destination, or on the way to it."""
+        return f"{self.root}/".startswith(f"{path}/")
+
+
+def is_directory(server: Server, path: str) -> bool:
+    """Whether a directory is there, or a link to one. Raises Fault."""
+    found = server.stat(path)
+    if found is None or found.is_file or found.is_directory:
+        return found is not None and found.is_directory
+    return server.leads_to_directory(path)
 
 
 def walk(server: Server, top: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
@@ -55,7 +76,7 @@ def walk(server: Server, top: str, prefix: str = "") -> Iterator[tuple[str, Entr
             entries = list(server.list(f"{top}/{below}" if below else top))
         except Fault as fault:
             # Removed meanwhile, or never there. Some servers have one answer for all refusals.
-            if fault.trouble in GONE or _is_directory(server, f"{top}/{below}", top):
+            if fault.spent or is_directory(server, f"{top}/{below}".rstrip("/") or "/"):
                 raise
             continue
         for entry in entries:
@@ -65,8 +86,3 @@ def walk(server: Server, top: str, prefix: str = "") -> Iterator[tuple[str, Entr
                     left.append(path)
             elif entry.is_file and path.startswith(prefix):
                 yield path, entry
-
-
-def _is_directory(server: Server, path: str, top: str) -> bool:
-    found = server.stat(path.rstrip("/") or top)
-    return found is not None and found.is_directory

@@ -5,19 +5,22 @@ Owns: what an error of the spool means. Does not know: servers.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from io import BytesIO
+from typing import BinaryIO, Protocol
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.records import Stored
 from scraper.sinks.base import Body
 from scraper.sinks.spool import Spool
 
+_Kinds = tuple[type[OSError | ValueError], ...]
+
 
 class Destination(Protocol):
     """What an upload needs of its sink."""
 
-    def store(self, key: str, spool: Spool, modified_ms: int) -> None:
-        """Put the file. Raises SinkError, DestinationError."""
+    def store(self, key: str, file: BinaryIO, size: int, modified_ms: int) -> None:
+        """Put the file. Raises SinkError, DestinationError; OSError where it can't be read."""
 
     def spooling(self, error: OSError | ValueError, key: str) -> SinkError | DestinationError:
         """The error of a body that can't wait on this machine until it is complete."""
@@ -52,7 +55,9 @@ class RemoteUpload:
     def commit(self, body: Body) -> Stored:
         """Put the file, and remove the spool."""
         with self._spooling():
-            self._sink.store(self._key, self._spool, body.modified_ms)
+            file = self._whole()
+        with file, self._spooling((OSError,)):  # a ValueError of the sink is none of the spool
+            self._sink.store(self._key, file, self._spool.size, body.modified_ms)
         self.abort()
         return body.stored()
 
@@ -61,9 +66,13 @@ class RemoteUpload:
         self._spool.close()
         self._sink.forget(self)
 
+    def _whole(self) -> BinaryIO:
+        data = self._spool.in_memory()
+        return open(self._spool.on_disk(), "rb") if data is None else BytesIO(data)
+
     @contextmanager
-    def _spooling(self) -> Iterator[None]:
+    def _spooling(self, kinds: _Kinds = (OSError, ValueError)) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
+        except kinds as error:
             raise self._sink.spooling(error, self._key) from None

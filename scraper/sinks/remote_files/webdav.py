@@ -80,6 +80,11 @@ class WebdavServer:
                 return None
             raise
 
+    def leads_to_directory(self, path: str) -> bool:
+        """Never: no answer tells a link."""
+        del path
+        return False
+
     def rename(self, old: str, new: str) -> None:
         """See `Server`."""
         with _told():

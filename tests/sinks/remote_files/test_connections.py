@@ -4,7 +4,7 @@ import select
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scraper.model.errors import SinkError
-from scraper.sinks.remote_files.connections import Connections
+from scraper.sinks.remote_files.connections import AGAIN_S, Connections
 from scraper.sinks.remote_files.faults import Fault, Trouble
 from scraper.sinks.remote_files.ftp import FtpServer
 from scraper.sinks.remote_files.sftp import SftpServer
@@ -158,6 +158,36 @@ def test_a_socket_that_was_closed_meanwhile_is_a_closed_connection() -> None:
     with pytest.raises(Fault, match="the connection was closed") as caught, _told():
         left.send(b"x")
     assert (caught.value.trouble, caught.value.passing) == (Trouble.BROKEN, True)
+
+
+def test_a_server_that_refused_one_is_asked_for_more_a_minute_later() -> None:
+    made: list[_Never] = []
+    room, now, refused = 1, 0.0, threading.Event()
+
+    def connect() -> _Never:
+        if len(made) == room:
+            refused.set()
+            raise Fault(Trouble.BROKEN, "too many")
+        made.append(_Never())
+        return made[-1]
+
+    def taken(server: object) -> object:
+        return server
+
+    pool = Connections(connect, 3, lambda: now)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(1) as threads:
+        with pool.borrow() as first:
+            waits = threads.submit(pool.run, taken)
+            assert refused.wait(WAIT_S)
+        assert waits.result(WAIT_S) is first, "the only one there is"
+        room, now = 3, AGAIN_S
+        with pool.borrow():
+            other = threads.submit(pool.run, taken)
+            wait([other], WAIT_S)
+            is_new = other.done()
+    assert is_new
+    assert other.result() is made[1]
+    pool.close()
 
 
 def test_a_fault_of_a_new_connection_is_told_and_one_of_an_old_one_is_tried_again() -> None:

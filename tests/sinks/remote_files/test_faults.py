@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -249,6 +250,47 @@ def test_a_path_that_is_a_file_is_refused(file_server: Start, signed_in: Open) -
     assert "a file or a link is where a directory should be" in str(refused(there.url))
 
 
+@pytest.mark.parametrize("there", ["sshd", "ftpd", "smbd"], indirect=True)
+def test_a_link_on_the_way_to_the_destination_is_followed(there: There) -> None:
+    (there.root / "real").mkdir(parents=True)
+    (there.root / "link").symlink_to("real")
+    for name in ("link", "link/below"):
+        linked = There(there.server, f"{there.name}/{name}")
+        sink = linked.sink()
+        sink.check()
+        store(sink, "a/page", b"page")
+        assert "a/page" in set(sink.keys())
+        sink.close()
+        sink = linked.sink()
+        sink.reach()
+        assert b"".join(sink.read("a/page")) == b"page"
+        sink.close()
+    assert {"real/a/page", "real/below/a/page"} <= there.names()
+
+
+@pytest.mark.parametrize("there", ["sshd"], indirect=True)
+def test_a_link_below_the_destination_or_to_no_directory_is_not_followed(there: There) -> None:
+    there.root.mkdir()
+    (there.root / "elsewhere").mkdir()
+    (there.root / "out").mkdir()
+    (there.root / "out/link").symlink_to("../elsewhere")
+    (there.root / "to-nothing").symlink_to("none")
+    (there.root / "file").touch()
+    (there.root / "to-file").symlink_to("file")
+    sink = There(there.server, f"{there.name}/out").sink()
+    sink.check()
+    with pytest.raises(SinkError, match="a file or a link is where a directory should be"):
+        store(sink, "link/page", b"page")
+    assert set(sink.keys("link")) == set()
+    sink.close()
+    for name in ("to-nothing", "to-file"):
+        refused(f"{there.url}/{name}")
+        sink = There(there.server, f"{there.name}/{name}").sink()
+        with pytest.raises(DestinationError, match="there is no directory"):
+            sink.reach()
+        sink.close()
+
+
 def test_a_path_below_a_directory_that_may_not_be_written_is_refused(
     tmp_path: Path, signed_in: Open, stack: ExitStack
 ) -> None:
@@ -280,12 +322,41 @@ def test_a_share_that_is_not_there_or_not_named_is_refused(
     there = signed_in(file_server("smbd"))
     host = there.server.url.removesuffix("/share")
     assert "names no share" in str(refused(host))
-    refused(f"{host}/another/path")
+    for path in ("another", "another/path"):
+        assert str(refused(f"{host}/{path}")).endswith("there is no share 'another'")
+
+
+def test_webdav_goes_through_the_proxy_of_the_environment(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"webdav://127.0.0.1:{closed_port()}/out"
+    for variable in ("http_proxy", "all_proxy"):
+        proxy = serve({})
+        monkeypatch.setenv(variable, proxy.url)
+        refused(url)
+        assert proxy.requests, variable
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        asked = len(proxy.requests)
+        refused(url)
+        assert len(proxy.requests) == asked, variable
+        monkeypatch.delenv("no_proxy")
+        monkeypatch.delenv(variable)
 
 
 def test_an_http_server_that_is_no_webdav_is_refused(serve: Serve) -> None:
     url = serve({"/": b"<html>"}).url.replace("http", "webdav")
     refused(f"{url}/out")
+
+
+@pytest.mark.parametrize("there", ["sshd"], indirect=True)
+def test_a_destination_may_have_any_name_without_control_characters(there: There) -> None:
+    name = "no-break\u00a0 wide\u3000 caf\u00e9"
+    for sent, made in ((quote(name), os.fsencode(name)), ("caf%E9", b"caf\xe9")):
+        sink = open_sink(f"{there.url}/{sent}", SinkOptions())
+        sink.check()
+        store(sink, "page", b"page")
+        sink.close()
+        assert Path(os.fsdecode(os.fsencode(there.root) + b"/" + made), "page").exists()
 
 
 @pytest.mark.parametrize("there", ["sshd"], indirect=True)

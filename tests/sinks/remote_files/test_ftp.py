@@ -5,6 +5,7 @@ ProFTPD 1.3, Pure-FTPd 1.0 and vsftpd 3.0 were seen to do so.
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,43 @@ def test_hidden_names_are_listed_and_what_a_dead_run_left_goes(
     assert {one.key for one in sink.listing(".well-known/")} == {".well-known/x"}
     sink.close()
     assert there.names() == {".well-known/x"}
+
+
+def test_after_an_error_in_the_middle_of_a_list_no_answer_is_taken_for_another(
+    tmp_path: Path, signed_in: Open, stack: ExitStack
+) -> None:
+    there = signed_in(stack.enter_context(ftpd(tmp_path / "s", without=["short lines"])))
+    sink = there.sink()
+    sink.check()
+    store(sink, "page", b"page")
+    (there.root / "long").touch()
+    with pytest.raises(SinkError, match="more than 8192 bytes"):
+        list(sink.keys())
+    assert sink.size("page") == 4
+    assert sink.size("none") is None
+    (there.root / "long").unlink()
+    assert "page" in set(sink.keys())
+    sink.close()
+
+
+class _Torn(BytesIO):
+    """A body that can't be read any more."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        del size
+        raise ValueError("it was closed")
+
+
+def test_after_a_body_that_broke_off_no_answer_is_taken_for_another(
+    file_server: Callable[[str], FileServer], signed_in: Open
+) -> None:
+    sink = signed_in(file_server("ftpd")).sink()
+    sink.check()
+    store(sink, "page", b"page")
+    with pytest.raises(SinkError, match="it was closed"):
+        sink.store("torn", _Torn(b"part"), 4, 0)
+    assert sink.size("page") == 4
+    assert sink.size("torn") is None
+    store(sink, "page", b"another")
+    assert b"".join(sink.read("page")) == b"another"
+    sink.close()
