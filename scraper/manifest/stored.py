@@ -35,4 +35,5 @@ def stored_facts(lines: Iterable[bytes]) -> Iterator[StoredFacts]:
             record = orjson.loads(line)
             if record["status"] == "stored":
                 modified_ms = object_modified_ms(record, record.get("last_modified"))
-                yield StoredFacts(record["key"], record["size"], modified_ms)
+                digest = record.get("sha256")
+                yield StoredFacts(record["key"], record["size"], modified_ms, digest)

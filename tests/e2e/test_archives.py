@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from signal import SIGKILL
 from threading import Event
 
 import pytest
@@ -18,6 +19,7 @@ from tests.proof.site import Site
 from tests.proof.story import Story
 from tests.servers import Reply, Request, Serve
 
+KILLS = Path(__file__).parent / "kill_before_record"
 FORMS = ["out.tar", "out.tar.gz", "out.zip"]
 needs_a_disk = pytest.mark.skipif(
     not disks_can_be_had(), reason="no mount namespace of one's own can be had here"
@@ -95,6 +97,25 @@ def test_killed_runs_leave_no_member_that_no_record_tells_of(
         story.ends()
     names = [name for name, _ in archive.members()]
     assert sorted(names) == sorted(story.keys), "each page is there once"
+
+
+def test_a_changed_body_that_a_killed_run_did_not_record_is_not_taken_for_the_recorded_one(
+    archive: Archive, cli: Command, serve: Serve, engine: EngineName
+) -> None:
+    """Both are as long, and the server gives them one time."""
+    changed = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    bodies = iter([b"body A", b"body B"])
+    server = serve(lambda _: Reply(body=next(bodies), headers=changed))
+    words = ["urls", *archive.words, "--engine", engine]
+    cli.write("urls", f"{server.url}/page\tpage")
+    assert cli(*words).status == 0
+    before = archive.manifest()
+    kill = {"PYTHONPATH": str(KILLS), "KILL_BEFORE_RECORD": '"stored"'}
+    assert cli(*words, env=kill).status == -SIGKILL
+    assert (archive.files(), archive.manifest()) == ({"page": b"body B"}, before)
+    assert cli(*words, "--resume").status == 0
+    assert archive.files() == {"page": b"body A"}
+    assert cli("verify", archive.words[1]).status == 0
 
 
 def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(

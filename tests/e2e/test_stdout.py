@@ -4,6 +4,7 @@ import io
 import json
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -170,6 +171,39 @@ def test_a_tar_of_nothing_is_one(cli: Command, serve: Serve) -> None:
     server = serve(bodies)
     ran = cli(f"{server.url}/gone", "--to", "tar:-")
     assert (ran.status, ran.out) == (1, "\0" * 1024)
+
+
+@pytest.mark.parametrize("to", ["-", "tar:-"])
+@pytest.mark.parametrize("how", [">&-", "1</dev/null"])
+def test_a_stdout_that_is_closed_ends_the_run_before_anything_is_asked(
+    how: str, to: str, cli: Command, serve: Serve
+) -> None:
+    server = serve(bodies)
+    cli.prefix = ["bash", "-c", f'exec "$@" {how}', "-"]
+    ran = cli(f"{server.url}/a", f"{server.url}/b", "--to", to)
+    assert (ran.status, ran.errors) == (3, ["scraper: stdout is closed"])
+    assert server.requests == []
+
+
+def test_a_program_without_stdout_has_no_bodies_written_into_another_file(
+    tmp_path: Path, serve: Serve
+) -> None:
+    """The next file that it opens has the number of stdout."""
+    server = serve(bodies)
+    script = f"""
+import scraper
+with open("other", "wb") as other:
+    assert other.fileno() == 1
+    try:
+        list(scraper.run(["{server.url}/a"], to="-"))
+    except scraper.DestinationError as error:
+        assert str(error) == "stdout is closed", error
+"""
+    words = ["bash", "-c", 'exec "$@" >&-', "-", sys.executable, "-c", script]
+    ran = subprocess.run(words, cwd=tmp_path, stderr=PIPE, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (tmp_path / "other").read_bytes() == b""
+    assert server.requests == []
 
 
 def test_all_targets_tell_why_stdout_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

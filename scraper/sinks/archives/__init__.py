@@ -7,7 +7,7 @@ Others import `open_sink` and `StoredFacts`; `home.py` asks `place` where our ow
 from typing import TYPE_CHECKING
 
 from scraper.sinks.archives.place import STREAM
-from scraper.sinks.archives.writing import StoredFacts
+from scraper.sinks.archives.recorded import StoredFacts
 
 if TYPE_CHECKING:
     from scraper.sinks.base import Sink, SinkOptions

@@ -19,6 +19,7 @@ _COLUMNS = "name, offset, data, end, size, modified, crc, packed"
 _TABLE = f"CREATE TABLE members ({_COLUMNS}, PRIMARY KEY (name, offset)) WITHOUT ROWID"
 _ADD = "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND = "SELECT * FROM members WHERE name = ? ORDER BY offset DESC LIMIT 1"
+_BEFORE = "SELECT * FROM members WHERE name = ? AND offset < ? ORDER BY offset DESC"
 _BEHIND = "SELECT * FROM members WHERE (name, offset) > (?, ?) ORDER BY name, offset LIMIT ?"
 _FROM = "SELECT * FROM members WHERE offset >= ? ORDER BY offset LIMIT ?"
 
@@ -56,6 +57,11 @@ class Members:
         """The last one of this name."""
         with self._lock:
             return next(map(_member, self._rows.rows(_FIND, (_bytes(name),))), None)
+
+    def before(self, member: Member) -> list[Member]:
+        """Those of the same name that stand before it, the last one first."""
+        with self._lock:
+            return [*map(_member, self._rows.rows(_BEFORE, (_bytes(member.name), member.offset)))]
 
     def any(self) -> bool:
         """Whether there is one."""

@@ -20,13 +20,14 @@ from scraper.sinks.archives.errors import reason_of, refused, unreadable
 from scraper.sinks.archives.members import Member, Members
 from scraper.sinks.archives.opened import Archive, open_archive
 from scraper.sinks.archives.place import ArchivePlace, archive_place
-from scraper.sinks.archives.rewrite import remove_leftovers, temporary_directory
-from scraper.sinks.archives.writing import (
-    Proof,
+from scraper.sinks.archives.recorded import (
+    Recorded,
     StoredFacts,
-    WritingNote,
+    to_restore,
     unrecorded_from,
 )
+from scraper.sinks.archives.rewrite import remove_leftovers, temporary_directory
+from scraper.sinks.archives.writing import Proof, WritingNote
 from scraper.sinks.base import Blocking, Body, Listed, SinkOptions
 from scraper.sinks.directory import OWN, make_directory
 from scraper.sinks.directory.temporary_files import NAME
@@ -87,11 +88,15 @@ class ArchiveSink:
             remove_leftovers(self.place.path)
             archive, note = self._opened(stored=stored), self._note
             assert note is not None
-            begin = archive.end
-            if note.found and note.manifest == manifest:
-                self._cut_unrecorded(archive, note, stored)
-                begin = min(note.begin, archive.end)
-            self._begin(archive, note, begin, manifest)
+            if not (note.found and note.manifest == manifest):
+                self._begin(archive, note, archive.end, manifest)
+                return
+            members = self._written(archive, note.begin)
+            recorded = Recorded({one.name for one in members}, stored)
+            self._cut_unrecorded(archive, note, members, recorded)
+            self._begin(archive, note, min(note.begin, archive.end), manifest)
+            for one in to_restore(members, recorded, archive):
+                self._append_again(archive, one)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -101,17 +106,18 @@ class ArchiveSink:
 
     def _store(self, key: str, spool: Spool, body: Body) -> None:
         """Append the member `key`, whose body is in `spool`."""
-        modified_s = body.modified_ms // 1000
         try:
-            archive = self._opened(notes=True)
-            size = spool.size
-            packed = archive.pack(key, modified_s, spool, self._spools)
-            try:
-                archive.append(key, modified_s, size, packed)
-            finally:
-                packed.release()
+            self._append(self._opened(notes=True), key, body.modified_ms // 1000, spool)
         except (OSError, ValueError) as error:
             raise refused(error, key) from None
+
+    def _append(self, archive: Archive, key: str, modified_s: int, spool: Spool) -> None:
+        size = spool.size
+        packed = archive.pack(key, modified_s, spool, self._spools)
+        try:
+            archive.append(key, modified_s, size, packed)
+        finally:
+            packed.release()
 
     def close(self) -> None:
         """Drop what was not committed, and close the archive."""
@@ -238,20 +244,25 @@ class ArchiveSink:
         archive.journal = note.journal
         self._noted = True
 
+    @staticmethod
+    def _written(archive: Archive, begin: int) -> list[Member]:
+        """The members from byte `begin` on; the last ones, if they are many."""
+        members: list[Member] = []
+        for member in archive.members.by_place(begin):
+            members.append(member)
+            if len(members) > _MOST_UNRECORDED:
+                del members[: _MOST_UNRECORDED // 2]
+        return members
+
     def _cut_unrecorded(
-        self, archive: Archive, note: WritingNote, stored: Iterable[StoredFacts]
+        self, archive: Archive, note: WritingNote, members: list[Member], recorded: Recorded
     ) -> None:
         """Cut off what the killed run has not recorded. Raises DestinationError if it is not its.
 
         What stands before the last member of someone else is not cut off either: nobody could cut
         that out.
         """
-        members: list[Member] = []
-        for member in archive.members.by_place(note.begin):
-            members.append(member)
-            if len(members) > _MOST_UNRECORDED:
-                del members[: _MOST_UNRECORDED // 2]
-        cut = unrecorded_from(members, stored)
+        cut = unrecorded_from(members, recorded, archive)
         if cut is None:
             return
         end = cut
@@ -267,6 +278,13 @@ class ArchiveSink:
                 hint=f"rm {quote(note.path)} keeps all that is there; or --to another archive",
             )
         archive.cut(cut)
+
+    def _append_again(self, archive: Archive, member: Member) -> None:
+        """Have it count: a member that nobody recorded, and that can't be cut out, replaced it."""
+        spool = Spool(self._spools)
+        for piece in archive.content(member):
+            spool.write(piece)
+        self._append(archive, member.name, member.modified_s, spool)
 
     def _temporary(self) -> Path:
         """The directory for temporary files, reached without a link."""

@@ -6,32 +6,24 @@ that one has stored behind its last record is cut off: it will be fetched again 
 finds a member in the archive that no record tells of. Only what the run is proved to have written
 is cut off (`journal.py`). Without a note that is a torn member that a record tells of.
 
-Owns: that note, and which members these are. Does not know: how they are cut off.
+Owns: that note. Does not know: which members these are (`recorded.py`), how they are cut off.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from scraper.sinks.archives.journal import Journal, second_of
+from scraper.sinks.archives.journal import Journal
 from scraper.sinks.archives.members import Member
+from scraper.sinks.archives.recorded import Recorded, StoredFacts
 from scraper.sinks.directory import OWN, open_own, replace_own
 
 _NAME = "writing.json"
 _NEW = ".new"
 _JOURNAL = "writing.members"
 _MOST_BYTES = 1 << 16
-
-
-class StoredFacts(NamedTuple):
-    """What a record says of an object: its key, its size in bytes, its time if that is known."""
-
-    key: str
-    size: int
-    modified_ms: int | None
 
 
 class WritingNote:
@@ -90,28 +82,4 @@ class Proof:
             return self._note.journal.tore(at, size, read)
         if torn is None:
             return False
-        return unrecorded_from([torn], self._stored) is None
-
-
-def unrecorded_from(members: Sequence[Member], stored: Iterable[StoredFacts]) -> int | None:
-    """Where those of `members` begin, which stand at the end, that no record tells of.
-
-    None: the last one is recorded. `members` are in the order they stand; `stored` is what a
-    manifest has. Another member of the same name, size and second is taken for the recorded one.
-    """
-    if not members:
-        return None
-    left = {member.name for member in members}
-    known = {(one.key, one.size, _second(one)) for one in stored if one.key in left}
-    untimed = {(key, size) for key, size, second in known if second is None}
-    cut = None
-    for member in reversed(members):
-        fact = (member.name, member.size)
-        if (*fact, second_of(member.modified_s)) in known or fact in untimed:
-            break
-        cut = member.offset
-    return cut
-
-
-def _second(one: StoredFacts) -> int | None:
-    return None if one.modified_ms is None else second_of(one.modified_ms // 1000)
+        return Recorded({torn.name}, self._stored).may_have(torn)

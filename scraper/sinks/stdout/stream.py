@@ -42,10 +42,12 @@ class Stdout:
     def check(self) -> bool:
         """Look at it; whether it is a terminal. Raises DestinationError."""
         try:
-            self._fd = 1 if sys.stdout is None else sys.stdout.fileno()
-            found = os.fstat(self._fd)
+            self._fd = -1 if sys.stdout is None else sys.stdout.fileno()
+            found, flags = os.fstat(self._fd), fcntl.fcntl(self._fd, fcntl.F_GETFL)
         except (OSError, ValueError):
             raise DestinationError("stdout is closed") from None
+        if flags & os.O_ACCMODE == os.O_RDONLY:  # with `>&-` the command line puts such a one there
+            raise DestinationError("stdout is closed")
         self._is_file = stat.S_ISREG(found.st_mode)
         return os.isatty(self._fd)
 

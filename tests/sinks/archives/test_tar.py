@@ -16,9 +16,9 @@ import pytest
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives.crc import combined
+from scraper.sinks.archives.recorded import StoredFacts
 from scraper.sinks.archives.sink import ArchiveSink, open_archive_sink
 from scraper.sinks.archives.tar_format import head_of, read_head
-from scraper.sinks.archives.writing import StoredFacts
 from scraper.sinks.base import SinkOptions
 from scraper.testing import SINK_CASES, Place, SinkCase, store
 from tests.proof.places import whole_members

@@ -17,7 +17,7 @@ import pytest
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.archives import zip_format
 from scraper.sinks.archives.members import Member
-from scraper.sinks.archives.writing import StoredFacts
+from scraper.sinks.archives.recorded import StoredFacts
 from scraper.testing import SINK_CASES, Place, SinkCase, store
 from tests.sinks.archives.opened import sink_of, stored
 
