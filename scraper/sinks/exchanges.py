@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from scraper.model.archived import Archived
 from scraper.model.records import NotModified, Stored
 from scraper.sinks.base import Blocking, Sink, Upload
+from scraper.sinks.lock import Limit
 
 
 class Exchange(NamedTuple):
@@ -131,11 +132,15 @@ def record_of(sink: Sink) -> Callable[[str, Mapping[str, Any]], Recording] | Non
     return getattr(sink, "record", None)
 
 
-def recover(sink: Sink) -> None:
-    """Cut off what a killed run has left torn. The destination is held. Raises DestinationError."""
-    work: Callable[[], None] | None = getattr(sink, "recover", None)
+def recover(sink: Sink, limit: Limit) -> None:
+    """Cut off what a killed run has left torn. The destination is held.
+
+    A process that was stopped, and has the archive open still, is waited for up to `limit`. Raises
+    Held then, and DestinationError.
+    """
+    work: Callable[[Limit], None] | None = getattr(sink, "recover", None)
     if work is not None:
-        work()
+        work(limit)
 
 
 def unrecorded(sink: Sink) -> Iterator[Unrecorded]:

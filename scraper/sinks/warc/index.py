@@ -192,11 +192,12 @@ class Index:
                 self._db.execute("COMMIT")
                 self._db.execute("BEGIN")
 
-    def close(self) -> None:
-        """Make it lasting, and close it."""
-        self._flush()
+    def close(self, *, lasting: bool = True) -> None:
+        """Make what was added `lasting`, or forget it; and close it."""
+        if lasting:
+            self._flush()
         with self._told():
-            if not self._reads:
+            if lasting and not self._reads:
                 self._db.execute("COMMIT")
                 self._db.execute("PRAGMA journal_mode=DELETE")  # readers may not write
             self._db.close()

@@ -3,6 +3,10 @@
 The archive's files lie in DIR: `NAME-NUMBER.warc.gz` and `NAME-NUMBER.cdxj`, and the one that grows
 as `NAME-NUMBER.warc.gz.open`. Our own files lie in `DIR/.scraper`, as in any directory.
 
+Whoever writes has the kernel lock of `.scraper/warc/lock`, from before it mends anything until all
+is closed. The lock of the destination alone is not enough: a lease runs out while a process is
+stopped, and the process wakes with the files open.
+
 Owns: what the other rooms ask of a sink. Does not know: HTTP. An object is never deleted: its
 record stays, whatever becomes of its page.
 """
@@ -21,7 +25,9 @@ from scraper.sinks.directory import OWN
 from scraper.sinks.directory.open_directories import OpenDirectories
 from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
 from scraper.sinks.exchanges import ArchivedObject, Unrecorded
+from scraper.sinks.file_lock import FileHold
 from scraper.sinks.home import archive_directory
+from scraper.sinks.lock import AT_ONCE, Limit
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.warc import recovery
 from scraper.sinks.warc.files import Files
@@ -33,6 +39,7 @@ from scraper.sinks.warc.recording import WarcRecording
 from scraper.sinks.warc.writer import Writer, replay
 
 _OURS = f"{OWN}/warc"  # index and journals
+_LOCK = f"{_OURS}/lock"
 _TEMPORARY = f"{OWN}/{NAME}"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -48,6 +55,8 @@ class WarcSink:
         self._lie_in(archive_directory(destination) if root is None else root)
         self._most = options.warc_size or self.usual_size
         self._writer: Writer | None = None
+        self._hold: FileHold | None = None
+        self._fence: Callable[[], bool] = lambda: True
         self._reader: Objects | None = None
         self._index: Index | None = None
         self._temporary: TemporaryFiles | None = None
@@ -77,9 +86,13 @@ class WarcSink:
                 f"can't write to directory {str(self.root)!r}: {reason}"
             ) from None
 
-    def recover(self) -> None:
-        """Mend what a killed run has left, and be ready to write. The destination is held."""
-        writer = Writer(self.files, self._own, self._most)
+    def recover(self, limit: Limit = AT_ONCE) -> None:
+        """Mend what a killed run has left, and be ready to write. The destination is held.
+
+        A process that has the files open still is waited for up to `limit`. Raises Held then.
+        """
+        self._hold = FileHold(self.disk, limit.most_s, limit.left, limit.on_wait, name=_LOCK)
+        writer = Writer(self.files, self._own, self._most, self._fence)
         writer.recover()
         self._writer = writer
         self._reader = Objects(self.files, writer.index)
@@ -132,6 +145,9 @@ class WarcSink:
             if self._temporary is not None:
                 self._temporary.close()
                 self._temporary = None
+            hold, self._hold = self._hold, None
+            if hold is not None:
+                hold.release()
 
     # ------------------------------------------------------------ reading
 

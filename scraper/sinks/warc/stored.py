@@ -122,7 +122,8 @@ class StoredWarcSink(WarcSink):
         return self._conditional.get_small(key)
 
     def fence(self, holds: Callable[[], bool]) -> None:
-        """See `FencedSink`."""
+        """See `FencedSink`. Nor are files of this machine changed any more."""
+        self._fence = holds
         if isinstance(self._inner, FencedSink):
             self._inner.fence(holds)
 
