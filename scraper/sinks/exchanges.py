@@ -114,7 +114,7 @@ class FinishedFiles(Protocol):
 
 
 def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
-    """Tell an archive without an index where its objects are. Raises DestinationError."""
+    """Tell an archive where its objects are, by the manifest. Raises DestinationError."""
     work: Callable[[Callable[[], Iterator[ArchivedObject]]], None] | None
     work = getattr(sink, "learn", None)
     if work is not None:

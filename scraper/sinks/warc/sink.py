@@ -57,6 +57,7 @@ class WarcSink:
         self._writer: Writer | None = None
         self._hold: FileHold | None = None
         self._fence: Callable[[], bool] = lambda: True
+        self._agrees = False  # the index, with the manifest
         self._reader: Objects | None = None
         self._index: Index | None = None
         self._temporary: TemporaryFiles | None = None
@@ -102,21 +103,33 @@ class WarcSink:
         return iter(()) if self._writer is None else self._writer.unrecorded()
 
     def learn(self, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
-        """See `sinks.exchanges`."""
-        index = self._indexed()
-        if not index.is_empty():
+        """See `sinks.exchanges`. A run does nothing where its index agrees with the manifest."""
+        index, writer = self._indexed(), self._writer
+        if writer is None:
+            index.learn(_indexed_as(one) for one in objects())
             return
-        for key, archived, size, sha256, modified_ms, left, url in objects():
-            payload = archived.file, archived.offset
-            if archived.original_file:
-                payload = archived.original_file, archived.original_offset
-            place = archived.file, archived.offset, archived.length
-            index.add(Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload), [])
+        mark = self._mark()
+        if not mark or index.mark != mark:
+            known = (one for one in objects() if not writer.is_cut_off(one.archived))
+            index.learn(map(_indexed_as, known))
+            index.agree(mark)
+            index.commit()
+        self._agrees = True
 
     def all_recorded(self) -> None:
         """Finish the open files, and drop their journals: the manifest has what they say."""
         if self._writer is not None:
             self._writer.all_recorded()
+            if self._agrees:
+                self._writer.index.agree(self._mark())
+                self._writer.index.commit()
+
+    def _mark(self) -> str:
+        """What tells the manifest's state from others; "" if that is not known.
+
+        Nobody else writes into an archive in a directory: what its index was told once, it has.
+        """
+        return "told"
 
     def record(self, key: str, about: Mapping[str, Any]) -> WarcRecording:
         """The recording of an attempt at `key`. `about` tells its target."""
@@ -215,3 +228,13 @@ class WarcSink:
         fd = os.open(path, _NEW_FILE, 0o600)
         os.unlink(path)
         return fd
+
+
+def _indexed_as(told: ArchivedObject) -> Indexed:
+    """What the index has of an object that the manifest tells."""
+    key, archived, size, sha256, modified_ms, left, url = told
+    payload = archived.file, archived.offset
+    if archived.original_file:
+        payload = archived.original_file, archived.original_offset
+    place = archived.file, archived.offset, archived.length
+    return Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scraper.model.archived import Archived
 from scraper.model.errors import DestinationError, Fenced
 from scraper.sinks.exchanges import Unrecorded
 from scraper.sinks.warc import journal, recovery
@@ -158,6 +159,10 @@ class Writer:
         except OSError as error:
             raise refused(error) from None
 
+    def is_cut_off(self, archived: Archived) -> bool:
+        """Whether the record was in an open file, behind what of it is whole."""
+        return any(lane.behind(archived) for lane in self._lanes)
+
     def unrecorded(self) -> Iterator[Unrecorded]:
         """What the journals say, before this run writes anything."""
         try:
@@ -217,6 +222,12 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.file: ArchiveFile | None = None
+
+    def behind(self, archived: Archived) -> bool:
+        """Whether a record would be in this file, and behind its end."""
+        file = self.file
+        end = archived.offset + archived.length
+        return file is not None and file.name == archived.file and end > file.size
 
 
 def replay(index: Index, path: Path) -> None:
