@@ -1,7 +1,9 @@
 """The index of an archive is a cache: what is lost or damaged is made anew from the manifest."""
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,13 +32,18 @@ def broken_pages(path: Path) -> None:
     path.write_bytes(data)
 
 
+def of_another_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE objects DROP COLUMN start")
+
+
 def pages(serve: Serve, cli: Command) -> HttpServer:
     site = serve(lambda request: Reply(body=request.path.encode() * 1_000))
     cli.write("urls", *(f"{site.url}/{number}" for number in range(120)))
     return site
 
 
-@pytest.mark.parametrize("harm", [lost, empty, no_database, broken_pages])
+@pytest.mark.parametrize("harm", [lost, empty, no_database, broken_pages, of_another_version])
 def test_an_index_that_is_no_use_is_made_anew(
     harm: Callable[[Path], None], serve: Serve, cli: Command
 ) -> None:

@@ -26,7 +26,7 @@ NAME = "index.db"
 _ENDS = ("", "-journal", "-wal", "-shm")
 _OBJECTS = """CREATE TABLE IF NOT EXISTS objects (
     key TEXT PRIMARY KEY, file TEXT, offset INT, length INT, size INT, sha256 TEXT, modified_ms INT,
-    left TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT
+    left TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT, start INT
 ) WITHOUT ROWID"""
 _PAYLOADS = """CREATE TABLE IF NOT EXISTS payloads (
     digest BLOB PRIMARY KEY, url TEXT, date TEXT, file TEXT, offset INT
@@ -40,7 +40,7 @@ _IN_ORDER = " ORDER BY key LIMIT 1000"
 _BUSY_S = 60.0
 _AT_ONCE = 1_000  # rows
 _LEARN = """INSERT OR REPLACE INTO added.objects
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
     WHERE NOT EXISTS (SELECT 1 FROM main.objects WHERE key = ?1 AND file = ?2 AND offset = ?3)
     OR EXISTS (SELECT 1 FROM added.objects WHERE key = ?1)"""
 _LEARNED = """INSERT OR REPLACE INTO main.objects SELECT learned.* FROM added.objects AS learned
@@ -54,7 +54,8 @@ class Indexed(NamedTuple):
     """The object under `key`: the member of its record, and what is known of it.
 
     `left`: the content codings that are not undone when it is read, "" for none. `url` and `date`
-    are those of the record. The payload is in another member if the record is a `revisit`.
+    are those of the record. The payload is in another member if the record is a `revisit`. `start`
+    is the first byte of its unit; -1 if it is not known.
     """
 
     key: str
@@ -69,6 +70,7 @@ class Indexed(NamedTuple):
     date: str
     payload_file: str
     payload_offset: int
+    start: int = -1
 
 
 class Payload(NamedTuple):
@@ -301,12 +303,15 @@ def _is_whole(db: sqlite3.Connection) -> bool:
     try:
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             return False
-        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        for table, row in (("objects", Indexed), ("payloads", Payload)):
+            found = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            if tuple(name for (name,) in found) != row._fields:
+                return False  # also of another version
     except sqlite3.DatabaseError as error:
         if not _is_damage(error):
             raise
         return False
-    return {"objects", "payloads"} <= names
+    return True
 
 
 def _is_damage(error: Exception) -> bool:

@@ -237,4 +237,4 @@ def _indexed_as(told: ArchivedObject) -> Indexed:
     if archived.original_file:
         payload = archived.original_file, archived.original_offset
     place = archived.file, archived.offset, archived.length
-    return Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload)
+    return Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload, archived.start)
