@@ -106,6 +106,9 @@ class FinishedFiles(Protocol):
 
     names: Sequence[str]
 
+    def have(self, key: str) -> bool:
+        """Whether the object is in them: not if its records are in a file that is open."""
+
     def read(self, name: str) -> Iterator[bytes]:
         """The bytes of a file, in pieces."""
 

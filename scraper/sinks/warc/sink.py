@@ -166,7 +166,7 @@ class WarcSink:
 
     def finished_files(self) -> FinishedFiles:
         """See `sinks.exchanges`."""
-        return FinishedFiles(self.files)
+        return FinishedFiles(self.files, self._indexed())
 
     def reach(self) -> None:
         """Raise DestinationError unless there is such a directory."""
