@@ -21,7 +21,7 @@ from typing import Any
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.base import Blocking, SinkOptions, Upload
-from scraper.sinks.directory import OWN
+from scraper.sinks.directory import OWN, make_directory
 from scraper.sinks.directory.open_directories import OpenDirectories
 from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
 from scraper.sinks.exchanges import ArchivedObject, Unrecorded
@@ -74,17 +74,15 @@ class WarcSink:
     def check(self) -> None:
         """Make the directories. Raises DestinationError."""
         try:
-            self._named.mkdir(parents=True, exist_ok=True)  # a link to nothing is refused
+            make_directory(self._named, durable=False)  # a link to nothing is refused
             directories = OpenDirectories(self.disk)
             for path in (_OURS, _TEMPORARY):
                 directories.at(path)  # refuses a link on the way
             directories.close()
             self._temporary = TemporaryFiles(self.disk / _TEMPORARY)
         except OSError as error:
-            exists = isinstance(error, FileExistsError)
-            reason = "it is a file" if exists else error.strerror
             raise DestinationError(
-                f"can't write to directory {str(self.root)!r}: {reason}"
+                f"can't write to directory {str(self.root)!r}: {error.strerror}"
             ) from None
 
     def recover(self, limit: Limit = AT_ONCE) -> None:
