@@ -51,7 +51,8 @@ def export(destination: str, format_: str, output: str | None, **options: Any) -
 
     csv, jsonl and parquet have a row for each target, with its last record. sha256sum has a line
     for each object, for `sha256sum -c` in DEST. bagit writes the files beside data/ that make DEST
-    a bag. The exit status is 1 if an object was left out, as nobody knows its digest.
+    a bag. The exit status is 1 if an object was left out: nobody knows its digest, or its archive
+    file is not finished (wacz).
     """
     if format_ in {"parquet", "wacz"} and output is None:
         raise UsageError(f"--format {format_} is not for a terminal or a pipe: give -o FILE")
@@ -72,8 +73,8 @@ def _write(format_: str, place: "Place", file: BinaryIO) -> int:
         unknown = write_sums(stored(place.lines, place.reading), file)
         if not unknown:
             return 0
-        objects = "1 object was" if unknown == 1 else f"{unknown:,} objects were"
-        text = f"scraper: {objects} left out, as no digest is known (verify --repair records it)"
+        why = "as no digest is known (verify --repair records it)"
+        text = f"scraper: {_objects(unknown)} left out, {why}"
         click.echo(text, err=True)
         return EXIT_LEFT_OUT
     from scraper.manifest.last_state import last_states
@@ -98,9 +99,18 @@ def _write_wacz(place: "Place", records: Iterable[Mapping[str, Any]], file: Bina
     from scraper.report.export_wacz import write_wacz
     from scraper.sinks.exchanges import finished_files
 
-    if not write_wacz(finished_files(place.sink), records, file):
+    written = write_wacz(finished_files(place.sink), records, file)
+    if not written.files:
         raise UsageError(f"{place.destination!r} has no finished archive file yet")
-    return 0
+    if not written.left_out:
+        return 0
+    text = f"scraper: {_objects(written.left_out)} left out, as a run has not finished their file"
+    click.echo(f"{text} (the next run does, if that one was killed)", err=True)
+    return EXIT_LEFT_OUT
+
+
+def _objects(number: int) -> str:
+    return "1 object was" if number == 1 else f"{number:,} objects were"
 
 
 def _write_jsonl(records: Iterable[Mapping[str, Any]], file: BinaryIO) -> None:

@@ -3,6 +3,8 @@
 It is a zip of the archive's files as they are, one index over all of them, and a list of pages. A
 player reads parts of it from a web server, so nothing in it is compressed once more.
 
+What a run writes, or a killed one has left, is in a file that is not finished. It is left out.
+
 Owns: that form. Does not know: which pages there are, where archive files and their
 indexes lie.
 """
@@ -12,7 +14,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from scraper.model.version import __version__
 from scraper.sinks.exchanges import FinishedFiles
@@ -22,11 +24,21 @@ _PAGES = {"format": "json-pages-1.0", "id": "pages", "title": "All Pages"}
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 
-def write_wacz(files: FinishedFiles, records: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
-    """Write the archive's `files`, and the pages among `records`.
+class Written(NamedTuple):
+    """How many files are in it, and how many objects are not."""
 
-    Returns how many files there are. Raises OSError for `file`, and what `files` raises.
+    files: int
+    left_out: int
+
+
+def write_wacz(
+    files: FinishedFiles, records: Iterable[Mapping[str, Any]], file: BinaryIO
+) -> Written:
+    """Write the archive's `files`, and the pages among `records`, the last of each target.
+
+    Raises OSError for `file`, and what `files` raises.
     """
+    pages = _Pages(files, records)
     names = sorted(files.names)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
 
@@ -43,7 +55,7 @@ def write_wacz(files: FinishedFiles, records: Iterable[Mapping[str, Any]], file:
 
         resources = [add(f"archive/{name}", files.read(name)) for name in names]
         resources.append(add("indexes/index.cdx", files.index()))
-        resources.append(add("pages/pages.jsonl", _pages(records)))
+        resources.append(add("pages/pages.jsonl", pages))
         package = _json(
             {
                 "profile": "data-package",
@@ -56,19 +68,33 @@ def write_wacz(files: FinishedFiles, records: Iterable[Mapping[str, Any]], file:
         told = add("datapackage.json", [package])
         digest = {"path": "datapackage.json", "hash": told["hash"]}
         add("datapackage-digest.json", [_json(digest)])
-    return len(names)
+    return Written(len(names), pages.left_out)
 
 
 def _json(data: Mapping[str, object]) -> bytes:
     return json.dumps(data, indent=2).encode() + b"\n"
 
 
-def _pages(records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """A line for each HTML page that is in the archive: its URL, and when it was asked for."""
-    yield json.dumps(_PAGES).encode() + b"\n"
-    for record in records:
-        kind = str(record.get("content_type", "")).partition(";")[0].strip().lower()
-        if record.get("status") in {"stored", "not_modified"} and kind in _HTML:
-            url = record["url_effective"]
-            page = {"id": record["key"], "url": url, "ts": record["started"], "title": url}
-            yield json.dumps(page).encode() + b"\n"
+class _Pages:
+    """A line for each HTML page that is in `files`: its URL, and when it was asked for.
+
+    `left_out`: objects that are not in them, once all lines were taken.
+    """
+
+    def __init__(self, files: FinishedFiles, records: Iterable[Mapping[str, Any]]) -> None:
+        self._files, self._records = files, records
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield json.dumps(_PAGES).encode() + b"\n"
+        for record in self._records:
+            if record.get("status") not in {"stored", "not_modified"}:
+                continue
+            if not self._files.have(record["key"]):
+                self.left_out += 1
+                continue
+            kind = str(record.get("content_type", "")).partition(";")[0].strip().lower()
+            if kind in _HTML:
+                url = record["url_effective"]
+                page = {"id": record["key"], "url": url, "ts": record["started"], "title": url}
+                yield json.dumps(page).encode() + b"\n"

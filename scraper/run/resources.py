@@ -182,10 +182,13 @@ class RunResources:
                 if leaves_nothing(self._settings.manifest, self.destination):
                     stack.callback(leave_nothing, lock, self.sink)
             self._locking = False
-            recover(self.sink)
+
+            def wait_s() -> float:
+                return until - time.monotonic() if self._settings.lock == "wait" else 0.0
+
+            recover(self.sink, limit._replace(most_s=wait_s()))
             self._check_summary()
-            wait_s = until - time.monotonic() if self._settings.lock == "wait" else 0.0
-            self._open_manifest(stack, wait_s)
+            self._open_manifest(stack, wait_s())
             self._kept = stack.pop_all()
 
     def _hold(self, limit: Limit) -> Lock | None:

@@ -15,6 +15,7 @@ Owns: these calls. Does not know: what is cut off, and how.
 """
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,18 +43,21 @@ def settle(sink: Sink, store: ManifestStore, path: str | None, destination: str)
 
 
 def adopt(sink: Sink, store: ManifestStore, path: str | None, destination: str) -> None:
-    """Record what a killed run has put into a web archive. Raises DestinationError."""
-    if store.begun and store.readable and record_of(sink) is not None:
-        from scraper.manifest.adoption import archived_objects
+    """Record what a killed run has put into a web archive, and tell it what the manifest says.
 
-        learn(sink, lambda: archived_objects(lines_from(path, destination, sink)()))
-    told = partial(unrecorded, sink)
-    if not store.readable or next(told(), None) is None:
+    In this order: what is recorded last is what holds. Raises DestinationError.
+    """
+    if not store.readable or record_of(sink) is None:
         return
-    from scraper.manifest.adoption import adopted
+    from scraper.manifest.adoption import adopted, archived_objects
 
-    lines = lines_from(path, destination, sink) if store.begun else lambda: iter(())
-    store.adopt(as_json(record) + b"\n" for record in adopted(told, lines, store.run))
+    def lines() -> Iterator[bytes]:
+        return lines_from(path, destination, sink)() if store.begun else iter(())
+
+    told = partial(unrecorded, sink)
+    if next(told(), None) is not None:
+        store.adopt(as_json(record) + b"\n" for record in adopted(told, lines, store.run))
+    learn(sink, lambda: archived_objects(lines()))
 
 
 def all_recorded(sink: Sink) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from scraper.model.archived import Archived
 from scraper.model.records import NotModified, Stored
 from scraper.sinks.base import Blocking, Sink, Upload
+from scraper.sinks.lock import Limit
 
 
 class Exchange(NamedTuple):
@@ -105,6 +106,9 @@ class FinishedFiles(Protocol):
 
     names: Sequence[str]
 
+    def have(self, key: str) -> bool:
+        """Whether the object is in them: not if its records are in a file that is open."""
+
     def read(self, name: str) -> Iterator[bytes]:
         """The bytes of a file, in pieces."""
 
@@ -113,7 +117,7 @@ class FinishedFiles(Protocol):
 
 
 def learn(sink: Sink, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
-    """Tell an archive without an index where its objects are. Raises DestinationError."""
+    """Tell an archive where its objects are, by the manifest. Raises DestinationError."""
     work: Callable[[Callable[[], Iterator[ArchivedObject]]], None] | None
     work = getattr(sink, "learn", None)
     if work is not None:
@@ -131,11 +135,15 @@ def record_of(sink: Sink) -> Callable[[str, Mapping[str, Any]], Recording] | Non
     return getattr(sink, "record", None)
 
 
-def recover(sink: Sink) -> None:
-    """Cut off what a killed run has left torn. The destination is held. Raises DestinationError."""
-    work: Callable[[], None] | None = getattr(sink, "recover", None)
+def recover(sink: Sink, limit: Limit) -> None:
+    """Cut off what a killed run has left torn. The destination is held.
+
+    A process that was stopped, and has the archive open still, is waited for up to `limit`. Raises
+    Held then, and DestinationError.
+    """
+    work: Callable[[Limit], None] | None = getattr(sink, "recover", None)
     if work is not None:
-        work()
+        work(limit)
 
 
 def unrecorded(sink: Sink) -> Iterator[Unrecorded]:

@@ -56,6 +56,7 @@ class Limit(NamedTuple):
 
 
 NO_LIMIT = Limit()
+AT_ONCE = Limit(0.0)
 
 
 def leave_nothing(lock: Lock | None, sink: Sink) -> None:

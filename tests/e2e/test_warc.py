@@ -15,7 +15,7 @@ from tests.e2e.command import Command
 from tests.e2e.places import kinds
 from tests.h2server import H2Server
 from tests.run.test_loop import fetch
-from tests.servers import Reply, Request, Serve, tls_context
+from tests.servers import RawServer, Reply, Request, Serve, tls_context
 from tests.warcs import Record, payload, records, said_by_others, unaccounted
 
 # cdxj-indexer leaves a temporary file open where a record has no digest of its payload.
@@ -311,8 +311,21 @@ def test_a_link_to_a_directory_is_a_destination_as_it_is_without_warc(
     asked = site.total
     refused = [cli(f"{site.url}/page", "--to", to) for to in ("dangling", "warc:dangling")]
     assert [ran.status for ran in refused] == [3, 3]
+    for ran in refused:
+        assert ran.err.endswith("dangling' leads nowhere\n")
     assert site.total == asked
     assert not (cli.directory / "nowhere").exists()
+
+
+def test_a_folded_line_of_a_head_is_unfolded_by_libcurl_alone(
+    engine: EngineName, cli: Command
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Fold: a\r\n\tb\r\nContent-Length: 2\r\n\r\n"
+    with RawServer(head + b"ok") as site:
+        assert cli(f"{site.url}/page", "--to", "warc:out", "--engine", engine).status == 0
+    (page,) = [one for one in records(cli.directory / "out") if one.kind == "response"]
+    folded = b"X-Fold: a b\r\n" if engine == "curl" else b"X-Fold: a\r\n\tb\r\n"
+    assert folded in page.block
 
 
 def test_a_cookie_that_a_secret_url_brought_is_not_kept(

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.command import Command
 from tests.gcs import gcs
 from tests.s3servers import S3Server
-from tests.servers import Reply, Serve
+from tests.servers import Reply, Request, Serve
 from tests.warcs import Record, members
 
 
@@ -173,3 +173,35 @@ def test_what_reads_the_manifest_alone_needs_no_directory_here(
             assert cli(command, to, env=fresh).status in {0, 1}
         assert not (tmp_path / "fresh").exists()
         assert cli("verify", to, env=fresh).status == 0
+
+
+def test_an_archive_that_another_machine_has_written_into_since_is_known_whole(
+    moto_server: S3Server, serve: Serve, cli: Command, tmp_path: Path
+) -> None:
+    """What the manifest says wins over the index of this machine, which is behind."""
+    version = {"1": "one"}
+
+    def answer(request: Request) -> Reply:
+        tag = f'"{version.get(request.path[1:], "")}"'
+        if request.headers.get("if-none-match") == tag:
+            return Reply(304, {"ETag": tag})
+        return Reply(body=f"{request.path} {tag}".encode() * 300, headers={"ETag": tag})
+
+    site, bucket = serve(answer), moto_server.make_bucket()
+    to = [f"warc+s3://{bucket}/web", "--s3-endpoint", moto_server.url]
+    first, second, third = (
+        {**moto_server.credentials, "XDG_STATE_HOME": str(tmp_path / name)} for name in "ABC"
+    )
+    for name, pages in (("some", range(5)), ("others", range(1, 9)), ("all", range(9))):
+        cli.write(name, *(f"{site.url}/{page}" for page in pages))
+    for env, name in ((first, "some"), (second, "others")):
+        version["1"] = name  # one page has changed
+        assert cli(name, "--to", *to, env=env).status == 0
+    for env in (first, second, third):
+        verified = cli("verify", *to, env=env)
+        assert (verified.status, verified.out) == (0, ""), verified.err
+        assert "9 objects: 9 whole" in verified.err
+    ran = cli("all", "--to", *to, "--results", "-", env=first)
+    assert {one["status"] for one in ran.records} == {"not_modified"}
+    repaired = cli("verify", "--repair", *to, env=first)
+    assert (repaired.status, repaired.out) == (0, ""), repaired.err

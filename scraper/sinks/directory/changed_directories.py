@@ -100,9 +100,17 @@ def flush_path(directory: Path) -> None:
 def make_directory(path: Path, *, durable: bool) -> None:
     """Make the directory at `path`, and those above it. `durable`: on the disk, too.
 
-    Raises OSError.
+    A link that leads nowhere is not followed. Raises OSError, in words of its own where something
+    is in the way.
     """
     missing = [each for each in (path, *path.parents) if not each.exists()] if durable else []
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        for each in (path, *path.parents):
+            if each.is_symlink() and not each.exists():
+                why = f"the link {str(each)!r} leads nowhere"
+                raise FileNotFoundError(errno.ENOENT, why) from None
+        raise FileExistsError(errno.EEXIST, "it is a file") from None
     for made in missing:
         flush_path(made.parent)

@@ -93,8 +93,7 @@ class DirectorySink:
         try:
             make_directory(self.disk, durable=self._changed is not None)
         except OSError as error:
-            exists = isinstance(error, FileExistsError)
-            raise self._unusable("it is a file" if exists else error.strerror) from None
+            raise self._unusable(error.strerror) from None
         try:
             making = self._changed.making if self._changed is not None else nullcontext
             directories = self._directories = OpenDirectories(self.disk, making, self._found)

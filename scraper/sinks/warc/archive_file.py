@@ -3,6 +3,9 @@
 A unit is appended with one write, and its journal line after it. What a full disk does not take is
 taken back at once. A finished file is flushed to the disk, gets its name, and then its index.
 
+Before each piece, line and name it asks the fence: once another run may have the archive nothing
+is changed, not even what was under way taken back. The run that has it cuts that off.
+
 Owns: this file, from its first byte to its final name. Does not know: what records say, when a file
 is full (`writer.py`).
 """
@@ -13,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, Fenced
 from scraper.sinks.directory import flush_path, open_own, replace_own
 from scraper.sinks.warc import cdxj, journal
 from scraper.sinks.warc.members import Spooled, member
@@ -28,11 +31,21 @@ class ArchiveFile:
     """The file of this `name`, which ends with SUFFIX, in `directory`; its journal in `own`.
 
     `begun`: it is there, and has that many bytes. Else it is made, with its warcinfo. Many threads
-    append. Raises DestinationError.
+    append. Raises DestinationError; Fenced once `holds()` is false.
     """
 
-    def __init__(self, directory: Path, own: Path, name: str, *, begun: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        own: Path,
+        name: str,
+        *,
+        begun: int | None = None,
+        holds: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.name = name
+        self._holds = holds
+        check_fence(holds)
         self._directory, self._own = directory, own
         self._path = directory / (name + OPEN)
         self._journal_path = own / (name + journal.SUFFIX)
@@ -58,7 +71,7 @@ class ArchiveFile:
     ) -> journal.Unit:
         """Append a unit. The lock is held. `describe` is given its first byte, and tells of it.
 
-        Raises DestinationError; the file is then as it was.
+        Raises DestinationError; the file is then as it was, but for Fenced.
         """
         start = self.size
         try:
@@ -67,7 +80,7 @@ class ArchiveFile:
                 unit = describe(start)
                 self._note(unit.line())
             except BaseException:
-                self._cut(start)
+                self._take_back(start)
                 raise
         except OSError as error:
             raise refused(error) from None
@@ -87,6 +100,7 @@ class ArchiveFile:
         try:
             self.sync()
             self.close()
+            check_fence(self._holds)
             name_finally(self._path, self._directory / self.name)
             lines = journal.index_lines(self._own / (self.name + journal.SUFFIX))
             write_index(self._directory, self.name, lines)
@@ -97,6 +111,7 @@ class ArchiveFile:
     def discard(self) -> None:
         """Remove it: it has nothing but its warcinfo."""
         self.close()
+        check_fence(self._holds)
         with contextlib.suppress(OSError):
             os.unlink(self._path)
             os.unlink(self._journal_path)
@@ -115,29 +130,34 @@ class ArchiveFile:
             for piece in _pieces(members):
                 view = memoryview(piece)
                 while view:
+                    check_fence(self._holds)
                     taken = os.pwrite(self._fd, view, at)
                     at += taken
                     view = view[taken:]
         except BaseException:
-            self._cut(start)
+            self._take_back(start)
             raise
         self.size = at
 
-    def _cut(self, size: int) -> None:
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, size)
+    def _take_back(self, size: int) -> None:
+        """Cut off what was not written whole, as long as no other run can have the file."""
+        if self._holds():
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, size)
         self.size = size
 
     def _note(self, line: bytes) -> None:
         at, view = self._journaled, memoryview(line)
         try:
             while view:
+                check_fence(self._holds)
                 taken = os.pwrite(self._journal, view, at)
                 at += taken
                 view = view[taken:]
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._journal, self._journaled)
+            if self._holds():
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._journal, self._journaled)
             raise
         self._journaled = at
 
@@ -175,6 +195,12 @@ def write_index(directory: Path, name: str, lines: Iterable[str]) -> None:
     index = name.removesuffix(SUFFIX) + INDEX
     with replace_own(directory / index, f"{index}.new") as file:
         file.writelines(cdxj.in_order(line.encode() for line in lines))
+
+
+def check_fence(holds: Callable[[], bool]) -> None:
+    """Raise Fenced once `holds()` is false: another run may have the archive."""
+    if not holds():
+        raise Fenced("the lease of the destination ran out")
 
 
 def refused(error: OSError) -> DestinationError:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError, Fenced, SinkError
 from scraper.model.records import Response
 from scraper.sinks.base import Body, ReadableSink, Sink
 from scraper.sinks.beginning import insist_on_first
@@ -128,6 +128,8 @@ class StoredFiles(Files):
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise refused(error) from None
+        except Fenced:
+            raise
         except SinkError as error:
             message = f"can't store {name!r}, which stays in {str(self.directory)!r}"
             raise DestinationError(f"{message}: {error.message}") from None

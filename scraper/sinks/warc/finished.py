@@ -3,8 +3,8 @@
 A file of a store is copied to be read, and few copies are kept. So each is opened when its turn
 comes, and its path is told to nobody.
 
-Owns: the index over all files, also where that of a file is missing. Does not know: what is made
-of them.
+Owns: the index over all files, also where that of a file is missing; which objects are in them.
+Does not know: what is made of them.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from scraper.model.errors import DestinationError
 from scraper.sinks.warc.archive_file import INDEX, SUFFIX
 from scraper.sinks.warc.cdxj import in_order
 from scraper.sinks.warc.files import Files
+from scraper.sinks.warc.index import Index
 from scraper.sinks.warc.reading import NotWhole
 from scraper.sinks.warc.reindexing import lines_from
 
@@ -24,9 +25,15 @@ _PIECE = 1 << 20
 class FinishedFiles:
     """See `sinks.exchanges`. All methods raise SinkError and DestinationError."""
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, files: Files, index: Index) -> None:
+        self._files, self._index = files, index
         self.names = files.names()
+        self._named = frozenset(self.names)
+
+    def have(self, key: str) -> bool:
+        """Whether the last record of the object, and its payload, are in them."""
+        found = self._index.find(key)
+        return found is not None and {found.file, found.payload_file} <= self._named
 
     def read(self, name: str) -> Iterator[bytes]:
         """The bytes of a file, in pieces."""

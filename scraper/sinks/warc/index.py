@@ -3,15 +3,19 @@
 It lies beside the archive's own files, in SQLite. What a run adds becomes lasting when a file is
 finished and when the run ends; a killed run's rest is in the journals, which are replayed.
 
-Owns: these two tables. Does not know: files of the archive, HTTP. Rejected: to look records up by
-URL and time, as players do; two pages of one second would be taken for each other. Rejected:
-digests in memory, which grow with the archive.
+The manifest knows more: another machine may have written into the archive since, or the index was
+lost. So it is told what the manifest says, and that wins. A damaged index is made anew.
+
+Owns: these two tables, and with which manifest they agree. Does not know: files of the archive,
+HTTP. Rejected: to look records up by URL and time, as players do; two pages of one second would be
+taken for each other. Rejected: digests in memory, which grow with the archive.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +26,12 @@ NAME = "index.db"
 _ENDS = ("", "-journal", "-wal", "-shm")
 _OBJECTS = """CREATE TABLE IF NOT EXISTS objects (
     key TEXT PRIMARY KEY, file TEXT, offset INT, length INT, size INT, sha256 TEXT, modified_ms INT,
-    left TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT
+    left TEXT, url TEXT, date TEXT, payload_file TEXT, payload_offset INT, start INT
 ) WITHOUT ROWID"""
 _PAYLOADS = """CREATE TABLE IF NOT EXISTS payloads (
     digest BLOB PRIMARY KEY, url TEXT, date TEXT, file TEXT, offset INT
 ) WITHOUT ROWID"""
+_AGREES = "CREATE TABLE IF NOT EXISTS agrees (mark TEXT)"
 _SCHEMA = (_OBJECTS, _PAYLOADS)
 _OBJECT = "SELECT * FROM objects WHERE key = ?"
 _PAYLOAD = "SELECT * FROM payloads WHERE digest = ?"
@@ -34,13 +39,23 @@ _ANY = "SELECT 1 FROM objects LIMIT ?"
 _IN_ORDER = " ORDER BY key LIMIT 1000"
 _BUSY_S = 60.0
 _AT_ONCE = 1_000  # rows
+_LEARN = """INSERT OR REPLACE INTO added.objects
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+    WHERE NOT EXISTS (SELECT 1 FROM main.objects WHERE key = ?1 AND file = ?2 AND offset = ?3)
+    OR EXISTS (SELECT 1 FROM added.objects WHERE key = ?1)"""
+_LEARNED = """INSERT OR REPLACE INTO main.objects SELECT learned.* FROM added.objects AS learned
+    LEFT JOIN main.objects AS known USING (key)
+    WHERE known.key IS NULL OR known.file != learned.file OR known.offset != learned.offset"""
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_ANEW = "it can be removed: the next run makes it anew"
 
 
 class Indexed(NamedTuple):
     """The object under `key`: the member of its record, and what is known of it.
 
     `left`: the content codings that are not undone when it is read, "" for none. `url` and `date`
-    are those of the record. The payload is in another member if the record is a `revisit`.
+    are those of the record. The payload is in another member if the record is a `revisit`. `start`
+    is the first byte of its unit; -1 if it is not known.
     """
 
     key: str
@@ -55,6 +70,7 @@ class Indexed(NamedTuple):
     date: str
     payload_file: str
     payload_offset: int
+    start: int = -1
 
 
 class Payload(NamedTuple):
@@ -83,30 +99,65 @@ class Index:
         self._objects: dict[str, Indexed] = {}  # they wait for the database
         self._payloads: dict[bytes, Payload] = {}
         self.flushes = 0  # of both into it
-        with self._told():
-            if reads and not path.exists():
-                self._db = sqlite3.connect(":memory:", check_same_thread=False)
-            else:
-                mode = "ro" if reads else "rwc"
-                self._db = sqlite3.connect(
-                    f"{path.absolute().as_uri()}?mode={mode}",  # `#` and `?` are quoted in it
-                    uri=True,
-                    timeout=_BUSY_S,
-                    isolation_level=None,
-                    check_same_thread=False,
-                )
-            if not reads or not path.exists():
-                for statement in ("PRAGMA journal_mode=WAL", *_SCHEMA):
-                    self._db.execute(statement)
-            if reads:  # what is added is for this process only
-                self._db.execute("ATTACH '' AS added")
-                for statement in _SCHEMA:
-                    made = statement.replace("EXISTS ", "EXISTS added.")
-                    self._db.execute(made)
-            else:
-                self._db.execute("BEGIN")
         self._reads = reads
         self._into = "added." if reads else ""
+        with self._told():
+            self._db = self._opened()
+            self._db.execute("ATTACH '' AS added")  # for this process only
+            for statement in _SCHEMA:
+                self._db.execute(statement.replace("EXISTS ", "EXISTS added."))
+            if not reads:
+                self._db.execute("BEGIN")
+
+    def _opened(self) -> sqlite3.Connection:
+        """The database that is there, if it is whole, or a new one. Raises sqlite3.Error."""
+        if not self._reads or self._path.exists():
+            db = _connected(
+                f"{self._path.absolute().as_uri()}?mode={'ro' if self._reads else 'rwc'}"
+            )
+            try:
+                if not self._reads:
+                    _make_tables(db)
+                if _is_whole(db):
+                    return db
+            except BaseException:
+                db.close()
+                raise
+            db.close()
+            if not self._reads:
+                for end in _ENDS:
+                    self._path.with_name(NAME + end).unlink(missing_ok=True)
+                return self._opened()
+        db = _connected(":memory:")
+        _make_tables(db)
+        return db
+
+    @property
+    def mark(self) -> str:
+        """Of the manifest that it agrees with; "" for none."""
+        found = self._asked("SELECT mark FROM agrees LIMIT ?", 1)
+        return str(found[0][0]) if found else ""
+
+    def agree(self, mark: str) -> None:
+        """It has all that the manifest with this mark says. `commit` makes that lasting."""
+        with self._told():
+            self._db.execute("DELETE FROM agrees")
+            self._db.execute("INSERT INTO agrees VALUES (?)", (mark,))
+
+    def learn(self, objects: Iterable[Indexed]) -> None:
+        """Take what the manifest says, the last of a key last.
+
+        An object whose record is known stays as it is: more may be known of it.
+        """
+        self._flush()
+        rows = iter(objects)
+        while some := list(islice(rows, _AT_ONCE)):
+            with self._told():
+                self._db.executemany(_LEARN, some)
+        if not self._reads:
+            with self._told():
+                self._db.execute(_LEARNED)
+                self._db.execute("DELETE FROM added.objects")
 
     def add(self, indexed: Indexed | None, payloads: Sequence[Payload]) -> None:
         """Add an object and payloads. A later object replaces an earlier one of its key."""
@@ -192,11 +243,12 @@ class Index:
                 self._db.execute("COMMIT")
                 self._db.execute("BEGIN")
 
-    def close(self) -> None:
-        """Make it lasting, and close it."""
-        self._flush()
+    def close(self, *, lasting: bool = True) -> None:
+        """Make what was added `lasting`, or forget it; and close it."""
+        if lasting:
+            self._flush()
         with self._told():
-            if not self._reads:
+            if lasting and not self._reads:
                 self._db.execute("COMMIT")
                 self._db.execute("PRAGMA journal_mode=DELETE")  # readers may not write
             self._db.close()
@@ -225,4 +277,42 @@ class Index:
             raise self._error(error) from None
 
     def _error(self, error: Exception) -> DestinationError:
-        return DestinationError(f"the index of the archive, {str(self._path)!r}: {error}")
+        message = f"the index of the archive, {str(self._path)!r}: {error}"
+        return DestinationError(message, hint=_ANEW if _is_damage(error) else "")
+
+
+def _connected(uri: str) -> sqlite3.Connection:
+    """A connection to the database at `uri`, in which `#` and `?` are quoted."""
+    return sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    """Make those that are missing. What is damaged is not told here. Raises sqlite3.Error."""
+    try:
+        for statement in ("PRAGMA journal_mode=WAL", *_SCHEMA, _AGREES):
+            db.execute(statement)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+
+
+def _is_whole(db: sqlite3.Connection) -> bool:
+    """Whether it can be read, and has our tables. Raises sqlite3.Error."""
+    try:
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            return False
+        for table, row in (("objects", Indexed), ("payloads", Payload)):
+            found = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            if tuple(name for (name,) in found) != row._fields:
+                return False  # also of another version
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        return False
+    return True
+
+
+def _is_damage(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

@@ -35,21 +35,44 @@ class Objects:
         return ObjectStat(found.size, found.sha256, found.modified_ms)
 
     def read(self, key: str) -> Iterator[bytes]:
-        """The object's bytes, in pieces."""
+        """The object's bytes, in pieces. All records of its unit are read before.
+
+        Raises Damaged if one is not whole: other readers stop there, or skip what follows.
+        """
         found = self._index.find(key)
         if found is None:
             raise SinkError(f"the archive has no record of {key!r}", transient=False)
+        where = f"{found.payload_file} at byte {found.payload_offset:,}"
         try:
+            self._check_unit(found)
             with self._files.opened(found.payload_file) as file:
                 yield from _decoded(found, Block(file, found.payload_offset))
         except OSError as error:
             reason = error.strerror or str(error)
             raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
         except NotWhole:
-            where = f"{found.payload_file} at byte {found.payload_offset:,}"
             raise Damaged(f"{where} is no whole record") from None
         except TransferError as error:
             raise Damaged(f"can't decode {key!r}: {error.message}") from None
+
+    def _check_unit(self, found: Indexed) -> None:
+        """Read what its unit has before its payload. Raises Damaged and OSError."""
+        own = (found.file, found.offset) == (found.payload_file, found.payload_offset)
+        at = found.offset if found.start < 0 else found.start
+        end = found.offset if own else found.offset + found.length
+        if at >= end:
+            return
+        with self._files.opened(found.file) as file:
+            try:
+                while at < end:
+                    block = Block(file, at)
+                    for _ in block:
+                        pass
+                    at += block.length
+            except NotWhole:
+                raise Damaged(f"{found.file} at byte {at:,} is no whole record") from None
+        if at != end:
+            raise Damaged(f"{found.file}: no record ends at byte {end:,}")
 
     def has_payload(self, payload: Payload) -> bool:
         """Whether its record is there, whole, and has these bytes. It is read for that."""

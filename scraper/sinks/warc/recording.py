@@ -101,6 +101,7 @@ class _Made(NamedTuple):
             self.response.date,
             archived.original_file or archived.file,
             archived.original_offset if archived.original_file else archived.offset,
+            archived.start,
         )
 
 

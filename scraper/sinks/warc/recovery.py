@@ -1,4 +1,4 @@
-"""What a killed run has left: open files are cut back, finished ones get the index that they lack.
+"""What a killed run has left: open files are cut back, finished ones get their index.
 
 An open file and its journal agree but for what was written last, so the file is cut where the last
 line of its journal ends. After a power cut the disk may have kept the line and not the records. So
@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from scraper.model.errors import DestinationError
 from scraper.sinks.directory import open_own
 from scraper.sinks.warc import journal
-from scraper.sinks.warc.archive_file import INDEX, OPEN, SUFFIX, name_finally, refused, write_index
+from scraper.sinks.warc.archive_file import OPEN, SUFFIX, name_finally, refused, write_index
 from scraper.sinks.warc.reading import NotWhole, walk
 from scraper.sinks.warc.reindexing import lines_from
 
@@ -54,9 +54,8 @@ def mend(directory: Path, own: Path) -> list[Left]:
                     os.unlink(own / (name + journal.SUFFIX))
             else:
                 left.append(Left(name, *found))
-        for name in journaled(own):
-            index = directory / (name.removesuffix(SUFFIX) + INDEX)
-            if (directory / name).exists() and not index.exists():
+        for name in journaled(own):  # an index that is there may lack what came last
+            if (directory / name).exists():
                 write_index(directory, name, journal.index_lines(own / (name + journal.SUFFIX)))
     except OSError as error:
         raise refused(error) from None

@@ -3,6 +3,10 @@
 The archive's files lie in DIR: `NAME-NUMBER.warc.gz` and `NAME-NUMBER.cdxj`, and the one that grows
 as `NAME-NUMBER.warc.gz.open`. Our own files lie in `DIR/.scraper`, as in any directory.
 
+Whoever writes has the kernel lock of `.scraper/warc/lock`, from before it mends anything until all
+is closed. The lock of the destination alone is not enough: a lease runs out while a process is
+stopped, and the process wakes with the files open.
+
 Owns: what the other rooms ask of a sink. Does not know: HTTP. An object is never deleted: its
 record stays, whatever becomes of its page.
 """
@@ -17,11 +21,13 @@ from typing import Any
 
 from scraper.model.errors import DestinationError, SinkError
 from scraper.sinks.base import Blocking, SinkOptions, Upload
-from scraper.sinks.directory import OWN
+from scraper.sinks.directory import OWN, make_directory
 from scraper.sinks.directory.open_directories import OpenDirectories
 from scraper.sinks.directory.temporary_files import NAME, TemporaryFiles
 from scraper.sinks.exchanges import ArchivedObject, Unrecorded
+from scraper.sinks.file_lock import FileHold
 from scraper.sinks.home import archive_directory
+from scraper.sinks.lock import AT_ONCE, Limit
 from scraper.sinks.object_stat import ObjectStat
 from scraper.sinks.warc import recovery
 from scraper.sinks.warc.files import Files
@@ -33,6 +39,7 @@ from scraper.sinks.warc.recording import WarcRecording
 from scraper.sinks.warc.writer import Writer, replay
 
 _OURS = f"{OWN}/warc"  # index and journals
+_LOCK = f"{_OURS}/lock"
 _TEMPORARY = f"{OWN}/{NAME}"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -48,6 +55,9 @@ class WarcSink:
         self._lie_in(archive_directory(destination) if root is None else root)
         self._most = options.warc_size or self.usual_size
         self._writer: Writer | None = None
+        self._hold: FileHold | None = None
+        self._fence: Callable[[], bool] = lambda: True
+        self._agrees = False  # the index, with the manifest
         self._reader: Objects | None = None
         self._index: Index | None = None
         self._temporary: TemporaryFiles | None = None
@@ -64,22 +74,24 @@ class WarcSink:
     def check(self) -> None:
         """Make the directories. Raises DestinationError."""
         try:
-            self._named.mkdir(parents=True, exist_ok=True)  # a link to nothing is refused
+            make_directory(self._named, durable=False)  # a link to nothing is refused
             directories = OpenDirectories(self.disk)
             for path in (_OURS, _TEMPORARY):
                 directories.at(path)  # refuses a link on the way
             directories.close()
             self._temporary = TemporaryFiles(self.disk / _TEMPORARY)
         except OSError as error:
-            exists = isinstance(error, FileExistsError)
-            reason = "it is a file" if exists else error.strerror
             raise DestinationError(
-                f"can't write to directory {str(self.root)!r}: {reason}"
+                f"can't write to directory {str(self.root)!r}: {error.strerror}"
             ) from None
 
-    def recover(self) -> None:
-        """Mend what a killed run has left, and be ready to write. The destination is held."""
-        writer = Writer(self.files, self._own, self._most)
+    def recover(self, limit: Limit = AT_ONCE) -> None:
+        """Mend what a killed run has left, and be ready to write. The destination is held.
+
+        A process that has the files open still is waited for up to `limit`. Raises Held then.
+        """
+        self._hold = FileHold(self.disk, limit.most_s, limit.left, limit.on_wait, name=_LOCK)
+        writer = Writer(self.files, self._own, self._most, self._fence)
         writer.recover()
         self._writer = writer
         self._reader = Objects(self.files, writer.index)
@@ -89,21 +101,33 @@ class WarcSink:
         return iter(()) if self._writer is None else self._writer.unrecorded()
 
     def learn(self, objects: Callable[[], Iterator[ArchivedObject]]) -> None:
-        """See `sinks.exchanges`."""
-        index = self._indexed()
-        if not index.is_empty():
+        """See `sinks.exchanges`. A run does nothing where its index agrees with the manifest."""
+        index, writer = self._indexed(), self._writer
+        if writer is None:
+            index.learn(_indexed_as(one) for one in objects())
             return
-        for key, archived, size, sha256, modified_ms, left, url in objects():
-            payload = archived.file, archived.offset
-            if archived.original_file:
-                payload = archived.original_file, archived.original_offset
-            place = archived.file, archived.offset, archived.length
-            index.add(Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload), [])
+        mark = self._mark()
+        if not mark or index.mark != mark:
+            known = (one for one in objects() if not writer.is_cut_off(one.archived))
+            index.learn(map(_indexed_as, known))
+            index.agree(mark)
+            index.commit()
+        self._agrees = True
 
     def all_recorded(self) -> None:
         """Finish the open files, and drop their journals: the manifest has what they say."""
         if self._writer is not None:
             self._writer.all_recorded()
+            if self._agrees:
+                self._writer.index.agree(self._mark())
+                self._writer.index.commit()
+
+    def _mark(self) -> str:
+        """What tells the manifest's state from others; "" if that is not known.
+
+        Nobody else writes into an archive in a directory: what its index was told once, it has.
+        """
+        return "told"
 
     def record(self, key: str, about: Mapping[str, Any]) -> WarcRecording:
         """The recording of an attempt at `key`. `about` tells its target."""
@@ -132,12 +156,15 @@ class WarcSink:
             if self._temporary is not None:
                 self._temporary.close()
                 self._temporary = None
+            hold, self._hold = self._hold, None
+            if hold is not None:
+                hold.release()
 
     # ------------------------------------------------------------ reading
 
     def finished_files(self) -> FinishedFiles:
         """See `sinks.exchanges`."""
-        return FinishedFiles(self.files)
+        return FinishedFiles(self.files, self._indexed())
 
     def reach(self) -> None:
         """Raise DestinationError unless there is such a directory."""
@@ -199,3 +226,13 @@ class WarcSink:
         fd = os.open(path, _NEW_FILE, 0o600)
         os.unlink(path)
         return fd
+
+
+def _indexed_as(told: ArchivedObject) -> Indexed:
+    """What the index has of an object that the manifest tells."""
+    key, archived, size, sha256, modified_ms, left, url = told
+    payload = archived.file, archived.offset
+    if archived.original_file:
+        payload = archived.original_file, archived.original_offset
+    place = archived.file, archived.offset, archived.length
+    return Indexed(key, *place, size, sha256, modified_ms, left, url, "", *payload, archived.start)

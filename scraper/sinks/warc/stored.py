@@ -5,7 +5,8 @@ bodies on their way lie in a directory of this machine, one for each destination
 `$XDG_STATE_HOME/scraper/warc` (`~/.local/state`). Manifest, lease and summary are objects.
 
 So what a run has not finished is on the machine where it ran. A run on another machine goes on by
-the manifest; it can't refer to payloads that only this machine's index has.
+the manifest; it can't refer to payloads that only this machine's index has. The index of a machine
+may lack what others have written since, so a run looks whether the manifest is as it left it.
 
 Which store it is, its endpoint tells: two of them may have a bucket of the same name. It is known
 once the store has answered. So nothing lies here before `check`, or before a file is copied here to
@@ -18,10 +19,11 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scraper.model.errors import SinkError, UsageError
+from scraper.model.errors import DestinationError, SinkError, UsageError
 from scraper.model.urls import redact
 from scraper.sinks.base import (
     Blocking,
@@ -39,6 +41,7 @@ from scraper.sinks.warc.files import StoredFiles
 from scraper.sinks.warc.sink import WarcSink
 
 _OURS = f"{OWN}/"
+_SEGMENTS = f"{OWN}/manifest-"
 _AMAZON = "amazonaws.com"
 
 
@@ -122,9 +125,17 @@ class StoredWarcSink(WarcSink):
         return self._conditional.get_small(key)
 
     def fence(self, holds: Callable[[], bool]) -> None:
-        """See `FencedSink`."""
+        """See `FencedSink`. Nor are files of this machine changed any more."""
+        self._fence = holds
         if isinstance(self._inner, FencedSink):
             self._inner.fence(holds)
+
+    def _mark(self) -> str:
+        """See `WarcSink`: which segments the manifest has. A run on another machine adds some."""
+        with suppress(SinkError, DestinationError):
+            names = sorted(self._inner.keys(_SEGMENTS))
+            return hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
+        return ""
 
     def close(self) -> None:
         """Finish and put the open files, and close both."""

@@ -3,6 +3,9 @@
 Large units have a file of their own to grow: while gigabytes are copied into it, small ones do not
 wait. So at most two files are open. A file is full when it has `most` bytes; a unit is never split.
 
+Once another run may have the archive (`holds`) nothing is changed: open files stay as they are, for
+that run to go on with.
+
 Owns: the open files, their names, the index, and the order of their changes. Does not know: what is
 recorded (`recording.py`).
 """
@@ -13,10 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scraper.model.errors import DestinationError
+from scraper.model.archived import Archived
+from scraper.model.errors import DestinationError, Fenced
 from scraper.sinks.exchanges import Unrecorded
 from scraper.sinks.warc import journal, recovery
-from scraper.sinks.warc.archive_file import OPEN, SUFFIX, ArchiveFile, refused
+from scraper.sinks.warc.archive_file import OPEN, SUFFIX, ArchiveFile, check_fence, refused
 from scraper.sinks.warc.files import Files, StoredFiles
 from scraper.sinks.warc.index import Index, Payload
 from scraper.sinks.warc.journal import Unit
@@ -36,12 +40,15 @@ class Writer:
     """Writes into the directory of `files`, with our own files in `own`, once `recover` was called.
 
     `most`: bytes of a file. `may_block`: a finished file is put somewhere else. Many threads use
-    it. All methods raise DestinationError.
+    it. All methods raise DestinationError; Fenced once `holds()` is false.
     """
 
-    def __init__(self, files: Files, own: Path, most: int) -> None:
+    def __init__(
+        self, files: Files, own: Path, most: int, holds: Callable[[], bool] = lambda: True
+    ) -> None:
         self._directory, self._own, self._files = files.directory, own, files
         self._most = most
+        self._holds = holds
         self.may_block = isinstance(files, StoredFiles)
         now_ms = time.time_ns() // 1_000_000
         stamp = time.strftime(f"%Y%m%dT%H%M%S{now_ms % 1000:03d}Z", time.gmtime(now_ms // 1000))
@@ -54,6 +61,7 @@ class Writer:
 
     def recover(self) -> None:
         """Mend what a killed run has left, and go on with it."""
+        check_fence(self._holds)
         self.index = Index(self._own)
         left = recovery.mend(self._directory, self._own)
         opened = {one.name: one.size for one in left}
@@ -70,7 +78,7 @@ class Writer:
                 recovery.finish_without_journal(self._directory, one.name)
                 self._files.finished(one.name)
                 continue
-            file = ArchiveFile(self._directory, self._own, one.name, begun=one.size)
+            file = self._file(one.name, begun=one.size)
             lane = next(lanes, None)
             if lane is None:
                 self._complete(file)
@@ -142,6 +150,7 @@ class Writer:
         for lane in self._lanes:
             with lane.lock:
                 self._finish(lane)
+        check_fence(self._holds)
         self.index.commit()
         try:
             for name in recovery.journaled(self._own):
@@ -149,6 +158,10 @@ class Writer:
                     os.unlink(self._own / (name + journal.SUFFIX))
         except OSError as error:
             raise refused(error) from None
+
+    def is_cut_off(self, archived: Archived) -> bool:
+        """Whether the record was in an open file, behind what of it is whole."""
+        return any(lane.behind(archived) for lane in self._lanes)
 
     def unrecorded(self) -> Iterator[Unrecorded]:
         """What the journals say, before this run writes anything."""
@@ -161,22 +174,25 @@ class Writer:
             raise refused(error) from None
 
     def close(self) -> None:
-        """Finish what is open."""
-        error: DestinationError | None = None
+        """Finish what is open. Once another run may have the archive all stays as it is."""
+        error: DestinationError | Fenced | None = None
         for lane in self._lanes:
             with lane.lock:
                 try:
                     self._finish(lane)
-                except DestinationError as raised:
+                except (DestinationError, Fenced) as raised:
                     error = raised
-        self.index.close()
-        if error is not None:
+        self.index.close(lasting=self._holds())
+        if error is not None and not isinstance(error, Fenced):
             raise error
 
     def _finish(self, lane: "_Lane") -> None:
         file, lane.file = lane.file, None
         if file is not None:
-            self._complete(file)
+            try:
+                self._complete(file)
+            finally:
+                file.close()
 
     def _complete(self, file: ArchiveFile) -> None:
         if file.is_empty:
@@ -186,6 +202,9 @@ class Writer:
         self.index.commit()
         self._files.finished(file.name)
 
+    def _file(self, name: str, begun: int | None = None) -> ArchiveFile:
+        return ArchiveFile(self._directory, self._own, name, begun=begun, holds=self._holds)
+
     def _begin(self) -> ArchiveFile:
         with self._naming:
             while self._number < _MOST_NUMBERS:
@@ -193,7 +212,7 @@ class Writer:
                 name = f"{self._stem}-{self._number:05d}{SUFFIX}"
                 both = (self._directory / name, self._directory / (name + OPEN))
                 if not any(map(os.path.lexists, both)):
-                    return ArchiveFile(self._directory, self._own, name)
+                    return self._file(name)
         raise DestinationError("the archive has no name left for another file")
 
 
@@ -203,6 +222,12 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.file: ArchiveFile | None = None
+
+    def behind(self, archived: Archived) -> bool:
+        """Whether a record would be in this file, and behind its end."""
+        file = self.file
+        end = archived.offset + archived.length
+        return file is not None and file.name == archived.file and end > file.size
 
 
 def replay(index: Index, path: Path) -> None:

@@ -34,6 +34,8 @@ def archive(root: Path, warc_size: int = 1 << 30, *, ends: bool = True) -> Itera
                 lane.file.close()
         if sink._temporary is not None:
             sink._temporary.close()
+        if sink._hold is not None:
+            sink._hold.release()
 
 
 def store(

@@ -225,3 +225,24 @@ def test_all_keys_are_listed_while_there_is_a_journal(tmp_path: Path) -> None:
     assert list(reader.keys()) == sorted(set(expected))
     assert list(reader.keys("k02")) == [key for key in expected if key.startswith("k02")]
     reader.close()
+
+
+@pytest.mark.parametrize("kind", ["request", "revisit", "response"])
+def test_an_object_with_a_damaged_record_is_damaged_whichever_it_is(
+    kind: str, tmp_path: Path
+) -> None:
+    with archive(tmp_path) as sink:
+        for key, end in (("first", b"1"), ("second", b"2"), ("third", b"1")):
+            store(sink, key, b"one page" * 300 + end)
+    (path,) = finished(tmp_path)
+    *_, harmed = [one for one in records(tmp_path) if one.kind == kind]
+    data = bytearray(path.read_bytes())
+    data[harmed.offset + len(harmed.member) - 8] ^= 1  # its CRC
+    path.write_bytes(data)
+    key = harmed.url.rpartition("/")[2]
+    reader = find_sink(f"warc:{tmp_path}", SinkOptions())
+    assert isinstance(reader, WarcSink)
+    with pytest.raises(Damaged, match=f"at byte {harmed.offset:,} is no whole record"):
+        b"".join(reader.read(key))
+    assert b"".join(reader.read("first")).startswith(b"one page")
+    reader.close()

@@ -135,3 +135,15 @@ def test_a_file_without_a_whole_record_is_removed(tmp_path: Path) -> None:
         assert list(sink.unrecorded()) == []
         assert sink.object_stat("0") is None
     assert not list(tmp_path.glob("*.warc.gz*"))
+
+
+def test_an_index_that_lacks_its_last_lines_is_written_anew(tmp_path: Path) -> None:
+    with archive(tmp_path, ends=False) as sink:
+        for number in range(3):
+            store(sink, f"{number}", PAGES[number])
+        sink.close()  # finished, and not recorded
+    (index,) = tmp_path.glob("*.cdxj")
+    index.write_bytes(index.read_bytes().splitlines(keepends=True)[0])
+    with archive(tmp_path):
+        pass
+    assert said_by_others(finished(tmp_path)[0]) == GOOD
