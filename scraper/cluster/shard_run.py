@@ -109,7 +109,7 @@ def _run(task: Task, slot: Slot, tell: Tell, runs: OpenRuns, sink: Sink) -> Mess
         return {"ended": "done"}
     if stop_file.reason() is not None:
         return {"ended": "stopped"}
-    files.create(f"{own}{ATTEMPT}{task.run}-{os.urandom(4).hex()}", b"")
+    files.create(f"{own}{ATTEMPT}{task.run}-{os.urandom(4).hex()}", b"{}")
     lines = list_lines(sink, settings.to, plan, task.shard)
     source = Source("the list of the shard", lines, of_shard=True)
     notes = _Notes(task, tell)

@@ -20,6 +20,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from scraper.model.threads import submit
 from scraper.model.urls import redact
 from scraper.sinks.base import ReadableSink, Sink, put_object
 from scraper.sinks.beginning import insist
+from scraper.sinks.voids import own_keys, remove_own
 
 if TYPE_CHECKING:
     from scraper.manifest.index import Index  # most runs need none
@@ -178,13 +180,12 @@ class SinkManifestStore:
 
     def _replace(self, old: Iterable[str], number: int, lines: bytes) -> None:
         """Put `lines` as the packed segment `number`, then remove the segments `old`."""
-        assert self._readable is not None
         key = f"{self._key(number)}.gz"
         if lines:
             put_object(self._sink, key, gzip.compress(lines, 6), _PACKED)
         for each in old:
             if each != key:
-                self._readable.remove(each)
+                remove_own(self._sink, each)
 
     def _unreadable(self, error: ScraperError) -> DestinationError:
         if isinstance(error, DestinationError):
@@ -205,8 +206,8 @@ class SinkManifestStore:
         if self._readable is None:
             return []
         try:
-            ask = self._readable.keys
-            keys = insist(lambda: list(ask(f"{self._prefix}manifest-")))
+            ask = partial(own_keys, self._readable, f"{self._prefix}manifest-")
+            keys = insist(lambda: list(ask()))
         except ScraperError as error:
             raise self._unreadable(error) from None
         self._has_secret = self._has_secret or IDENTITY_KEY in keys

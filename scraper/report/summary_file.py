@@ -91,7 +91,7 @@ class SummaryFile:
         """Whether there is none at all, not even one that can't be read. Raises SinkError."""
         if self._path is not None:
             return not os.path.lexists(self._path)
-        return isinstance(self._sink, ReadableSink) and self._sink.size(self._key) is None
+        return isinstance(self._sink, ReadableSink) and not self._sink.size(self._key)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Replace the file. Raises DestinationError, SinkError, OSError."""

@@ -8,7 +8,6 @@ leaves it as it is.
 Owns: these files. Does not know: locks (`sinks/shard_lock.py`), what records say.
 """
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,8 @@ from scraper.manifest import History, ManifestStore, StoreTimeouts, open_shard_s
 from scraper.model.errors import DestinationError, SinkError
 from scraper.model.shards import Shard
 from scraper.report.summary_file import KEY, SummaryFile
-from scraper.sinks.base import ReadableSink, Sink
-from scraper.sinks.home import home_of
+from scraper.sinks.base import Sink
+from scraper.sinks.own_store import OwnStore
 from scraper.sinks.plans import DONE, Kept
 
 
@@ -50,15 +49,7 @@ class ShardPlace:
         """The shard is not done any more. Raises DestinationError."""
         if not self._kept.is_done:
             return
-        key = self._kept.prefix + DONE
-        try:
-            if (home := home_of(self._destination)) is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    (home / key).unlink()
-            elif isinstance(self._sink, ReadableSink):
-                self._sink.remove(key)
-        except (OSError, SinkError) as error:
-            raise DestinationError(f"can't remove {key!r}: {error}") from None
+        OwnStore(self._sink, self._destination).remove(self._kept.prefix + DONE)
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """The shard is done. Raises DestinationError."""

@@ -4,7 +4,7 @@
     own.read(".scraper/plans/0001-of-8/shard-0/plan.json")    # None if there is no such file
 
 In a directory they are files, opened so that nothing planted there does harm. Elsewhere they are
-objects.
+objects; an empty one is void (`voids.py`), and there is no such file.
 
 Owns: that choice. Does not know: what the files are for. Rejected: the sink's own methods for
 directories too. They take a link for an object, and objects are to be as durable as they can.
@@ -22,6 +22,7 @@ from scraper.sinks.base import ConditionalSink, ReadableSink, Sink, folders_of, 
 from scraper.sinks.beginning import insist
 from scraper.sinks.directory.own_files import open_own, replace_own
 from scraper.sinks.home import home_of
+from scraper.sinks.voids import own_keys, remove_own
 
 _MOST_BYTES = 64 << 20
 
@@ -49,7 +50,7 @@ class OwnStore:
             return None
         except (OSError, SinkError) as error:
             raise self._failed("read", key, error) from None
-        return None if found is None else found.data
+        return found.data if found is not None and found.data else None
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file that there is not yet, and its directory. Raises DestinationError.
@@ -59,7 +60,7 @@ class OwnStore:
         try:
             if self._home is None:
                 assert isinstance(self._sink, ConditionalSink)
-                return self._sink.put_if(key, data, None) is not None
+                return self._create(self._sink, key, data)
             prefix, _, name = key.rpartition("/")
             self._replace(make_directories(self._home, prefix) / name, data, sync=True)
         except (OSError, SinkError) as error:
@@ -85,8 +86,8 @@ class OwnStore:
             if self._home is not None:
                 with contextlib.suppress(FileNotFoundError):
                     (self._home / key).unlink()
-            elif isinstance(self._sink, ReadableSink):
-                self._sink.remove(key)
+            else:
+                remove_own(self._sink, key)
         except (OSError, SinkError) as error:
             raise self._failed("remove", key, error) from None
 
@@ -95,7 +96,7 @@ class OwnStore:
         if self._home is not None:
             return (self._home / key).is_file()
         sink = self._sink
-        return isinstance(sink, ReadableSink) and insist(partial(sink.size, key)) is not None
+        return isinstance(sink, ReadableSink) and bool(insist(partial(sink.size, key)))
 
     def names(self, prefix: str) -> Iterator[str]:
         """The files whose keys begin with `prefix`, which ends with a slash, without it.
@@ -104,8 +105,7 @@ class OwnStore:
         """
         if self._home is None:
             if isinstance(self._sink, ReadableSink):
-                keys = self._sink.keys
-                found = insist(lambda: [*keys(prefix)])
+                found = insist(partial(_own_keys, self._sink, prefix))
                 yield from (key.removeprefix(prefix) for key in found)
             return
         top = self._home / prefix
@@ -147,12 +147,24 @@ class OwnStore:
         return path.exists()
 
     @staticmethod
+    def _create(sink: ConditionalSink, key: str, data: bytes) -> bool:
+        if sink.put_if(key, data, None) is not None:
+            return True
+        found = sink.get_small(key)
+        is_void = found is not None and not found.data
+        return is_void and sink.put_if(key, data, found and found.etag) is not None
+
+    @staticmethod
     def _replace(path: Path, data: bytes, *, sync: bool) -> None:
         with replace_own(path, f"{path.name}.new", sync=sync) as file:
             file.write(data)
 
     def _failed(self, verb: str, key: str, error: Exception) -> DestinationError:
         return DestinationError(f"can't {verb} {self.place(key)!r}: {error}")
+
+
+def _own_keys(sink: ReadableSink, prefix: str) -> list[str]:
+    return [*own_keys(sink, prefix)]
 
 
 def make_directories(home: Path, prefix: str) -> Path:

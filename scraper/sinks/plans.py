@@ -31,6 +31,7 @@ from scraper.sinks.home import home_of
 from scraper.sinks.lease import LEASE_NAME
 from scraper.sinks.mutex import MUTEX_PREFIX
 from scraper.sinks.own_store import OwnStore
+from scraper.sinks.voids import remove_own
 
 PLANS = f"{OWN}/plans/"
 DONE = "done.json"
@@ -42,7 +43,8 @@ STOP = "stop.json"  # beside PLAN: all runs of a cluster shall end; see `stop_fi
 COORDINATOR = f"{PLANS}cluster/"  # the lock or lease of who runs all shards (`--cluster`)
 MANIFEST = "manifest.jsonl"  # in a directory; else segments
 LOCK = "lock"  # in a directory; else a lease
-_LOCKS = (LOCK, LEASE_NAME, MUTEX_PREFIX.removeprefix(f"{OWN}/"))
+_FLAGS = MUTEX_PREFIX.removeprefix(f"{OWN}/")
+_LOCKS = (LOCK, LEASE_NAME, _FLAGS)
 _LISTS = {LIST, KNOWN, KNOWN_BY_ALL}
 _PLANNED = {PLAN, STOP, *_LISTS}
 # A text: few runs need it, and `re` compiles it on its first use.
@@ -184,8 +186,12 @@ def remove(sink: Sink, destination: str, shard: Kept) -> None:
             shutil.rmtree(path)
             with suppress(OSError):  # there are other shards
                 path.parent.rmdir()
-        elif isinstance(sink, ReadableSink):
+        else:
             for name in sorted(shard.names - {LEASE_NAME}):
-                sink.remove(shard.prefix + name)
+                if not name.startswith(_FLAGS):
+                    remove_own(sink, shard.prefix + name)
+                elif isinstance(sink, ReadableSink):
+                    with suppress(DestinationError):  # denied: it says itself that it is over
+                        sink.remove(shard.prefix + name)
     except (OSError, SinkError) as error:
         raise DestinationError(f"can't remove {shard.prefix!r}: {error}") from None

@@ -26,6 +26,7 @@ from scraper.sinks.base import Sink, Upload
 from scraper.sinks.directory.sink import DirectorySink
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.testing import store
+from tests.denying import denying
 from tests.e2e.watch import until
 from tests.histories import (
     EVERY,
@@ -502,3 +503,21 @@ def test_the_place_that_is_told_has_all_segments_in_their_order(
         types.append(head["ContentType"])
     assert types == ["application/gzip", "application/x-ndjson"]
     assert knows(opened()).keys() == {number("a"), number("b")}
+
+
+@pytest.mark.usefixtures("aws")
+def test_segments_that_may_not_be_deleted_are_made_void(moto_server: S3Server) -> None:
+    """Each compaction leaves one copy of the records, and not one more than the last one."""
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, denying(moto_server, "DeleteObject")) as front:
+        sink = open_sink(f"s3://{bucket}/p", front.options())
+        sink.check()
+        with contextlib.closing(sink):
+            for version in range(3):
+                put(sink, *(stored(name, version) for name in NAMES))
+                compacted(of(sink))
+                lines = [*of(sink).lines()]
+                assert len(lines) == len(NAMES)
+    keys = {key for key in moto_server.keys(bucket) if "/manifest-" in key and "key" not in key}
+    assert len(keys) > 1
+    assert len([key for key in keys if moto_server.read(bucket, key)]) == 1

@@ -51,7 +51,7 @@ def test_a_file_is_made_replaced_and_removed(own: OwnStore) -> None:
 def test_names_and_folders_below_a_prefix(own: OwnStore) -> None:
     assert [*own.names(PLANS)] == own.folders(PLANS) == []
     for name in ("0001-of-2/shard-0/a", "0001-of-2/shard-1/b", "0002-of-3/shard-0/a b+ü"):
-        own.create(PLANS + name, b"")
+        own.create(PLANS + name, b"x")
     assert sorted(own.folders(PLANS)) == ["0001-of-2", "0002-of-3"]
     assert sorted(own.folders(f"{PLANS}0001-of-2/")) == ["shard-0", "shard-1"]
     assert sorted(own.names(f"{PLANS}0001-of-2/")) == ["shard-0/a", "shard-1/b"]

@@ -28,11 +28,13 @@ from scraper.model.urls import redact
 from scraper.sinks.base import (
     Blocking,
     ConditionalSink,
+    Listed,
     ReadableSink,
     SinkOptions,
     SmallObject,
     Upload,
     find_sink,
+    listing_of,
 )
 from scraper.sinks.directory import OWN
 from scraper.sinks.lease import FencedSink
@@ -111,6 +113,14 @@ class StoredWarcSink(WarcSink):
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See `WarcSink`."""
         return self._inner.keys(prefix) if prefix.startswith(_OURS) else super().keys(prefix)
+
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        """See `ReadableSink`. An object of an archive costs a look, one of our own does not."""
+        if prefix.startswith(_OURS):
+            assert isinstance(self._inner, ReadableSink)
+            return listing_of(self._inner)(prefix)
+        sized = ((key, self.size(key)) for key in self.keys(prefix))
+        return (Listed(key, size) for key, size in sized if size is not None)
 
     def remove(self, key: str) -> None:
         """See `WarcSink`. Objects of our own are removed."""
