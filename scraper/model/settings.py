@@ -257,9 +257,17 @@ class S3(_Branch):
             self.client in {"auto", "boto3", "curl"},
             f"--s3-client {self.client!r} is not auto, boto3 or curl",
         )
+        if self.endpoint is None:
+            return
+        scheme, colon, rest = self.endpoint.partition("://")
+        object.__setattr__(self, "endpoint", f"{scheme.lower()}{colon}{rest}")
         require(
-            self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),
+            re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),
             f"--s3-endpoint {self.endpoint!r} is not an http(s) URL",
+        )
+        require(
+            not re.search("[?#]", self.endpoint),
+            f"--s3-endpoint {self.endpoint!r} has a query or a fragment: leave it out",
         )
 
 
