@@ -409,7 +409,7 @@ def test_an_s3_endpoint_is_an_http_url(endpoint: str) -> None:
 
 @pytest.mark.parametrize("endpoint", ["http://host#f", "http://host/#f", "https://host/a?b=c"])
 def test_an_s3_endpoint_has_no_query_and_no_fragment(endpoint: str) -> None:
-    assert "query or a fragment" in message(s3_endpoint=endpoint)
+    assert "without query and fragment" in message(s3_endpoint=endpoint)
 
 
 def test_the_scheme_of_an_s3_endpoint_has_no_case() -> None:
