@@ -258,10 +258,12 @@ class S3(_Branch):
             self.client in {"auto", "boto3", "curl"},
             f"--s3-client {self.client!r} is not auto, boto3 or curl",
         )
-        require(
-            self.endpoint is None or re.fullmatch(r"https?://[^\s/]+(?:/\S*)?", self.endpoint),
-            f"--s3-endpoint {self.endpoint!r} is not an http(s) URL",
-        )
+        if self.endpoint is not None:
+            scheme, colon, rest = self.endpoint.partition("://")
+            object.__setattr__(self, "endpoint", f"{scheme.lower()}{colon}{rest}")
+            is_plain = re.fullmatch(r"https?://[^\s/?#]+(?:/[^\s?#]*)?", self.endpoint)
+            without = "an http(s) URL without query and fragment"
+            require(is_plain, f"--s3-endpoint {self.endpoint!r} is not {without}")
 
 
 @_branch

@@ -16,7 +16,7 @@ from tests.denying import NEEDED, SILENT, WORDS, denying
 from tests.e2e.command import SUMMARY, WAIT_S, Command
 from tests.e2e.places import Bucket, Directory, kinds
 from tests.e2e.watch import until
-from tests.s3servers import CREDENTIALS, Asked, Front, S3Server, Wire
+from tests.s3servers import CREDENTIALS, Asked, Front, Refusal, S3Server, Wire
 from tests.servers import HttpServer, Reply, Request, Serve, closed_port
 
 BIG = Random(3).randbytes(9_000_000)  # spooled to disk
@@ -466,3 +466,38 @@ def test_a_run_that_spools_nothing_removes_what_a_killed_one_left(
     ran = cli("-q", f"{serve(echo).url}/page", *words, env=env)
     assert (ran.status, ran.err) == (0, "")
     assert not dead.exists()
+
+
+def test_one_archived_object_keeps_no_other_from_being_verified(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    """As a rule of the bucket's life cycle archives it."""
+    pages = listed(cli, serve(echo), 5)
+    assert cli(pages, *moto_bucket.words, env=moto_bucket.environment).status == 0
+    archived = {"Bucket": moto_bucket.bucket, "Key": f"{moto_bucket.prefix}/3"}
+    moto_bucket.server.client.copy_object(
+        **archived, CopySource=archived, StorageClass="GLACIER", MetadataDirective="COPY"
+    )
+    _, place, *options = moto_bucket.words
+    ran = cli("verify", place, *options, env=moto_bucket.environment)
+    assert ran.status == 1
+    assert "4 whole" in ran.out + ran.err
+    assert "1 unreadable" in ran.out + ran.err
+    assert "it is archived, and has to be restored before it can be read" in ran.out + ran.err
+
+
+def test_an_endpoint_that_begins_to_redirect_ends_the_run_at_once(
+    cli: Command, moto_bucket: Bucket, serve: Serve
+) -> None:
+    def fault(asked: Asked) -> Refusal | None:
+        begins = asked.operation == "PUT" and is_page(asked)
+        return Refusal(307, "", headers={"Location": "/login"}) if begins else None
+
+    server, many = serve(echo), 60
+    with Front(moto_bucket.server.url, fault) as front:
+        place = Bucket(moto_bucket.server, moto_bucket.bucket, front.url)
+        words = (listed(cli, server, many), "--max-concurrency", 4, *place.words)
+        ran = cli(*words, env=place.environment)
+    assert ran.status == 3
+    assert "the endpoint redirects to /login, and S3 is not asked there" in ran.err
+    assert server.total < many

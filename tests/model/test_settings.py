@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scraper.model.errors import UsageError
 from scraper.model.options import Options
-from scraper.model.settings import Budget, Settings
+from scraper.model.settings import S3, Budget, Settings
 from scraper.model.status_codes import status_codes
 
 # The table of CLI.md: option, default (None: none, or decided by who uses it).
@@ -407,6 +407,15 @@ def test_an_s3_client_that_is_not_there_is_refused(client: str) -> None:
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://x", "http://", "", "http://a b"])
 def test_an_s3_endpoint_is_an_http_url(endpoint: str) -> None:
     assert "--s3-endpoint" in message(s3_endpoint=endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["http://host#f", "http://host/#f", "https://host/a?b=c"])
+def test_an_s3_endpoint_has_no_query_and_no_fragment(endpoint: str) -> None:
+    assert "without query and fragment" in message(s3_endpoint=endpoint)
+
+
+def test_the_scheme_of_an_s3_endpoint_has_no_case() -> None:
+    assert S3(endpoint="HTTP://Host:1/A").endpoint == "http://Host:1/A"
 
 
 @pytest.mark.parametrize("to", ["", " ", "\n"])

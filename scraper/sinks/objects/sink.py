@@ -247,7 +247,7 @@ class ObjectSink:
             return Fenced("the lease of the destination ran out")
         if error.fatal:
             text = f"{self._service.place} takes no more objects"
-            if error.denied and verb not in {"store", "write"}:
+            if verb not in {"store", "write"}:
                 text = f"can't {verb} {key!r} of {self._service.place}"
             text = f"{text}: {self._told(error, key)}"
             return DestinationError(text, hint=self._hint(error))

@@ -328,9 +328,9 @@ class Bucket:
     def _give_libcurl_up(self, error: S3Error) -> None:
         """Let boto3 make all requests, after the first one failed. Raises what it would meet too.
 
-        It finds its way to another region, and connects in its own way.
+        It finds its way to another region, and connects in its own way, but through no SOCKS proxy.
         """
-        if self._rest is None or not s3errors.may_be_libcurls(error):
+        if self._rest is None or self._rest.by_socks or not s3errors.may_be_libcurls(error):
             raise error
         self._rest.close()
         self._rest = None

@@ -101,7 +101,7 @@ class CurlClient:
         return headers | self._fixed
 
     def _error_of(self, end: Answer | NoAnswer) -> S3Error | None:
-        endpoint = self._bucket.endpoint
+        endpoint = self._requests.endpoint
         error = s3errors.failure(end, endpoint)
         if error is None and isinstance(end, Answer) and not end.headers().get("etag"):
             error = s3errors.no_etag(endpoint, fatal=False)

@@ -26,6 +26,7 @@ from scraper.model.urls import redact
 from scraper.schedule import retry_after
 from scraper.sinks.objects.errors import StoreError, unspoolable
 from scraper.sinks.put_request import Answer, NoAnswer, Trouble
+from scraper.sinks.s3.unreachable import proxy_of, why
 
 CONNECT_TIMEOUT_S = 10
 FIRST_ERROR = 300
@@ -70,6 +71,7 @@ _HOW_TO_SIGN = (
     "credentials are those of the aws command: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "or --s3-profile NAME"
 )
+_ARCHIVED = "InvalidObjectState"  # of one object, though it is a 403
 _PASSING = {
     "BadDigest",  # damaged on the way
     "IncompleteBody",
@@ -132,9 +134,15 @@ def _answered(status: int, code: str, message: str, region: str | None) -> S3Err
     elif code in _ELSEWHERE:
         where = region or "another one than was asked"
         reason = f"wrong region: the bucket is in {where} ({code})"
+    elif code == _ARCHIVED:
+        reason = f"it is archived, and has to be restored before it can be read ({code})"
+    elif status == 407:
+        return S3Error(
+            f"the proxy refuses: {status} {responses[status]}", fatal=True, status=status
+        )
     else:
         reason = f"{code}: {message}"
-    fatal = status in {401, 403, 507} or code in _FATAL
+    fatal = (status in {401, 403, 507} and code != _ARCHIVED) or code in _FATAL
     passing = status in {408, 429} or (status >= 500 and status != 501) or code in _PASSING
     return S3Error(reason, fatal=fatal, transient=passing, status=status, code=code)
 
@@ -146,10 +154,19 @@ def redirected(status: int, headers: Mapping[str, str]) -> S3Error | None:
     """
     if not _leads_nowhere(status, headers):
         return None
-    host = urlsplit(headers.get("location", "")).hostname or ""
-    if not host or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        return None
-    return _redirected(status, headers)
+    to = headers.get("location")
+    if to is None:  # of these botocore knows that a bucket is elsewhere
+        return None if status in {301, 302, 307} else _redirected(status, headers)
+    is_amazon = _host_of(to).endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return None if is_amazon else _redirected(status, headers)
+
+
+def _host_of(url: str) -> str:
+    """Its host; "" for one that has none, as `/login`."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def lost(status: int, headers: Mapping[str, str]) -> S3Error | None:
@@ -235,8 +252,10 @@ def from_boto3(error: BaseException, endpoint: str) -> S3Error:
             meant = _late_connection(endpoint)
         case boto.ReadTimeoutError():
             meant = _late_answer(endpoint, READ_TIMEOUT_S)
-        case boto.EndpointConnectionError() | boto.SSLError() | boto.ProxyConnectionError():
-            meant = _unreachable(endpoint, error.kwargs.get("error", ""))
+        case boto.ProxyConnectionError():
+            meant = _unreachable(*proxy_of(error))
+        case boto.EndpointConnectionError() | boto.SSLError():
+            meant = _unreachable(endpoint, why(error))
         case boto.ConnectionError() | boto.HTTPClientError() | boto.IncompleteReadError():
             meant = _broken(endpoint, type(error).__name__)
         case OSError():

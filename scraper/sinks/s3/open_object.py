@@ -4,14 +4,31 @@ Owns: which object its URL means. Does not know: what is in a list.
 """
 
 import contextlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from scraper.model.errors import ListError
 from scraper.model.urls import redact
 from scraper.sinks.base import SinkOptions
 from scraper.sinks.objects.fetched import fetched
+from scraper.sinks.objects.service import Entry
 from scraper.sinks.s3.bucket import Bucket
 from scraper.sinks.s3.bucket_in_endpoint import without_bucket
+from scraper.sinks.s3.errors import S3Error
+from scraper.sinks.s3.permissions import missing_permission
+
+
+class _Named(Bucket):
+    """A bucket that finds out which permission is missing, where the store does not name it."""
+
+    def get(self, key: str) -> tuple[Entry, Iterator[bytes]] | None:
+        """See `Bucket`."""
+        try:
+            return super().get(key)
+        except S3Error as error:
+            if error.denied and not error.named:
+                error.denied = missing_permission(error.denied, self, "")
+            raise
 
 
 def open_object(url: str, options: SinkOptions) -> BinaryIO:
@@ -22,7 +39,7 @@ def open_object(url: str, options: SinkOptions) -> BinaryIO:
     opened: list[Bucket] = []
 
     def bucket() -> contextlib.closing[Bucket]:
-        opened.append(Bucket(name, options, attempts=4))
+        opened.append(_Named(name, options, attempts=4))
         return contextlib.closing(opened[0])
 
     try:

@@ -64,6 +64,11 @@ class RestClient:
             pass  # it can be made
         self._some_are_large = False  # then boto3 reads, lest the others be asked for twice
 
+    @property
+    def by_socks(self) -> bool:
+        """Whether it asks through a SOCKS proxy, which boto3 can't."""
+        return (self._requests.route.proxy or "").lower().startswith("socks")
+
     def put_object(self, **arguments: Any) -> dict[str, Any]:
         """Put an object."""
         headers = {name: str(arguments[key]) for key, name in _HEADERS.items() if key in arguments}

@@ -60,7 +60,8 @@ class Session:
         except ValueError as error:  # of the words of a command, say
             from botocore.exceptions import CredentialRetrievalError
 
-            raise CredentialRetrievalError(provider="profile", error_msg=str(error)) from None
+            source = "the environment" if self._keys_given else "profile"
+            raise CredentialRetrievalError(provider=source, error_msg=str(error)) from None
 
     def plain_way(self, bucket: str) -> Way | None:
         """See `endpoint.plain_way`."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from scraper.model.urls import redact
 from scraper.sinks.put_request import Answer, NoAnswer, PutRequest, Route
 from scraper.sinks.s3 import errors as s3errors
 from scraper.sinks.s3.endpoint import Way
@@ -43,8 +44,9 @@ class SignedRequests:
 
     def __init__(self, way: Way, found: Any, endpoint: str, authority: str | None) -> None:
         """`found`: botocore's credentials. `endpoint` is for messages."""
-        self.endpoint = endpoint
         self.route = route_of(way.url, authority)
+        by = f" by the proxy {redact(self.route.proxy)}" if self.route.proxy else ""
+        self.endpoint = f"{endpoint}{by}"
         self._found = found
         self._renewable = hasattr(found, "refresh_needed")
         self._kept: Credentials | None = None  # those that stay

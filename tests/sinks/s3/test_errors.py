@@ -1,6 +1,7 @@
 """What S3's errors mean, as the sink meets them: in check, in one request, in parts."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,13 +11,14 @@ from random import Random
 
 import pytest
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError, ListError, SinkError
 from scraper.model.settings import S3
 from scraper.sinks.base import SinkOptions, SmallObject
 from scraper.sinks.objects.sizes import MIB, Sizes
+from scraper.sinks.s3.open_object import open_object
 from scraper.sinks.s3.sink import S3Sink
 from scraper.testing import store
-from tests.s3servers import SECRET, Asked, Front, S3Server
+from tests.s3servers import SECRET, Asked, Front, Refusal, S3Server
 from tests.servers import (
     RawServer,
     Reply,
@@ -102,6 +104,68 @@ def test_an_unreachable_endpoint_is_told(s3_client: str) -> None:
     said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=url))))
     assert said.startswith(f"can't connect to {url.replace(f'user:{SECRET}@', '')}: ")
     assert "refused" in said
+
+
+def test_why_there_is_no_connection_is_told_in_the_words_of_the_system() -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    for client in ("auto", "boto3"):
+        said = refusal(S3Sink("bucket", "", SinkOptions(s3=S3(client=client, endpoint=url))))
+        assert said == f"can't connect to {url}: Connection refused"
+
+
+@pytest.mark.parametrize("client", ["auto", "boto3"])
+def test_a_proxy_that_refuses_is_told(
+    client: str, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = moto_server.options(client=client)
+    with Front(moto_server.url, always(407, "")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        said = refusal(S3Sink("bucket", "", options))
+    assert said == "the proxy refuses: 407 Proxy Authentication Required"
+
+
+@pytest.mark.parametrize("client", ["auto", "boto3"])
+def test_a_proxy_that_can_not_be_reached_is_told(
+    client: str, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = f"127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("http_proxy", f"http://user:{SECRET}@{proxy}")
+    said = refusal(S3Sink("bucket", "", moto_server.options(client=client)))
+    assert re.fullmatch(rf"can't connect to the proxy http://\S*{proxy}: Connection refused", said)
+
+
+@pytest.mark.parametrize("client", ["auto", "boto3"])
+def test_a_proxy_that_refuses_a_tunnel_is_told(
+    client: str, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SinkOptions(s3=S3(client=client, endpoint="https://127.0.0.1:1"))
+    with Front(moto_server.url, always(500, "")) as proxy:  # it knows no CONNECT
+        monkeypatch.setenv("https_proxy", proxy.url)
+        said = refusal(S3Sink("bucket", "", options))
+    told = "Tunnel connection failed: 501 Unsupported method ('CONNECT')"
+    assert said == f"can't connect to the proxy {proxy.url}: {told}"
+
+
+def test_boto3_can_not_ask_through_socks_and_libcurl_tells_what_it_met(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = closed_port()
+    monkeypatch.setenv("http_proxy", f"socks5h://user:{SECRET}@127.0.0.1:{port}")
+    said = refusal(S3Sink("bucket", "", moto_server.options(client="auto")))
+    proxy = f"by the proxy socks5h://REDACTED@127.0.0.1:{port}"
+    assert re.fullmatch(rf"can't connect to {moto_server.url} {proxy}: .*refused.*", said)
+    said = refusal(S3Sink("bucket", "", moto_server.options(client="boto3")))
+    assert "boto3 takes no SOCKS proxy (--s3-client curl does)" in said
+
+
+def test_variables_with_an_end_that_is_none_are_told_as_variables(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, s3_client: str
+) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "banana")
+    said = refusal(S3Sink("b", "", moto_server.options(client=s3_client)))
+    assert "the environment" in said
+    assert "banana" in said
+    assert "profile" not in said
 
 
 def test_an_endpoint_that_hangs_up_is_told(s3_client: str) -> None:
@@ -324,6 +388,7 @@ import sys
 from scraper.model.errors import SinkError
 from scraper.sinks.base import SinkOptions, SmallObject
 from scraper.sinks.objects.sizes import Sizes
+from scraper.sinks.s3.open_object import open_object
 from scraper.sinks.s3.sink import S3Sink
 sink = S3Sink("b", "", SinkOptions(), Sizes(memory=10_000))
 sink.open("small").write(b"x" * 10_000)
@@ -379,6 +444,96 @@ def test_a_redirect_that_leads_nowhere_is_told_after_few_requests(
     said = refusal(S3Sink("b", "", SinkOptions(s3=S3(client=s3_client, endpoint=server.url))))
     assert f"the endpoint redirects {f'to {to}' if to else f'({status}), and does not say'}" in said
     assert server.total <= 3
+
+
+PLACES = [(status, to) for status in (301, 302, 307, 308) for to in ("/login", "login", "?next")]
+
+
+@pytest.mark.parametrize(
+    ("client", "status", "to"),
+    [
+        *((client, *place) for client in ("boto3", "curl") for place in PLACES),
+        *(("curl", status, to) for status, to in ((303, "/login"), (303, ""))),
+    ],
+)
+def test_a_redirect_to_a_path_is_told_too(client: str, status: int, to: str, serve: Serve) -> None:
+    """Of a 303 urllib3 gives botocore no answer."""
+    server = serve(lambda _: Reply(status, {"Location": to}))
+    options = SinkOptions(s3=S3(client=client, endpoint=server.url))
+    said = refusal(S3Sink("bucket", "", options))
+    told = f"the endpoint redirects to {to}, and S3 is not asked there"
+    assert said.startswith(told if to else f"the endpoint redirects ({status}), and does not say")
+    assert server.total == 1
+    with pytest.raises(ListError, match="the endpoint redirects "):
+        open_object("s3://bucket/k", options)
+
+
+@pytest.mark.parametrize("status", [303, 308])
+def test_a_redirect_that_botocore_does_not_follow_is_told_where_it_leads_nowhere(
+    status: int, s3_client: str, serve: Serve
+) -> None:
+    server = serve(lambda _: Reply(status))
+    options = SinkOptions(s3=S3(client=s3_client, endpoint=server.url))
+    said = refusal(S3Sink("bucket", "", options))
+    assert said == f"the endpoint redirects ({status}), and does not say where to"
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_an_endpoint_that_begins_to_redirect_is_the_destinations_fault(
+    status: int, moto_server: S3Server, s3_client: str
+) -> None:
+    def fault(asked: Asked) -> Refusal | None:
+        begins = asked.operation == "PUT" and ".scraper/" not in asked.path
+        return Refusal(status, "", headers={"Location": "/login"}) if begins else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "", front.options(client=s3_client))
+        sink.check()
+        with pytest.raises(DestinationError, match="the endpoint redirects to /login, and S3"):
+            store(sink, "k", b"x")
+        sink.close()
+
+
+def test_an_archived_object_is_about_that_object_alone(
+    moto_server: S3Server, s3_client: str
+) -> None:
+    bucket = moto_server.make_bucket()
+    sink = S3Sink(bucket, "p", moto_server.options(client=s3_client))
+    sink.check()
+    for key in ("a", "b"):
+        store(sink, key, b"x")
+    moto_server.client.copy_object(
+        Bucket=bucket,
+        Key="p/a",
+        CopySource={"Bucket": bucket, "Key": "p/a"},
+        StorageClass="GLACIER",
+    )
+    with pytest.raises(SinkError) as caught:
+        b"".join(sink.read("a"))
+    assert caught.value.message == (
+        "can't read 'a': it is archived, and has to be restored before it can be read"
+        " (InvalidObjectState)"
+    )
+    assert not caught.value.transient
+    assert b"".join(sink.read("b")) == b"x"
+    sink.close()
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "AccountProblem"])
+def test_a_read_that_is_refused_is_told_as_a_read(
+    code: str, moto_server: S3Server, s3_client: str
+) -> None:
+    def fault(asked: Asked) -> Refusal | None:
+        return Refusal(403, code) if asked.path.endswith("/p/k") else None
+
+    bucket = moto_server.make_bucket()
+    with Front(moto_server.url, fault) as front:
+        sink = S3Sink(bucket, "p", front.options(client=s3_client))
+        sink.check()
+        with pytest.raises(DestinationError, match=f"^can't read 'k' of s3://{bucket}: {code}"):
+            b"".join(sink.read("k"))
+        sink.close()
 
 
 LIST = (

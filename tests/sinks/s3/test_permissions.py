@@ -14,10 +14,11 @@ import boto3
 import pytest
 from moto.core import set_initial_no_auth_action_count
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError, ListError, SinkError
 from scraper.sinks.lease import LEASE_KEY, Lease
 from scraper.sinks.mutex import MUTEX_PREFIX
 from scraper.sinks.objects.sizes import MIB, Sizes
+from scraper.sinks.s3.open_object import open_object
 from scraper.sinks.s3.sink import S3Sink, open_sink
 from scraper.testing import store
 from tests.denying import ALL, NEEDED, SILENT, WORDS, denying
@@ -143,6 +144,24 @@ def test_radosgw_names_nothing_and_it_is_found_out(
         assert (said, sink.remark) == ("", "s3:DeleteObject is denied: what is over stays there")
         return
     assert f": {', '.join(denied)} is denied on s3://{bucket}/p/.scraper/" in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "key"), [("GetObject", "list"), ("ListBucket", "absent"), ("ListBucket", "list")]
+)
+def test_a_list_that_can_not_be_read_names_the_permission(
+    missing: str, key: str, radosgw_server: Radosgw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = radosgw_server.make_bucket()
+    radosgw_server.put(bucket, "list", b"http://127.0.0.1/")
+    for name, value in radosgw_server.let_guest_in(bucket, f"s3:{missing}").items():
+        monkeypatch.setenv(name, value)
+    if (missing, key) == ("ListBucket", "list"):
+        open_object(f"s3://{bucket}/{key}", radosgw_server.options()).close()
+        return
+    with pytest.raises(ListError) as caught:
+        open_object(f"s3://{bucket}/{key}", radosgw_server.options())
+    assert f": s3:{missing}" in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", NEEDED)
