@@ -97,3 +97,40 @@ def test_a_store_that_denies_ends_the_run_with_one_line_and_3(
     ran = cli("urls", *place.words, "--resume", env=place.environment)
     assert ran.status == 0, ran.err
     assert sorted(place.files()) == sorted(NAMES)
+
+
+UNSENDABLE = {
+    "gs": ("GOOGLE_BEARER_TOKEN", "GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
+    "az": (
+        *("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_TOKEN"),
+        *("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT"),
+        *("AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE_IDENTITY_ENDPOINT"),
+    ),
+}
+
+
+def test_a_credential_with_a_line_break_is_one_line_that_names_its_variable(
+    place: Bucket, cli: Command, serve: Serve
+) -> None:
+    site, to = serve(page), place.words[1]
+    calls: list[list[str]] = [[f"{site.url}/a", "--to", to], ["verify", to], [f"{to}/urls.txt"]]
+    for number, name in enumerate(UNSENDABLE[place.server.scheme]):
+        env = {**place.environment, name: "AccountName=a;\nAccountKey=secret\n"}
+        ran = cli(*calls[number % len(calls)], env=env)
+        assert ran.status in {2, 3}, f"{name}: {ran.err}"
+        assert len(ran.err.strip().splitlines()) == 1, f"{name}: {ran.err}"
+        assert f"{name} has a line break or another control character" in ran.err
+        assert "secret" not in ran.err
+    assert site.requests == []
+
+
+def test_a_key_that_obstore_does_not_read_is_told_and_not_left_out(
+    place: Bucket, cli: Command, serve: Serve
+) -> None:
+    site, to, env = serve(page), place.words[1], place.environment
+    assert cli(f"{site.url}/a", "--to", to, env=env).status == 0
+    place.server.put(place.bucket, f"{place.prefix}/x//y", b"of another program")
+    for words in (["verify", to], [f"{site.url}/b", "--to", to, "--skip-existing"]):
+        ran = cli(*words, env=env)
+        assert ran.status in {1, 3}, ran.err
+        assert "x//y" in ran.err

@@ -14,6 +14,7 @@ are two packages more, and their calls take the interpreter's lock for each requ
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,6 +48,15 @@ _AZURE_CREDENTIALS = (
     "AZURE_STORAGE_USE_EMULATOR",
     "AZURE_USE_AZURE_CLI",
 )
+# What obstore puts into a URL or a header as it is. It panics where that has a line break.
+_SENT = {
+    "gs": re.compile("GOOGLE_(BEARER_TOKEN|BASE_URL)|STORAGE_EMULATOR_HOST|GCE_METADATA_.*"),
+    "az": re.compile(
+        "AZURE_(STORAGE_(?!ENDPOINT).*|CLIENT_(ID|SECRET)|TENANT_ID|AUTHORITY_(ID|HOST)|OBJECT_ID"
+        "|MSI_RESOURCE_ID|(MSI|IDENTITY)_ENDPOINT)|(MSI|IDENTITY)_ENDPOINT|IDENTITY_HEADER"
+    ),
+}
+_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 _AZURE_ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 _AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 
@@ -63,6 +73,7 @@ def connect(kind: Kind, bucket: str, options: SinkOptions, attempts: int) -> tup
     """Obstore's client for a bucket, and the endpoint. Raises StoreError and what obstore does."""
     from obstore.store import AzureStore, GCSStore
 
+    _refuse_unsendable(os.environ, _SENT[kind.scheme])
     access = (_google if kind is GS else _azure)(os.environ)
     client: Any = {
         "connect_timeout": f"{CONNECT_TIMEOUT_S}s",
@@ -83,7 +94,7 @@ def connect(kind: Kind, bucket: str, options: SinkOptions, attempts: int) -> tup
 
 
 def _azure(environment: Mapping[str, str]) -> Access:
-    config = _connection_string(environment.get("AZURE_STORAGE_CONNECTION_STRING", ""))
+    config = _connection_string(environment.get(_STRING, ""))
     account = config.get("account_name") or _first(environment, _AZURE_ACCOUNTS)
     emulator = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in _YES
     if not account and not emulator:
@@ -97,8 +108,9 @@ def _azure(environment: Mapping[str, str]) -> Access:
         config["use_azure_cli"] = True
     usual = f"https://{account}.blob.core.windows.net"
     usual = "http://127.0.0.1:10000/devstoreaccount1" if emulator else usual
-    endpoint = config.get("endpoint") or _first(environment, _AZURE_ENDPOINTS) or usual
-    return Access(endpoint, config)
+    if named := config.get("endpoint") or _first(environment, _AZURE_ENDPOINTS):
+        config["endpoint"] = named.strip().rstrip("/")  # obstore would ask for `//container`
+    return Access(config.get("endpoint") or usual, config)
 
 
 def _connection_string(text: str) -> dict[str, Any]:
@@ -106,6 +118,7 @@ def _connection_string(text: str) -> dict[str, Any]:
 
     https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string
     """
+    text = text.strip()
     if not text:
         return {}
     said = dict(part.partition("=")[::2] for part in text.split(";") if part)
@@ -117,13 +130,13 @@ def _connection_string(text: str) -> dict[str, Any]:
         endpoint = f"{scheme}://{account}.blob.{said['EndpointSuffix']}"
     account = account or (endpoint or "").partition("://")[2].partition(".")[0]
     if not account:
-        text = "AZURE_STORAGE_CONNECTION_STRING names no account"
+        text = f"{_STRING} names no account"
         raise StoreError(text, fatal=True, code=NO_CREDENTIALS)
     found = {
         "account_name": account,
         "account_key": said.get("AccountKey"),
         "sas_key": said.get("SharedAccessSignature"),
-        "endpoint": endpoint and endpoint.rstrip("/"),
+        "endpoint": endpoint,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -168,6 +181,14 @@ def _authorities(options: SinkOptions) -> bytes:
     except OSError as error:
         text = f"can't read the certificates of {named.named_by}: {error.strerror}"
         raise StoreError(text, fatal=True) from None
+
+
+def _refuse_unsendable(environment: Mapping[str, str], sent: re.Pattern[str]) -> None:
+    """Raise StoreError for a variable with a line break, where one would be sent."""
+    for name, value in environment.items():
+        told = value.strip() if name == _STRING else value
+        if sent.fullmatch(name) and re.search(r"[\x00-\x1f\x7f]", told):
+            raise StoreError(f"{name} has a line break or another control character", fatal=True)
 
 
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str:

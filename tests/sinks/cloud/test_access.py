@@ -140,6 +140,13 @@ def test_keys_and_signatures_are_found_by_each_of_their_names(
     stores(az_server)
 
 
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"])
+def test_an_endpoint_may_end_with_a_slash(name: str, az_server: Azurite, given: Give) -> None:
+    given(AZURE_STORAGE_ACCOUNT=ACCOUNT, AZURE_STORAGE_KEY=KEY)
+    given(**{name: f"{az_server.url}/{ACCOUNT}/\n"})
+    stores(az_server)
+
+
 AZ = """#!/bin/sh
 echo "$@" >> {calls}
 echo '{said}'
