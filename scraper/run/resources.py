@@ -21,7 +21,7 @@ from scraper.manifest import (
     open_store,
     remember,
 )
-from scraper.model.errors import DestinationError
+from scraper.model.errors import DestinationError, Held
 from scraper.model.settings import Settings
 from scraper.model.urls import redact
 from scraper.report.summary_file import SummaryFile
@@ -139,7 +139,7 @@ class RunResources:
     def close(self, until: Callable[[], float], *, whole: bool, recorded: bool = False) -> None:
         """Close everything, or give up at `until`. `whole`: the run came to its end.
 
-        `recorded`: the manifest could be written. Raises DestinationError.
+        `recorded`: the manifest could be written. Raises DestinationError, Held.
         """
         try:
             self.wait_for(partial(self._close, whole=whole, recorded=recorded), until)
@@ -160,7 +160,7 @@ class RunResources:
 
     def _undo(self, _: None) -> None:
         """The destination has answered after all, and the run is over."""
-        with suppress(DestinationError):
+        with suppress(DestinationError, Held):
             self._close(whole=False)
 
     def _open(self, quota: Quota, note: Note) -> None:
@@ -234,7 +234,7 @@ class RunResources:
                 all_recorded(self.sink)
             if self._shard_place is not None and whole and not self._settings.earlier.retry_failed:
                 self._shard_place.end(self.summary)
-        except DestinationError:
+        except (DestinationError, Held):
             whole = False
             raise
         finally:

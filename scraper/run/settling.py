@@ -61,7 +61,7 @@ def adopt(sink: Sink, store: ManifestStore, path: str | None, destination: str) 
 
 
 def all_recorded(sink: Sink) -> None:
-    """Tell `sink` that the manifest has all of it."""
+    """Tell `sink` that the manifest has all of it. Raises DestinationError, Held."""
     tell: Callable[[], None] | None = getattr(sink, "all_recorded", None)
     if tell is not None:
         tell()

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.command import MANIFEST, Command
 from tests.warcs import payload, records, unaccounted
 
-_STAYS = {"index.db", "index.db-shm", "index.db-wal"}
+_STAYS = {"index.db", "index.db-shm", "index.db-wal", "lock"}
 
 
 @dataclass(frozen=True)

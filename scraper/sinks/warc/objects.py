@@ -52,6 +52,8 @@ class Objects:
             raise SinkError(f"can't read {key!r}: {reason}", transient=False) from None
         except NotWhole:
             raise Damaged(f"{where} is no whole record") from None
+        except Damaged:
+            raise
         except TransferError as error:
             raise Damaged(f"can't decode {key!r}: {error.message}") from None
 

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from scraper.model.errors import DestinationError, SinkError
+from scraper.model.errors import DestinationError, Fenced, Held, SinkError
 from scraper.sinks.base import Blocking, SinkOptions, Upload
 from scraper.sinks.directory import OWN, make_directory
 from scraper.sinks.directory.open_directories import OpenDirectories
@@ -92,7 +92,8 @@ class WarcSink:
         """
         self._hold = FileHold(self.disk, limit.most_s, limit.left, limit.on_wait, name=_LOCK)
         writer = Writer(self.files, self._own, self._most, self._fence)
-        writer.recover()
+        with _held():
+            writer.recover()
         self._writer = writer
         self._reader = Objects(self.files, writer.index)
 
@@ -115,9 +116,13 @@ class WarcSink:
         self._agrees = True
 
     def all_recorded(self) -> None:
-        """Finish the open files, and drop their journals: the manifest has what they say."""
+        """Finish the open files, and drop their journals: the manifest has what they say.
+
+        Raises DestinationError; Held if another run may have the archive.
+        """
         if self._writer is not None:
-            self._writer.all_recorded()
+            with _held():
+                self._writer.all_recorded()
             if self._agrees:
                 self._writer.index.agree(self._mark())
                 self._writer.index.commit()
@@ -226,6 +231,15 @@ class WarcSink:
         fd = os.open(path, _NEW_FILE, 0o600)
         os.unlink(path)
         return fd
+
+
+@contextlib.contextmanager
+def _held() -> Iterator[None]:
+    """Outside of an attempt the fence means that another run has the archive."""
+    try:
+        yield
+    except Fenced as error:
+        raise Held(str(error)) from None
 
 
 def _indexed_as(told: ArchivedObject) -> Indexed:

@@ -242,7 +242,8 @@ def test_an_object_with_a_damaged_record_is_damaged_whichever_it_is(
     key = harmed.url.rpartition("/")[2]
     reader = find_sink(f"warc:{tmp_path}", SinkOptions())
     assert isinstance(reader, WarcSink)
-    with pytest.raises(Damaged, match=f"at byte {harmed.offset:,} is no whole record"):
+    where = f"{harmed.file} at byte {harmed.offset:,}"
+    with pytest.raises(Damaged, match=f"^{where} is no whole record"):
         b"".join(reader.read(key))
     assert b"".join(reader.read("first")).startswith(b"one page")
     reader.close()
