@@ -119,6 +119,33 @@ def test_a_changed_body_that_a_killed_run_did_not_record_is_not_taken_for_the_re
     assert cli("verify", archive.words[1]).status == 0
 
 
+@pytest.mark.parametrize("command", ["prune", "repair"])
+def test_a_command_that_follows_a_killed_run_takes_its_body_for_no_recorded_one_either(
+    command: str, archive: Archive, cli: Command, serve: Serve
+) -> None:
+    """Pruning would drop the recorded one, as it was replaced."""
+    changed = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    bodies = iter([b"other", b"body A", b"body B"])
+    server = serve(lambda _: Reply(body=next(bodies), headers=changed))
+    to = archive.words[1]
+    cli.write("urls", f"{server.url}/other\tother", f"{server.url}/page\tpage")
+    cli.write("keep", f"{server.url}/page\tpage")
+    assert cli("urls", *archive.words, "-c", 1).status == 0
+    kill = {"PYTHONPATH": str(KILLS), "KILL_BEFORE_RECORD": '"stored"'}
+    assert cli("keep", *archive.words, env=kill).status == -SIGKILL
+    assert archive.files()["page"] == b"body B"
+    if command == "prune":
+        ran = cli("list", to, "--unlisted", "keep", "--prune", "--yes")
+        assert (ran.status, ran.err) == (0, "scraper: 1 object deleted, 5 B\n")
+    else:
+        assert cli("verify", to, "--repair").status == 0
+    assert archive.files()["page"] == b"body A"
+    assert len(archive.files()) == (1 if command == "prune" else 2)
+    assert cli("verify", to).status == 0
+    assert cli("keep", *archive.words, "--resume").status == 0
+    assert archive.leftovers() == []
+
+
 def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(
     archive: Archive, cli: Command, serve: Serve
 ) -> None:

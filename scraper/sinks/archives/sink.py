@@ -100,6 +100,15 @@ class ArchiveSink:
         except OSError as error:
             raise self._unusable(error) from None
 
+    def settle_killed(self, manifest: str, stored: Iterable[StoredFacts]) -> None:
+        """`settle`, if a run was killed: for who stores nothing. Raises DestinationError."""
+        try:
+            found = WritingNote(self.place.home).found
+        except OSError as error:
+            raise self._unusable(error) from None
+        if found:
+            self.settle(manifest, stored)
+
     def open(self, key: str) -> SpooledUpload:
         """A body that waits until it is whole."""
         return SpooledUpload(key, Spool(self._spools), self._store)
