@@ -1,6 +1,7 @@
 """A destination that a command changes: `list --prune`, `verify --repair`.
 
-Owns: the order in which it is checked, locked, and its manifest opened for records. Does not know:
+Owns: the order in which it is checked, locked, its manifest opened for records, and an archive that
+a killed run left made to agree with that. Does not know:
 what is changed.
 """
 
@@ -14,6 +15,7 @@ from scraper.manifest import ManifestStore, StoreTimeouts, leaves_nothing, open_
 from scraper.model.errors import Held
 from scraper.model.run_id import new_run_id
 from scraper.model.urls import redact
+from scraper.run.settling import settle
 from scraper.sinks.beginning import insist
 from scraper.sinks.lock import Lock, hold, leave_nothing
 
@@ -62,4 +64,5 @@ def held(place: Place, manifest: str | None) -> Iterator[HeldPlace]:
         stack.callback(store.release)
         stack.callback(store.close)
         store.run = new_run_id(time.time())
+        settle(place.sink, store, manifest, place.destination, stores=False)
         yield HeldPlace(store, check)

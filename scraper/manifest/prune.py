@@ -5,6 +5,9 @@ deleted. A process that is killed between the two leaves objects that the manife
 The next pruning finds these and deletes them. The other order would lose nothing either, but the
 manifest would name objects that nobody can find.
 
+An archive deletes in one step: it is written anew. Then the records come when the new one is whole
+and has not got its name yet. So what a full disk stops is neither recorded nor told.
+
 An object is deleted only if it is the recorded one. A sink can often tell that without reading:
 by the size and the exact time of a file, or by the digest beside the bytes in S3. Otherwise the
 object is read. An object that somebody changed stays, and is told.
@@ -23,7 +26,7 @@ from contextlib import ExitStack, closing
 from enum import Enum, auto
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import orjson
 
@@ -33,14 +36,24 @@ from scraper.manifest.key_set import KeySet
 from scraper.manifest.store import ManifestStore
 from scraper.manifest.verify import Verdict, compare, facts_of
 from scraper.model.errors import DestinationError, SinkError
+from scraper.model.scratch import Scratch
 from scraper.model.threads import submit
-from scraper.sinks.base import ReadableSink, is_linked, object_stat_of, remove_emptied
+from scraper.sinks.base import (
+    ReadableSink,
+    is_linked,
+    object_stat_of,
+    remove_emptied,
+    remove_together_of,
+)
 from scraper.sinks.beginning import insist_on_first
 from scraper.sinks.directory import OWN
 from scraper.sinks.object_stat import ObjectStat
 
 Record = Mapping[str, Any]
 _GROUP = 500  # objects whose records are written together
+_CACHE_KIB = 1024
+_AFTER = "SELECT rowid, record FROM records WHERE rowid > ? ORDER BY rowid LIMIT ?"
+_Made = TypeVar("_Made")
 _AT_ONCE = 16  # objects that are looked at, or deleted, at once
 
 
@@ -67,6 +80,9 @@ class Pruned(NamedTuple):
     record: Record
     fate: Fate
     detail: str = ""
+
+
+Groups = Iterator[tuple[list[Record], list[Pruned]]]  # what may be deleted, and the others
 
 
 class Extent(NamedTuple):
@@ -159,26 +175,97 @@ def prune(
     recorded or looked at. It may raise, and is asked before each group is deleted. Raises
     DestinationError.
     """
-    left = iter(records)
+    remove_together = remove_together_of(readable)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="prune") as pool:
-
-        def each(work: Callable[[Record], Pruned | None], on: Iterable[Record]) -> list[Any]:
-            return [one.result() for one in [submit(pool, partial(work, record)) for record in on]]
-
-        while may_go_on() and (group := list(islice(left, _GROUP))):
-            try:
-                found = each(lambda record: _look(readable, record, may_go_on), group)
-            except _Stopped:
-                return
-            if not may_go_on():
-                return
-            settled = [one for one in found if one is not None]
-            ours = [record for record, one in zip(group, found, strict=True) if one is None]
-            absent = [one.record for one in settled if one.fate is Fate.ABSENT]
-            _record([*ours, *absent], store)
+        groups = _looked_at(records, readable, may_go_on, pool)
+        if remove_together is not None:
+            yield from _in_one_step(groups, remove_together, store, may_go_on)
+            return
+        for ours, settled in groups:
+            _record([*ours, *_absent(settled)], store)
             may_go_on()
             yield from settled
-            yield from each(lambda record: _delete(readable, record), ours)
+            yield from _each(pool, partial(_delete, readable), ours)
+
+
+def _looked_at(
+    records: Iterable[Record],
+    readable: ReadableSink,
+    may_go_on: Callable[[], bool],
+    pool: ThreadPoolExecutor,
+) -> Groups:
+    left = iter(records)
+    while may_go_on() and (group := list(islice(left, _GROUP))):
+        try:
+            found = _each(pool, lambda record: _look(readable, record, may_go_on), group)
+        except _Stopped:
+            return
+        if not may_go_on():
+            return
+        ours = [record for record, one in zip(group, found, strict=True) if one is None]
+        yield ours, [one for one in found if one is not None]
+
+
+def _in_one_step(
+    groups: Groups,
+    remove_together: Callable[[Iterable[str], Callable[[], None]], None],
+    store: ManifestStore,
+    may_go_on: Callable[[], bool],
+) -> Iterator[Pruned]:
+    """Delete all or nothing. What is deleted is recorded when only the deletion itself is left."""
+    with closing(_Kept()) as kept:
+        for ours, settled in groups:
+            _record(_absent(settled), store)
+            yield from settled
+            kept.add(ours)
+
+        def last() -> None:
+            if not may_go_on():
+                raise _Stopped
+            for group in kept.groups():
+                _record(group, store)
+            may_go_on()
+
+        if not may_go_on():
+            return
+        try:
+            remove_together((one["key"] for group in kept.groups() for one in group), last)
+        except _Stopped:
+            return
+        yield from (Pruned(one, Fate.DELETED) for group in kept.groups() for one in group)
+
+
+class _Kept:
+    """Records that wait, in bounded memory. Every method raises DestinationError."""
+
+    def __init__(self) -> None:
+        table = "CREATE TABLE records (record BLOB)"
+        self._rows = Scratch("what is pruned", (table,), _CACHE_KIB)
+
+    def add(self, records: Iterable[Record]) -> None:
+        rows = ((orjson.dumps(record),) for record in records)
+        self._rows.put_each("INSERT INTO records VALUES (?)", rows)
+
+    def groups(self) -> Iterator[list[Record]]:
+        """As they were added, some at a time."""
+        after = 0
+        while rows := self._rows.rows(_AFTER, (after, _GROUP)):
+            after = rows[-1][0]
+            yield [orjson.loads(record) for _, record in rows]
+
+    def close(self) -> None:
+        self._rows.close()
+
+
+def _each(
+    pool: ThreadPoolExecutor, work: Callable[[Record], _Made], on: Iterable[Record]
+) -> list[_Made]:
+    """What `work` makes of each, on several threads."""
+    return [one.result() for one in [submit(pool, partial(work, record)) for record in on]]
+
+
+def _absent(settled: Iterable[Pruned]) -> list[Record]:
+    return [one.record for one in settled if one.fate is Fate.ABSENT]
 
 
 class _Stopped(Exception):

@@ -2,7 +2,7 @@
 
 Owns: the order in which the other rooms are asked. Does not know: Click, HTTP, S3.
 Others import the modules: `loop` (`Run`), `not_done`, `build`, `events`, `planning`, `prefilter`,
-`remote`, `stopping`, `timeout`, `waits`.
+`remote`, `settling`, `stopping`, `timeout`, `waits`.
 `api`, `aio` and `result` are for `scraper` itself.
 
 `scraper.run` is also the public function. Python gives the name `run` in `scraper` to this

@@ -7,6 +7,9 @@ A sink that does so has a method `settle(manifest, stored)`. It is called once, 
 is held and the manifest is open. `manifest` is the name of the manifest, `stored` tells what it has
 (`StoredFacts`), each line anew. It raises DestinationError.
 
+`settle_killed` does the same for a command that deletes, or looks for what is not right, and stores
+nothing (`cli/held.py`).
+
 A web archive keeps what it has. Its records get their lines then (`manifest/adoption.py`).
 
 Another method, `all_recorded()`, is called at the end, when the manifest is whole and closed.
@@ -29,9 +32,20 @@ if TYPE_CHECKING:
     from scraper.sinks.archives import StoredFacts
 
 
-def settle(sink: Sink, store: ManifestStore, path: str | None, destination: str) -> None:
-    """Let `sink` agree with `store`, which is at `path`. Raises DestinationError."""
-    agree: Callable[[str, Iterable[StoredFacts]], None] | None = getattr(sink, "settle", None)
+def settle(
+    sink: Sink,
+    store: ManifestStore,
+    path: str | None,
+    destination: str,
+    *,
+    stores: bool = True,
+) -> None:
+    """Let `sink` agree with `store`, which is at `path`. Raises DestinationError.
+
+    `stores`: objects will be stored.
+    """
+    name = "settle" if stores else "settle_killed"
+    agree: Callable[[str, Iterable[StoredFacts]], None] | None = getattr(sink, name, None)
     if agree is None:
         return
     stored: Iterable[StoredFacts] = ()

@@ -187,6 +187,9 @@ class ReadableSink(Protocol):
     `is_linked(key)`: whether the object is reached by a link, which no run made. It is not deleted.
     `remove_emptied(key)`: after `remove(key)`, delete what was only there to hold the object, such
     as empty directories. Never raises.
+    `remove_together(keys, last)`: delete these objects in one step, where one takes as long as all.
+    `last()` is called when nothing more is expected to fail; if it raises, none is deleted. Raises
+    DestinationError.
     """
 
     near: bool
@@ -331,6 +334,13 @@ def remove_emptied(readable: ReadableSink, key: str) -> None:
     work: Callable[[str], None] | None = getattr(readable, "remove_emptied", None)
     if work is not None:
         work(key)
+
+
+def remove_together_of(
+    readable: ReadableSink,
+) -> Callable[[Iterable[str], Callable[[], None]], None] | None:
+    """The method `remove_together` of `readable`. None: it deletes one object after the other."""
+    return getattr(readable, "remove_together", None)
 
 
 def disk_of(sink: Sink) -> Path | None:

@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from random import Random
 from signal import SIGKILL
 from threading import Event
 
@@ -116,6 +117,33 @@ def test_a_changed_body_that_a_killed_run_did_not_record_is_not_taken_for_the_re
     assert cli(*words, "--resume").status == 0
     assert archive.files() == {"page": b"body A"}
     assert cli("verify", archive.words[1]).status == 0
+
+
+@pytest.mark.parametrize("command", ["prune", "repair"])
+def test_a_command_that_follows_a_killed_run_takes_its_body_for_no_recorded_one_either(
+    command: str, archive: Archive, cli: Command, serve: Serve
+) -> None:
+    """Pruning would drop the recorded one, as it was replaced."""
+    changed = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    bodies = iter([b"other", b"body A", b"body B"])
+    server = serve(lambda _: Reply(body=next(bodies), headers=changed))
+    to = archive.words[1]
+    cli.write("urls", f"{server.url}/other\tother", f"{server.url}/page\tpage")
+    cli.write("keep", f"{server.url}/page\tpage")
+    assert cli("urls", *archive.words, "-c", 1).status == 0
+    kill = {"PYTHONPATH": str(KILLS), "KILL_BEFORE_RECORD": '"stored"'}
+    assert cli("keep", *archive.words, env=kill).status == -SIGKILL
+    assert archive.files()["page"] == b"body B"
+    if command == "prune":
+        ran = cli("list", to, "--unlisted", "keep", "--prune", "--yes")
+        assert (ran.status, ran.err) == (0, "scraper: 1 object deleted, 5 B\n")
+    else:
+        assert cli("verify", to, "--repair").status == 0
+    assert archive.files()["page"] == b"body A"
+    assert len(archive.files()) == (1 if command == "prune" else 2)
+    assert cli("verify", to).status == 0
+    assert cli("keep", *archive.words, "--resume").status == 0
+    assert archive.leftovers() == []
 
 
 def test_another_run_is_kept_out_and_a_directory_beside_it_is_not_asked(
@@ -257,6 +285,53 @@ def test_what_no_list_names_is_pruned(archive: Archive, cli: Command, serve: Ser
     assert ran.status == 0, ran.err
     assert archive.files() == {"a": b"/a", "c": b"/c"}
     assert cli("verify", archive.words[1]).status == 0
+
+
+@needs_a_disk
+@pytest.mark.parametrize("name", FORMS)
+def test_a_disk_without_room_for_both_archives_lets_nothing_be_pruned(
+    name: str, cli: Command, serve: Serve
+) -> None:
+    server = serve(lambda request: Reply(body=Random(request.path).randbytes(40_000)))
+    urls = [f"{server.url}/{number}\t{number}" for number in range(6)]
+    cli.write("urls", *urls)
+    cli.write("keep", *urls[:5])
+    with small_disk(cli.directory, "disk", "400k") as disk:
+        cli.prefix = disk.prefix
+        archive = Archive(disk.view, f"disk/{name}")
+        assert cli("urls", *archive.words).status == 0
+        before = archive.path.read_bytes(), archive.manifest()
+        to = archive.words[1]
+        prune = ["list", to, "--unlisted", "keep", "--prune", "--yes", "--format", "keys"]
+        ran = cli(*prune)
+        assert (ran.status, ran.out, len(ran.errors)) == (3, "", 1), ran.err
+        assert "anew: No space left on device" in ran.err
+        assert (archive.path.read_bytes(), archive.manifest()) == before
+        assert cli("verify", to).status == 0
+        disk.resize("4M")
+        ran = cli(*prune)
+        assert (ran.status, ran.lines) == (0, ["5"]), ran.err
+        assert ran.err == "scraper: 1 object deleted, 40.0 kB\n"
+        assert sorted(archive.files()) == ["0", "1", "2", "3", "4"]
+        assert cli("verify", to).status == 0
+
+
+@pytest.mark.parametrize("moment", ["write", "written"])
+def test_a_pruning_that_is_killed_at_its_records_is_finished_by_the_next_one(
+    moment: str, archive: Archive, cli: Command, serve: Serve
+) -> None:
+    url = a_list(cli, serve, "a", "b", "c")
+    assert cli("urls", *archive.words).status == 0
+    cli.write("keep", f"{url}/a\ta")
+    prune = ["list", to := archive.words[1], "--unlisted", "keep", "--prune", "--yes"]
+    kill = {"PYTHONPATH": str(KILLS.with_name("kill_in_prune")), "KILL_IN_PRUNE": moment}
+    assert cli(*prune, env=kill).status == -SIGKILL
+    assert archive.files() == {"a": b"/a", "b": b"/b", "c": b"/c"}
+    ran = cli(*prune)
+    assert (ran.status, ran.err) == (0, "scraper: 2 objects deleted, 4 B\n")
+    assert archive.files() == {"a": b"/a"}
+    assert cli("verify", to).status == 0
+    assert archive.leftovers() == []
 
 
 def test_members_without_a_record_are_taken_over(

@@ -14,18 +14,24 @@ from scraper.manifest.prune import Extent, Fate, Unlisted, prune
 from scraper.manifest.record import encode, to_record
 from scraper.model.errors import Held
 from scraper.model.records import Response, Result, Stored, Target
+from scraper.sinks.archives.sink import ArchiveSink
 from scraper.sinks.base import put_object
 from scraper.sinks.directory.sink import DirectorySink
+from tests.sinks.archives.opened import sink_of
 
 NAMES = [f"{number}" for number in range(5)]
 
 
 class Scene:
-    """A directory with an object and a record for each of NAMES. No list names any of them."""
+    """A directory with an object and a record for each of NAMES. No list names any of them.
 
-    def __init__(self, root: Path) -> None:
-        self.sink = DirectorySink(root)
+    With `archive`, a sink of one, that is where the objects are.
+    """
+
+    def __init__(self, root: Path, archive: ArchiveSink | None = None) -> None:
+        self.sink = DirectorySink(root) if archive is None else archive
         self.sink.check()
+        self.place = root
         self.listed = KeySet(ANY)  # nothing
         self.store = FileManifestStore(root / ".scraper/manifest.jsonl", own=True)
         for name in NAMES:
@@ -66,7 +72,11 @@ def _stored(name: str) -> Result:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(tmp_path)
+    yield from scene_in(tmp_path)
+
+
+def scene_in(root: Path, archive: ArchiveSink | None = None) -> Iterator[Scene]:
+    made = Scene(root, archive)
     yield made
     made.store.close()
     made.store.release()
@@ -102,13 +112,50 @@ def test_nothing_is_deleted_once_the_lock_is_lost_and_the_next_one_finishes(scen
     with pytest.raises(Held):
         scene.prune(may_go_on)
     assert scene.there() == sorted(scene.left()) == NAMES
-    (Path(scene.sink.root) / "1").write_bytes(b"!")  # another object under a pruned key is not ours
+    (scene.place / "1").write_bytes(b"!")  # another object under a pruned key is not ours
     assert sorted(scene.left()) == ["0", "2", "3", "4"]
     assert sorted(scene.prune()) == ["0", "2", "3", "4"]
     assert scene.there() == ["1"]
     assert scene.left() == []
     records = [line for line in scene.lines() if b'"pruned"' in line]
     assert len(records) == 5, "none is recorded twice"
+
+
+@pytest.fixture(params=["out.tar", "out.tar.gz", "out.zip"])
+def in_archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    yield from scene_in(tmp_path, sink_of(tmp_path / request.param))
+
+
+def test_an_archive_loses_all_or_nothing(in_archive: Scene) -> None:
+    def may_go_on() -> bool:
+        if new := sorted(in_archive.place.rglob("tmp/run-*/archive")):
+            seen.extend(new)
+            return False
+        return True
+
+    seen: list[Path] = []
+    assert in_archive.prune(may_go_on) == []
+    assert seen, "the new archive was there when it was told to end"
+    assert in_archive.there() == in_archive.left() == NAMES
+    assert not any(b'"pruned"' in line for line in in_archive.lines())
+    assert in_archive.prune() == NAMES
+    assert in_archive.there() == in_archive.left() == []
+    assert sum(b'"pruned"' in line for line in in_archive.lines()) == 5
+
+
+def test_an_archive_loses_nothing_once_the_lock_is_lost(in_archive: Scene) -> None:
+    def may_go_on() -> bool:
+        if any(b'"pruned"' in line for line in in_archive.lines()):
+            raise Held("another run has it")
+        return True
+
+    with pytest.raises(Held):
+        in_archive.prune(may_go_on)
+    in_archive.sink.close()
+    (path,) = [one for one in in_archive.place.glob("out.*") if one.is_file()]
+    in_archive.sink = sink_of(path)
+    assert in_archive.there() == sorted(in_archive.left()) == NAMES
+    assert in_archive.prune() == NAMES
 
 
 def test_a_distant_sink_is_listed_once_for_what_earlier_ones_left(

@@ -8,7 +8,7 @@ Rejected: a table that is kept beside the archive. It can be wrong; the headers 
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from scraper.model.scratch import Scratch
@@ -105,10 +105,13 @@ class Members:
             if self.find(member.name) == member:
                 yield member
 
-    def remove(self, name: str) -> bool:
-        """Forget all of this name; whether there was one."""
-        with self._lock:
-            return self._rows.put("DELETE FROM members WHERE name = ?", (_bytes(name),)) > 0
+    def remove_all(self, names: Iterable[str]) -> bool:
+        """Forget all of these names; whether there was one."""
+        found = 0
+        for name in names:
+            with self._lock:
+                found += self._rows.put("DELETE FROM members WHERE name = ?", (_bytes(name),))
+        return found > 0
 
     def cut(self, end: int) -> None:
         """Forget those that begin at `end` or later."""

@@ -3,7 +3,7 @@
 Owns: what a sink may ask of it, and which class serves a form.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from scraper.sinks.archives.journal import Journal
@@ -37,8 +37,12 @@ class Archive(Protocol):
     def content(self, member: Member) -> Iterator[bytes]:
         """The content of a member, in pieces."""
 
-    def remove(self, name: str) -> None:
-        """Drop the members of this name, at the latest when the archive is closed."""
+    def write_anew(self, without: Iterable[str], last: Callable[[], None]) -> None:
+        """Replace the file by one that has only what counts, and no member of these names.
+
+        `last` is called before the new file gets its name; if it raises, the file stays as it is.
+        This object is of no use afterwards, but to be closed.
+        """
 
     def close(self) -> None:
         """Close it."""

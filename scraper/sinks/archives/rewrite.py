@@ -12,7 +12,7 @@ Owns: the new file until then. Does not know: which members count, and what ends
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -39,10 +39,11 @@ def read_range(fd: int, start: int, end: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def replaced(old: ArchiveFile) -> Iterator[ArchiveFile]:
+def replaced(old: ArchiveFile, last: Callable[[], None]) -> Iterator[ArchiveFile]:
     """A new file that takes the place of `old` when the block ends without an error.
 
-    Raises OSError, DestinationError.
+    `last` is called when it is whole and on the disk. If that raises, `old` stays. Raises OSError,
+    DestinationError.
     """
     path = old.path.resolve()
     remove_leftovers(path)
@@ -56,6 +57,7 @@ def replaced(old: ArchiveFile) -> Iterator[ArchiveFile]:
         os.fchmod(new.fd, stat.S_IMODE(os.fstat(old.fd).st_mode))
         yield new
         new.flush()
+        last()
         os.rename(path_of_new, path)
         flush_path(path.parent)
     except BaseException:

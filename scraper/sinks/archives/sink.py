@@ -10,7 +10,7 @@ Owns: uploads, and what of them is in the archive. Does not know: the forms of a
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -100,6 +100,15 @@ class ArchiveSink:
         except OSError as error:
             raise self._unusable(error) from None
 
+    def settle_killed(self, manifest: str, stored: Iterable[StoredFacts]) -> None:
+        """`settle`, if a run was killed: for who stores nothing. Raises DestinationError."""
+        try:
+            found = WritingNote(self.place.home).found
+        except OSError as error:
+            raise self._unusable(error) from None
+        if found:
+            self.settle(manifest, stored)
+
     def open(self, key: str) -> SpooledUpload:
         """A body that waits until it is whole."""
         return SpooledUpload(key, Spool(self._spools), self._store)
@@ -130,9 +139,7 @@ class ArchiveSink:
         try:
             archive.close()
         except OSError as error:
-            raise DestinationError(
-                f"can't write {str(self.place.path)!r} anew: {reason_of(error)}"
-            ) from None
+            raise self._unusable(error) from None
         if self._note is not None and self._all_recorded:
             self._note.remove()
         elif self._note is not None:
@@ -192,11 +199,20 @@ class ArchiveSink:
         return members is not None and members.any()
 
     def remove(self, key: str) -> None:
-        """Drop all members of this name. A tar is written anew when it is closed."""
+        """Drop all members of this name."""
+        self.remove_together([key], lambda: None)
+
+    def remove_together(self, keys: Iterable[str], last: Callable[[], None]) -> None:
+        """Drop all members of these names. See `ReadableSink`: the archive is written anew."""
         try:
-            self._opened(writes=True).remove(key)
+            archive = self._opened(writes=True)
+            try:
+                archive.write_anew(keys, last)
+            finally:
+                self._forget(archive)
         except OSError as error:
-            raise SinkError(f"can't delete {key!r}: {reason_of(error)}", transient=False) from None
+            shown = str(self.place.path)
+            raise DestinationError(f"can't write {shown!r} anew: {reason_of(error)}") from None
 
     def _find(self, key: str) -> Member | None:
         members = self._members()
@@ -238,6 +254,14 @@ class ArchiveSink:
             if notes and not self._noted and self._note is not None:
                 self._begin(self._archive, self._note, self._archive.end, _NO_MANIFEST)
             return self._archive
+
+    def _forget(self, archive: Archive) -> None:
+        """Close it; it is opened anew when it is needed. Raises OSError."""
+        with self._opening:
+            if self._note is not None:
+                self._note.journal.close()
+            self._archive, self._noted = None, False
+        archive.close()
 
     def _begin(self, archive: Archive, note: WritingNote, begin: int, manifest: str) -> None:
         note.write(begin, manifest)

@@ -12,7 +12,7 @@ member are made (`coding.py`).
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -55,7 +55,6 @@ class TarArchive:
         self._coding: Coding = Gzip() if gzip else Plain()
         self._writing = threading.Lock()  # guards what follows
         self._state = State(0)
-        self._removed = False
         self._file = ArchiveFile(path, writes=writes, durable=durable)
         try:
             self._open(gzip=gzip, writes=writes, proof=proof)
@@ -114,20 +113,20 @@ class TarArchive:
             return read_range(fd, member.data, member.data + member.size)
         return inflated(fd, member.offset, member.end, skip=member.data, size=member.size)
 
-    def remove(self, name: str) -> None:
-        """Forget the members of this name. The file is written anew when it is closed."""
+    def write_anew(self, without: Iterable[str], last: Callable[[], None]) -> None:
+        """Replace the file by one that has only what counts. See `Archive`."""
         with self._writing:
-            self._removed |= self.members.remove(name)
+            if self.members.remove_all(without):
+                with replaced(self._file, last) as new:
+                    self._copy_into(new)
+            else:
+                last()
 
     def close(self) -> None:
-        """Close it, without what was removed."""
+        """Close it."""
         with self._writing:
-            try:
-                if self._removed:
-                    self._write_anew()
-            finally:
-                self._file.close()
-                self.members.close()
+            self._file.close()
+            self.members.close()
 
     # ------------------------------------------------------------ as it was found
 
@@ -190,18 +189,16 @@ class TarArchive:
         with suppress(OSError):
             self._file.put(self._coding.tail(self._state), self.end)
 
-    def _write_anew(self) -> None:
-        """Replace the file by one that has only what counts."""
+    def _copy_into(self, new: ArchiveFile) -> None:
         header = self._coding.header
-        with replaced(self._file) as new:
-            new.put(header, 0)
-            state = State(len(header))
-            if isinstance(self._coding, Plain):
-                for start, end in kept(self._file.read, self.end, self.members):
-                    at = new.put_all(read_range(self._file.fd, start, end), state.end)
-                    state = State(at, at)
-            else:
-                for one in self.members.in_order():
-                    new.put_all(read_range(self._file.fd, one.offset, one.end), state.end)
-                    state = state.after(one.end - one.offset, one.packed, one.crc)
-            new.put(self._coding.tail(state), state.end)
+        new.put(header, 0)
+        state = State(len(header))
+        if isinstance(self._coding, Plain):
+            for start, end in kept(self._file.read, self.end, self.members):
+                at = new.put_all(read_range(self._file.fd, start, end), state.end)
+                state = State(at, at)
+        else:
+            for one in self.members.in_order():
+                new.put_all(read_range(self._file.fd, one.offset, one.end), state.end)
+                state = state.after(one.end - one.offset, one.packed, one.crc)
+        new.put(self._coding.tail(state), state.end)

@@ -21,7 +21,7 @@ none that is more than 64 KiB before the end, and the gaps take room.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -61,7 +61,6 @@ class ZipArchive:
         self._durable = durable
         self._writing = threading.Lock()  # guards what follows
         self._file = ArchiveFile(path, writes=writes, durable=durable)
-        self._removed = False
         self.end = self._listed = 0  # where the last member ends, and the last in the directory
         self._copy = 0  # where the copy of the directory begins; 0: there is none
         self._directory: DirectoryBytes | None = None
@@ -117,18 +116,21 @@ class ZipArchive:
         """The content of a member, in pieces."""
         return content(self._file.fd, member)
 
-    def remove(self, name: str) -> None:
-        """Forget the members of this name. The file is written anew when it is closed."""
+    def write_anew(self, without: Iterable[str], last: Callable[[], None]) -> None:
+        """Replace the file by one that has only what counts. See `Archive`."""
         with self._writing:
-            self._removed |= self.members.remove(name)
+            self._list_all()
+            if self.members.remove_all(without):
+                with replaced(self._file, last) as new:
+                    self._copy_into(new)
+            else:
+                last()
 
     def close(self) -> None:
-        """Write the directory and close it, without what was removed."""
+        """Write the directory and close it."""
         with self._writing:
             try:
-                if self._removed:
-                    self._write_anew()
-                elif self._directory is not None:
+                if self._directory is not None:
                     self._list_all()
             finally:
                 self._release()
@@ -233,22 +235,19 @@ class ZipArchive:
 
     # ------------------------------------------------------------ its end
 
-    def _write_anew(self) -> None:
-        """Replace the file by one that has only the members that count."""
-        assert self._directory is not None
-        with replaced(self._file) as new:
-            moved, at = Members(), 0
-            directory = DirectoryBytes(self._file.path.parent, moved)
-            try:
-                for member in self.members.in_order():
-                    step = at - member.offset
-                    at = new.put_all(read_range(self._file.fd, member.offset, member.end), at)
-                    offset, data = member.offset + step, member.data + step
-                    directory.add(member._replace(offset=offset, data=data, end=at), replaces=False)
-                directory.write(new, at)
-            finally:
-                directory.close()
-                moved.close()
+    def _copy_into(self, new: ArchiveFile) -> None:
+        moved, at = Members(), 0
+        directory = DirectoryBytes(self._file.path.parent, moved)
+        try:
+            for member in self.members.in_order():
+                step = at - member.offset
+                at = new.put_all(read_range(self._file.fd, member.offset, member.end), at)
+                offset, data = member.offset + step, member.data + step
+                directory.add(member._replace(offset=offset, data=data, end=at), replaces=False)
+            directory.write(new, at)
+        finally:
+            directory.close()
+            moved.close()
 
     def _release(self) -> None:
         self._file.close()

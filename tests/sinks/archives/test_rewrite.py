@@ -151,7 +151,7 @@ import os, sys, signal
 from pathlib import Path
 from scraper.sinks.archives.file import ArchiveFile
 from scraper.sinks.archives.rewrite import replaced
-with replaced(ArchiveFile(Path(sys.argv[1]), writes=True, durable=False)) as new:
+with replaced(ArchiveFile(Path(sys.argv[1]), writes=True, durable=False), lambda: None) as new:
     new.put(b"half", 0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -211,7 +211,7 @@ def test_what_fails_leaves_the_archive_and_nothing_else(tmp_path: Path) -> None:
     old = ArchiveFile(path, writes=True, durable=False)
 
     def fail() -> None:
-        with replaced(old) as new:
+        with replaced(old, lambda: None) as new:
             new.put(b"half", 0)
             raise OSError(28, "full")
 

@@ -430,7 +430,7 @@ def test_an_empty_file_is_taken_and_one_whose_end_is_missing(name: str, tmp_path
 
 
 @each_form
-def test_pruned_members_are_gone_when_it_is_closed(name: str, tmp_path: Path) -> None:
+def test_removed_members_are_gone_at_once(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     stored(path, {**BODIES, "a/page": b"old"})
     stored(path, BODIES)

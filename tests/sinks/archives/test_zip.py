@@ -277,7 +277,7 @@ def test_a_zip_of_another_program_is_refused_in_one_line(tmp_path: Path) -> None
         assert path.read_bytes() == data.getvalue()
 
 
-def test_pruned_members_are_gone_when_it_is_closed(tmp_path: Path) -> None:
+def test_removed_members_are_gone_at_once(tmp_path: Path) -> None:
     path = tmp_path / "out.zip"
     stored(path, {**BODIES, "a/page": b"old"})
     stored(path, BODIES)
