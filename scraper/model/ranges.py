@@ -45,5 +45,13 @@ def number(least: float, *, above: bool = False, **values: float | None) -> None
         )
 
 
+def one_of(*choices: str, **values: str) -> None:
+    """Raise UsageError unless each value is one of `choices`."""
+    *most, last = choices
+    for name, value in values.items():
+        told = f"{_option(name)} {value!r} is not {', '.join(most)} or {last}"
+        require(value in choices, told)
+
+
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")

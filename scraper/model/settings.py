@@ -26,7 +26,7 @@ from scraper.model.headers import (
 )
 from scraper.model.process_count import process_count
 from scraper.model.proxy_urls import is_proxy
-from scraper.model.ranges import number, require, whole
+from scraper.model.ranges import number, one_of, require, whole
 from scraper.model.status_codes import as_text, status_codes
 from scraper.model.urls import scheme_in
 
@@ -254,10 +254,7 @@ class S3(_Branch):
     unconfirmed: bool = False
 
     def __post_init__(self) -> None:
-        require(
-            self.client in {"auto", "boto3", "curl"},
-            f"--s3-client {self.client!r} is not auto, boto3 or curl",
-        )
+        one_of("auto", "boto3", "curl", s3_client=self.client)
         if self.endpoint is not None:
             scheme, colon, rest = self.endpoint.partition("://")
             object.__setattr__(self, "endpoint", f"{scheme.lower()}{colon}{rest}")
@@ -344,13 +341,8 @@ class Settings(_Branch):
         stored_forms.check(self.store_compressed, to=self.to)
         whole(1, warc_size=self.warc_size)
         require(isinstance(self.max_failures, Budget), "--max-failures is not N or N%")
-        require(
-            self.lock in {"wait", "skip", "fail"}, f"--lock {self.lock!r} is not wait, skip or fail"
-        )
-        require(
-            self.engine in {"auto", "threads", "curl"},
-            f"--engine {self.engine!r} is not auto, threads or curl",
-        )
+        one_of("wait", "skip", "fail", lock=self.lock)
+        one_of("auto", "threads", "curl", engine=self.engine)
 
     @classmethod
     def of(cls, **options: Any) -> Self:
