@@ -53,8 +53,6 @@ OURS = {
     "warc+gs": "scraper.sinks.warc:open_sink",
     "warc+az": "scraper.sinks.warc:open_sink",
 }
-# At least two letters: C:\ is a path. Behind the name of an archive's form comes a path.
-_FORM = r"(?i)(tar|warc|zip):"  # of a path behind it
 
 
 class Body(NamedTuple):
@@ -370,10 +368,8 @@ def scheme_of(destination: str) -> str:
     """The URL scheme of a destination, in lower case. A plain path has `file`, `-` has `stdout`."""
     if destination == "-":
         return "stdout"
-    if scheme := scheme_in(destination):
-        return scheme
-    found = re.match(_FORM, destination)
-    return found[1].lower() if found else "file"
+    form = re.match(r"(?i)(tar|warc|zip):", destination)  # behind it comes a path
+    return scheme_in(destination) or (form[1].lower() if form else "file")
 
 
 def find_sink(destination: str, options: SinkOptions) -> Sink:
