@@ -206,7 +206,8 @@ Alter = Callable[["Asked", bytes], bytes]
 class Asked:
     """One request at a Front: `operation` is `PUT`, `PUT part`, `POST begin`, `DELETE abort`...
 
-    `number` counts the requests of this operation, from 1; `headers` are lower-case.
+    `number` counts the requests of this operation, from 1; `headers` are lower-case. `carried` is
+    set once the endpoint has answered it.
     """
 
     def __init__(self, operation: str, number: int, path: str, headers: dict[str, str]) -> None:
@@ -214,6 +215,7 @@ class Asked:
         self.number = number
         self.path = path
         self.headers = headers
+        self.carried = threading.Event()
 
 
 class Front:
@@ -294,6 +296,7 @@ class Front:
         answer = self._fault(asked)
         if answer is None or answer[0] == LOST:
             reply, content = self._ask(request, self._alter(asked, body))
+            asked.carried.set()
             if answer is None:
                 self._pass(request, reply, content)
                 return
