@@ -18,6 +18,7 @@ import pytest
 from scraper.model.errors import Held, SinkError
 from scraper.model.settings import Retries
 from scraper.sinks import mutex
+from scraper.sinks.beginning import insist
 from scraper.sinks.lease import LEASE_KEY, NO_WAIT, Lease, Patience, now_s
 from scraper.sinks.lease_watch import RENEWALS
 from scraper.sinks.mutex import MUTEX_PREFIX
@@ -423,6 +424,7 @@ def test_a_run_that_was_stopped_while_its_lease_ran_out_knows_it_when_it_wakes(
 import sys
 from scraper.sinks.lease import Lease
 from scraper.sinks.s3.sink import open_sink
+from scraper.sinks.beginning import insist
 from scraper.sinks.base import SinkOptions
 from scraper.model.settings import S3
 sink = open_sink(sys.argv[2], SinkOptions(s3=S3(endpoint=sys.argv[1], client="boto3")))
@@ -543,7 +545,8 @@ class Late:
 
 
 def run_of(sink: S3Sink) -> str:
-    found = sink.get_small(LEASE_KEY)
+    """Whose lease it is. rclone answers 500 to who reads an object that is just replaced."""
+    found = insist(lambda: sink.get_small(LEASE_KEY))
     return "" if found is None else str(json.loads(found.data)["run"])
 
 
