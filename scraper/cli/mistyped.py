@@ -14,7 +14,7 @@ import click
 
 from scraper.cli.words import for_command, for_option, near
 from scraper.model.errors import UsageError
-from scraper.model.urls import redact_wreck
+from scraper.model.urls import redact_wreck, scheme_in
 from scraper.sinks.base import scheme_of
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"  # what editors make of "-"
@@ -41,8 +41,7 @@ _GLOB = re.compile(r"\[(\d+-\d+|[a-zA-Z]-[a-zA-Z])(:\d+)?\]")
 def no_list(word: str, others: int, context: click.Context | None) -> UsageError:
     """The error for a list that can't be read; `others`: how many arguments stand before it."""
     why = "Is a directory" if os.path.isdir(word) else "No such file or directory"
-    scheme = word.partition("://")[0].lower()
-    if scheme in _STORED_ONLY and "://" in word:
+    if (scheme := scheme_in(word)) in _STORED_ONLY:
         why = f"no list is read from {scheme}://"
     return UsageError(
         f"can't open the list {redact_wreck(word)!r}: {why}",

@@ -206,8 +206,7 @@ class SinkManifestStore:
         if self._readable is None:
             return []
         try:
-            ask = partial(own_keys, self._readable, f"{self._prefix}manifest-")
-            keys = insist(lambda: list(ask()))
+            keys = insist(partial(own_keys, self._readable, f"{self._prefix}manifest-"))
         except ScraperError as error:
             raise self._unreadable(error) from None
         self._has_secret = self._has_secret or IDENTITY_KEY in keys

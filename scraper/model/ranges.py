@@ -25,7 +25,7 @@ def whole(least: int, **values: int | None) -> None:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         require(
             value is None or (is_whole and value >= least),
-            f"{_option(name)} must be a whole number, at least {least}, not {value!r}",
+            f"{option(name)} must be a whole number, at least {least}, not {value!r}",
         )
 
 
@@ -40,7 +40,7 @@ def number(least: float, *, above: bool = False, **values: float | None) -> None
         )
         require(
             value is None or (finite and (value > least if above else value >= least)),
-            f"{_option(name)} must be a number {'above' if above else 'at least'} {least:g}"
+            f"{option(name)} must be a number {'above' if above else 'at least'} {least:g}"
             f" and at most {_MOST:g}, not {value!r}",
         )
 
@@ -49,9 +49,10 @@ def one_of(*choices: str, **values: str) -> None:
     """Raise UsageError unless each value is one of `choices`."""
     *most, last = choices
     for name, value in values.items():
-        told = f"{_option(name)} {value!r} is not {', '.join(most)} or {last}"
+        told = f"{option(name)} {value!r} is not {', '.join(most)} or {last}"
         require(value in choices, told)
 
 
-def _option(name: str) -> str:
+def option(name: str) -> str:
+    """The option as the command line has it."""
     return "--" + name.replace("_", "-")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scraper.model.errors import UsageError
+from scraper.model.ranges import option
 
 _TEXTS = ["key", "lock", "engine", "shard", "store_compressed", "user_agent", "contact", "proxy"]
 _TEXTS += ["user", "expect_type", "robots_agent", "s3_client", "s3_endpoint", "s3_profile"]
@@ -18,7 +19,7 @@ def check_texts(given: Mapping[str, Any]) -> None:
     """Raise UsageError for an option that is no text and has to be one."""
     for name in _TEXTS:
         if not isinstance(given.get(name, ""), str):
-            raise UsageError(f"{_option(name)} must be a text, not {_type(given[name])}")
+            raise UsageError(f"{option(name)} must be a text, not {_type(given[name])}")
     if odd := [one for one in given.get("resolve", ()) if not isinstance(one, str)]:
         raise UsageError(f"--resolve must be texts, not {_type(odd[0])}")
 
@@ -28,11 +29,7 @@ def read(name: str, reader: Callable[[Any], object], value: Any) -> object:
     try:
         return reader(value)
     except (TypeError, AttributeError):
-        raise UsageError(f"{_option(name)} can't be {_type(value)}, or has what can't be") from None
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+        raise UsageError(f"{option(name)} can't be {_type(value)}, or has what can't be") from None
 
 
 def _type(value: object) -> str:

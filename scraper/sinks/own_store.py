@@ -105,7 +105,7 @@ class OwnStore:
         """
         if self._home is None:
             if isinstance(self._sink, ReadableSink):
-                found = insist(partial(_own_keys, self._sink, prefix))
+                found = insist(partial(own_keys, self._sink, prefix))
                 yield from (key.removeprefix(prefix) for key in found)
             return
         top = self._home / prefix
@@ -161,10 +161,6 @@ class OwnStore:
 
     def _failed(self, verb: str, key: str, error: Exception) -> DestinationError:
         return DestinationError(f"can't {verb} {self.place(key)!r}: {error}")
-
-
-def _own_keys(sink: ReadableSink, prefix: str) -> list[str]:
-    return [*own_keys(sink, prefix)]
 
 
 def make_directories(home: Path, prefix: str) -> Path:

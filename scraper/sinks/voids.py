@@ -10,12 +10,8 @@ Owns: that. Does not know: locks, which say that they are over in their own way 
 `mutex.py`), objects of the user (a denial is an error there).
 """
 
-from collections.abc import Callable, Iterator
-
 from scraper.model.errors import DestinationError
-from scraper.sinks.base import Listed, ReadableSink, Sink, put_object
-
-VOID = b""
+from scraper.sinks.base import ReadableSink, Sink, listing_of, put_object
 
 
 def remove_own(sink: Sink, key: str) -> None:
@@ -28,17 +24,11 @@ def remove_own(sink: Sink, key: str) -> None:
         if not sink.size(key):  # there is none, or it is void
             return
         try:
-            put_object(sink, key, VOID, "text/plain")
+            put_object(sink, key, b"", "text/plain")
         except DestinationError:
             raise denied from None
 
 
-def own_keys(sink: ReadableSink, prefix: str) -> Iterator[str]:
-    """Our own objects whose keys begin with `prefix`, but voids. Raises SinkError.
-
-    A sink without a `listing` does not tell which are void.
-    """
-    listing: Callable[[str], Iterator[Listed]] | None = getattr(sink, "listing", None)
-    if listing is None:
-        return sink.keys(prefix)
-    return (one.key for one in listing(prefix) if one.size)
+def own_keys(sink: ReadableSink, prefix: str) -> list[str]:
+    """Our own objects whose keys begin with `prefix`, but voids. Raises SinkError."""
+    return [one.key for one in listing_of(sink)(prefix) if one.size]

@@ -31,7 +31,12 @@ def refuse_bucket_in_endpoint(bucket: Bucket, key: str) -> None:
 
 def hint_of_endpoint(bucket: Bucket, error: S3Error) -> str:
     """The way out where `error` says that there is no bucket or no key; "" if it is another one."""
-    meant = without_bucket(bucket.endpoint, bucket.name) if error.status == 404 else None
+    return hint_of_name(bucket) if error.status == 404 else ""
+
+
+def hint_of_name(bucket: Bucket) -> str:
+    """The same, whatever went wrong."""
+    meant = without_bucket(bucket.endpoint, bucket.name)
     return f"the endpoint has the bucket in it; without it: {meant}" if meant else ""
 
 

@@ -13,7 +13,7 @@ from scraper.sinks.base import SinkOptions
 from scraper.sinks.objects.fetched import fetched
 from scraper.sinks.objects.service import Entry
 from scraper.sinks.s3.bucket import Bucket
-from scraper.sinks.s3.bucket_in_endpoint import without_bucket
+from scraper.sinks.s3.bucket_in_endpoint import hint_of_name
 from scraper.sinks.s3.errors import S3Error
 from scraper.sinks.s3.permissions import missing_permission
 
@@ -45,8 +45,6 @@ def open_object(url: str, options: SinkOptions) -> BinaryIO:
     try:
         return fetched(url, bucket, key)
     except ListError as error:
-        meant = without_bucket(opened[0].endpoint, name) if opened else None
-        if meant is None:
+        if not (hint := hint_of_name(opened[0]) if opened else ""):
             raise
-        text = f"{error}; the endpoint has the bucket in it; without it: {meant}"
-        raise ListError(text) from None
+        raise ListError(f"{error}; {hint}") from None
